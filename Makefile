@@ -1,0 +1,47 @@
+# Two commands set up and use effbatch on a machine with Python >= 3.11 and make:
+#   make validate   trains the quick simulations and writes out/report.pdf
+#   make test       runs the tests
+# constraints.txt pins the tested versions, PyTorch for the CPU among them; for CUDA use `pip install .` instead.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+
+.PHONY: validate test lint setup clean
+
+validate: setup
+	$(BIN)/effbatch validate --quick --out $(OUT)
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/installed
+	@$(BIN)/python -c "import weasyprint" >/dev/null 2>&1 || $(MAKE) --no-print-directory pango
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'effbatch needs Python 3.11 or newer; give one with make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==$$(sed -n 's/^torch==//p' constraints.txt)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+# WeasyPrint draws the PDF with Pango, a system library: install it where we may, else say how.
+.PHONY: pango
+pango:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0; \
+	else \
+	  echo "The PDF needs the system library Pango. Install it with:"; \
+	  echo "  Debian, Ubuntu: sudo apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"; \
+	  echo "  Fedora: sudo dnf install pango      macOS: brew install pango"; \
+	  exit 1; \
+	fi
+
+clean:
+	rm -rf $(VENV) out

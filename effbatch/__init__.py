@@ -1,0 +1,29 @@
+"""effbatch: learning rate, batch size and labels needed when most labels are wrong."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "GradientMoments": "effbatch.moments",
+    "fit": "effbatch.fitting",
+    "open_cube": "effbatch.cube",
+    "predict": "effbatch.prediction",
+}
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import effbatch` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'effbatch' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

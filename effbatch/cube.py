@@ -1,0 +1,159 @@
+"""The cube: one sweep as one `xarray.Dataset`. Its schema is defined, checked, saved and opened here.
+
+Dimensions
+    alpha, batch_size, learning_rate, seed, any other grid key (`network`, `clean_examples`, ...), checkpoint.
+Variables
+    outcome                         CF flags, see `Outcome`; the only place that says whether a cell ran
+    test_accuracy, test_loss        at the last checkpoint, on the whole test set
+    train_loss                      mean loss of the minibatches since the checkpoint before the last
+    *_history                       the same at every checkpoint
+    step, examples                  (coordinates) optimiser steps and labelled copies at each checkpoint
+Conventions, stored in attrs
+    loss_reduction = "mean" over the batch; a NaN in a metric only ever means "no finite value", and
+    `outcome` says which of not run, diverged and failed it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from effbatch.errors import CubeError
+
+SCHEMA_VERSION = 1
+CORE_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
+METRICS = {
+    "test_accuracy": {"long_name": "accuracy on the test set", "units": "1"},
+    "test_loss": {"long_name": "mean cross-entropy on the clean test set", "units": "nat"},
+    "train_loss": {"long_name": "mean cross-entropy on the noisy training batches", "units": "nat"},
+}
+_COORD_ATTRS = {
+    "alpha": {"long_name": "noisy labels per clean label", "units": "1"},
+    "batch_size": {"long_name": "labelled copies per step", "units": "1"},
+    "learning_rate": {"long_name": "step size of the mean gradient", "units": "1"},
+    "seed": {"long_name": "seed of images, initialisation, order and labels"},
+    "checkpoint": {"long_name": "index of the evaluation"},
+}
+
+
+class Outcome(IntEnum):
+    """What became of a cell; the value is what the cube stores."""
+
+    NOT_RUN = 0
+    FINISHED = 1
+    DIVERGED = 2
+    FAILED = 3
+
+    @property
+    def sentence(self) -> str:
+        return {
+            Outcome.NOT_RUN: "was not run",
+            Outcome.FINISHED: "finished its budget",
+            Outcome.DIVERGED: "diverged: its loss or weights stopped being finite, and it was frozen",
+            Outcome.FAILED: "failed: the run raised an error",
+        }[self]
+
+
+def empty(axes: Mapping[str, Sequence], checkpoints: int) -> xr.Dataset:
+    """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run."""
+    missing = [dim for dim in CORE_DIMS if dim not in axes]
+    if missing:
+        raise CubeError(f"a cube needs the dimensions {', '.join(CORE_DIMS)}; {', '.join(missing)} did not come")
+    dims = (*axes, "checkpoint")
+    shape = tuple(len(values) for values in axes.values())
+    coords: dict[Hashable, object] = {
+        dim: (dim, np.asarray(list(values)), _COORD_ATTRS.get(dim, {})) for dim, values in axes.items()
+    }
+    coords["checkpoint"] = ("checkpoint", np.arange(checkpoints), _COORD_ATTRS["checkpoint"])
+    cube = xr.Dataset(coords=coords)  # type: ignore[arg-type]
+    flags = {
+        "long_name": "what became of the cell",
+        "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
+        "flag_meanings": " ".join(o.name.lower() for o in Outcome),
+    }
+    cube["outcome"] = (tuple(axes), np.full(shape, int(Outcome.NOT_RUN), dtype=np.int8), flags)
+    for name, attrs in METRICS.items():
+        cube[name] = (tuple(axes), np.full(shape, np.nan, dtype=np.float32), attrs)
+        cube[f"{name}_history"] = (dims, np.full((*shape, checkpoints), np.nan, dtype=np.float32), attrs)
+    cube.attrs = {
+        "schema": "effbatch cube",
+        "schema_version": SCHEMA_VERSION,
+        "loss_reduction": "mean",
+        "variance_normalisation": "unbiased (n - 1)",
+        "selection": "none: last values and histories are stored, nothing is selected on the test set",
+    }
+    return cube
+
+
+def check(cube: xr.Dataset) -> xr.Dataset:
+    """Return `cube` unchanged, or raise CubeError with the first way in which it breaks the schema."""
+    if cube.attrs.get("schema") != "effbatch cube":
+        raise CubeError(
+            "this is not an effbatch cube: its attribute 'schema' is missing; give a cube.nc or a sweep folder"
+        )
+    version = cube.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise CubeError(
+            f"this effbatch reads cubes of schema version {SCHEMA_VERSION}; this one has {version}: run the sweep again",
+            version=version,
+        )
+    missing = [d for d in CORE_DIMS if d not in cube.dims] + [v for v in ("outcome", *METRICS) if v not in cube]
+    if missing:
+        raise CubeError(f"the cube lacks {', '.join(missing)}", missing=missing)
+    return cube
+
+
+def num_classes(cube: xr.Dataset) -> int:
+    """Classes of the data set that the cube was measured on."""
+    return int(cube.attrs["num_classes"])
+
+
+def score(cube: xr.Dataset, variable: str = "test_accuracy") -> xr.DataArray:
+    """Accuracy of every cell that ran; a diverged cell scores chance, 1/K; NaN only where nothing ran."""
+    chance = 1.0 / num_classes(cube)
+    outcome = cube["outcome"]
+    ran = outcome.isin([int(Outcome.FINISHED), int(Outcome.DIVERGED)])
+    value = cube[variable].astype(float)
+    return value.where(outcome != int(Outcome.DIVERGED), chance).where(ran).rename("score")
+
+
+def save(cubes: xr.Dataset | Mapping[str, xr.Dataset], path: Path) -> None:
+    """Write one cube, or several as groups named by their simulation, compressed, replacing `path` at once."""
+    groups = {None: cubes} if isinstance(cubes, xr.Dataset) else dict(cubes)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    for group, cube in groups.items():
+        encoding = {name: {"zlib": True, "complevel": 4} for name in cube.data_vars}
+        cube.to_netcdf(temporary, group=group, mode="a", engine="h5netcdf", encoding=encoding)
+    temporary.replace(path)
+
+
+def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
+    """Open every cube at `path` (a cube file, or a folder that holds `cube.nc`), by simulation name."""
+    path = Path(path)
+    file = path / "cube.nc" if path.is_dir() else path
+    if not file.exists():
+        raise CubeError(f"no cube at {path}: give a cube.nc file, or a folder that effbatch wrote", path=str(path))
+    try:
+        tree = xr.open_groups(file, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise CubeError(f"{file} cannot be read as netCDF ({error}); give a cube.nc that effbatch wrote") from error
+    cubes = [check(dataset) for dataset in tree.values() if dataset.data_vars]
+    if not cubes:
+        raise CubeError(f"{file} holds no cube", path=str(file))
+    return {str(cube.attrs.get("simulation", "cube")): cube for cube in cubes}
+
+
+def open_cube(path: str | Path, name: str | None = None) -> xr.Dataset:
+    """Open one cube; `name` picks the simulation where the file holds several."""
+    cubes = open_cubes(path)
+    if name is None and len(cubes) == 1:
+        return next(iter(cubes.values()))
+    if name not in cubes:
+        came = "no name" if name is None else repr(name)
+        raise CubeError(f"{path} holds the cubes {', '.join(cubes)}; {came} was asked for: name one of them")
+    return cubes[name]

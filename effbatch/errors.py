@@ -1,0 +1,35 @@
+"""The few exceptions of effbatch: each says what was needed, what came and what to do, and keeps its facts."""
+
+from __future__ import annotations
+
+
+class EffbatchError(Exception):
+    """Base of every error that effbatch raises on purpose; `facts` holds the values named in the sentence."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class InputError(EffbatchError):
+    """A value given by the user cannot be used; the sentence says which, why and what to give instead."""
+
+    exit_code = 2
+
+
+class SpecError(InputError):
+    """A simulation spec cannot be read: an unknown key, a missing one, or a value out of range."""
+
+
+class CubeError(InputError):
+    """A file or Dataset is not a cube of this schema, or not the cube that was asked for."""
+
+
+class SweepError(EffbatchError):
+    """A sweep folder cannot be used: owned by another run, made from another spec, or not writable."""
+
+
+class RunError(EffbatchError):
+    """A run failed, or a promised file could not be written."""

@@ -1,0 +1,85 @@
+"""Figures and tables as plain data: what a claim wants shown, before any plotting library is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["measured", "predicted", "rival"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a panel: its label with unit, its scale, and the tick values where they should be fixed."""
+
+    label: str
+    scale: Literal["linear", "log", "log2"] = "linear"
+    ticks: Sequence[float] | None = None
+    domain: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One named curve. `low` and `high` are the interval of each point, NaN or None where there is none.
+
+    role: "measured" is drawn as points with intervals, "predicted" as a solid line, "rival" as a thin dashed
+    line, so that the three stay apart in grey print. `group` gives the colour; series that share a group
+    (the measured points and the predicted line of one network, say) share the colour.
+    """
+
+    name: str
+    role: Role
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes with its series."""
+
+    x: Axis
+    y: Axis
+    series: Sequence[Series]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels side by side under one caption; the caption states the finding, not the axes."""
+
+    name: str
+    caption: str
+    panels: Sequence[Panel]
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: column headings and rows of cells (str, int, float or None; floats are formatted by `formats`)."""
+
+    name: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int | float | None]]
+    formats: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Number:
+    """One result: `value` in [low, high] from `n` runs; None or NaN means that it cannot be told.
+
+    `exact` marks a number that has no interval because it is no estimate (a closed form, a count).
+    """
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str = ""
+    exact: bool = False
+    note: str = ""
