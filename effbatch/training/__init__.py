@@ -1,0 +1,1 @@
+"""Training real networks: spec -> cells -> units -> engine -> store. The only package that imports torch."""

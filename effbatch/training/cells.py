@@ -1,0 +1,118 @@
+"""Spec -> units: the cells of the grid, grouped so that those that can train side by side do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from effbatch.errors import SpecError
+from effbatch.training.spec import MEMBER_DIMS, Data, Spec, Train, at
+
+CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The block alphas x learning_rates x seeds of cells that share everything else (`point`, data, train)."""
+
+    point: Mapping[str, Any]
+    data: Data
+    train: Train
+    batch_size: int
+    steps: int
+    checkpoints: tuple[int, ...]
+    alphas: tuple[float, ...]
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def cells(self) -> int:
+        return len(self.alphas) * len(self.learning_rates) * len(self.seeds)
+
+    @property
+    def model_steps(self) -> int:
+        """Optimiser steps summed over the cells: the unit of cost."""
+        return self.cells * self.steps
+
+    @property
+    def key(self) -> str:
+        """A name that changes when any number of the unit would change."""
+        facts = {**vars(self), "point": dict(self.point), "data": vars(self.data), "train": vars(self.train)}
+        facts["train"] = {**facts["train"], "budget": dict(self.train.budget)}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def units(spec: Spec, available: Mapping[str, int]) -> Iterator[Unit]:
+    """All units of a spec; `available` gives the size of each data set's training set."""
+    grid = spec.grid
+    blocks = list(_blocks(spec, available))
+    evaluations = min(spec.train.evaluations, *(min(alphas_by_steps) for *_, alphas_by_steps in blocks))
+    for point, data, train, batch_size, alphas_by_steps in blocks:
+        for steps, alphas in alphas_by_steps.items():
+            per_seed = len(alphas) * len(grid["learning_rate"])
+            width = max(1, CELLS_PER_UNIT // per_seed)
+            for start in range(0, len(grid["seed"]), width):
+                yield Unit(
+                    point=point,
+                    data=data,
+                    train=train,
+                    batch_size=batch_size,
+                    steps=steps,
+                    checkpoints=log_spaced_steps(steps, evaluations),
+                    alphas=tuple(alphas),
+                    learning_rates=grid["learning_rate"],
+                    seeds=grid["seed"][start : start + width],
+                )
+
+
+def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:
+    """Optimiser steps that a budget buys; one epoch is clean_examples·(1 + α) labelled copies. At least 1."""
+    ((unit, amount),) = train.budget.items()
+    copies = {
+        "steps": amount * batch_size,
+        "examples": amount,
+        "epochs": amount * clean_examples * (1 + alpha),
+    }[unit]
+    return max(1, math.ceil(copies / batch_size - 1e-9))
+
+
+def log_spaced_steps(steps: int, count: int) -> tuple[int, ...]:
+    """`count` different step numbers, evenly spaced in log from steps/128 (at least 1) to `steps`, both included.
+
+    Needs count <= steps; where rounding would repeat a step the next free one is taken.
+    """
+    wanted = np.geomspace(max(1.0, steps / 128), steps, count).round().astype(int)
+    for i in range(1, count):
+        wanted[i] = max(wanted[i], wanted[i - 1] + 1)
+    wanted[-1] = steps
+    for i in range(count - 2, -1, -1):
+        wanted[i] = min(wanted[i], wanted[i + 1] - 1)
+    return tuple(int(step) for step in wanted)
+
+
+def _blocks(
+    spec: Spec, available: Mapping[str, int]
+) -> Iterator[tuple[dict[str, Any], Data, Train, int, dict[int, list[float]]]]:
+    """Every grid point without the member dims, with its options and the alphas that take the same number of steps."""
+    outer = [dim for dim in spec.grid if dim not in MEMBER_DIMS]
+    for values in product(*(spec.grid[dim] for dim in outer)):
+        point = dict(zip(outer, values, strict=True))
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or available[data.dataset]
+        if clean_examples > available[data.dataset]:
+            raise SpecError(
+                f"[data] clean_examples = {clean_examples}, but {data.dataset} has {available[data.dataset]} "
+                "training images; ask for at most that many"
+            )
+        batch_size = int(point["batch_size"])
+        alphas_by_steps: dict[int, list[float]] = {}
+        for alpha in spec.grid["alpha"]:
+            alphas_by_steps.setdefault(steps_for(train, batch_size, alpha, clean_examples), []).append(alpha)
+        yield point, data, train, batch_size, alphas_by_steps

@@ -1,0 +1,55 @@
+"""Spec -> `Setup`: what a claim may know before the run, with the networks built but untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import product
+from typing import Any
+
+from effbatch.claims import Setup
+from effbatch.dynamics import Spectrum
+from effbatch.training import datasets, networks
+from effbatch.training.cells import steps_for
+from effbatch.training.kernel import measure_spectrum
+from effbatch.training.spec import GRID_DIMS, Spec, at
+
+
+def setup_of(spec: Spec) -> Setup:
+    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set."""
+    extras = {key: values for key, values in spec.grid.items() if key not in GRID_DIMS}
+    points = [dict(zip(extras, values, strict=True)) for values in product(*extras.values())]
+
+    def settings(point: Mapping[str, Any]) -> dict[str, Any]:
+        data, train = at(spec, point)
+        return {**vars(data), **vars(train)}
+
+    def steps(point: Mapping[str, Any], alpha: float, batch_size: int) -> int:
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or len(datasets.load(data.dataset).x_train)
+        return steps_for(train, batch_size, alpha, clean_examples)
+
+    def spectrum(point: Mapping[str, Any]) -> Spectrum:
+        data, train = at(spec, point)
+        return initial_spectrum(train.network, data.dataset, seed=spec.grid["seed"][0])
+
+    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
+
+
+@cache
+def initial_spectrum(network: str, dataset: str, *, seed: int) -> Spectrum:
+    """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
+
+    A quarter of them (at most 500) is held out to score the predicted accuracy: a prediction never sees the test set.
+    """
+    data = datasets.load(dataset)
+    held_out = min(500, len(data.x_train) // 4)
+    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
+    return measure_spectrum(
+        net,
+        data.x_train[held_out:],
+        data.y_train[held_out:],
+        data.x_train[:held_out],
+        data.y_train[:held_out],
+        num_classes=data.num_classes,
+    )

@@ -1,0 +1,48 @@
+"""Shared fixtures: a small data set and specs to change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from effbatch.training.datasets import DataSet
+
+SPEC = """
+[simulation]
+name = "tiny"
+title = "Tiny"
+[data]
+dataset = "digits"
+clean_examples = 100
+[train]
+network = "mlp1"
+budget = { steps = 20 }
+evaluations = 3
+[grid]
+alpha = [0, 2.5]
+batch_size = [8]
+learning_rate = [0.1, 0.4]
+seed = 2
+[claim]
+kind = "collapse"
+"""
+
+
+@pytest.fixture
+def spec_text() -> str:
+    return SPEC
+
+
+@pytest.fixture(scope="session")
+def little_images() -> DataSet:
+    """Three classes of noisy 8×8 images, 60 to train on and 30 to test."""
+    rng = np.random.default_rng(7)
+    patterns = rng.normal(size=(3, 1, 8, 8))
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        y = rng.integers(0, 3, n)
+        return (patterns[y] + rng.normal(size=(n, 1, 8, 8))).astype(np.float32), y
+
+    x_train, y_train = draw(60)
+    x_test, y_test = draw(30)
+    return DataSet("little", x_train, y_train, x_test, y_test, 3, "made in the tests")

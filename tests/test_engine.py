@@ -1,0 +1,108 @@
+"""The ensemble engine against a plain one-network loop: same cell, same data order, same result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from slow_twin import train_cell
+
+from effbatch.cube import Outcome
+from effbatch.errors import InputError
+from effbatch.training import engine, networks
+from effbatch.training.cells import Unit
+from effbatch.training.spec import Data, Train
+from effbatch.training.stacking import StackedNetwork
+
+CPU = torch.device("cpu")
+
+
+def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", **changes) -> Unit:
+    made = Unit(
+        point={},
+        data=Data(dataset="little", clean_examples=50, copies=copies),
+        train=Train(network=network, momentum=momentum, schedule=schedule, budget={"steps": 12}),
+        batch_size=7,
+        steps=12,
+        checkpoints=(4, 12),
+        alphas=(0.0, 2.5),
+        learning_rates=(0.05, 0.3),
+        seeds=(0, 3),
+    )
+    return replace(made, **changes)
+
+
+CASES = [
+    *[{"network": name} for name in ("perceptron", "mlp1", "mlp2", "conv2")],
+    {"copies": "fixed"},
+    {"copies": "expected"},
+    {"momentum": 0.9},
+    {"schedule": "cosine"},
+    {"network": "conv2", "copies": "fixed", "momentum": 0.5, "schedule": "cosine"},
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(f"{k}={v}" for k, v in case.items()))
+def test_every_cell_matches_the_plain_loop(case, little_images):
+    block = unit(**case)
+    trained = engine.train(block, little_images, device=CPU)
+    for a, alpha in enumerate(block.alphas):
+        for r, rate in enumerate(block.learning_rates):
+            for s, seed in enumerate(block.seeds):
+                accuracy, loss = train_cell(block, little_images, alpha, rate, seed)
+                assert trained.test_loss[a, r, s, -1] == pytest.approx(loss, rel=2e-4)
+                assert trained.test_accuracy[a, r, s, -1] == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_a_cell_does_not_depend_on_its_unit(little_images):
+    whole = engine.train(unit(), little_images, device=CPU)
+    alone = engine.train(unit(alphas=(2.5,), learning_rates=(0.3,), seeds=(3,)), little_images, device=CPU)
+    np.testing.assert_allclose(alone.test_loss[0, 0, 0], whole.test_loss[1, 1, 1], rtol=1e-5)
+    np.testing.assert_allclose(alone.train_loss[0, 0, 0], whole.train_loss[1, 1, 1], rtol=1e-5)
+
+
+def test_the_same_unit_repeats_bit_for_bit(little_images):
+    first, second = (engine.train(unit(), little_images, device=CPU) for _ in range(2))
+    np.testing.assert_array_equal(first.test_loss, second.test_loss)
+
+
+def test_a_diverged_member_is_marked_and_leaves_the_others_alone(little_images):
+    calm = engine.train(unit(), little_images, device=CPU)
+    wild = engine.train(unit(learning_rates=(0.05, 0.3, 1e30)), little_images, device=CPU)
+    assert (wild.outcome[:, 2] == Outcome.DIVERGED).all()
+    assert (wild.outcome[:, :2] == Outcome.FINISHED).all()
+    assert np.isnan(wild.test_accuracy[:, 2]).all()
+    np.testing.assert_allclose(wild.test_loss[:, :2], calm.test_loss, rtol=1e-5)
+
+
+def test_images_never_depend_on_how_many_steps_are_drawn_at_once(little_images, monkeypatch):
+    whole = engine.train(unit(), little_images, device=CPU)
+    monkeypatch.setattr(engine, "BLOCK_LABELS", 1)
+    stepwise = engine.train(unit(), little_images, device=CPU)
+    np.testing.assert_array_equal(whole.test_loss, stepwise.test_loss)
+
+
+def test_evaluation_in_chunks_counts_every_test_image(little_images, monkeypatch):
+    whole = engine.train(unit(), little_images, device=CPU)
+    monkeypatch.setattr(engine, "TEST_ACTIVATIONS", 1)
+    chunked = engine.train(unit(), little_images, device=CPU)
+    np.testing.assert_allclose(chunked.test_accuracy, whole.test_accuracy, atol=1e-6)
+
+
+def test_progress_reports_every_model_step(little_images):
+    told: list[int] = []
+    engine.train(unit(), little_images, device=CPU, on_steps=told.append)
+    assert sum(told) == unit().model_steps == 8 * 12
+
+
+def test_a_layer_that_cannot_be_stacked_is_named():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 3))
+    with pytest.raises(InputError, match="BatchNorm1d came"):
+        StackedNetwork([net], 2, CPU)
+
+
+def test_an_unknown_network_is_named_with_its_neighbour():
+    with pytest.raises(InputError, match="'mpl1' is not known; did you mean 'mlp1'"):
+        networks.build("mpl1", (1, 8, 8), 10, seed=0)

@@ -1,0 +1,76 @@
+"""TOML -> Spec: what is read, and the sentence for each mistake."""
+
+from __future__ import annotations
+
+import pytest
+
+from effbatch.errors import SpecError
+from effbatch.resources import bundled
+from effbatch.training import spec as specs
+
+
+def test_reads_grid_data_and_training(spec_text):
+    spec = specs.parse(spec_text)
+    assert spec.grid["alpha"] == (0.0, 2.5)
+    assert spec.grid["seed"] == (0, 1)
+    assert spec.data.clean_examples == 100
+    assert spec.train.budget == {"steps": 20}
+
+
+def test_a_rate_range_includes_both_ends(spec_text):
+    text = spec_text.replace("learning_rate = [0.1, 0.4]", "learning_rate = { start = 0.1, stop = 0.8, factor = 2 }")
+    assert specs.parse(text).grid["learning_rate"] == pytest.approx((0.1, 0.2, 0.4, 0.8))
+
+
+def test_quick_tables_override_the_full_ones_only_when_asked(spec_text):
+    text = spec_text + "\n[quick.grid]\nseed = 5\n"
+    assert len(specs.parse(text).grid["seed"]) == 2
+    assert len(specs.parse(text, quick=True).grid["seed"]) == 5
+    assert specs.parse(text, quick=True).grid["alpha"] == (0.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("budget =", "bugdet =", "unknown key 'bugdet' in .train.; did you mean 'budget'"),
+        ("[grid]", "[gird]", "unknown key 'gird' in spec; did you mean 'grid'"),
+        ("alpha = [0, 2.5]", "alpha = [-1]", "alpha must hold finite numbers of at least 0; -1 came"),
+        ("alpha = [0, 2.5]", "alpha = [nan]", "alpha must hold finite numbers of at least 0; nan came"),
+        ("alpha = [0, 2.5]", "alpha = []", "alpha must be a list with at least one value"),
+        ("alpha = [0, 2.5]", "alpha = [1, 1.0]", "alpha holds a value twice"),
+        ("alpha = [0, 2.5]", "", "needs alpha"),
+        ("batch_size = [8]", "batch_size = [8.5]", "batch_size must hold whole numbers; 8.5 came"),
+        ("batch_size = [8]", "batch_size = [0]", "batch_size must hold finite numbers of at least 1; 0 came"),
+        ("seed = 2", "seed = 0", "seed must be a count of at least 1"),
+        ("{ steps = 20 }", "{ steps = 20, epochs = 1 }", "exactly one of"),
+        ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),
+        ('network = "mlp1"', "network = 3", "network must be a string; 3 came"),
+        ('network = "mlp1"', 'optimizer = "sdg"', "optimizer = 'sdg' is not known; did you mean 'sgd'"),
+        ('kind = "collapse"', 'kind = "colapse"', "'colapse' is not known; did you mean 'collapse'"),
+        ('kind = "collapse"', 'kind = "collapse"\ntarge = 1', "unknown key 'targe'"),
+        ('name = "tiny"', 'name = "../x"', "name must be letters"),
+        ("seed = 2", "seed = 2\nnoise = ['unifrom']", "'unifrom' is not known; did you mean 'uniform'"),
+        ("[claim]", "[claim", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(spec_text, old, new, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        specs.parse(spec_text.replace(old, new))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SpecError, match="nowhere.toml cannot be read"):
+        specs.load(tmp_path / "nowhere.toml")
+
+
+def test_a_huge_file_is_refused(tmp_path, spec_text, monkeypatch):
+    monkeypatch.setattr(specs, "MAX_SPEC_BYTES", 10)
+    (tmp_path / "s.toml").write_text(spec_text)
+    with pytest.raises(SpecError, match="at most 10 bytes"):
+        specs.load(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("path", sorted(bundled("simulations").glob("*.toml")), ids=lambda p: p.stem)
+def test_built_in_simulations_are_valid_and_named_like_their_file(path, quick):
+    assert specs.load(path, quick=quick).name == path.stem

@@ -1,0 +1,131 @@
+"""The sweep folder: a rename commits, a resumed run trains nothing twice, a damaged file is never used."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from effbatch.cube import Outcome, open_cube
+from effbatch.errors import SweepError
+from effbatch.training import engine, runner, spec
+from effbatch.training.store import Store
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts the units trained in this process."""
+    trained = []
+    train = engine.train
+
+    def counting(unit, *args, **kwargs):
+        trained.append(unit.key)
+        return train(unit, *args, **kwargs)
+
+    monkeypatch.setattr(engine, "train", counting)
+    return trained
+
+
+def test_a_finished_sweep_trains_nothing_again(tmp_path, spec_text, counted):
+    first = runner.simulate(spec.parse(spec_text), tmp_path)
+    assert len(counted) == 1
+    again = runner.simulate(spec.parse(spec_text), tmp_path)
+    assert len(counted) == 1
+    xr.testing.assert_identical(first, again)
+    assert (first["outcome"] == int(Outcome.FINISHED)).all()
+
+
+def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_cube(tmp_path, spec_text, monkeypatch, counted):
+    text = spec_text.replace("batch_size = [8]", "batch_size = [4, 8, 16]")
+    whole = runner.simulate(spec.parse(text), tmp_path / "whole")
+    counted.clear()
+    commit = Store.commit
+
+    def interrupted(store, key, block):
+        if len(counted) == 2:
+            raise KeyboardInterrupt
+        return commit(store, key, block)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Store, "commit", interrupted)
+        runner.simulate(spec.parse(text), tmp_path / "broken")
+    resumed = runner.simulate(spec.parse(text), tmp_path / "broken")
+    assert len(counted) == 2 + 2  # the second unit was not acknowledged, so it and the third are trained
+    xr.testing.assert_equal(resumed, whole)
+
+
+def test_kill_9_loses_no_committed_unit(tmp_path, spec_text):
+    text = spec_text.replace("batch_size = [8]", "batch_size = [4, 8, 16, 32]").replace("steps = 20", "steps = 300")
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    command = [sys.executable, "-m", "effbatch", "simulate", str(file), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    units = tmp_path / "out" / "units"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not list(units.glob("[!.]*.nc")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in units.glob("[!.]*.nc")}
+    assert kept
+    runner.simulate(spec.parse(text), tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert (open_cube(tmp_path / "out")["outcome"] == int(Outcome.FINISHED)).all()
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "foreign"])
+def test_a_damaged_unit_is_set_aside_and_trained_again(tmp_path, spec_text, damage, counted):
+    whole = runner.simulate(spec.parse(spec_text), tmp_path)
+    (path,) = (tmp_path / "units").glob("*.nc")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"flip": content, "truncate": content[:100], "foreign": b"hello"}[damage])
+    again = runner.simulate(spec.parse(spec_text), tmp_path)
+    assert len(counted) == 2
+    assert (tmp_path / "quarantine" / path.name).exists()
+    np.testing.assert_array_equal(again["test_loss"], whole["test_loss"])
+
+
+def test_a_changed_spec_is_refused_with_the_difference(tmp_path, spec_text):
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    with pytest.raises(SweepError, match=r"train.budget.steps: 20 there, 21 asked for"):
+        runner.simulate(spec.parse(spec_text.replace("steps = 20", "steps = 21")), tmp_path)
+
+
+def test_a_second_run_is_refused_with_the_owner(tmp_path, spec_text):
+    store = Store.open(tmp_path, spec.parse(spec_text).resolved(), {})
+    with store.locked(), pytest.raises(SweepError, match=f"in use by the process {os.getpid()}"), store.locked():
+        pass
+
+
+def test_predictions_are_kept_and_say_whether_training_had_begun(tmp_path, spec_text):
+    parsed = spec.parse(spec_text)
+    first = runner.predict_first(parsed, tmp_path / "a", lambda: {"x": 1})
+    runner.simulate(parsed, tmp_path / "a")
+    assert runner.predict_first(parsed, tmp_path / "a", lambda: {"x": 2}) == first
+    assert first["before_training"]
+    runner.simulate(parsed, tmp_path / "b")
+    assert not runner.predict_first(parsed, tmp_path / "b", lambda: {"x": 1})["before_training"]
+
+
+def test_the_cube_carries_what_a_reader_needs(tmp_path, spec_text):
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    cube = open_cube(tmp_path)
+    assert json.loads(cube.attrs["spec_resolved"])["train"]["budget"] == {"steps": 20}
+    assert cube.attrs["num_classes"] == 10
+    assert cube["step"].values.tolist()[-1] == 20
+    assert cube["examples"].values.tolist()[-1] == 160
+    assert cube["test_accuracy"].attrs["units"] == "1"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec_text):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SweepError, match="cannot be written"):
+        runner.simulate(spec.parse(spec_text), tmp_path / "file" / "out")
