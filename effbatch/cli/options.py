@@ -1,0 +1,45 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from effbatch.training.spec import Spec
+
+QUICK = click.option("--quick", is_flag=True, help="The small grid of each simulation: minutes on two CPU cores.")
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def specs_named(names: Sequence[str], *, quick: bool) -> list[Spec]:
+    """Specs by path, or by the name of a built-in simulation."""
+    import difflib
+
+    from effbatch.errors import SpecError
+    from effbatch.resources import bundled
+    from effbatch.training.spec import load
+
+    built_in = {path.stem: path for path in sorted(bundled("simulations").glob("*.toml"))}
+    specs = []
+    for name in names:
+        if name in built_in:
+            path = built_in[name]
+        elif name.endswith(".toml") or Path(name).is_file():
+            path = Path(name)
+        else:
+            near = difflib.get_close_matches(name, built_in, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"give a TOML file or one of {', '.join(built_in)}"
+            raise SpecError(f"simulation {name!r} is not known; {hint}", name=name)
+        specs.append(load(path, quick=quick))
+    return specs

@@ -1,0 +1,51 @@
+"""`effbatch validate`: predict first, then train, judge and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from effbatch.cli.options import DEVICE, QUICK, specs_named
+
+QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|SPEC]...")
+@click.option(
+    "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder of the results."
+)
+@QUICK
+@DEVICE
+@click.option("--strict", is_flag=True, help="Exit with 3 when a claim is refuted.")
+def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: bool) -> None:
+    """Check the laws against really trained networks and write the report.
+
+    Predictions are stored before training starts. Without names: the quick set on embedded real data, minutes on
+    two CPU cores.
+
+    \b
+    effbatch validate --quick --out out
+    effbatch validate learning_rate --out out
+    """
+    from effbatch import validation
+    from effbatch.claims import Verdict
+    from effbatch.progress import watching
+
+    specs = specs_named(names or QUICK_SET, quick=quick or not names)
+    folder = Path(out)
+    with watching() as progress:
+        cubes = validation.validate(specs, folder, device=device, progress=progress)
+    judgements = validation.write(cubes, folder)
+    show(judgements)
+    for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
+        click.echo(folder / file)
+    if strict and any(judged.verdict is Verdict.REFUTED for judged in judgements.values()):
+        raise SystemExit(3)
+
+
+def show(judgements: dict) -> None:
+    """One line per claim: verdict, name, finding."""
+    for name, judged in judgements.items():
+        click.echo(f"{judged.verdict.upper():<10} {name}: {judged.finding}")

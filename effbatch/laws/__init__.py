@@ -1,0 +1,32 @@
+"""Rival laws of the best learning rate, by name: every module here that defines `LAWS` adds to the registry.
+
+A new law is one file beside this one (a frozen dataclass with the members of `Law`, and `LAWS = (...)`)
+and its test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+
+from effbatch.errors import InputError
+from effbatch.laws.base import ADAPTIVE, OPTIMIZERS, SCHEDULES, Applies, Law, Setting
+
+__all__ = ["ADAPTIVE", "LAWS", "OPTIMIZERS", "SCHEDULES", "Applies", "Law", "Setting", "get"]
+
+
+def _discover() -> dict[str, Law]:
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return {law.name: law for module in modules for law in getattr(module, "LAWS", ())}
+
+
+LAWS: dict[str, Law] = _discover()
+
+
+def get(name: str) -> Law:
+    """The law of that name; InputError names the nearest known one."""
+    if name in LAWS:
+        return LAWS[name]
+    near = get_close_matches(name, LAWS, n=1, cutoff=0.0)[0]
+    raise InputError(f"no law is called {name!r}: the nearest is {near!r}, of {', '.join(sorted(LAWS))}", law=name)

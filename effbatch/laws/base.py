@@ -1,0 +1,134 @@
+"""What every law takes and gives: two settings -> the ratio of their best learning rates, and its regime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from effbatch.errors import InputError
+
+Array = Any  # float, NumPy array or DataArray
+
+OPTIMIZERS = ("sgd", "momentum", "adam", "adadelta")
+SGD = ("sgd", "momentum")
+ADAPTIVE = ("adam",)  # steps divided by the spread of the gradient
+SCHEDULES = ("constant", "cosine")
+
+# Far beyond any use, and far from where floating-point products of three such numbers overflow.
+LARGEST = 1e15
+SMALLEST = 1 / LARGEST  # of a quantity that must be positive
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One training situation. alpha, batch_size, steps and examples may be arrays and broadcast.
+
+    alpha       noisy labels per clean label, >= 0
+    batch_size  B, labelled copies per step, >= 1; the loss is their mean
+    steps       T, optimiser steps; or examples, n = B T labelled copies processed; or neither, if unknown
+    Raises InputError for values out of range, unknown names, or both budgets at once.
+    """
+
+    alpha: Array
+    batch_size: Array
+    num_classes: int = 10
+    optimizer: str = "sgd"
+    schedule: str = "constant"
+    steps: Array = None
+    examples: Array = None
+
+    def __post_init__(self) -> None:
+        in_range("alpha", self.alpha, "noisy labels per clean label, 0 for clean labels", least=0)
+        in_range("the batch size", self.batch_size, "labelled copies per step", least=1)
+        in_range("the number of classes", self.num_classes, "a whole number", least=2)
+        in_range("the number of steps", self.steps, "optimiser steps", least=1)
+        in_range("the number of examples", self.examples, "labelled copies processed", least=1)
+        if self.steps is not None and self.examples is not None:
+            raise InputError("a budget is steps or examples; both came: leave one out, as examples = batch * steps")
+        one_of("the optimizer", self.optimizer, OPTIMIZERS)
+        one_of("the schedule", self.schedule, SCHEDULES)
+
+    @property
+    def copies(self) -> Array:
+        """n, the labelled copies processed: `examples`, or B T; None where no budget is given."""
+        if self.examples is not None:
+            return self.examples
+        return None if self.steps is None else self.batch_size * self.steps
+
+
+class Applies(NamedTuple):
+    """Whether a law may be used between two settings, and why (not), in one clause."""
+
+    ok: bool
+    reason: str
+
+
+class Law(Protocol):
+    """A relation between settings and best learning rates: a frozen dataclass, its parameters in the fields.
+
+    A field that is None is a parameter not given yet: the law then does not apply and gives no factor.
+
+    name, formula, reference, bibtex  plain text; `reference` is author, year, arXiv number
+    factor(setting, anchor)           η(setting)/η(anchor), broadcasting; InputError if a parameter is None
+    applies(setting, anchor)          whether both lie in the law's regime
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def formula(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def bibtex(self) -> str: ...
+    def factor(self, setting: Setting, anchor: Setting) -> Array: ...
+    def applies(self, setting: Setting, anchor: Setting) -> Applies: ...
+
+
+def transfers(setting: Setting, anchor: Setting, optimizers: tuple[str, ...]) -> str | None:
+    """Why no law of these optimizers can carry a rate from anchor to setting; None where one can."""
+    if setting.optimizer not in optimizers:
+        return f"made for {' and '.join(optimizers)}, not for {setting.optimizer}"
+    for key in ("optimizer", "schedule", "num_classes"):
+        if getattr(setting, key) != getattr(anchor, key):
+            return f"the anchor has another {key} ({getattr(anchor, key)}, not {getattr(setting, key)})"
+    return None
+
+
+def open_parameters(law: Law) -> list[str]:
+    """The parameters of a law that were not given: its fields that are still None."""
+    return [field.name for field in fields(law) if getattr(law, field.name) is None]  # type: ignore[arg-type]
+
+
+def require_parameters(law: Law) -> None:
+    """Raise InputError if a parameter of the law was not given."""
+    if missing := open_parameters(law):
+        raise InputError(
+            f"the law {law.name} needs {' and '.join(missing)}, which did not come: use `with_parameters`",
+            law=law.name,
+            missing=missing,
+        )
+
+
+def with_parameters(law: Law, **values: Array) -> Law:
+    """The law with its open parameters set; InputError for a name that is not one of them."""
+    known = open_parameters(law)
+    for name in values:
+        if name not in known:
+            takes = ", ".join(known) or "no parameter"
+            raise InputError(f"the law {law.name} takes {takes}; {name!r} came", law=law.name, parameter=name)
+    return replace(law, **values)  # type: ignore[type-var]
+
+
+def in_range(what: str, value: Array, unit: str, *, least: float, most: float = LARGEST) -> None:
+    """Raise InputError unless least <= value <= most everywhere (NaN is not); None, "not given", passes."""
+    if value is not None and not np.all(np.greater_equal(value, least) & np.less_equal(value, most)):
+        raise InputError(f"{what} must be from {least:g} to {most:g} ({unit}); {value} came", value=value)
+
+
+def one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise InputError unless value is one of the known names."""
+    if value not in known:
+        raise InputError(f"{what} must be one of {', '.join(known)}; {value!r} came", value=value)

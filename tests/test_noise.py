@@ -1,0 +1,281 @@
+"""Label noise: matrices and rates against exact arithmetic, drawn labels against frequencies and reference bits."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+from effbatch.errors import InputError
+from effbatch.noise import (
+    UniformNoise,
+    alpha_from_noise_rate,
+    counter_hash,
+    expected_targets,
+    fixed_copy,
+    fixed_label,
+    fresh_label,
+    uniform_from_hash,
+)
+
+GAMMA = 0x9E3779B97F4A7C15
+STRUCTURED = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5], [0.05, 0.0, 0.95]])
+
+
+def within_binomial(count: float, n: int, p: float) -> bool:
+    return abs(count - n * p) <= 4.5 * np.sqrt(n * p * (1 - p))
+
+
+def chi_square_per_degree(a: np.ndarray, b: np.ndarray, num_classes: int) -> float:
+    """Standardised chi-square of the contingency table of two label sequences that should be independent."""
+    table = np.histogram2d(a, b, bins=[np.arange(num_classes + 1)] * 2)[0]
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    degrees = (num_classes - 1) ** 2
+    return float((((table - expected) ** 2 / expected).sum() - degrees) / np.sqrt(2 * degrees))
+
+
+# --- matrices, rates, entropy ---
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0, 20.0])
+def test_rates_are_those_of_the_transition_matrix(alpha):
+    noise = UniformNoise(alpha, 5)
+    T = noise.transition_matrix()
+    np.testing.assert_allclose(T.sum(axis=1), 1, rtol=1e-15)
+    np.testing.assert_allclose(np.diag(T), noise.clean_probability, rtol=1e-14)
+    np.testing.assert_allclose(1 - np.diag(T), noise.noise_rate, atol=1e-15)
+    centred = np.linalg.svd(T - 1 / 5, compute_uv=False)[:4]
+    np.testing.assert_allclose(centred, noise.signal, rtol=1e-12)
+
+
+def test_loss_floor_and_noise_to_signal_keep_ten_digits_at_every_alpha():
+    mpmath.mp.dps = 40
+    for alpha in (0.0, 1e-12, 1e-8, 1e-4, 0.1, 1.0, 7.0, 1e3, 1e6):
+        a = mpmath.mpf(alpha)
+        for K in (2, 3, 10, 1000, 100_000):
+            noise = UniformNoise(alpha, K)
+            right, wrong = (1 + a / K) / (1 + a), a / (K * (1 + a))
+            entropy = -right * mpmath.log(right) - ((K - 1) * wrong * mpmath.log(wrong) if alpha else 0)
+            assert noise.loss_floor == pytest.approx(float(entropy), rel=1e-10)
+            assert noise.noise_to_signal == pytest.approx(float((1 + a) ** 2 - 1), rel=1e-14)
+
+
+def test_alpha_broadcasts():
+    alpha = np.array([0.0, 2.0, 9.0])
+    together, alone = UniformNoise(alpha, 10), [UniformNoise(a, 10) for a in alpha]
+    for name in ("signal", "clean_probability", "noise_rate", "noise_to_signal", "loss_floor"):
+        np.testing.assert_array_equal(getattr(together, name), [getattr(noise, name) for noise in alone])
+    np.testing.assert_array_equal(together.transition_matrix(), [noise.transition_matrix() for noise in alone])
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 1000])
+def test_alpha_and_noise_rate_are_inverse(num_classes):
+    alpha = np.array([0.0, 1e-9, 0.25, 3.0, 100.0])
+    back = alpha_from_noise_rate(UniformNoise(alpha, num_classes).noise_rate, num_classes)
+    np.testing.assert_allclose(back, alpha, rtol=1e-10)
+
+
+def test_expected_targets_are_mean_labels():
+    alpha = np.array([0.0, 0.5, 4.0])
+    T = expected_targets(alpha, STRUCTURED)
+    assert T.shape == (3, 3, 3)
+    for a, rows in zip(alpha, T, strict=True):
+        for c in range(3):
+            mean = sum((1.0 if k == c else 0.0) * np.eye(3)[k] + a * STRUCTURED[c, k] * np.eye(3)[k] for k in range(3))
+            np.testing.assert_allclose(rows[c], mean / (1 + a), rtol=1e-14)
+
+
+@pytest.mark.parametrize("alpha", [-0.1, np.nan, np.inf, np.array([1.0, -2.0])])
+def test_alpha_out_of_range_is_refused(alpha):
+    with pytest.raises(InputError, match="alpha must be a finite number >= 0") as error:
+        UniformNoise(alpha, 10)
+    np.testing.assert_array_equal(error.value.facts["alpha"], alpha)
+
+
+@pytest.mark.parametrize("num_classes", [1, 0, 2.5, np.nan])
+def test_too_few_classes_are_refused(num_classes):
+    with pytest.raises(InputError, match=f"whole number >= 2; {num_classes} came"):
+        UniformNoise(1.0, num_classes)
+
+
+@pytest.mark.parametrize("rate", [-0.01, 0.9, 0.95, np.nan])
+def test_noise_rate_without_signal_is_refused(rate):
+    with pytest.raises(InputError, match=rf"below \(K - 1\)/K = 0.9, .* {rate} came"):
+        alpha_from_noise_rate(rate, 10)
+
+
+# --- the hash ---
+
+
+def test_hash_is_splitmix64():
+    # The k-th output from seed 0 mixes k gammas; hashing one word adds one gamma.
+    states = np.array([k * GAMMA % 2**64 for k in range(3)], dtype=np.uint64).astype(np.int64)
+    hashed = counter_hash(states).astype(np.uint64)
+    assert [int(h) for h in hashed] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+
+
+def slow_hash(*words: int) -> int:
+    h = 0
+    for word in words:
+        z = ((h ^ (word % 2**64)) + GAMMA) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        h = z ^ z >> 31
+    return h
+
+
+def test_hash_chains_words_of_any_kind():
+    for words in [(1, 2, 3), (0, -1, 2**62), (7, 2**64 - 1, 0)]:
+        expected = slow_hash(*words)
+        assert int(counter_hash(*words)) % 2**64 == expected
+        assert int(counter_hash(*words[:2], np.array([words[2]]))[0]) % 2**64 == expected
+        assert int(counter_hash(words[0], words[1], torch.tensor([words[2]]))[0]) % 2**64 == expected
+
+
+def test_uniforms_are_the_upper_53_bits():
+    h = np.array([0, -1, 1 << 11, -(2**63)])
+    np.testing.assert_array_equal(uniform_from_hash(h), [0.0, 1 - 2.0**-53, 2.0**-53, 0.5])
+
+
+# --- labels ---
+
+
+def test_numpy_and_torch_agree_bit_for_bit():
+    image, seed = np.arange(500), np.array([[3], [2**40 + 1]])
+    label = image % 3
+    cumulative = STRUCTURED.cumsum(axis=1)
+    t = torch.as_tensor
+    h = counter_hash(5, seed, image)
+    np.testing.assert_array_equal(counter_hash(5, t(seed), t(image)).numpy(), h)
+    u = uniform_from_hash(t(h))
+    assert u.dtype == torch.float64
+    np.testing.assert_array_equal(u.numpy(), uniform_from_hash(h))
+    alpha = np.array([[[0.0]], [[0.7]], [[12.0]]])
+    for visit_pass in (0, 1, 1000):
+        copy = fixed_copy(alpha, visit_pass, image, seed)
+        copy_torch = fixed_copy(t(alpha), visit_pass, t(image), t(seed))
+        np.testing.assert_array_equal(copy_torch.numpy(), copy)
+        for how in ({"cumulative": cumulative}, {"num_classes": 3}):
+            how_torch = {k: t(v) if k == "cumulative" else v for k, v in how.items()}
+            fixed = fixed_label(label, image, copy, seed, **how)
+            fixed_torch = fixed_label(t(label), t(image), copy_torch, t(seed), **how_torch)
+            assert fixed_torch.dtype == torch.int64
+            np.testing.assert_array_equal(fixed_torch.numpy(), fixed)
+            fresh = fresh_label(label, image, visit_pass, alpha, seed, **how)
+            fresh_torch = fresh_label(t(label), t(image), visit_pass, t(alpha), t(seed), **how_torch)
+            np.testing.assert_array_equal(fresh_torch.numpy(), fresh)
+
+
+def test_a_label_asked_alone_is_the_label_in_bulk():
+    image, copy = np.arange(200)[:, None], np.arange(6)
+    bulk = fixed_label(image % 7, image, copy, 11, num_classes=7)
+    for i, c in [(0, 0), (17, 5), (199, 1)]:
+        assert fixed_label(i % 7, i, c, 11, num_classes=7) == bulk[i, c]
+    np.testing.assert_array_equal(fixed_label(image[::-1] % 7, image[::-1], copy, 11, num_classes=7), bulk[::-1])
+
+
+def test_copy_zero_is_true_and_others_follow_the_noise_matrix():
+    n = 60_000
+    image = np.arange(n)
+    for true in range(3):
+        for how, row in (
+            ({"cumulative": STRUCTURED.cumsum(axis=1)}, STRUCTURED[true]),
+            ({"num_classes": 3}, [1 / 3] * 3),
+        ):
+            label = np.full(n, true)
+            assert (fixed_label(label, image, 0, 4, **how) == true).all()
+            drawn = fixed_label(label, image, 2, 4, **how)
+            for k in range(3):
+                assert within_binomial((drawn == k).sum(), n, row[k])
+
+
+def test_rounded_rows_never_give_a_class_too_many():
+    row = np.full(10, 0.1)
+    cumulative = np.tile(row.cumsum(), (10, 1))
+    assert cumulative[0, -1] < 1  # the trap: ten tenths do not add up to 1
+    cumulative[:, -1] = 0.5  # and a gross one
+    label = fixed_label(np.zeros(5000, dtype=np.int64), np.arange(5000), 1, 0, cumulative)
+    assert label.max() == 9
+
+
+def test_fresh_labels_have_the_noise_rate_and_change_between_passes():
+    n, alpha = 60_000, 2.5
+    image = np.arange(n)
+    label = image % 10
+    first, second = (fresh_label(label, image, p, alpha, 9, num_classes=10) for p in (0, 1))
+    rate = UniformNoise(alpha, 10).noise_rate
+    assert within_binomial((first != label).sum(), n, rate)
+    assert abs(chi_square_per_degree((first - label) % 10, (second - label) % 10, 10)) < 4.5
+
+
+def test_more_noise_flips_a_superset_to_the_same_labels():
+    image = np.arange(5000)
+    label = image % 10
+    previous = label
+    for alpha in (0.0, 0.1, 1.0, 10.0, 1000.0):
+        now = fresh_label(label, image, 3, alpha, 1, num_classes=10)
+        wrong_before = previous != label
+        np.testing.assert_array_equal(now[wrong_before], previous[wrong_before])
+        assert (now != label).sum() >= wrong_before.sum()
+        previous = now
+    assert (previous != label).mean() > 0.85
+
+
+def fixed(image: np.ndarray, copy: int = 1, seed: int = 0) -> np.ndarray:
+    return fixed_label(0 * image, image, copy, seed, num_classes=8)
+
+
+DRAWS = {
+    "neighbouring images": lambda i: (fixed(i), fixed(i + 1)),
+    "neighbouring copies": lambda i: (fixed(i), fixed(i, copy=2)),
+    "neighbouring seeds": lambda i: (fixed(i), fixed(i, seed=1)),
+    "labels and copies": lambda i: (fixed(i), fixed_copy(7, 0, i, 0)),
+    "fixed and fresh": lambda i: (fixed(i), fresh_label(0 * i, i, 1, 1e12, 0, num_classes=8)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS.keys())
+def test_draws_are_independent(draw):
+    a, b = draw(np.arange(100_000))
+    assert abs(chi_square_per_degree(a, b, 8)) < 4.5
+
+
+def test_which_label_is_noisy_does_not_tell_the_label():
+    image = np.arange(100_000)
+    marked = fresh_label(0 * image + 8, image, 0, 1.0, 0, num_classes=8)  # 8: kept its true label
+    drawn = np.bincount(marked[marked < 8], minlength=8)
+    assert all(within_binomial(count, drawn.sum(), 1 / 8) for count in drawn)
+
+
+def test_drawing_without_a_distribution_is_refused():
+    with pytest.raises(InputError, match=r"needs `cumulative`.* or `num_classes`"):
+        fixed_label(0, np.arange(3), 1, 0)
+
+
+# --- copies ---
+
+
+def test_whole_alpha_shows_every_copy_once_in_each_round():
+    image, passes = np.arange(300), np.arange(8)[:, None]
+    copies = fixed_copy(3, passes, image, 5)
+    for start in range(5):
+        np.testing.assert_array_equal(np.sort(copies[start : start + 4], axis=0), np.arange(4)[:, None] + 0 * image)
+    np.testing.assert_array_equal(copies[4:], copies[:4])
+    assert len(np.unique(copies[0])) == 4  # images start at different copies
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0, 2.5, 7.3])
+def test_copies_come_with_their_frequencies(alpha):
+    n = 50_000
+    copy = fixed_copy(alpha, 2, np.arange(n), 8)
+    for c in range(int(np.ceil(alpha)) + 1):
+        share = 1.0 if c <= alpha else alpha - np.floor(alpha)
+        assert within_binomial((copy == c).sum(), n, share / (1 + alpha))
+    assert copy.min() >= 0
+    assert copy.max() <= np.ceil(alpha)
+
+
+def test_over_many_passes_fractional_alpha_is_met_for_every_image():
+    clean = (fixed_copy(0.37, np.arange(2000)[:, None], np.arange(50), 0) == 0).mean(axis=0)
+    np.testing.assert_allclose(clean, 1 / 1.37, atol=2e-3)
