@@ -1,0 +1,173 @@
+"""Figures as drawn: where points lie, what is left out, and what a reader can tell apart."""
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from effbatch.charts import COLOURS, Drawing, draw, log_ticks, reading_key, tick_label
+from effbatch.errors import InputError
+from effbatch.exhibits import Axis, Figure, Panel, Series
+
+ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
+RATE = Axis("best learning rate η", "log")
+X = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+def figure(*series: Series, y: Axis = RATE, name: str = "rates") -> Figure:
+    return Figure(name, "The best rate falls; <script> stays text.", [Panel(ALPHA, y, series, "Best rate")])
+
+
+def measured(**changes) -> Series:
+    series = Series("measured", "measured", X, 0.1 / X, 0.05 / X, 0.2 / X, group="MLP")
+    return replace(series, **changes)
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Drawing:
+    return draw(
+        figure(
+            measured(),
+            Series("theory", "predicted", X, 0.11 / X, group="MLP"),
+            Series("clean count", "rival", X, 0.1 / X**2),
+        )
+    )
+
+
+def rows(part: object) -> list[dict]:
+    """Measured points as they stand in the data of a spec, wherever Altair put the data."""
+    if isinstance(part, dict):
+        return [part] if part.get("role") == "measured" else rows(list(part.values()))
+    return [row for item in part for row in rows(item)] if isinstance(part, list) else []
+
+
+def points(svg: str) -> np.ndarray:
+    """Centres (x, y) of the filled symbols of the first group, legend and unseen points left out."""
+    paths = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")
+    drawn = [p for p in paths if p.get("fill") == COLOURS[0] and p.get("opacity") == "1" and not p.get("stroke")]
+    return np.array([re.findall(r"[-\d.]+", path.get("transform", "")) for path in drawn], dtype=float)
+
+
+def test_svg_is_well_formed_and_says_what_it_shows(drawing):
+    root = ElementTree.fromstring(drawing.svg)
+    title = root.find("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    assert title.text == "The best rate falls; <script> stays text."
+    assert 'font-family="Inter,' in drawing.svg
+
+
+def test_powers_of_two_are_evenly_spaced_on_both_log_axes(drawing):
+    dx, dy = np.diff(points(drawing.svg), axis=0).T
+    assert dx == pytest.approx([dx[0]] * 3)
+    assert dy == pytest.approx([dy[0]] * 3)
+    assert dx[0] > 0
+    assert dy[0] > 0  # the rate halves, and svg counts down the page
+
+
+def test_one_group_has_one_colour_and_a_rival_its_own_dashes(drawing):
+    stroked = [tag for tag in re.findall(r"<path[^>]*>", drawing.svg) if "stroke-width" in tag]
+    assert sum(f'stroke="{COLOURS[0]}"' in tag and 'stroke-width="2"' in tag for tag in stroked) == 1
+    dashed = [tag for tag in stroked if "stroke-dasharray" in tag]
+    assert [COLOURS[1] in tag for tag in dashed] == [True]
+
+
+def test_two_rivals_differ_by_their_dashes():
+    rivals = [Series(name, "rival", X, X) for name in ("linear", "square root")]
+    dashes = re.findall(r'stroke-dasharray="([^"]+)"', draw(figure(*rivals)).svg)
+    assert len(set(dashes)) == 2
+
+
+def test_tick_labels_are_those_given(drawing):
+    texts = [element.text for element in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text in {"1", "2", "4", "8"}] == ["1", "2", "4", "8"]
+    assert "best learning rate η" in texts
+
+
+def test_points_without_a_value_are_left_out():
+    kept = rows(draw(figure(measured(y=[0.1, None, float("nan"), 0.0125]))).spec)
+    assert [row["x"] for row in kept] == [1.0, 8.0]
+
+
+def test_an_interval_that_reaches_zero_reaches_the_edge_of_a_log_axis():
+    low, high = [0.05, -1.0, 0.0125, 0.00625], [0.2, 0.1, float("inf"), None]
+    axis = replace(RATE, domain=(1e-3, 1.0))
+    kept = rows(draw(figure(measured(low=low, high=high), y=axis)).spec)
+    assert [(row.get("low"), row.get("high")) for row in kept] == [
+        (0.05, 0.2),
+        (1e-3, 0.1),
+        (0.0125, 1.0),
+        (None, None),
+    ]
+    assert [row["interval"] for row in kept] == ["0.05 to 0.2", "−1 to 0.1", "0.0125 to ∞", "none"]
+
+
+def test_ids_of_two_figures_never_meet_and_a_figure_is_drawn_alike_twice(drawing):
+    def ids(svg: str) -> set[str]:
+        return set(re.findall(r'id="([^"]+)"', svg))
+
+    one, other = draw(figure(measured(), name="a b")), draw(figure(measured(), name="c"))
+    assert ids(one.svg)
+    assert not ids(one.svg) & ids(other.svg)
+    assert set(re.findall(r"url\(#([^)]+)\)", one.svg)) == ids(one.svg)
+    assert draw(figure(measured(), name="a b")) == one
+
+
+def test_panels_of_a_row_share_their_size():
+    panel = figure(measured()).panels[0]
+    spec = draw(Figure("two", "", [panel, panel])).spec
+    assert spec["columns"] == 2
+    assert len({(p["width"], p["height"]) for p in spec["concat"]}) == 1
+
+
+def test_reading_key_names_only_what_is_there():
+    theory = Series("theory", "predicted", X, X)
+    assert reading_key(figure(measured(), theory)) == "Points, measured (bars: interval); solid lines, predicted."
+    assert reading_key(figure(theory)) == "Solid lines, predicted."
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (1 / 128, "log2", "1/128"),
+        (128.0, "log2", "128"),
+        (0.3, "log2", "0.3"),
+        (5000, "log", "5,000"),
+        (1e5, "log", "10⁵"),
+        (2e-4, "log", "2×10⁻⁴"),
+        (-0.5, "linear", "−0.5"),
+        (0, "linear", "0"),
+    ],
+)
+def test_tick_label(value, scale, text):
+    assert tick_label(value, scale) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "base", "ticks"),
+    [
+        (0.9, 2000, 10, [1, 10, 100, 1000]),
+        (1.5, 60, 10, [2, 5, 10, 20, 50]),
+        (31, 62, 10, [40, 50, 60]),
+        (0.2, 9, 2, [0.25, 0.5, 1, 2, 4, 8]),
+        (1, 2**13, 2, [1, 4, 16, 64, 256, 1024, 4096]),
+    ],
+)
+def test_log_ticks_are_round_few_and_inside(low, high, base, ticks):
+    assert log_ticks(low, high, base) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (lambda: Figure("none", "", []), "figure 'none' needs at least one panel"),
+        (lambda: figure(measured(low=[1.0])), r"'measured' needs as many .* \[1, 4\] values"),
+        (lambda: figure(measured(y=[0.1, -0.2, 0.1, 0.1])), r"'best learning rate η' needs positive .* -0\.2"),
+        (lambda: figure(Series("s", "measured", X, [None] * 4)), "at least one finite value to show"),
+    ],
+    ids=["no panels", "ragged series", "negative on a log axis", "nothing to show"],
+)
+def test_bad_figures_say_what_is_wrong(bad, words):
+    with pytest.raises(InputError, match=words):
+        draw(bad())

@@ -1,0 +1,279 @@
+"""A made-up report, rendered to both formats and read back."""
+
+import logging
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pypdf
+import pytest
+
+from effbatch import report as module
+from effbatch.errors import InputError, RunError
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.report import Report, Section, cell_text, number_text, render_html, write_html, write_pdf
+from effbatch.resources import bundled
+
+HOSTILE = "<script>alert('α')</script>"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+def sample_figure(name: str) -> Figure:
+    x = [1, 2, 4, 8, 16]
+    series = [
+        Series(
+            f"measured on {HOSTILE}", "measured", x, [8, 5, 3, 2, None], [7, 4, 2, 1, None], [9, 6, 4, 3, None], "net"
+        ),
+        Series("linearised", "predicted", x, [8.5, 5.5, 3.3, 2.1, 1.3], group="net"),
+        Series("clean count", "rival", x, [8, 4, 2, 1, 0.5]),
+    ]
+    panel = Panel(Axis("1 + α", "log2", ticks=x), Axis("η ∝ rate", "log2"), series)
+    return Figure(name, "The rate falls as (1 + α)^−0.7.", [panel, panel], legend="network")
+
+
+@pytest.fixture(scope="module")
+def sample() -> Report:
+    sections = [
+        Section(
+            name="rate",
+            title="The best rate falls with α",
+            question=f"Does η fall on {HOSTILE}?",
+            prediction="η ∝ (1 + α)^−0.7, stored 2026-11-22 16:01 UTC",
+            verdict="supported",
+            finding="It falls as predicted.",
+            numbers=[
+                Number("exponent", -0.68, -0.74, -0.61, 12, note="bootstrap over seeds"),
+                Number("noise scale", None, n=3),
+            ],
+            figures=[sample_figure("rates")],
+            tables=[Table("fits", "Fits.", ["data", "δ"], [[HOSTILE, 1.98765], ["digits", None]], ["", ".2f"])],
+            limits=["α ≪ 1 was left out."],
+            reproduce="effbatch validate rate",
+            references=["McCandlish et al. (2018), arXiv 1812.06162."],
+            spec=f'[data]\ndataset = "{HOSTILE}"\n',
+        ),
+        Section(
+            name="labels",
+            title="Labels needed",
+            question="Do they grow linearly?",
+            prediction="linear in α",
+            verdict="undecided",
+            finding="Three seeds cannot tell.",
+            figures=[sample_figure("labels-needed")],
+            references=["McCandlish et al. (2018), arXiv 1812.06162.", "Green & Swets (1966)."],
+        ),
+    ]
+    return Report(
+        title="Rates under label noise",
+        asked="Which rate, when most labels are wrong?",
+        created="2026-11-22T16:48:00+00:00",
+        sections=sections,
+        recommendation="Scale by √(B/(1 + α)).",
+        recommended=Table("r", "Factors.", ["α", "factor"], [[0, 1.0], [50, 0.14]], ["", ".2f"]),
+        environment={"device": "2 CPU cores", "cost": "412 s"},
+    )
+
+
+@pytest.fixture(scope="module")
+def page(sample) -> str:
+    return render_html(sample)
+
+
+@pytest.fixture(scope="module")
+def pdf(sample, tmp_path_factory) -> tuple[pypdf.PdfReader, list[str]]:
+    """The PDF, and what WeasyPrint complained of while making it."""
+    complaints: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("weasyprint")
+    logger.addHandler(handler)
+    path = tmp_path_factory.mktemp("pdf") / "report.pdf"
+    write_pdf(sample, path)
+    logger.removeHandler(handler)
+    return pypdf.PdfReader(path), complaints
+
+
+class Outline(HTMLParser):
+    """Tags with attributes, and whether every element that opens also closes in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def alternatives(element: object) -> list[str]:
+    """Alternative texts of the figures below an element of the tag tree."""
+    element = element.get_object()  # type: ignore[attr-defined]
+    if isinstance(element, list):
+        return [text for child in element for text in alternatives(child)]
+    if not isinstance(element, dict):
+        return []
+    own = [element["/Alt"]] if element.get("/S") == "/Figure" else []
+    return own + (alternatives(element["/K"]) if "/K" in element else [])
+
+
+def test_html_is_balanced_and_asks_the_network_for_nothing(page):
+    outline = Outline(page)
+    assert outline.open == []
+    sources = [
+        value for _, attrs in outline.tags for key, value in attrs.items() if key in {"src", "href", "xlink:href"}
+    ]
+    assert sources
+    assert all(source.startswith("#") for source in sources)
+    styles = "".join(re.findall(r"<style>(.*?)</style>", page, re.S))
+    assert "@import" not in styles
+    assert set(re.findall(r'url\("(\w+):', styles)) == {"data"}
+    assert "connect-src" not in page
+    assert "default-src 'none'" in page
+
+
+def test_html_holds_the_script_once_and_a_drawing_and_a_spec_for_every_figure(page):
+    assert page.count(module._javascript()) == 1
+    tags = Outline(page).tags
+    assert sum(tag == "script" and attrs.get("type") == "application/json" for tag, attrs in tags) == 2
+    assert sum(tag == "script" for tag, _ in tags) == 3
+    assert sum(tag == "svg" for tag, _ in tags) == 2
+
+
+def test_names_stay_text_in_html(page):
+    assert "&lt;script&gt;alert(&#39;α&#39;)&lt;/script&gt;" in page
+    assert HOSTILE not in page.replace(module._javascript(), "")
+
+
+def test_html_without_figures_needs_no_script(sample):
+    bare = replace(sample, sections=[replace(section, figures=()) for section in sample.sections])
+    assert "<script" not in render_html(bare)
+
+
+def test_pdf_says_the_verdicts_first(pdf):
+    reader, complaints = pdf
+    assert complaints == []
+    first = reader.pages[0].extract_text()
+    assert first.index("Which rate, when most labels are wrong?") < first.index("supported")
+    for words in ("supported", "undecided", "−0.68 [−0.74, −0.61], n = 12", "Recommended scaling", "√(B/(1 + α))"):
+        assert words in first
+    assert len(reader.pages) == 4  # front, one page for each claim, references and reproduction
+
+
+def test_pdf_text_is_extractable(pdf):
+    text = "\n".join(page.extract_text() for page in pdf[0].pages)
+    for words in (HOSTILE, "α ≪ 1", "cannot tell", "Figure 1.", "Figure 2.", "η ∝ rate", "1.99", "Green & Swets"):
+        assert words in text
+
+
+def test_pdf_has_metadata_bookmarks_tags_and_alternative_texts(pdf):
+    reader, _ = pdf
+    assert reader.metadata.title == "Rates under label noise"
+    assert reader.metadata.creation_date.isoformat() == "2026-11-22T16:48:00+00:00"
+    assert reader.trailer["/Root"]["/Lang"] == "en"
+    (top, below) = reader.outline
+    assert top.title == "Rates under label noise"
+    titles = [item.title for item in below if not isinstance(item, list)]
+    assert titles == [
+        "Recommended scaling",
+        "The best rate falls with α",
+        "Labels needed",
+        "References",
+        "Reproduction",
+    ]
+    assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    assert alternatives(reader.trailer["/Root"]["/StructTreeRoot"]["/K"]) == ["The rate falls as (1 + α)^−0.7."] * 2
+
+
+def test_pdf_uses_only_the_bundled_fonts(pdf):
+    fonts = {
+        font["/BaseFont"].split("+")[-1]
+        for page in pdf[0].pages
+        for font in (f.get_object() for f in page["/Resources"]["/Font"].values())
+    }
+    assert fonts == {"Inter", "Inter-Semi-Bold", "JetBrains-Mono", "Noto-Sans-Math"}
+
+
+def test_references_are_numbered_once(sample):
+    assert sample.references == ["McCandlish et al. (2018), arXiv 1812.06162.", "Green & Swets (1966)."]
+
+
+def test_writing_replaces_the_file_and_leaves_nothing_else(sample, page, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_html(sample, path)
+    assert path.read_text(encoding="utf-8") == page
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_is_named(sample, tmp_path):
+    bare = replace(sample, sections=[])
+    with pytest.raises(RunError, match=r"no-folder.report\.html and cannot \(No such file"):
+        write_html(bare, tmp_path / "no-folder" / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (Number("δ", 1.8312, 1.71, 1.95, 12), "1.83 [1.71, 1.95], n = 12"),
+        (Number("accuracy", 71.234, 70.1, 72.3, unit="%"), "71.2 % [70.1, 72.3]"),
+        (Number("copies", 27134.0, 25900.0, 28400.0, 5), "27,100 [25,900, 28,400], n = 5"),
+        (Number("δ", 2, exact=True), "2 (exact)"),
+        (Number("share", 1 / 3, exact=True), "0.333333 (exact)"),
+        (Number("scale", None, n=3), "cannot tell, n = 3"),
+        (Number("scale", float("nan"), 0.1, 3.0, unit="copies"), "cannot tell [0.1, 3.0]"),
+        (Number("scale", 120.4, low=15.0), "120 (at least 15)"),
+        (Number("scale", 120.4, 15.0, float("inf")), "120 [15, ∞]"),
+        (Number("rate", -0.0432), "−0.0432 (no interval)"),
+        (Number("error", 3.21e-9), "3.21 × 10⁻⁹ (no interval)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_number_text(number, text):
+    assert number_text(number) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "form", "text"),
+    [
+        ("a", ".2f", "a"),
+        (None, ".2f", "–"),
+        (120, ".2f", "120"),
+        (-0.4312, ".2f", "−0.43"),
+        (0.4312, "", "0.431"),
+        (float("nan"), ".2f", "cannot tell"),
+    ],
+)
+def test_cell_text(cell, form, text):
+    assert cell_text(cell, form) == text
+
+
+def test_bad_reports_say_what_is_wrong(sample):
+    section = sample.sections[0]
+    with pytest.raises(InputError, match="'rate' needs to be one of supported, refuted, undecided; 'true' came"):
+        replace(section, verdict="true")
+    with pytest.raises(InputError, match="ISO date and time it was created; 'yesterday' came"):
+        replace(sample, created="yesterday")
+    with pytest.raises(InputError, match="every section of a report needs its own name; rate came twice"):
+        replace(sample, sections=[section, section])
+    with pytest.raises(InputError, match="every figure of a report needs its own name; rates came twice"):
+        replace(sample, sections=[section, replace(section, name="other")])
+
+
+def test_bundled_folders_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_path, monkeypatch):
+    assert (bundled("templates") / "report.html.j2").is_file()
+    assert (bundled("templates") / "fonts" / "OFL.txt").is_file()
+    assert bundled("simulations").is_dir()
+    monkeypatch.setattr("effbatch.resources._PACKAGE", tmp_path)
+    with pytest.raises(RunError, match="needs its folder of templates; neither"):
+        bundled("templates")
+    (tmp_path / "bundled" / "templates").mkdir(parents=True)
+    assert bundled("templates") == tmp_path / "bundled" / "templates"
