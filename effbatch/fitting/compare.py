@@ -1,0 +1,118 @@
+"""Best learning rates and rival laws -> how far each law is off, anchored at one cell and held out elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from effbatch.errors import InputError
+from effbatch.fitting.cells import groups
+from effbatch.fitting.regret import lost_score, seed_mean, summary
+from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, percentile_interval
+from effbatch.fitting.settings import setting_of
+from effbatch.laws.base import Law
+
+_UNITS = {"median_error": "powers of two", "quantile90": "powers of two", "regret": "score", "regret95": "score"}
+
+
+def compare_laws(
+    best: xr.Dataset,
+    laws: Mapping[str, Law],
+    *,
+    cube: xr.Dataset | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    """Error of every law on cells that its anchor has not seen, by `law`.
+
+    Each interior cell serves once as the anchor and predicts every other interior cell with the same remaining
+    dims (network, data, ...): error = log2(predicted/measured), in powers of two.
+
+    median_error, low, high   median of |error|; limits by bootstrap over cells, since pairs share cells
+    quantile90                90th percentile of |error|
+    cells, pairs              cells and pairs for which the law gave a factor, inside its regime or not
+    applies                   share of those pairs in groups where the law says that it applies
+    reason                    what the law says of its regime, or why it does not apply, in the first group
+    regret, regret95, clamped mean, 95th percentile and predictions off the grid (see `regret`), given the cube
+
+    A law with a parameter still open gives no factor: NaN and 0 pairs. Raises InputError where no law is given.
+    """
+    if not laws:
+        raise InputError("a comparison needs at least one law; none came: give effbatch.laws.LAWS")
+    measured = best if cube is None else best.assign(curve=seed_mean(cube))
+    tables = [cells for _, cells in groups(measured) if cells.sizes["cell"] > 1]
+    rows = [_row(law, tables, resamples, seed, confidence) for law in laws.values()]
+    table = xr.Dataset({name: ("law", [row[name] for row in rows]) for name in rows[0]}, {"law": list(laws)})
+    for name, unit in _UNITS.items():
+        if name in table:
+            table[name].attrs["units"] = unit
+    return table.assign_attrs(confidence=confidence, resamples=resamples, bootstrap_seed=seed)
+
+
+def _row(law: Law, tables: list[xr.Dataset], resamples: int, seed: int, confidence: float) -> dict[str, object]:
+    """The entry of one law, from the pairs of every group."""
+    errors, pairs, lost, off_grid, applying = [], [], [], [], 0
+    reason, cells_before = "", 0
+    for cells in tables:
+        count = cells.sizes["cell"]
+        anchor, target = np.nonzero(~np.eye(count, dtype=bool))
+        setting = setting_of(cells)
+        regime = law.applies(setting(target), setting(anchor))
+        reason = reason or regime.reason
+        try:
+            factor = law.factor(setting(target), setting(anchor))
+        except InputError:  # a parameter of the law is open
+            continue
+        rates = cells["best_learning_rate"].values
+        predicted = rates[anchor] * factor
+        errors.append(np.abs(np.log2(predicted / rates[target])))
+        pairs.append(cells_before + np.stack([anchor, target]))
+        applying += len(anchor) * bool(regime.ok)
+        cells_before += count
+        if "curve" in cells:
+            curves = cells["curve"].transpose("cell", "learning_rate").values
+            for i, curve in enumerate(curves):
+                one_lost, one_off = lost_score(cells["learning_rate"].values, curve, predicted[target == i])
+                lost.append(one_lost)
+                off_grid.append(one_off)
+    error = np.concatenate([*errors, []])
+    low, high = _median_interval(error, pairs, cells_before, resamples, seed, confidence)
+    row: dict[str, object] = {
+        "median_error": np.median(error) if len(error) else np.nan,
+        "low": low,
+        "high": high,
+        "quantile90": np.quantile(error, 0.9) if len(error) else np.nan,
+        "cells": cells_before,
+        "pairs": len(error),
+        "applies": applying / len(error) if len(error) else np.nan,
+        "reason": reason,
+    }
+    if any("curve" in cells for cells in tables):
+        losses = summary(np.concatenate([*lost, []]), np.concatenate([*off_grid, []]))
+        row |= {"regret": float(losses["mean"]), "regret95": float(losses["quantile95"])}
+        row |= {"clamped": int(losses["clamped"])}
+    return row
+
+
+def _median_interval(
+    error: NDArray, pairs: list[NDArray], cells: int, resamples: int, seed: int, confidence: float
+) -> tuple[float, float]:
+    """Limits of the median of `error` when cells are resampled; a pair weighs the product of its cells' weights.
+
+    NaN with fewer than three cells, or where a law gives no finite error.
+    """
+    if cells < MIN_SEEDS or not np.isfinite(error).all():
+        return np.nan, np.nan
+    order = error.argsort()
+    anchor, target = np.concatenate(pairs, axis=1)[:, order]
+    medians = []
+    for weights in bootstrap_weights(cells, resamples, seed):
+        running = np.cumsum(weights[anchor] * weights[target])
+        if running[-1] > 0:  # a resample of one cell only has no pair
+            medians.append(error[order[np.searchsorted(running, running[-1] / 2)]])
+    low, high = percentile_interval(np.array(medians), cells, confidence)
+    return float(low), float(high)

@@ -1,0 +1,54 @@
+"""Cube -> what the laws must know of its cells beside α and batch size: classes, optimiser, schedule, budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.cube import num_classes
+from effbatch.laws.base import Setting
+
+
+def copy_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:
+    """Return `best` with the settings of the cube: attributes, and the coordinate `steps` or `examples`.
+
+    They come from the resolved spec stored in the cube; without one the laws' defaults hold. The budget is
+    the one that the sweep held fixed: steps, or labelled copies (epochs are copies too).
+    """
+    attrs: dict[str, Any] = {"num_classes": num_classes(cube)}
+    train = json.loads(cube.attrs.get("spec_resolved", "{}")).get("train", {})
+    if "optimizer" in train:
+        heavy = train["optimizer"] == "sgd" and train.get("momentum", 0) > 0
+        attrs["optimizer"] = "momentum" if heavy else train["optimizer"]
+    if "schedule" in train:
+        attrs["schedule"] = train["schedule"]
+    if train.get("budget"):
+        name, source = ("steps", "step") if "steps" in train["budget"] else ("examples", "examples")
+        best = best.assign_coords({name: cube[source].isel(checkpoint=-1, drop=True)})
+    return best.assign_attrs(best.attrs | attrs)
+
+
+def setting_of(cells: xr.Dataset) -> Callable[[np.ndarray], Setting]:
+    """Index -> Setting of those of the `cells` (dimension `cell`; one optimiser and schedule for all)."""
+    shared: dict[str, Any] = {"num_classes": int(cells.attrs["num_classes"])}
+    for name in ("optimizer", "schedule"):
+        if name in cells.coords:
+            shared[name] = str(cells[name].values)
+        elif name in cells.attrs:
+            shared[name] = cells.attrs[name]
+
+    def values(name: str, index: np.ndarray) -> np.ndarray:
+        return cells[name].broadcast_like(cells["best_learning_rate"]).values[index].astype(float)
+
+    budget = [name for name in ("steps", "examples") if name in cells.coords]
+    names = ("alpha", "batch_size", *budget)
+
+    def setting(index: np.ndarray) -> Setting:
+        arrays: dict[str, Any] = {name: values(name, index) for name in names}
+        return Setting(**arrays, **shared)
+
+    return setting
