@@ -69,7 +69,7 @@ def empty(axes: Mapping[str, Sequence], checkpoints: int) -> xr.Dataset:
         dim: (dim, np.asarray(list(values)), _COORD_ATTRS.get(dim, {})) for dim, values in axes.items()
     }
     coords["checkpoint"] = ("checkpoint", np.arange(checkpoints), _COORD_ATTRS["checkpoint"])
-    cube = xr.Dataset(coords=coords)  # type: ignore[arg-type]
+    cube = xr.Dataset(coords=coords)
     flags = {
         "long_name": "what became of the cell",
         "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
@@ -98,7 +98,7 @@ def check(cube: xr.Dataset) -> xr.Dataset:
     version = cube.attrs.get("schema_version")
     if version != SCHEMA_VERSION:
         raise CubeError(
-            f"this effbatch reads cubes of schema version {SCHEMA_VERSION}; this one has {version}: run the sweep again",
+            f"this effbatch reads cubes of schema {SCHEMA_VERSION}; this one has {version}: run the sweep again",
             version=version,
         )
     missing = [d for d in CORE_DIMS if d not in cube.dims] + [v for v in ("outcome", *METRICS) if v not in cube]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["measured", "predicted", "rival"]
+Values = Any  # a sequence of floats or a one-dimensional array
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Series:
 
     name: str
     role: Role
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
+    x: Values
+    y: Values
+    low: Values = None
+    high: Values = None
     group: str = ""
 
 
@@ -59,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: column headings and rows of cells (str, int, float or None; floats are formatted by `formats`)."""
+    """A table: column headings and rows of cells (str, int, float or None), each column with its format."""
 
     name: str
     caption: str

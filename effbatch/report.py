@@ -41,13 +41,14 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Section:
     """One claim: what was asked and predicted, what was found, and where it fails.
 
-    The first of `numbers` stands beside the prediction in the table on the first page. `prediction` says what was
-    predicted before the run and when that was stored; `spec` is the TOML text of the simulation.
+    `headline` (what must come out, in a few words) and the first of `numbers` stand side by side on the first page.
+    `prediction` says what was predicted before the run and when that was stored; `spec` is the simulation's TOML.
     """
 
     name: str
     title: str
     question: str
+    headline: str
     prediction: str
     verdict: Verdict
     finding: str

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic import peaked_cube
 
-from effbatch.cube import Outcome
+from effbatch.cube import Outcome, empty
 from effbatch.errors import InputError
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.fitting.peak import peak
@@ -23,7 +23,7 @@ def everywhere(rate):
 
 def test_a_parabola_is_found_exactly_between_grid_points():
     x = np.arange(-6.0, 4.0)
-    location, height = peak(x, 0.7 - 0.05 * (x - np.array([[-1.3], [0.5], [1.99]])) ** 2)
+    location, height, _ = peak(x, 0.7 - 0.05 * (x - np.array([[-1.3], [0.5], [1.99]])) ** 2)
     np.testing.assert_allclose(location, [-1.3, 0.5, 1.99], atol=1e-10)
     np.testing.assert_allclose(height, 0.7, atol=1e-10)
 
@@ -31,7 +31,7 @@ def test_a_parabola_is_found_exactly_between_grid_points():
 def test_a_cliff_does_not_push_the_peak_out_of_its_neighbourhood():
     x = np.arange(-3.0, 1.5, 0.5)
     scores = np.array([[0.80, 0.801, 0.802, 0.803, 0.804, 0.805, 0.10, 0.10, 0.10]])
-    location, _ = peak(x, scores)
+    location = peak(x, scores).location
     assert x[4] < location[0] <= x[5]
 
 
@@ -155,3 +155,27 @@ def test_outcomes_are_stored_as_cf_flags_with_a_sentence_each():
 def test_bad_options_are_named(options, match):
     with pytest.raises(InputError, match=match):
         best_learning_rates(peaked_cube(everywhere(0.05)), **options)
+
+
+def test_at_a_cliff_the_grid_point_stands_for_its_neighbours():
+    """Just below the edge of stability a parabola would peak above every score, and with false precision."""
+    x = np.arange(-6.0, 3.0)
+    curve = np.where(x <= 0, 0.9 + 0.01 * x, 0.1)
+    found = peak(x, np.stack([curve, 0.9 - 0.01 * (x + 1.2) ** 2]))
+    assert found.cliff.tolist() == [True, False]
+    assert found.location == pytest.approx([0.0, -1.2])
+    assert found.height == pytest.approx([0.9, 0.9])
+
+
+def test_limits_at_a_cliff_hold_the_neighbours():
+    rates = 2.0 ** np.arange(-6, 3)
+    cube = empty({"alpha": [0.0], "batch_size": [8], "learning_rate": rates, "seed": range(10)}, 1)
+    cube.attrs["num_classes"] = 10
+    noise = np.random.default_rng(0).normal(0, 0.002, (1, 1, 9, 10))
+    cube["outcome"][:] = int(Outcome.FINISHED)
+    cube["test_accuracy"][:] = np.where(rates <= 1, 0.9 + 0.01 * np.log2(rates), 0.1)[:, None] + noise
+    best = best_learning_rates(cube).squeeze()
+    assert float(best["best_learning_rate"]) == 1.0
+    assert float(best["low"]) <= 0.5
+    assert float(best["high"]) >= 2.0
+    assert float(best["best_accuracy"]) < 0.91

@@ -47,7 +47,8 @@ def best_learning_rates(
     share their random numbers along it, and the same draws in every setting (see `resampling.interval`).
 
     best_learning_rate, low, high     NaN unless the outcome is INTERIOR; a limit at or beyond the edge of the
-                                      grid is open: 0 or inf. They bracket the peak of the grid's parabola: on
+                                      grid is open: 0 or inf. At a cliff: the grid point, with limits that hold
+                                      at least its two neighbours. They bracket the peak of the grid's parabola: on
                                       a coarse grid that is not exactly the peak of a skewed curve. Measured
                                       coverage of a parabola's peak, nominal 95 %: 94-98 % with 3 to 7 seeds,
                                       94-97 % with 10 to 20 (2,500 settings each).
@@ -115,13 +116,16 @@ def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray, confiden
     """The same for settings without gaps; no rows of weights: too few seeds for an interval."""
     x, mean = np.log2(rates), scores.mean(axis=2)
     best = mean.argmax(axis=1)
-    location, height = peak(x, mean)
+    location, height, cliff = peak(x, mean)
     found = {"grid_best": rates[best], "best_accuracy": height}
     if not len(weights):
         return found
     resampled = np.einsum("glr->rgl", scores @ weights.T)
-    locations, heights = peak(x, resampled)
+    locations, heights, _ = peak(x, resampled)
     low, high = interval(location, locations, scores.shape[2], confidence)
+    # at a cliff the grid point stands for everything between its neighbours
+    low = np.where(cliff, np.minimum(low, x[np.maximum(best - 1, 0)]), low)
+    high = np.where(cliff, np.maximum(high, x[np.minimum(best + 1, len(x) - 1)]), high)
     open_low, open_high = low <= x[0], high >= x[-1]
     outcome = np.select(
         [(open_low & open_high) | (np.ptp(mean, axis=1) == 0), best == 0, best == len(x) - 1],

@@ -123,7 +123,7 @@ class _Run:
 
     @torch.no_grad()
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Test accuracy, test loss and the mean training loss since the last call, each (S, M); freezes the diverged."""
+        """Test accuracy, test loss, mean training loss since the last call, each (S, M); freezes the diverged."""
         train_loss = self.loss_sum / self.loss_steps
         n = self.x_test.shape[-1]
         correct = torch.zeros_like(self.loss_sum)
@@ -143,7 +143,7 @@ class _Run:
         return tuple(v.masked_fill(dead, torch.nan).cpu().numpy() for v in values)  # type: ignore[return-value]
 
     def _freeze(self, loss: Tensor) -> None:
-        """Members whose loss is not finite stop: rate and weights to zero (a NaN weight stays NaN, so none is missed)."""
+        """Stop the members whose loss is not finite: rate and weights to zero (NaN is lasting, so none is missed)."""
         self.alive &= loss.isfinite()
         dead = ~self.alive
         self.learning_rate.masked_fill_(dead, 0.0)

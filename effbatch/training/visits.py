@@ -35,7 +35,7 @@ def image_subset(seed: int, examples: int, available: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Visits:
-    """Steps first … first + len − 1: `image` (steps, S, B) into the training set; `label` (steps, S, A, B) for A alphas."""
+    """A block of steps: `image` (steps, S, B) into the training set, `label` (steps, S, A, B) for A alphas."""
 
     image: Tensor
     label: Tensor

@@ -57,7 +57,7 @@ def checked(data: DataSet) -> DataSet:
             raise InputError(f"the {part} images of {data.name} hold NaN or infinite pixels; clean them first")
         if y.min() < 0 or y.max() >= data.num_classes:
             raise InputError(
-                f"labels of {data.name} must lie in 0..{data.num_classes - 1}; {y.min()}..{y.max()} came in the {part} set"
+                f"{part} labels of {data.name} must lie in 0..{data.num_classes - 1}; {y.min()}..{y.max()} came"
             )
     return data
 

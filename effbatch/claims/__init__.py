@@ -1,0 +1,29 @@
+"""Claims by kind. Adding one is one module here (see `base.Claim`) and its test."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from typing import cast
+
+from effbatch.claims.base import Claim, Judgement, Setup, Verdict, checked_rule
+from effbatch.errors import SpecError
+
+__all__ = ["Claim", "Judgement", "Setup", "Verdict", "checked_rule", "get", "kinds"]
+
+_SHARED = ("base", "linearised")  # modules that are no claim
+
+
+def kinds() -> list[str]:
+    """The kinds that [claim] kind can name."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED)
+
+
+def get(kind: str) -> Claim:
+    """The claim of a kind; SpecError that names the nearest one where there is none."""
+    if kind not in kinds():
+        near = difflib.get_close_matches(kind, kinds(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(kinds())}"
+        raise SpecError(f"[claim] kind = {kind!r} is not known; {hint}", kind=kind)
+    return cast(Claim, importlib.import_module(f"{__name__}.{kind}"))

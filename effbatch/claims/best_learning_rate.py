@@ -1,0 +1,226 @@
+"""Claim: a law carries the best learning rate from one tuned cell to every other noise level and batch size.
+
+Rule: the median error of `law` over cells that its anchor has not seen, |log2(predicted/measured)|, is at most
+`max_median_error` powers of two. Beside it stand all other laws, and the linearised theory, which needs no anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.claims import linearised
+from effbatch.claims.base import Judgement, Setup, at_most
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.fitting import FitOutcome, best_learning_rates, compare_laws, exponents, regret
+from effbatch.fitting.resampling import MIN_SEEDS, percentile_interval
+from effbatch.laws import LAWS, get
+
+RULE: Mapping[str, Any] = {"law": "square_root_clean_count", "max_median_error": 0.5}
+LINEARISED = "linearised (no anchor, no training)"
+RESAMPLES = 1000
+
+
+def predict(setup: Setup) -> dict[str, Any]:
+    """The exponents of the rule are in its formula; the linearised theory's best rates are computed here."""
+    law = get(setup.rule["law"])
+    return {"law": law.name, "formula": law.formula, "linearised": linearised.to_json(linearised.surface(setup))}
+
+
+def headline(rule: Mapping[str, Any]) -> str:
+    return f"{get(rule['law']).formula} within {rule['max_median_error']:g} powers of two (median)"
+
+
+def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    best = linearised.from_json(prediction["linearised"])["best_learning_rate"]
+    return (
+        f"The law {prediction['law']}, {prediction['formula']}, anchored at any one tuned cell, gives the best rate "
+        f"of the others; the claim holds if its median error is at most {rule['max_median_error']:g} powers of two. "
+        "Without an anchor and without training, the linearised theory says best rates from "
+        f"{float(best.min()):.2g} to {float(best.max()):.2g}."
+    )
+
+
+def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
+    best = best_learning_rates(cube)
+    compared = compare_laws(best, LAWS, cube=cube)
+    row = compared.sel(law=rule["law"])
+    error, low, high, cells = float(row["median_error"]), float(row["low"]), float(row["high"]), int(row["cells"])
+    predicted = linearised.from_json(prediction["linearised"])["best_learning_rate"]
+    theory = _theory_row(cube, best, predicted)
+    powers = exponents(best)
+    finding = (
+        f"Anchored at one tuned cell, {get(rule['law']).formula} misses the best rate of the others by "
+        f"{error:.2f} powers of two (median, {cells} cells) and costs {100 * float(row['regret']):.1f} points of "
+        f"accuracy on average. Measured, the best rate goes as {_powers(powers)}."
+    )
+    numbers = [
+        Number(f"median error of {rule['law']}", error, low, high, cells, "powers of two"),
+        Number("threshold of the rule", rule["max_median_error"], unit="powers of two", exact=True),
+        Number(f"median error, {LINEARISED}", theory["error"], theory["low"], theory["high"], cells, "powers of two"),
+        *_exponent_numbers(powers, cells),
+    ]
+    left_out = int((best["outcome"] != int(FitOutcome.INTERIOR)).sum())
+    limits = [
+        f"{left_out} of {best['outcome'].size} cells have no best rate inside the grid and take no part; see the table."
+    ] * bool(left_out) + [
+        "The laws know nothing of the budget here: another number of steps gives other exponents.",
+        "Regret compares with the best rate of the grid, chosen on the same seeds, so it is a little too large.",
+    ]
+    references = [get(rule["law"]).reference, *(LAWS[n].reference for n in ("signal_to_noise", "linear"))]
+    return Judgement(
+        at_most(low, high, rule["max_median_error"]),
+        finding,
+        numbers,
+        (_figure(best, predicted, rule["law"], powers),),
+        (_laws_table(compared, theory), _rates_table(best, predicted)),
+        limits,
+        tuple(dict.fromkeys(references)),
+    )
+
+
+def _theory_row(cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataArray) -> dict[str, float]:
+    """Errors of a prediction that needs no anchor, over the interior cells, in the columns of `compare_laws`."""
+    error = np.abs(np.log2((predicted / best["best_learning_rate"]).values)).ravel()
+    error = error[np.isfinite(error)]
+    lost = regret(cube, best, predicted)
+    row = {"error": np.nan, "low": np.nan, "high": np.nan, "quantile90": np.nan}
+    row |= {"regret": float(lost["mean"]), "regret95": float(lost["quantile95"])}
+    if len(error) >= MIN_SEEDS:
+        draws = np.random.default_rng(0).choice(error, (RESAMPLES, len(error)))
+        low, high = percentile_interval(np.median(draws, axis=1), len(error), 0.95)
+        row |= {"error": float(np.median(error)), "low": float(low), "high": float(high)}
+        row |= {"quantile90": float(np.quantile(error, 0.9))}
+    return row
+
+
+def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
+    """The fitted exponents of B and 1 + α; none where the grid holds several networks or data sets."""
+    if powers["exponent"].size > 2:
+        return []
+    numbers = []
+    for term, label in (("batch_size", "B"), ("alpha", "1 + α")):
+        value, low, high = (float(powers[name].sel(term=term)) for name in ("exponent", "low", "high"))
+        note = "least squares over the cells, HC3"
+        numbers.append(Number(f"exponent of {label}", value, low, high, cells, note=note))
+    return numbers
+
+
+def _powers(powers: xr.Dataset) -> str:
+    b, a = (float(powers["exponent"].sel(term=term).mean()) for term in ("batch_size", "alpha"))
+    return f"B^{b:.2f} (1+α)^{a:.2f}"
+
+
+def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
+    rows: list[list[str | float | int | None]] = [
+        [
+            LINEARISED,
+            "",
+            theory["error"],
+            _range(theory),
+            theory["quantile90"],
+            100 * theory["regret"],
+            100 * theory["regret95"],
+        ]
+    ]
+    for name in compared["law"].values[np.argsort(compared["median_error"].values)]:
+        law = compared.sel(law=name)
+        if not int(law["pairs"]):
+            continue
+        values = {key: float(law[key]) for key in ("low", "high")}
+        rows.append(
+            [
+                str(name),
+                LAWS[str(name)].formula,
+                float(law["median_error"]),
+                _range(values),
+                float(law["quantile90"]),
+                100 * float(law["regret"]),
+                100 * float(law["regret95"]),
+            ]
+        )
+    return Table(
+        "laws",
+        f"Every law anchored at each cell in turn and tried on the others ({int(compared['cells'].max())} cells): "
+        "error of the best rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
+        ("law", "formula", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
+        rows,
+        ("", "", ".2f", "", ".2f", ".1f", ".1f"),
+    )
+
+
+def _range(values: Mapping[str, float]) -> str:
+    return f"{values['low']:.2f} to {values['high']:.2f}" if np.isfinite(values["low"]) else "cannot tell"
+
+
+def _rates_table(best: xr.Dataset, predicted: xr.DataArray) -> Table:
+    rows: list[list[str | float | int | None]] = []
+    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
+    stacked = best.assign(predicted=predicted).stack(cell=[*extra, "batch_size", "alpha"])
+    for i in range(stacked.sizes["cell"]):
+        cell = stacked.isel(cell=i)
+        outcome = FitOutcome(int(cell["outcome"]))  # type: ignore[call-arg]
+        inside = outcome is FitOutcome.INTERIOR
+        rows.append(
+            [
+                " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
+                float(cell["alpha"]),
+                float(cell["predicted"]),
+                float(cell["best_learning_rate"]) if inside else None,
+                f"{float(cell['low']):.3g} to {float(cell['high']):.3g}" if inside else outcome.sentence,
+                100 * float(cell["best_accuracy"]),
+                int(cell["seeds"]),
+            ]
+        )
+    return Table(
+        "rates",
+        "Best learning rate of every cell: predicted without training by the linearised theory, and measured.",
+        ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n"),
+        rows,
+        ("", "g", ".3g", ".3g", "", ".1f", "d"),
+    )
+
+
+def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Dataset) -> Figure:
+    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
+    panels = []
+    for place in best.stack(panel=extra)["panel"].values if extra else [()]:
+        here = dict(zip(extra, place, strict=True))
+        panels.append(_panel(best.sel(here), predicted.sel(here), law, ", ".join(str(v) for v in here.values())))
+    seeds = int(best["seeds"].max())
+    caption = (
+        f"The best learning rate goes as {_powers(powers)}. Points: best rate and its 95 % interval over {seeds} "
+        f"seeds. Solid: linearised theory, before "
+        f"training. Dashed: {law}, drawn through the middle cell."
+    )
+    return Figure("best_rate", caption, tuple(panels))
+
+
+def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
+    x = 1 + best["alpha"].values
+    middle = best["best_learning_rate"].isel(alpha=len(x) // 2, batch_size=best.sizes["batch_size"] // 2)
+    series = []
+    for batch in best["batch_size"].values:
+        at = best.sel(batch_size=batch)
+        group = f"B = {batch}"
+        limits = {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
+        series.append(
+            Series(f"{group}, measured", "measured", x, at["best_learning_rate"].values, **limits, group=group)
+        )
+        series.append(
+            Series(f"{group}, linearised", "predicted", x, predicted.sel(batch_size=batch).values, group=group)
+        )
+        setting, anchor = _settings(best, batch)
+        factor = get(law).factor(setting, anchor)
+        series.append(Series(f"{group}, {law}", "rival", x, float(middle) * np.asarray(factor), group=group))
+    return Panel(Axis("1 + α", "log", ticks=tuple(x)), Axis("best learning rate", "log"), tuple(series), title)
+
+
+def _settings(best: xr.Dataset, batch: int):
+    from effbatch.laws import Setting
+
+    alphas, batches = best["alpha"].values, best["batch_size"].values
+    return Setting(alphas, float(batch)), Setting(float(alphas[len(alphas) // 2]), float(batches[len(batches) // 2]))

@@ -1,0 +1,185 @@
+"""Claim: steps to a target accuracy depend on noise and batch size only through B_eff = B/(1+α)^δ, with a given δ.
+
+Rule: supported if the 95 % interval of the fitted δ holds `delta` and excludes `rival`, and the collapsed points
+scatter about one curve by no more than a factor `max_spread`; refuted if the interval excludes `delta`; else undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.claims.base import Judgement, Setup, Verdict
+from effbatch.errors import CubeError
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.fitting import Collapse, Estimate, StepsOutcome, best_steps, collapse_exponent
+
+RULE: Mapping[str, Any] = {"target": 0.85, "delta": 2.0, "rival": 1.0, "max_spread": 1.25}
+REFERENCES = (
+    "McCandlish, Kaplan, Amodei (2018), An Empirical Model of Large-Batch Training, arXiv:1812.06162",
+    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
+    "Houdayer, Hartmann (2004), Low-temperature behavior of 2D Gaussian Ising spin glasses, PRB 70, 014418",
+)
+
+
+def predict(setup: Setup) -> dict[str, Any]:
+    """The exponents are the prediction: δ of the signal-to-noise ratio, and of the rival that counts clean labels."""
+    return {key: float(setup.rule[key]) for key in ("target", "delta", "rival")}
+
+
+def headline(rule: Mapping[str, Any]) -> str:
+    return f"δ = {rule['delta']:g} (rival: {rule['rival']:g}), scatter at most a factor {rule['max_spread']:g}"
+
+
+def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    return (
+        f"Steps to {100 * prediction['target']:g} % accuracy at the best learning rate are one function of "
+        f"B/(1+α)^δ with δ = {prediction['delta']:g}; the rival says δ = {prediction['rival']:g}. Supported if the "
+        f"interval of δ holds the first and excludes the second, and the points then scatter by at most a factor "
+        f"{rule['max_spread']:g} about one curve; refuted if it excludes the first."
+    )
+
+
+def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
+    _check_dims(cube)
+    steps = best_steps(cube, prediction["target"])
+    fitted = collapse_exponent(steps["seed_steps"])
+    finding = " ".join(fitted.sentences[:2])
+    return Judgement(
+        _verdict(fitted, prediction, rule),
+        finding,
+        _numbers(fitted, rule),
+        () if fitted.base is None else (_figure(steps, fitted, prediction),),
+        (_table(steps),),
+        _limits(steps, fitted),
+        REFERENCES,
+    )
+
+
+def _check_dims(cube: xr.Dataset) -> None:
+    known = ("alpha", "batch_size", "learning_rate", "seed")
+    others = [str(dim) for dim in cube["outcome"].dims if dim not in known and cube.sizes[dim] > 1]
+    if others:
+        raise CubeError(f"a collapse is judged for one network and data set; the grid also varies {', '.join(others)}")
+
+
+def _verdict(fitted: Collapse, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Verdict:
+    if fitted.base is None:
+        return Verdict.UNDECIDED
+    delta = fitted.base.delta
+    if delta.excludes(prediction["delta"]):
+        return Verdict.REFUTED
+    decided = delta.excludes(prediction["rival"]) and fitted.base.spread <= rule["max_spread"]
+    return Verdict.SUPPORTED if decided else Verdict.UNDECIDED
+
+
+def _numbers(fitted: Collapse, rule: Mapping[str, Any]) -> list[Number]:
+    n = fitted.seeds
+    if fitted.base is None:
+        return [Number("δ", None, n=n, note=fitted.outcome.value)]
+    base = fitted.base
+    numbers = [
+        _number("δ", base.delta, n),
+        Number(
+            "spread before the collapse",
+            fitted.spread_before,
+            n=fitted.cells,
+            unit="factor",
+            note="about one curve in B",
+        ),
+        Number(
+            "spread after the collapse", base.spread, n=fitted.cells, unit="factor", note="residual standard deviation"
+        ),
+        Number("threshold of the spread", rule["max_spread"], unit="factor", exact=True),
+        _number("S_min, least steps", base.smallest_steps, n, "steps"),
+        _number("critical batch at α = 0", base.critical_batch_size, n, "labels"),
+    ]
+    if fitted.extended is not None and fitted.extended.zeta is not None:
+        numbers += [
+            _number("ζ, if S_min ∝ (1+α)^ζ", fitted.extended.zeta, n),
+            _number("δ of the critical batch then", fitted.extended.delta, n),
+        ]
+    return numbers
+
+
+def _number(label: str, estimate: Estimate, n: int, unit: str = "") -> Number:
+    return Number(label, estimate.value, estimate.low, estimate.high, n, unit)
+
+
+def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
+    limits = [
+        "The interval of δ says what the seeds leave open if the curve has the assumed form; "
+        f"the mean squared residual is {fitted.quality:.1f} times what seed noise alone would leave."
+    ] * bool(np.isfinite(fitted.quality))
+    if fitted.censored:
+        limits.append(f"{fitted.censored} settings did not reach the target with every seed and are left out.")
+    at_edge = int((steps["outcome"] == int(StepsOutcome.AT_EDGE)).sum())
+    if at_edge:
+        limits.append(f"In {at_edge} settings the best learning rate lies at an edge of the grid: fewer steps may do.")
+    early = int(steps["steps"].attrs.get("at_first_checkpoint", 0))
+    if early:
+        limits.append(
+            f"{early} runs were at the target at their first evaluation already: their steps are upper bounds."
+        )
+    if fitted.extended is not None and fitted.extended.zeta is not None and fitted.extended.zeta.excludes(0.0):
+        limits.append(
+            "The least number of steps itself changes with α (the interval of ζ excludes 0), so batch size alone, "
+            "however large, does not undo the noise: a collapse on B_eff is an approximation here."
+        )
+    return limits
+
+
+def _figure(steps: xr.Dataset, fitted: Collapse, prediction: Mapping[str, Any]) -> Figure:
+    assert fitted.base is not None
+    base = fitted.base
+    panels = [
+        _panel(steps, 0.0, "before: B"),
+        _panel(steps, prediction["delta"], f"predicted: B/(1+α)^{prediction['delta']:g}"),
+        _panel(steps, base.delta.value, f"fitted: B/(1+α)^{base.delta.value:.2f}", curve=fitted),
+    ]
+    caption = (
+        f"Steps to the target against batch size and effective batch size: all α fall on one curve at "
+        f"δ = {base.delta.value:.2f}. Points: geometric mean and 95 % interval over {fitted.seeds} seeds. "
+        "Line: the hyperbola fitted to all points."
+    )
+    return Figure("collapse", caption, tuple(panels))
+
+
+def _panel(steps: xr.Dataset, delta: float, title: str, *, curve: Collapse | None = None) -> Panel:
+    series = []
+    everything: list[float] = []
+    for alpha in steps["alpha"].values:
+        at = steps.sel(alpha=alpha)
+        x = steps["batch_size"].values / (1 + alpha) ** delta
+        everything += list(x)
+        group = f"α = {alpha:g}"
+        series.append(
+            Series(group, "measured", x, at["steps"].values, at["low"].values, at["high"].values, group=group)
+        )
+    if curve is not None and curve.base is not None:
+        x = np.geomspace(min(everything), max(everything), 60)
+        y = curve.base.smallest_steps.value * (1 + curve.base.critical_batch_size.value / x)
+        series.append(Series("fitted curve", "rival", x, y, group="fitted curve"))
+    label = "batch size B" if delta == 0 else "effective batch size"
+    return Panel(Axis(label, "log"), Axis("steps to the target", "log"), tuple(series), title)
+
+
+def _table(steps: xr.Dataset) -> Table:
+    rows: list[list[str | float | int | None]] = []
+    for alpha in steps["alpha"].values:
+        for batch in steps["batch_size"].values:
+            at = steps.sel(alpha=alpha, batch_size=batch)
+            outcome = StepsOutcome(int(at["outcome"]))  # type: ignore[call-arg]
+            known = bool(np.isfinite(at["steps"]))
+            interval = f"{float(at['low']):.0f} to {float(at['high']):.0f}" if known else outcome.sentence
+            rows.append([float(alpha), int(batch), float(at["steps"]) if known else None, interval, int(at["seeds"])])
+    return Table(
+        "steps",
+        "Steps to the target at the learning rate that is best for the other seeds.",
+        ("α", "B", "steps", "95 % interval", "n"),
+        rows,
+        ("g", "d", ".0f", "", "d"),
+    )

@@ -1,0 +1,74 @@
+"""The linearised theory's prediction over a whole grid, made from untrained networks, as JSON-ready values and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.claims.base import Setup
+from effbatch.dynamics import best_learning_rate, learning_curve
+
+
+def surface(setup: Setup) -> xr.Dataset:
+    """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
+
+    Dims: alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
+    """
+    pieces = []
+    for point in setup.points:
+        piece = _at_point(setup, point)
+        pieces.append(piece.expand_dims({key: [value] for key, value in point.items()}))
+    whole = xr.combine_by_coords(pieces) if len(pieces) > 1 else pieces[0]
+    extras = setup.points[0]
+    return whole.reindex({key: list(setup.grid[key]) for key in extras})  # type: ignore[return-value]
+
+
+def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
+    alphas, batches, rates = (np.asarray(setup.grid[key], float) for key in ("alpha", "batch_size", "learning_rate"))
+    options = setup.settings(point)
+    how = {"schedule": options["schedule"], "momentum": options["momentum"]}
+    spectrum = setup.spectrum(point)
+    accuracy = np.empty((len(alphas), len(batches), len(rates)))
+    best = np.empty((len(alphas), len(batches)))
+    steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
+    for count in np.unique(steps):
+        i, j = np.nonzero(steps == count)
+        a, b = alphas[i], batches[j]
+        curve = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how)
+        accuracy[i, j] = curve.accuracy
+        best[i, j] = best_learning_rate(spectrum, a, b, int(count), **how)
+    return xr.Dataset(
+        {
+            "accuracy": (("alpha", "batch_size", "learning_rate"), accuracy),
+            "best_learning_rate": (("alpha", "batch_size"), best),
+        },
+        coords={"alpha": alphas, "batch_size": np.asarray(setup.grid["batch_size"]), "learning_rate": rates},
+    )
+
+
+def to_json(values: xr.Dataset) -> dict[str, Any]:
+    """A Dataset as JSON-ready values: {coords, data: {name: {dims, values}}}, NaN as null."""
+    return {
+        "coords": {str(dim): values[dim].values.tolist() for dim in values.dims},
+        "data": {
+            str(name): {"dims": list(array.dims), "values": _null(array.values)}
+            for name, array in values.data_vars.items()
+        },
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> xr.Dataset:
+    """The Dataset that `to_json` was given."""
+    return xr.Dataset(
+        {name: (array["dims"], np.array(array["values"], dtype=float)) for name, array in content["data"].items()},
+        coords=content["coords"],
+    )
+
+
+def _null(values: np.ndarray) -> list:
+    boxed = values.astype(object)
+    boxed[np.isnan(values)] = None
+    return boxed.tolist()

@@ -1,0 +1,194 @@
+"""Specs -> predictions, cubes, verdicts and the report: `effbatch validate` from end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch import claims, cube
+from effbatch.claims import Judgement
+from effbatch.errors import CubeError, RunError
+from effbatch.exhibits import Table
+from effbatch.laws import LAWS
+from effbatch.prediction import predict
+from effbatch.report import Report, Section, write_html, write_pdf
+
+if TYPE_CHECKING:
+    from effbatch.training.runner import Progress
+    from effbatch.training.spec import Spec
+
+ASKED = (
+    "With α noisy labels for every clean one, which learning rate and batch size suit, and what accuracy is left? "
+    "Each answer below was computed and stored before any network was trained; then the networks were trained, and a "
+    "rule that was fixed beforehand judged the answer."
+)
+
+
+def validate(
+    specs: Sequence[Spec], out: Path, *, device: str = "auto", progress: Progress | None = None
+) -> dict[str, xr.Dataset]:
+    """Predict, store, train and assemble: the cubes by simulation name, also written to out/cube.nc.
+
+    All predictions are stored before the first network trains. Each simulation has its own folder in `out`, so a
+    run that was stopped goes on where it was.
+    """
+    from effbatch.training import runner
+    from effbatch.training.setup import setup_of
+
+    for spec in specs:
+        claim = claims.get(spec.claim["kind"])
+        runner.predict_first(spec, out / spec.name, partial(claim.predict, setup_of(spec)), device=device)
+    cubes = {spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress) for spec in specs}
+    cube.save(cubes, out / "cube.nc")
+    return cubes
+
+
+def judge(swept: xr.Dataset) -> Judgement:
+    """The judgement of one cube by the rule and the prediction stored in it."""
+    stored = _stored_prediction(swept)
+    rule = json.loads(swept.attrs["spec_resolved"])["claim"]
+    return claims.get(rule["kind"]).judge(swept, stored["prediction"], rule)
+
+
+def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> dict[str, Any]:
+    """The verdicts as JSON-ready values."""
+    return {
+        "verdicts": [
+            {
+                "simulation": name,
+                "claim": json.loads(cubes[name].attrs["spec_resolved"])["simulation"]["claim"],
+                "verdict": str(judged.verdict),
+                "finding": judged.finding,
+                "rule": json.loads(cubes[name].attrs["spec_resolved"])["claim"],
+                "prediction_stored": _stored_prediction(cubes[name])["stored"],
+                "prediction_before_training": _stored_prediction(cubes[name])["before_training"],
+                "numbers": [_finite(asdict(number)) for number in judged.numbers],
+                "limits": list(judged.limits),
+            }
+            for name, judged in judgements.items()
+        ]
+    }
+
+
+def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
+    """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
+    judgements = {name: judge(swept) for name, swept in cubes.items()}
+    try:
+        text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
+        (out / "verdicts.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{out / 'verdicts.json'} could not be written ({error.strerror})") from error
+    made = report(cubes, judgements)
+    write_html(made, out / "report.html")
+    write_pdf(made, out / "report.pdf")
+    return judgements
+
+
+def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> Report:
+    """The report of judged cubes."""
+    first = next(iter(cubes.values()))
+    seconds = sum(float(swept.attrs["train_seconds"]) for swept in cubes.values())
+    networks = sum(int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum()) for swept in cubes.values())
+    return Report(
+        title="Label noise and effective batch size: predicted and measured",
+        asked=ASKED,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recommendation=_recommendation(),
+        recommended=_scaling_table(),
+        sections=[_section(cubes[name], judged) for name, judged in judgements.items()],
+        environment={
+            "device": first.attrs["device"],
+            "versions": first.attrs["versions"],
+            "networks trained": f"{networks:,}",
+            "optimiser steps": f"{sum(int(swept.attrs['model_steps']) for swept in cubes.values()):,}",
+            "training time": f"{seconds:.0f} s",
+            "data": "; ".join(dict.fromkeys(str(swept.attrs["data_source"]) for swept in cubes.values())),
+        },
+    )
+
+
+def _section(swept: xr.Dataset, judged: Judgement) -> Section:
+    resolved = json.loads(swept.attrs["spec_resolved"])
+    stored = _stored_prediction(swept)
+    claim = claims.get(resolved["claim"]["kind"])
+    told = claim.describe(stored["prediction"], resolved["claim"])
+    when = "before training" if stored["before_training"] else "AFTER training had begun"
+    quick = " --quick" if swept.attrs["quick"] else ""
+    name = resolved["simulation"]["name"]
+    return Section(
+        name=name,
+        title=resolved["simulation"]["title"],
+        question=resolved["simulation"]["claim"],
+        headline=claim.headline(resolved["claim"]),
+        prediction=f"{told} (Stored {when}, {stored['stored']}.)",
+        verdict=judged.verdict.value,
+        finding=judged.finding,
+        numbers=judged.numbers,
+        figures=judged.figures,
+        tables=judged.tables,
+        limits=[*_outcome_limits(swept), *judged.limits],
+        reproduce=f"effbatch validate {name}{quick} --out out",
+        references=judged.references,
+        spec=str(swept.attrs["spec"]),
+    )
+
+
+def _outcome_limits(swept: xr.Dataset) -> list[str]:
+    diverged = int((swept["outcome"] == int(cube.Outcome.DIVERGED)).sum())
+    if not diverged:
+        return []
+    return [f"{diverged} of {swept['outcome'].size} networks diverged; they score chance in every average."]
+
+
+def _recommendation() -> str:
+    chosen = predict(1, 128).recommended
+    return (
+        f"For SGD, multiply a tuned learning rate by the change of {LAWS[chosen.law].formula.removeprefix('η ∝ ')} "
+        f"(law {chosen.law}): {chosen.why}. To restore the gradient's signal-to-noise ratio itself takes a batch "
+        "(1+α)² times as large; to keep the accuracy takes about 1+α times as many clean labels."
+    )
+
+
+def _scaling_table() -> Table:
+    rows = []
+    for alpha in (0, 1, 3, 10, 30, 100):
+        answer = predict(alpha, 128).to_dict()
+        rows.append(
+            [
+                alpha,
+                answer["effective_batch_size"]["signal_to_noise"],
+                answer["recommended"]["factor"],
+                answer["restoring_batch_size"],
+                answer["clean_labels_factor"],
+            ]
+        )
+    return Table(
+        "scaling",
+        "Noisy labels per clean one, at batch 128: what is left of the batch, what to multiply a rate tuned on clean "
+        "labels by, what restores the gradient. Exact, given the formulas.",
+        ("α", "effective batch, B/(1+α)²", "learning rate ×", "restoring batch, B(1+α)²", "clean labels ×"),
+        rows,
+        ("g", ".3g", ".3f", ",.0f", ".0f"),
+    )
+
+
+def _stored_prediction(swept: xr.Dataset) -> dict[str, Any]:
+    stored = json.loads(swept.attrs.get("predictions", "null"))
+    if stored is None:
+        raise CubeError(
+            "this cube carries no prediction made before its run, so nothing can be judged; "
+            "run it with `effbatch validate` instead of `effbatch simulate`"
+        )
+    return stored
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float | np.floating) and not np.isfinite(v) else v for k, v in values.items()}
