@@ -59,7 +59,7 @@ def test_a_mistake_is_named(spec_text, old, new, sentence):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SpecError, match="nowhere.toml cannot be read"):
+    with pytest.raises(SpecError, match=r"nowhere\.toml cannot be read"):
         specs.load(tmp_path / "nowhere.toml")
 
 

@@ -91,7 +91,9 @@ def honest_best(accuracy: xr.DataArray) -> xr.DataArray:
     """Accuracy of each seed at the learning rate that is best on the mean of the other seeds."""
     n = accuracy.sizes["seed"]
     others = (accuracy.sum("seed") - accuracy) / max(n - 1, 1) if n > 1 else accuracy
-    return accuracy.isel(learning_rate=others.fillna(-np.inf).argmax("learning_rate")).drop_vars("learning_rate")
+    return accuracy.isel(learning_rate=others.fillna(-np.inf).argmax("learning_rate")).drop_vars(
+        "learning_rate", errors="ignore"
+    )
 
 
 def _interval(measured: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:

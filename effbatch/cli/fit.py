@@ -95,7 +95,7 @@ def _print(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for key in rows[0] if rows else ():
         text = isinstance(rows[0][key], str)
-        table.add_column(key.replace("_", " "), justify="left" if text else "right", overflow="fold")
+        table.add_column(key.replace("_", " "), justify="left" if text else "right", no_wrap=text)
     for row in rows:
         table.add_row(*("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
     console = Console()

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from effbatch.claims import Judgement
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
-@click.option("--out", default="report.pdf", show_default=True, help="File to write: .pdf or .html.")
-def command(paths: tuple[str, ...], out: str) -> None:
+@click.option(
+    "--out", default="report.pdf", show_default=True, help="File to write: .pdf or .html; .svg with --figure."
+)
+@click.option("--figure", help="Only this figure, as SVG.")
+def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
     """Render the report of cubes that `effbatch validate` wrote.
 
     \b
     effbatch report out --out again.pdf
     effbatch report a/cube.nc b/cube.nc --out both.html
+    effbatch report out --figure collapse --out collapse.svg
     """
     from effbatch import validation
     from effbatch.cube import open_cubes
     from effbatch.errors import InputError
     from effbatch.report import write_html, write_pdf
 
-    writers = {".pdf": write_pdf, ".html": write_html}
     target = Path(out)
-    if target.suffix not in writers:
-        raise InputError(f"--out must end in .pdf or .html; {out!r} came")
+    endings = (".svg",) if figure else (".pdf", ".html")
+    if target.suffix not in endings:
+        raise InputError(f"--out must end in {' or '.join(endings)}{' for a figure' * bool(figure)}; {out!r} came")
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
@@ -33,5 +42,19 @@ def command(paths: tuple[str, ...], out: str) -> None:
             raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
         cubes |= found
     judgements = {name: validation.judge(cube) for name, cube in cubes.items()}
-    writers[target.suffix](validation.report(cubes, judgements), target)
+    if figure:
+        _write_figure(judgements.values(), figure, target)
+    else:
+        write = write_pdf if target.suffix == ".pdf" else write_html
+        write(validation.report(cubes, judgements), target)
     click.echo(target)
+
+
+def _write_figure(judgements: Iterable[Judgement], name: str, target: Path) -> None:
+    from effbatch.charts import draw
+    from effbatch.errors import InputError
+
+    figures = {figure.name: figure for judged in judgements for figure in judged.figures}
+    if name not in figures:
+        raise InputError(f"figure {name!r} is not in this report; it has {', '.join(figures)}")
+    target.write_text(draw(figures[name]).svg, encoding="utf-8")

@@ -1,0 +1,170 @@
+"""Claim + cube -> verdict: supported on a world that obeys it, refuted on one that does not, undecided otherwise."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from synthetic import peaked_cube, rising_cube
+
+from effbatch import claims
+from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse, linearised
+from effbatch.claims.base import at_most
+from effbatch.dynamics import Spectrum
+from effbatch.errors import CubeError, SpecError
+
+ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
+RATES = tuple(2.0 ** np.arange(-9, 2))
+
+
+def setup(rule: dict, **extras) -> Setup:
+    """A grid on a made-up spectrum."""
+    h = 10.0 / np.arange(1, 30) ** 1.5
+    spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100)
+    grid = {"alpha": ALPHAS, "batch_size": BATCHES, "learning_rate": RATES, "seed": tuple(range(5)), **extras}
+    points = [{key: value} for key, values in extras.items() for value in values] or [{}]
+    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}
+    return Setup(grid, rule, points, lambda point: options, lambda point, a, b: 100, lambda point: spectrum)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 0.4, Verdict.SUPPORTED),
+        (0.6, 0.9, Verdict.REFUTED),
+        (0.4, 0.6, Verdict.UNDECIDED),
+        (np.nan, np.nan, Verdict.UNDECIDED),
+    ],
+)
+def test_at_most_needs_the_whole_interval_on_one_side(low, high, verdict):
+    assert at_most(low, high, 0.5) is verdict
+
+
+def test_predictions_survive_json_and_keep_the_order_of_the_grid():
+    surface = linearised.surface(setup({}, network=("perceptron", "mlp1")))
+    surface["accuracy"][0, 0, 0, 0] = np.nan
+    again = linearised.from_json(json.loads(json.dumps(linearised.to_json(surface), allow_nan=False)))
+    assert list(surface["network"].values) == ["perceptron", "mlp1"]
+    xr.testing.assert_allclose(again, surface)
+
+
+def accuracy_cube(offset: float, seeds: int = 6) -> tuple[xr.Dataset, dict]:
+    """A cube whose accuracy is what the theory predicts, plus `offset`."""
+    made = setup(accuracy_curve.RULE)
+    prediction = accuracy_curve.predict(made)
+    cube = peaked_cube(
+        lambda a, b: 0.1 + 0 * a + 0 * b, alpha=ALPHAS, batch_size=BATCHES, learning_rate=RATES, seeds=seeds
+    )
+    truth = linearised.from_json(prediction["linearised"])["accuracy"]
+    noise = 0.005 * np.random.default_rng(1).standard_normal(cube["test_accuracy"].shape)
+    cube["test_accuracy"] = (truth.broadcast_like(cube["test_accuracy"]) + offset).transpose(
+        *cube["outcome"].dims
+    ) + noise
+    return cube, prediction
+
+
+@pytest.mark.parametrize(("offset", "verdict"), [(0.0, "supported"), (-0.2, "refuted")])
+def test_the_accuracy_curve_is_judged_by_its_error(offset, verdict):
+    cube, prediction = accuracy_cube(offset)
+    judged = accuracy_curve.judge(cube, prediction, accuracy_curve.RULE)
+    assert judged.verdict == verdict
+    assert judged.numbers[0].value == pytest.approx(100 * abs(offset), abs=1.0)
+    assert judged.numbers[0].n == 6
+
+
+def test_one_seed_decides_nothing():
+    cube, prediction = accuracy_cube(0.0, seeds=1)
+    assert accuracy_curve.judge(cube, prediction, accuracy_curve.RULE).verdict is Verdict.UNDECIDED
+
+
+def test_choosing_the_learning_rate_does_not_flatter_the_accuracy():
+    """Pure noise at every learning rate: the best of the mean is high by chance, the held-out choice is not."""
+    noise = xr.DataArray(
+        np.random.default_rng(3).standard_normal((400, 20, 5)), dims=("alpha", "learning_rate", "seed")
+    )
+    assert float(noise.mean("seed").max("learning_rate").mean()) > 0.5
+    assert abs(float(accuracy_curve.honest_best(noise).mean())) < 0.1
+
+
+@pytest.mark.parametrize(("batch_power", "alpha_power", "verdict"), [(0.5, -0.5, "supported"), (1.0, -2.0, "refuted")])
+def test_the_best_rate_is_judged_by_the_law_it_follows(batch_power, alpha_power, verdict):
+    cube = peaked_cube(
+        lambda a, b: 0.02 * (b / 8) ** batch_power * (1 + a) ** alpha_power,
+        alpha=ALPHAS,
+        batch_size=BATCHES,
+        learning_rate=tuple(2.0 ** np.arange(-13, 3)),
+        seeds=10,
+    )
+    rule = best_learning_rate.RULE
+    judged = best_learning_rate.judge(cube, best_learning_rate.predict(setup(rule)), rule)
+    assert judged.verdict == verdict
+    exponent = next(number for number in judged.numbers if number.label == "exponent of 1 + α")
+    assert exponent.value == pytest.approx(alpha_power, abs=0.1)
+    assert judged.figures[0].panels[0].series
+
+
+@pytest.mark.parametrize(("delta", "verdict"), [(2.0, "supported"), (1.0, "refuted")])
+def test_the_collapse_is_judged_by_its_exponent(delta, verdict):
+    cube = rising_cube(
+        lambda a, b, rate: 20 * (1 + 10 * (1 + a) ** delta / b) * (1 + 0.3 * np.log2(rate / 0.1) ** 2),
+        alpha=ALPHAS,
+        batch_size=BATCHES,
+        learning_rate=(0.025, 0.05, 0.1, 0.2, 0.4),
+        seeds=5,
+        noise=0.03,
+    )
+    rule = {**collapse.RULE, "target": 0.7}
+    judged = collapse.judge(cube, collapse.predict(setup(rule)), rule)
+    assert judged.verdict == verdict
+    assert judged.numbers[0].value == pytest.approx(delta, abs=0.15)
+
+
+def test_a_target_that_nothing_reaches_is_undecided():
+    cube = rising_cube(
+        lambda a, b, rate: 1e9 + 0 * a + 0 * b + 0 * rate,
+        alpha=ALPHAS,
+        batch_size=BATCHES,
+        learning_rate=(0.1, 0.2),
+        seeds=5,
+    )
+    rule = {**collapse.RULE, "target": 0.9}
+    judged = collapse.judge(cube, collapse.predict(setup(rule)), rule)
+    assert judged.verdict is Verdict.UNDECIDED
+    assert judged.numbers[0].value is None
+
+
+def test_a_collapse_over_several_networks_is_refused():
+    cube = rising_cube(
+        lambda a, b, rate: 100 + 0 * a + 0 * b + 0 * rate,
+        alpha=ALPHAS,
+        batch_size=BATCHES,
+        learning_rate=(0.1,),
+        seeds=3,
+    )
+    twice = xr.concat([cube, cube], xr.Variable("network", ["mlp1", "mlp2"]))
+    with pytest.raises(CubeError, match="the grid also varies network"):
+        collapse.judge(twice, {"target": 0.7, "delta": 2.0, "rival": 1.0}, collapse.RULE)
+
+
+@pytest.mark.parametrize("kind", claims.kinds())
+def test_every_claim_says_what_it_predicts(kind):
+    claim = claims.get(kind)
+    prediction = claim.predict(setup(dict(claim.RULE)))
+    json.dumps(prediction, allow_nan=False)
+    assert claim.headline(claim.RULE)
+    assert "nan" not in claim.describe(prediction, claim.RULE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"kind": "collapse", "dleta": 1.0}, "unknown key 'dleta'"),
+        ({"kind": "collapse", "delta": "two"}, "delta must be a float; 'two' came"),
+        ({"kind": "collapse", "delta": True}, "delta must be a float; True came"),
+    ],
+)
+def test_a_wrong_rule_is_named(rule, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        checked_rule(collapse, rule)

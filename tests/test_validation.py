@@ -1,0 +1,158 @@
+"""`effbatch validate` from spec to PDF, small: predictions first, four files, the same again without training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from effbatch import open_cube
+from effbatch.cli import main
+from effbatch.training import engine
+
+LITTLE = """
+[simulation]
+name = "{name}"
+title = "Little <script> & {name}"
+claim = "A claim."
+[data]
+dataset = "digits"
+clean_examples = 200
+[train]
+network = "{network}"
+budget = {{ steps = 60 }}
+evaluations = 8
+[grid]
+alpha = [0, 1, 3]
+batch_size = [8, 32]
+learning_rate = {{ start = 0.03, stop = 2, factor = 2 }}
+seed = 3
+[claim]
+kind = "{kind}"
+{rule}
+"""
+
+
+def run(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory):
+    """A folder with the results of three little simulations, and what the command printed."""
+    folder = tmp_path_factory.mktemp("validated")
+    specs = []
+    for kind, rule in (("accuracy_curve", ""), ("best_learning_rate", ""), ("collapse", "target = 0.5")):
+        path = folder / f"{kind}.toml"
+        path.write_text(LITTLE.format(name=kind, kind=kind, rule=rule, network="mlp1"), encoding="utf-8")
+        specs.append(path)
+    result = run("validate", *specs, "--out", folder / "out", "--device", "cpu")
+    return folder / "out", specs, result.output
+
+
+def test_the_four_files_are_there_and_the_report_comes_last(validated):
+    out, _, printed = validated
+    assert printed.splitlines()[-1] == str(out / "report.pdf")
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "Little &lt;script&gt;" in (out / "report.html").read_text(encoding="utf-8")
+    assert set(open_cube(out, "collapse").dims) >= {"alpha", "batch_size", "learning_rate", "seed"}
+
+
+def test_predictions_are_older_than_every_trained_unit(validated):
+    out, _, _ = validated
+    stored = [path.stat().st_mtime_ns for path in out.glob("*/predictions.json")]
+    trained = [path.stat().st_mtime_ns for path in out.glob("*/units/*.nc")]
+    assert len(stored) == 3
+    assert max(stored) < min(trained)
+
+
+def test_verdicts_carry_their_rule_numbers_and_time(validated):
+    out, _, _ = validated
+    verdicts = json.loads((out / "verdicts.json").read_text())["verdicts"]
+    assert [v["simulation"] for v in verdicts] == ["accuracy_curve", "best_learning_rate", "collapse"]
+    for verdict in verdicts:
+        assert verdict["verdict"] in ("supported", "refuted", "undecided")
+        assert verdict["prediction_before_training"] is True
+        assert all(number["exact"] or number["n"] for number in verdict["numbers"])
+
+
+def test_validating_again_trains_nothing_and_agrees(validated, monkeypatch):
+    out, specs, _ = validated
+    before = json.loads((out / "verdicts.json").read_text())
+    monkeypatch.setattr(engine, "train", lambda *args, **kwargs: pytest.fail("a finished unit was trained again"))
+    run("validate", *specs, "--out", out, "--device", "cpu")
+    assert json.loads((out / "verdicts.json").read_text()) == before
+
+
+def test_a_report_is_rendered_again_from_the_cube_alone(validated, tmp_path):
+    out, _, _ = validated
+    run("report", out / "cube.nc", "--out", tmp_path / "again.html")
+    assert "undecided" in (tmp_path / "again.html").read_text(encoding="utf-8")
+    run("report", out / "collapse", "--out", tmp_path / "one.pdf")
+    assert (tmp_path / "one.pdf").stat().st_size > 10_000
+
+
+def test_two_runs_elsewhere_give_the_same_numbers(validated, tmp_path):
+    out, specs, _ = validated
+    run("simulate", specs[0], "--out", tmp_path / "twin", "--device", "cpu")
+    xr.testing.assert_equal(open_cube(tmp_path / "twin"), open_cube(out / "accuracy_curve"))
+
+
+def test_fit_prints_rates_laws_and_the_collapse(validated):
+    out, _, _ = validated
+    found = json.loads(run("fit", out, "--name", "collapse", "--target", "0.5", "--json").output)
+    assert len(found["best_learning_rates"]) == 6
+    assert {row["law"] for row in found["laws"]} >= {"none", "linear", "square_root_clean_count"}
+    assert found["collapse"]
+    assert "square_root_clean_count" in run("fit", out, "--name", "collapse").output.replace("\n", "")
+
+
+def test_strict_exits_3_on_a_refuted_claim(validated, tmp_path):
+    spec = tmp_path / "s.toml"
+    spec.write_text(LITTLE.format(name="s", kind="accuracy_curve", rule="max_rmse = 1e-9", network="perceptron"))
+    run("validate", spec, "--out", tmp_path / "out", "--strict", "--device", "cpu", code=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["simulate", "nowhere.toml", "--out", "x"], "nowhere.toml cannot be read"),
+        (["validate", "learning_rat", "--out", "x"], "did you mean 'learning_rate'"),
+        (["report", "nowhere", "--out", "x.pdf"], "no cube at nowhere"),
+        (["report", "nowhere", "--out", "x.doc"], "must end in .pdf or .html"),
+        (["fit", "nowhere"], "no cube at nowhere"),
+        (["predikt"], "did you mean 'predict'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in run(*arguments, code=2).output
+
+
+def test_a_cube_without_prediction_is_not_judged(validated, tmp_path):
+    _, specs, _ = validated
+    run("simulate", specs[0], "--out", tmp_path / "s", "--device", "cpu")
+    assert (
+        "no prediction made before its run"
+        in run("report", tmp_path / "s", "--out", tmp_path / "r.html", code=2).output
+    )
+
+
+def test_a_file_that_is_no_cube_is_named(tmp_path):
+    (tmp_path / "cube.nc").write_bytes(b"hello")
+    assert "cannot be read as netCDF" in run("fit", tmp_path, code=2).output
+    xr.Dataset({"x": ("y", np.arange(3))}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    assert "not an effbatch cube" in run("fit", tmp_path / "other.nc", code=2).output
+
+
+def test_the_small_commands_answer():
+    assert "digits: 1,297 train" in run("datasets").output
+    assert "square_root_clean_count" in run("laws").output
+    assert "@misc{mccandlish2018empirical" in run("laws", "--bibtex").output
+    assert "ok       PyTorch" in run("doctor").output
+    assert "validate" in run("--help").output
