@@ -12,12 +12,19 @@ LINE_EVERY_SECONDS = 10.0
 
 @contextmanager
 def watching() -> Iterator[LiveProgress | LineProgress]:
-    """The progress display that suits standard error: a live bar, or plain lines where it is no terminal."""
-    if not sys.stderr.isatty():
-        yield LineProgress()
-        return
-    with LiveProgress() as live:
-        yield live
+    """The progress display that suits standard error: a live bar, or plain lines where it is no terminal.
+
+    Ctrl-C says what becomes of the work before it ends the command.
+    """
+    try:
+        if sys.stderr.isatty():
+            with LiveProgress() as live:
+                yield live
+        else:
+            yield LineProgress()
+    except KeyboardInterrupt:
+        print("stopped; finished units are kept, and the same command goes on from there", file=sys.stderr)
+        raise
 
 
 class LineProgress:
@@ -57,7 +64,7 @@ class LiveProgress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[steps]}"),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
         )
@@ -68,14 +75,18 @@ class LiveProgress:
         self.progress.stop()
 
     def start(self, total: int, done: int, what: str) -> None:
-        self.began, self.base, self.done = time.monotonic(), done, done
-        self.task = self.progress.add_task(what, total=total, completed=done, rate="")
+        self.began, self.base, self.done, self.total = time.monotonic(), done, done, total
+        self.task = self.progress.add_task(what, total=total, completed=done, steps="")
 
     def advance(self, model_steps: int) -> None:
         self.done += model_steps
         rate = (self.done - self.base) / max(time.monotonic() - self.began, 1e-9)
-        self.progress.update(self.task, completed=self.done, rate=f"{_short(rate)} model-steps/s")
+        steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(rate)}/s"
+        self.progress.update(self.task, completed=self.done, steps=steps)
 
 
 def _short(number: float) -> str:
+    """1,234 -> 1,234; 56,789 -> 57k; 12,345,678 -> 12.3M."""
+    if number >= 1e6:
+        return f"{number / 1e6:,.1f}M"
     return f"{number / 1000:,.0f}k" if number >= 10_000 else f"{number:,.0f}"

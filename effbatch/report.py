@@ -1,4 +1,4 @@
-"""What was asked, found and left open -> one offline HTML file, and the same as a PDF.
+"""What was asked, found and left open -> one offline HTML file, and the same as a PDF or Markdown.
 
 `Report` is everything that the templates may show, as plain data. The page is complete without JavaScript: every
 figure is in it as SVG, and a script, where one runs, puts the interactive chart in its place.
@@ -138,6 +138,12 @@ def write_pdf(report: Report, path: str | Path) -> None:
     _replace(Path(path), page.write_pdf(**tags))
 
 
+def write_markdown(report: Report, path: str | Path) -> None:
+    """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
+    text = _environment(autoescape=False).get_template("report.md.j2").render(report=report)
+    _replace(Path(path), text.encode())
+
+
 def value_text(value: float | None, decimals: int | None = None) -> str:
     """A number for readers: `decimals` places, else three digits or a whole number; None, NaN: "cannot tell"."""
     if value is None or math.isnan(value):
@@ -193,17 +199,24 @@ def _magnitude(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-def _render(report: Report, *, interactive: bool) -> str:
-    templates = bundled("templates")
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    """The bundled templates with our filters."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
+        loader=jinja2.FileSystemLoader(bundled("templates")),
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"number": number_text, "cell": cell_text}
     environment.tests["text"] = lambda cell: isinstance(cell, str)
+    return environment
+
+
+def _render(report: Report, *, interactive: bool) -> str:
+    templates = bundled("templates")
+    environment = _environment(autoescape=True)
     drawn = _draw(report)
     sheets = ["common.css", "screen.css" if interactive else "print.css"]
     return environment.get_template("report.html.j2").render(

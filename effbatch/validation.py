@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,7 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
     return Report(
         title="Label noise and effective batch size: predicted and measured",
         asked=ASKED,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=max(str(swept.attrs["made"]) for swept in cubes.values()),
         recommendation=_recommendation(),
         recommended=_scaling_table(),
         sections=[_section(cubes[name], judged) for name, judged in judgements.items()],

@@ -124,7 +124,7 @@ def test_strict_exits_3_on_a_refuted_claim(validated, tmp_path):
         (["simulate", "nowhere.toml", "--out", "x"], "nowhere.toml cannot be read"),
         (["validate", "learning_rat", "--out", "x"], "did you mean 'learning_rate'"),
         (["report", "nowhere", "--out", "x.pdf"], "no cube at nowhere"),
-        (["report", "nowhere", "--out", "x.doc"], "must end in .pdf or .html"),
+        (["report", "nowhere", "--out", "x.doc"], "must end in .pdf or .html or .md"),
         (["fit", "nowhere"], "no cube at nowhere"),
         (["predikt"], "did you mean 'predict'"),
     ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
 @click.option(
-    "--out", default="report.pdf", show_default=True, help="File to write: .pdf or .html; .svg with --figure."
+    "--out", default="report.pdf", show_default=True, help="File to write: .pdf, .html or .md; .svg with --figure."
 )
 @click.option("--figure", help="Only this figure, as SVG.")
 def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
@@ -29,10 +29,11 @@ def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
     from effbatch import validation
     from effbatch.cube import open_cubes
     from effbatch.errors import InputError
-    from effbatch.report import write_html, write_pdf
+    from effbatch.report import write_html, write_markdown, write_pdf
 
     target = Path(out)
-    endings = (".svg",) if figure else (".pdf", ".html")
+    writers = {".pdf": write_pdf, ".html": write_html, ".md": write_markdown}
+    endings = [".svg"] if figure else list(writers)
     if target.suffix not in endings:
         raise InputError(f"--out must end in {' or '.join(endings)}{' for a figure' * bool(figure)}; {out!r} came")
     cubes: dict = {}
@@ -45,8 +46,7 @@ def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
     if figure:
         _write_figure(judgements.values(), figure, target)
     else:
-        write = write_pdf if target.suffix == ".pdf" else write_html
-        write(validation.report(cubes, judgements), target)
+        writers[target.suffix](validation.report(cubes, judgements), target)
     click.echo(target)
 
 

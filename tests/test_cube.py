@@ -1,0 +1,79 @@
+"""The cube's schema: what it holds, what it refuses, and that a NaN never stands for two things."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from effbatch import cube as cubes
+from effbatch.cube import Outcome
+from effbatch.errors import CubeError
+
+AXES = {"alpha": [0.0, 1.0], "batch_size": [8], "learning_rate": [0.1], "seed": [0, 1], "network": ["mlp1"]}
+
+
+@pytest.fixture
+def cube() -> xr.Dataset:
+    made = cubes.empty(AXES, checkpoints=3)
+    made.attrs |= {"num_classes": 4, "simulation": "made"}
+    return made
+
+
+def test_an_empty_cube_has_run_nothing(cube):
+    assert (cube["outcome"] == int(Outcome.NOT_RUN)).all()
+    assert cubes.score(cube).isnull().all()
+    assert cube["test_accuracy_history"].dims == (*AXES, "checkpoint")
+
+
+def test_a_diverged_cell_scores_chance_and_a_missing_one_nothing(cube):
+    cube["outcome"][0] = int(Outcome.DIVERGED)
+    cube["outcome"][1, 0, 0, 0] = int(Outcome.FINISHED)
+    cube["test_accuracy"][1, 0, 0, 0] = 0.9
+    score = cubes.score(cube).squeeze()
+    assert score[0].values.tolist() == [0.25, 0.25]
+    assert score[1, 0] == pytest.approx(0.9)
+    assert np.isnan(score[1, 1])
+
+
+def test_outcome_is_a_cf_flag(cube):
+    attrs = cube["outcome"].attrs
+    meanings = dict(zip(attrs["flag_values"].tolist(), attrs["flag_meanings"].split(), strict=True))
+    assert meanings == {int(outcome): outcome.name.lower() for outcome in Outcome}
+    assert all(outcome.sentence for outcome in Outcome)
+
+
+def test_saved_cubes_open_by_name(cube, tmp_path):
+    other = cube.assign_attrs(simulation="other")
+    cubes.save({"made": cube, "other": other}, tmp_path / "cube.nc")
+    xr.testing.assert_identical(cubes.open_cube(tmp_path, "other").load(), other)
+    with pytest.raises(CubeError, match="holds the cubes made, other; no name was asked for"):
+        cubes.open_cube(tmp_path)
+    with pytest.raises(CubeError, match="'third' was asked for"):
+        cubes.open_cube(tmp_path, "third")
+
+
+def test_saving_replaces_and_leaves_nothing_behind(cube, tmp_path):
+    for _ in range(2):
+        cubes.save(cube, tmp_path / "cube.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.nc"]
+    assert cubes.open_cube(tmp_path / "cube.nc").attrs["simulation"] == "made"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c.assign_attrs(schema="x"), "not an effbatch cube"),
+        (lambda c: c.assign_attrs(schema_version=99), "schema 1; this one has 99"),
+        (lambda c: c.drop_vars("outcome"), "lacks outcome"),
+        (lambda c: c.rename(seed="sede"), "lacks seed"),
+    ],
+)
+def test_what_breaks_the_schema_is_named(cube, change, sentence):
+    with pytest.raises(CubeError, match=sentence):
+        cubes.check(change(cube))
+
+
+def test_a_cube_needs_the_core_dims():
+    with pytest.raises(CubeError, match="learning_rate, seed did not come"):
+        cubes.empty({"alpha": [0.0], "batch_size": [8]}, 1)
