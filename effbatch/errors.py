@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class EffbatchError(Exception):
     """Base of every error that effbatch raises on purpose; `facts` holds the values named in the sentence."""
@@ -33,3 +35,12 @@ class SweepError(EffbatchError):
 
 class RunError(EffbatchError):
     """A run failed, or a promised file could not be written."""
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to write instead of an unknown name: the nearest known one, or all of them."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from typing import cast
 
 from effbatch.claims.base import Claim, Judgement, Setup, Verdict, checked_rule
-from effbatch.errors import SpecError
+from effbatch.errors import SpecError, hint
 
 __all__ = ["Claim", "Judgement", "Setup", "Verdict", "checked_rule", "get", "kinds"]
 
@@ -23,7 +22,5 @@ def kinds() -> list[str]:
 def get(kind: str) -> Claim:
     """The claim of a kind; SpecError that names the nearest one where there is none."""
     if kind not in kinds():
-        near = difflib.get_close_matches(kind, kinds(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(kinds())}"
-        raise SpecError(f"[claim] kind = {kind!r} is not known; {hint}", kind=kind)
+        raise SpecError(f"[claim] kind = {kind!r} is not known; {hint(kind, kinds())}", kind=kind)
     return cast(Claim, importlib.import_module(f"{__name__}.{kind}"))

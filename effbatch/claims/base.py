@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import xarray as xr
 
 from effbatch.dynamics import Spectrum
-from effbatch.errors import SpecError
+from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Figure, Number, Table
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
@@ -78,9 +78,7 @@ def checked_rule(claim: Claim, rule: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in rule.items() if key != "kind"}
     for key, value in given.items():
         if key not in claim.RULE:
-            raise SpecError(
-                f"unknown key {key!r} in [claim] of kind {rule['kind']!r}; known keys: {', '.join(claim.RULE)}"
-            )
+            raise SpecError(f"unknown key {key!r} in [claim] of kind {rule['kind']!r}; {hint(key, claim.RULE)}")
         wanted = type(claim.RULE[key])
         if not isinstance(value, int | float if wanted is float else wanted) or isinstance(value, bool):
             raise SpecError(f"[claim] {key} must be a {wanted.__name__}; {value!r} came")

@@ -24,9 +24,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 
 def specs_named(names: Sequence[str], *, quick: bool) -> list[Spec]:
     """Specs by path, or by the name of a built-in simulation."""
-    import difflib
-
-    from effbatch.errors import SpecError
+    from effbatch.errors import SpecError, hint
     from effbatch.resources import bundled
     from effbatch.training.spec import load
 
@@ -38,8 +36,6 @@ def specs_named(names: Sequence[str], *, quick: bool) -> list[Spec]:
         elif name.endswith(".toml") or Path(name).is_file():
             path = Path(name)
         else:
-            near = difflib.get_close_matches(name, built_in, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"give a TOML file or one of {', '.join(built_in)}"
-            raise SpecError(f"simulation {name!r} is not known; {hint}", name=name)
+            raise SpecError(f"simulation {name!r} is no TOML file and not known; {hint(name, built_in)}", name=name)
         specs.append(load(path, quick=quick))
     return specs

@@ -6,14 +6,13 @@ as an ensemble.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
 from torch import nn
 
-from effbatch.errors import InputError
+from effbatch.errors import InputError, hint
 
 Builder = Callable[[Sequence[int], int], nn.Sequential]
 NETWORKS: dict[str, Builder] = {}
@@ -28,9 +27,7 @@ def network(builder: Builder) -> Builder:
 def build(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int) -> nn.Sequential:
     """The network `name` as initialised by `seed`, drawn on the CPU so that every device gets the same weights."""
     if name not in NETWORKS:
-        near = difflib.get_close_matches(name, NETWORKS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(NETWORKS)}"
-        raise InputError(f"network {name!r} is not known; {hint}", name=name)
+        raise InputError(f"network {name!r} is not known; {hint(name, NETWORKS)}", name=name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return NETWORKS[name](image_shape, num_classes)

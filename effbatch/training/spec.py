@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -14,7 +13,7 @@ from typing import Any
 
 from effbatch import claims
 from effbatch.claims import checked_rule
-from effbatch.errors import SpecError
+from effbatch.errors import SpecError, hint
 
 MAX_SPEC_BYTES = 1_000_000
 NOISE_KINDS = ("uniform",)
@@ -158,9 +157,7 @@ def _names(kind: type) -> tuple[str, ...]:
 def _check_keys(table: Mapping, known: tuple[str, ...], *, where: str) -> None:
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            raise SpecError(f"unknown key {key!r} in {where}; {hint}", key=key, nearest=near[0] if near else None)
+            raise SpecError(f"unknown key {key!r} in {where}; {hint(key, known)}", key=key)
 
 
 def _options(defaults: Any, table: Mapping, section: str) -> Any:
@@ -208,9 +205,7 @@ def _check_train(train: Train) -> None:
 
 def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        raise SpecError(f"{where} = {value!r} is not known; {hint}", value=value, known=known)
+        raise SpecError(f"{where} = {value!r} is not known; {hint(value, known)}", value=value, known=known)
 
 
 def _grid(table: Mapping) -> dict[str, tuple]:

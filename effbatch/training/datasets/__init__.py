@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from effbatch.errors import InputError
+from effbatch.errors import InputError, hint
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,7 @@ def names() -> list[str]:
 def load(name: str) -> DataSet:
     """Load a data set by name and check it; raises InputError for an unknown name or unusable content."""
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
-        raise InputError(f"data set {name!r} is not known; {hint}", name=name)
+        raise InputError(f"data set {name!r} is not known; {hint(name, names())}", name=name)
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     return checked(module.load())
 
