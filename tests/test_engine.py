@@ -106,3 +106,16 @@ def test_a_layer_that_cannot_be_stacked_is_named():
 def test_an_unknown_network_is_named_with_its_neighbour():
     with pytest.raises(InputError, match="'mpl1' is not known; did you mean 'mlp1'"):
         networks.build("mpl1", (1, 8, 8), 10, seed=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without GPU")
+def test_a_gpu_that_is_not_there_is_said_so():
+    assert engine.pick_device("auto") == CPU
+    with pytest.raises(InputError, match="finds no GPU here"):
+        engine.pick_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_agrees_with_the_cpu(little_images):
+    here, there = (engine.train(unit(), little_images, device=torch.device(name)) for name in ("cpu", "cuda"))
+    np.testing.assert_allclose(there.test_loss, here.test_loss, rtol=1e-3)

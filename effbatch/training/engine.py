@@ -15,6 +15,7 @@ from torch import Tensor
 
 from effbatch import noise
 from effbatch.cube import Outcome
+from effbatch.errors import InputError
 from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
@@ -38,10 +39,13 @@ class Trained:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is the GPU where PyTorch finds one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    """`auto` is the GPU where PyTorch finds one, else the CPU. InputError where `cuda` is asked for in vain."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise InputError(
+            "device cuda was asked for, but PyTorch finds no GPU here; use --device auto, or `effbatch doctor`"
+        )
+    return torch.device(("cuda" if found else "cpu") if name == "auto" else name)
 
 
 def train(
