@@ -46,6 +46,7 @@ def test_quick_tables_override_the_full_ones_only_when_asked(spec_text):
         ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),
         ('network = "mlp1"', "network = 3", "network must be a string; 3 came"),
         ('network = "mlp1"', 'optimizer = "sdg"', "optimizer = 'sdg' is not known; did you mean 'sgd'"),
+        ('network = "mlp1"', 'optimizer = "adam"\nmomentum = 0.9', "momentum is for sgd; it came with adam"),
         ('kind = "collapse"', 'kind = "colapse"', "'colapse' is not known; did you mean 'collapse'"),
         ('kind = "collapse"', 'kind = "collapse"\ntarge = 1', "unknown key 'targe'"),
         ('name = "tiny"', 'name = "../x"', "name must be letters"),

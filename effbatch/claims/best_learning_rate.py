@@ -36,11 +36,16 @@ def headline(rule: Mapping[str, Any]) -> str:
 
 def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
     best = linearised.from_json(prediction["linearised"])["best_learning_rate"]
+    theory = (
+        "Without an anchor and without training, the linearised theory says best rates from "
+        f"{float(best.min()):.2g} to {float(best.max()):.2g}."
+        if bool(best.notnull().any())
+        else "The linearised theory says nothing about this optimiser."
+    )
     return (
         f"The law {prediction['law']}, {prediction['formula']}, anchored at any one tuned cell, gives the best rate "
         f"of the others; the claim holds if its median error is at most {rule['max_median_error']:g} powers of two. "
-        "Without an anchor and without training, the linearised theory says best rates from "
-        f"{float(best.min()):.2g} to {float(best.max()):.2g}."
+        f"{theory}"
     )
 
 

@@ -15,7 +15,8 @@ from effbatch.dynamics import best_learning_rate, learning_curve
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    Dims: alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
+    NaN where the optimiser is not SGD (with or without momentum): the theory has nothing to say there. Dims: alpha,
+    batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
     """
     pieces = []
     for point in setup.points:
@@ -30,11 +31,11 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     alphas, batches, rates = (np.asarray(setup.grid[key], float) for key in ("alpha", "batch_size", "learning_rate"))
     options = setup.settings(point)
     how = {"schedule": options["schedule"], "momentum": options["momentum"]}
-    spectrum = setup.spectrum(point)
-    accuracy = np.empty((len(alphas), len(batches), len(rates)))
-    best = np.empty((len(alphas), len(batches)))
+    accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
+    best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    for count in np.unique(steps):
+    for count in np.unique(steps) if options["optimizer"] == "sgd" else ():
+        spectrum = setup.spectrum(point)
         i, j = np.nonzero(steps == count)
         a, b = alphas[i], batches[j]
         curve = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how)

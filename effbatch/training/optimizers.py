@@ -37,8 +37,36 @@ class SGD:
                     v.mul_(self.momentum).add_(g)
             gradients = self.velocity
         for w, g in zip(self.parameters, gradients, strict=True):
-            rate = learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2))
-            w.addcmul_(g, rate, value=-1)
+            w.addcmul_(g, _per_member(learning_rate, w), value=-1)
 
 
-OPTIMIZERS: dict[str, Callable[[Sequence[Tensor], Train], Optimizer]] = {"sgd": SGD}
+class Adam:
+    """w ← w − η m̂/(√v̂ + ε), m and v running means of g and g², hats undoing their start at 0 (Kingma & Ba 2015).
+
+    β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸, as in `torch.optim.Adam`.
+    """
+
+    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        self.parameters = parameters
+        self.mean = [w.detach().clone().zero_() for w in parameters]
+        self.square = [w.detach().clone().zero_() for w in parameters]
+        self.steps = 0
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        self.steps += 1
+        unbias_1, unbias_2 = 1 - self.BETA_1**self.steps, 1 - self.BETA_2**self.steps
+        for w, g, m, v in zip(self.parameters, gradients, self.mean, self.square, strict=True):
+            m.lerp_(g, 1 - self.BETA_1)
+            v.mul_(self.BETA_2).addcmul_(g, g, value=1 - self.BETA_2)
+            direction = m / (v / unbias_2).sqrt_().add_(self.EPSILON)
+            w.addcmul_(direction, _per_member(learning_rate, w), value=-1 / unbias_1)
+
+
+def _per_member(learning_rate: Tensor, w: Tensor) -> Tensor:
+    """The rates (S, M) shaped to multiply parameters (S, M, ...)."""
+    return learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2))
+
+
+OPTIMIZERS: dict[str, Callable[[Sequence[Tensor], Train], Optimizer]] = {"sgd": SGD, "adam": Adam}

@@ -190,6 +190,8 @@ def _check_train(train: Train) -> None:
     _one_of(train.schedule, tuple(SCHEDULES), "[train] schedule")
     if not 0 <= train.momentum < 1:
         raise SpecError(f"[train] momentum must lie in [0, 1); {train.momentum} came")
+    if train.momentum and train.optimizer != "sgd":
+        raise SpecError(f"[train] momentum is for sgd; it came with {train.optimizer}: leave it out")
     if train.evaluations < 1:
         raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
     budget = train.budget

@@ -1,0 +1,21 @@
+"""The recorded errors of the laws: what `predict` takes its intervals from.
+
+`law_scores.json` is made from the recorded cubes by `python benchmarks/law_scores.py`; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from effbatch.prediction import LawScore
+
+FILE = Path(__file__).with_name("law_scores.json")
+
+
+@cache
+def recorded() -> dict[str, LawScore]:
+    """Score of every law that was tried on cells which its anchor had not seen."""
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    return {name: LawScore(**score, source=content["source"]) for name, score in content["laws"].items()}

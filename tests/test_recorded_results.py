@@ -1,0 +1,49 @@
+"""The recorded results say what the code makes of the recorded cubes today."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from effbatch import cube, validation
+from effbatch.cli import main
+from effbatch.evidence import FILE, recorded
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "simulations" / "results"
+
+
+@pytest.fixture(scope="module")
+def cubes():
+    return cube.open_cubes(RESULTS)
+
+
+def test_verdicts_are_rebuilt_from_the_cubes(cubes):
+    judgements = {name: validation.judge(swept) for name, swept in cubes.items()}
+    assert validation.verdicts(cubes, judgements) == json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))
+
+
+def test_every_prediction_was_stored_before_training(cubes):
+    for swept in cubes.values():
+        assert json.loads(swept.attrs["predictions"])["before_training"] is True
+
+
+def test_the_readable_summary_is_current(tmp_path):
+    made = tmp_path / "README.md"
+    result = CliRunner().invoke(main, ["report", str(RESULTS), "--out", str(made)])
+    assert result.exit_code == 0, result.output
+    assert made.read_text(encoding="utf-8") == (RESULTS / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_law_scores_come_from_the_recorded_cube(tmp_path):
+    code = "import json, law_scores; print(json.dumps(law_scores.scores()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == json.loads(FILE.read_text(encoding="utf-8"))
+    assert recorded()["square_root_clean_count"].n > 10
