@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 
 from effbatch.cube import open_cube
-from effbatch.evidence import FILE
 from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.laws import LAWS
+from effbatch.prediction.evidence import FILE
 
 CUBE = Path(__file__).parent.parent / "simulations" / "results" / "cube.nc"
 
@@ -33,9 +33,13 @@ def scores() -> dict:
     }
     source = (
         f"`effbatch validate learning_rate` ({networks} on digits, SGD, {int(train['budget']['steps'])} steps, "
-        f"{cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
+        f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
     )
     return {"source": source, "laws": laws}
+
+
+def _range(values) -> str:
+    return f"{float(values.min()):g} to {float(values.max()):g}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "GradientMoments": "effbatch.moments",
+    "estimate_noise": "effbatch.audit",
     "fit": "effbatch.fitting",
+    "measure_moments": "effbatch.training.gradients",
     "open_cube": "effbatch.cube",
     "predict": "effbatch.prediction",
 }

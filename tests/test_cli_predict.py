@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from effbatch.cli.predict import command
+from effbatch.cli.predict import INITIALISATIONS, command
 from effbatch.errors import InputError
 from effbatch.prediction import Anchor, predict
 
+SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 ANCHOR = ["--anchor-lr", "0.1", "--anchor-batch", "64", "--anchor-alpha", "2"]
 
 
@@ -42,8 +44,12 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text
     words = words_of(text)
-    value = 0.1 * (2 * 3 / 51) ** 0.5
-    assert words.startswith(f"Use learning rate {value:.3g}: 0.343 times the anchor's 0.1 at batch size 64, α = 2.")
+    prediction = predict(50, 128, anchor=Anchor(0.1, 64, 2.0))
+    value, (low, high) = 0.1 * (2 * 3 / 51) ** 0.5, prediction.recommended.interval
+    assert words.startswith(
+        f"Use learning rate {value:.3g} ({low:.3g} to {high:.3g}): "
+        "0.343 times the anchor's 0.1 at batch size 64, α = 2."
+    )
     parts = [
         "Law square_root_clean_count:",
         "Effective batch size",
@@ -53,7 +59,6 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
     ]
     positions = [words.index(part) for part in parts]
     assert positions == sorted(positions)
-    prediction = predict(50, 128, anchor=Anchor(0.1, 64, 2.0))
     for name, law in prediction.learning_rate.items():
         assert name in words
         assert law.reason in words
@@ -64,7 +69,7 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
 
 def test_without_an_anchor_the_headline_is_a_factor():
     assert run("--alpha", "3", "--batch", "128").startswith("Multiply the learning rate")
-    assert "by 0.5." in words_of(run("--alpha", "3", "--batch", "128"))
+    assert "by 0.5 (0.2 to 1.2" in words_of(run("--alpha", "3", "--batch", "128"))
     assert run("--alpha", "3", "--batch", "128", "--optimizer", "adadelta").startswith("Keep the learning rate")
 
 
@@ -73,12 +78,64 @@ def test_several_pairs_are_one_table(width):
     text = run("--alpha", "0", "--alpha", "3", "--batch", "64", "--batch", "2048", *ANCHOR, width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     rows = [line.split() for line in text.splitlines() if line.strip()[:1].isdigit()]
-    assert rows == [
+    assert [row for row in rows if len(row) == 6] == [
         ["0", "64", "1.73", "0.173", "64", "0"],
         ["0", "2,048", "9.8", "0.98", "2,048", "0"],
         ["3", "64", "0.866", "0.0866", "4", f"{predict(3, 64).labels.loss_floor:.4g}"],
         ["3", "2,048", "4.9", "0.49", "128", f"{predict(3, 64).labels.loss_floor:.4g}"],
     ]
+
+
+def test_json_with_an_interval_of_alpha_and_other_noise_is_the_prediction(tmp_path):
+    said = json.loads(run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", "--json"))
+    assert said == predict(12, 128, alpha_interval=(9, 16)).to_dict()
+    said = json.loads(run("--alpha", "12", "--noise", "structured", "--delta", "0.5", "--batch", "128", "--json"))
+    assert said == predict(12, 128, noise="structured", delta=0.5).to_dict()
+    np.savetxt(tmp_path / "n.csv", SWAP, delimiter=",")
+    said = json.loads(run("--alpha", "3", "--matrix", str(tmp_path / "n.csv"), "--batch", "128", "--json"))
+    assert said == predict(3, 128, matrix=SWAP).to_dict()
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_text_has_the_ranges_over_alpha(width):
+    text = run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", width=width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    words = words_of(text)
+    assert words.startswith(
+        "Multiply the learning rate best on clean labels at this batch size by 0.277 (0.0969 to 0.79"
+    )
+    for part in (
+        "α = 12 (9 to 16)",
+        "12,800 to 36,992",
+        "10 to 17",
+        "81 % to 84.7 %",
+        "the interval of alpha and 90 %",
+    ):
+        assert part in words
+
+
+def test_text_names_classes_that_cannot_be_learned(tmp_path):
+    np.savetxt(tmp_path / "n.csv", SWAP, delimiter=",")
+    words = words_of(run("--alpha", "3", "--matrix", str(tmp_path / "n.csv"), "--batch", "128"))
+    assert "Class 0 cannot be learned" in words
+    assert "matrix label noise (effective α = " in words
+    words = words_of(run("--alpha", "20", "--noise", "structured", "--delta", "1", "--batch", "128"))
+    assert "No class can be learned" in words
+    assert "structured label noise (δ = 1, effective α = " in words
+
+
+def test_a_network_gives_the_rate_and_the_accuracy():
+    arguments = ["--network", "perceptron", "--dataset", "digits", "--steps", "50", "--alpha", "6", "--batch", "32"]
+    said = json.loads(run(*arguments, "--json"))
+    law, accuracy = said["learning_rate"]["linearised"], said["accuracy"]
+    assert said["recommended"]["law"] == "linearised"
+    assert law["interval"][0] <= law["value"] <= law["interval"][1]
+    assert law["n"] == accuracy["initialisations"] == INITIALISATIONS
+    assert 0.1 < accuracy["interval"][0] <= accuracy["value"] <= accuracy["interval"][1] < 1
+    assert accuracy["n"] is None
+    words = words_of(run(*arguments))
+    assert words.startswith(f"Use learning rate {law['value']:.3g} (")
+    assert f"{100 * accuracy['value']:.3g} % accuracy of the linearised network" in words
 
 
 def test_no_color_is_respected():
@@ -105,6 +162,18 @@ def test_help_has_examples():
         (["--alpha", "1", "--batch", "8", "--anchor-batch", "8"], "only --anchor-batch came"),
         (["--alpha", "1", "--batch", "8", "--anchor-lr", "0.1"], "only --anchor-lr came"),
         (["--alpha", "1", "--batch", "8", "--anchor-alpha", "0"], "only --anchor-alpha came"),
+        (["--alpha", "1", "--batch", "8", "--network", "mlp1"], "only one of them came: give both"),
+        (
+            ["--alpha", "1", "--batch", "8", "--network", "mlp1", "--dataset", "digits"],
+            "need a budget, and none came: give --steps or --examples",
+        ),
+        (["--alpha", "1", "--batch", "8", "--noise", "structured"], "structured noise needs delta"),
+        (
+            ["--alpha", "1", "--alpha", "2", "--batch", "8", "--alpha-interval", "0", "9"],
+            "belongs to one alpha; 2 came",
+        ),
+        (["--alpha", "1", "--batch", "8", "--matrix", "missing.csv"], "missing.csv cannot be read"),
+        (["--alpha", "1", "--batch", "8", "--from-estimate", "-"], "--alpha or --alpha-interval came too"),
         (["--alpha", "1", "--batch", "8", "--anchor-lr", "nan", "--anchor-batch", "8"], "learning rate .*nan came"),
     ],
 )

@@ -9,6 +9,7 @@ import torch
 
 from effbatch.errors import InputError
 from effbatch.noise import (
+    MatrixNoise,
     UniformNoise,
     alpha_from_noise_rate,
     counter_hash,
@@ -16,6 +17,8 @@ from effbatch.noise import (
     fixed_copy,
     fixed_label,
     fresh_label,
+    structured_noise_matrix,
+    transition,
     uniform_from_hash,
 )
 
@@ -103,6 +106,162 @@ def test_too_few_classes_are_refused(num_classes):
 def test_noise_rate_without_signal_is_refused(rate):
     with pytest.raises(InputError, match=rf"below \(K - 1\)/K = 0.9, .* {rate} came"):
         alpha_from_noise_rate(rate, 10)
+
+
+# --- any matrix ---
+
+NUMBERS = ("signal", "clean_probability", "noise_rate", "noise_to_signal", "loss_floor", "effective_alpha")
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 7.0, 1000.0])
+def test_a_uniform_matrix_has_the_numbers_of_uniform_noise(alpha, num_classes):
+    closed = UniformNoise(alpha, num_classes)
+    by_matrix = MatrixNoise(alpha, closed.noise_matrix())
+    for name in NUMBERS:
+        assert getattr(by_matrix, name) == pytest.approx(getattr(closed, name), rel=1e-9, abs=1e-14), name
+    for name in ("signal_spectrum", "margins"):
+        np.testing.assert_allclose(getattr(by_matrix, name), getattr(closed, name), atol=1e-14)
+    np.testing.assert_allclose(by_matrix.transition_matrix(), closed.transition_matrix(), atol=1e-16)
+    assert by_matrix.unlearnable == closed.unlearnable == ()
+
+
+def test_numbers_of_a_matrix_are_those_of_labels_drawn_from_it():
+    """All classes equally frequent; every label counted with its probability."""
+    noise = MatrixNoise(1.5, STRUCTURED)
+    T = [[(1.0 * (c == k) + 1.5 * STRUCTURED[c, k]) / 2.5 for k in range(3)] for c in range(3)]
+    right = sum(T[c][c] for c in range(3)) / 3
+    entropy = -sum(p * np.log(p) for row in T for p in row if p) / 3
+    mean = [sum(T[c][k] for c in range(3)) / 3 for k in range(3)]
+    between = sum((T[c][k] - mean[k]) ** 2 for c in range(3) for k in range(3)) / 3
+    within = sum(T[c][j] * ((j == k) - T[c][k]) ** 2 for c in range(3) for j in range(3) for k in range(3)) / 3
+    assert noise.clean_probability == pytest.approx(right)
+    assert noise.noise_rate == pytest.approx(1 - right)
+    assert noise.loss_floor == pytest.approx(entropy)
+    assert noise.noise_to_signal == pytest.approx(within / between)
+    assert noise.signal == pytest.approx(np.sqrt(3 * between / 2))
+    assert noise.effective_alpha == pytest.approx(1 / noise.signal - 1)
+    np.testing.assert_allclose(noise.margins, [T[c][c] - max(T[c][k] for k in range(3) if k != c) for c in range(3)])
+    np.testing.assert_allclose(noise.clean_probabilities, [T[c][c] for c in range(3)])
+
+
+def test_the_spectrum_has_every_direction_in_which_classes_differ():
+    noise = MatrixNoise(1.5, STRUCTURED)
+    spectrum = noise.signal_spectrum
+    assert spectrum.shape == (2,)
+    assert noise.signal == pytest.approx(np.sqrt((spectrum**2).mean()))
+    rng = np.random.default_rng(0)
+    for weights in rng.normal(size=(200, 3)):
+        weights -= weights.mean()
+        length = np.linalg.norm(weights @ noise.transition_matrix()) / np.linalg.norm(weights)
+        assert spectrum[-1] - 1e-12 <= length <= spectrum[0] + 1e-12
+
+
+def test_classes_without_a_margin_cannot_be_learned():
+    swap = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert MatrixNoise(0.9, swap).unlearnable == ()
+    assert MatrixNoise(1.0, swap).unlearnable == (0,)  # a tie
+    assert MatrixNoise(1.1, swap).unlearnable == (0,)
+
+
+def test_labels_without_signal_have_an_infinite_effective_alpha():
+    noise = MatrixNoise(1.0, np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert noise.signal == 0
+    assert noise.effective_alpha == np.inf
+    assert noise.noise_to_signal == np.inf
+
+
+def test_stacks_of_matrices_are_taken_one_by_one():
+    T = expected_targets(np.array([0.0, 0.5, 4.0]), STRUCTURED)
+    for function in (
+        transition.signal_spectrum,
+        transition.rms_signal,
+        transition.noise_to_signal,
+        transition.margins,
+        transition.loss_floor,
+    ):
+        np.testing.assert_allclose(function(T), [function(one) for one in T], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ([[0.5, 0.5]], r"shape \(1, 2\) came"),
+        ([[1.0]], r"shape \(1, 1\) came"),
+        ([[1.0, 0.0], [0.6, 0.5]], "row 1 sums to 1.1"),
+        ([[1.0, 0.0], [1.5, -0.5]], r"row 1 holds \[-0.5\]"),
+        ([[np.nan, 1.0], [0.5, 0.5]], "row 0 holds NaN"),
+        ([["a", "b"], ["c", "d"]], "one number per class and label"),
+    ],
+)
+def test_other_matrices_are_refused(matrix, words):
+    with pytest.raises(InputError, match=words):
+        MatrixNoise(1.0, matrix)
+
+
+@pytest.mark.parametrize("alpha", [-1.0, np.nan, np.array([1.0, 2.0])])
+def test_a_matrix_takes_one_alpha_in_range(alpha):
+    with pytest.raises(InputError, match="alpha must be"):
+        MatrixNoise(alpha, STRUCTURED)
+
+
+# --- structured noise ---
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5, 10])
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0, 20.0])
+@pytest.mark.parametrize("delta", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_structured_noise_is_as_defined(num_classes, alpha, delta):
+    K = num_classes
+    N = structured_noise_matrix(alpha, K, delta)
+    np.testing.assert_allclose(N.sum(1), 1, rtol=1e-12)
+    assert N.min() >= 0
+    T = expected_targets(alpha, N)
+    t = UniformNoise(alpha, K).clean_probability
+    chance = (1 - t) / (K - 1)
+    first = (1 - delta) * chance + delta * min(t, 1 - t)
+    for c in range(K):
+        false = [T[c, (c + j) % K] for j in range(1, K)]
+        assert T[c, c] == pytest.approx(t)
+        assert false[0] == pytest.approx(first, abs=1e-14)
+        assert sum(false) == pytest.approx(1 - t, abs=1e-14)
+        # linear where positive, zero after: all positive steps are one slope, and the line's next value is not above 0
+        positive = [f for f in false if f > 1e-12]
+        assert false[: len(positive)] == positive
+        steps = -np.diff(positive)
+        np.testing.assert_allclose(steps, steps[:1].repeat(len(steps)), atol=1e-12)
+        if 1 < len(positive) < K - 1:
+            assert positive[-1] - steps[0] <= 1e-12
+    if delta == 0:
+        np.testing.assert_allclose(N, 1 / K, atol=1e-15)
+
+
+def test_at_degree_one_the_commonest_false_label_ties_with_the_true_one():
+    assert MatrixNoise(20.0, structured_noise_matrix(20.0, 10, 1.0)).unlearnable == tuple(range(10))
+    assert MatrixNoise(20.0, structured_noise_matrix(20.0, 10, 0.95)).unlearnable == ()
+    assert MatrixNoise(0.5, structured_noise_matrix(0.5, 10, 1.0)).unlearnable == ()  # t > 1/2
+
+
+def test_structured_noise_follows_the_order_given():
+    order = np.array([[2, 1, 3, 0], [1, 3, 0, 2], [0, 1, 2, 3], [0, 3, 2, 1]])
+    N = structured_noise_matrix(9.0, 4, 0.6, order=order)
+    for c, row in enumerate(order):
+        false = [N[c, k] for k in row if k != c]
+        assert false == sorted(false, reverse=True)
+        assert false[0] > false[-1]
+    np.testing.assert_allclose(np.sort(N, axis=1), np.sort(structured_noise_matrix(9.0, 4, 0.6), axis=1))
+
+
+@pytest.mark.parametrize("delta", [-0.1, 1.1, np.nan])
+def test_degrees_outside_zero_to_one_are_refused(delta):
+    with pytest.raises(InputError, match=rf"delta must lie in \[0, 1\]; {delta} came"):
+        structured_noise_matrix(1.0, 10, delta)
+
+
+@pytest.mark.parametrize("order", [[[0, 1], [1, 0]], [[0, 0, 1], [0, 1, 2], [0, 1, 2]], [[0.5, 1, 2]] * 3])
+def test_orders_that_are_no_permutations_are_refused(order):
+    with pytest.raises(InputError, match="3 rows, each with the classes 0 to 2 once"):
+        structured_noise_matrix(1.0, 3, 0.5, order=order)
 
 
 # --- the hash ---

@@ -9,9 +9,21 @@ import re
 import numpy as np
 import pytest
 
+from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
 from effbatch.errors import InputError
 from effbatch.laws import LAWS
+from effbatch.noise import MatrixNoise, structured_noise_matrix
 from effbatch.prediction import Anchor, LawScore, predict
+from effbatch.prediction.evidence import recorded
+
+SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def power_law(scale: float = 1.0) -> Spectrum:
+    """A kernel of 100 modes whose eigenvalues and target energies fall as powers."""
+    k = np.arange(1, 101)
+    e = k**-1.3 / (k**-1.3).sum()
+    return Spectrum(10 * scale * k**-1.5, e, 0.02 * e, 10, 100)
 
 
 def numbers(value: object) -> list[float]:
@@ -26,7 +38,14 @@ def numbers(value: object) -> list[float]:
 def test_the_contract():
     said = predict(50, 128).to_dict()
     assert (said["alpha"], said["batch_size"], said["num_classes"]) == (50.0, 128, 10)
-    assert said["noise"]["kind"] == "uniform"
+    assert said["noise"] == {
+        "kind": "uniform",
+        "delta": None,
+        "effective_alpha": 50.0,
+        "least_signal": pytest.approx(1 / 51),
+        "unlearnable": [],
+        "reason": None,
+    }
     assert said["labels"]["signal"] == pytest.approx(1 / 51)
     assert said["labels"]["clean_probability"] == pytest.approx(6 / 51)
     assert said["labels"]["noise_rate"] == pytest.approx(45 / 51)
@@ -40,7 +59,9 @@ def test_the_contract():
     assert said["restoring_batch_size"] == 128 * 51**2
     assert said["clean_labels_factor"] == 51
     assert said["accuracy"] is None
-    assert set(said["learning_rate"]) == set(LAWS)
+    assert said["alpha_interval"] is None
+    assert said["intervals"] is None
+    assert set(said["learning_rate"]) == {*LAWS, "linearised"}
     for law in said["learning_rate"].values():
         assert {"factor", "value", "interval", "applies", "reason", "reference"} <= set(law)
         assert isinstance(law["applies"], bool)
@@ -99,12 +120,12 @@ def test_with_an_anchor_rates_are_numbers():
     ],
 )
 def test_recommendation_by_optimizer(optimizer, law, factor, words):
-    recommended = predict(3, 128, optimizer=optimizer).recommended
+    recommended = predict(3, 128, optimizer=optimizer, evidence={}).recommended
     assert recommended.law == law
     assert recommended.factor == pytest.approx(factor)
     assert recommended.interval is None
     assert recommended.n is None
-    assert "no record of its errors" in recommended.why
+    assert "on no record here" in recommended.why
     assert re.search(words, recommended.why)
 
 
@@ -132,6 +153,212 @@ def test_steps_take_the_steep_laws_away():
     assert "too steep at a fixed number of steps" in rates["signal_to_noise"].reason
 
 
+# --- an interval of alpha ---
+
+
+def test_the_interval_of_alpha_reaches_every_number_that_depends_on_it():
+    anchor = Anchor(0.2, 64)
+    at = {a: predict(a, 128, anchor=anchor, evidence={}).to_dict() for a in (9, 12, 16)}
+    said = predict(12, 128, anchor=anchor, alpha_interval=(9, 16), evidence={}).to_dict()
+    assert said["alpha_interval"] == [9, 16]
+
+    def check(path):
+        values = [at[a] for a in (9, 16)]
+        ranges = said["intervals"]
+        for key in path:
+            values, ranges = [v[key] for v in values], ranges[key]
+        assert ranges == pytest.approx(sorted(values), rel=1e-9), path
+
+    for key in ("signal", "clean_probability", "noise_rate", "noise_to_signal", "loss_floor"):
+        check(["labels", key])
+    check(["effective_batch_size", "signal_to_noise"])
+    check(["effective_batch_size", "clean_count"])
+    check(["restoring_batch_size"])
+    check(["clean_labels_factor"])
+    for name, law in said["learning_rate"].items():
+        if law["applies"]:
+            ends = [at[a]["learning_rate"][name] for a in (9, 16)]
+            assert law["factor_interval"] == pytest.approx(sorted(end["factor"] for end in ends), rel=1e-9)
+            assert law["interval"] == pytest.approx(sorted(end["value"] for end in ends), rel=1e-9)
+            assert law["covers"] == "the interval of alpha"
+            assert law["value"] == at[12]["learning_rate"][name]["value"]
+    assert said["recommended"]["interval"] == said["learning_rate"]["square_root_clean_count"]["interval"]
+
+
+def test_a_law_that_peaks_inside_the_interval_takes_its_peak():
+    given = {"surge": {"clean_noise_scale": 99.0}}  # B_noise(1) = 4 · 100 − 1: best at B = 399
+    peak = predict(1, 399, optimizer="adam", parameters=given).learning_rate["surge"].factor
+    law = predict(3, 399, optimizer="adam", parameters=given, alpha_interval=(0.2, 5)).learning_rate["surge"]
+    assert law.factor_interval[1] == pytest.approx(peak, rel=1e-3)
+    assert law.factor_interval[0] < law.factor < law.factor_interval[1]
+
+
+def test_without_an_upper_limit_of_alpha_no_limit_is_made_up():
+    said = predict(12, 128, alpha_interval=(9, None), evidence={}).to_dict()
+    assert said["alpha_interval"] == [9, None]
+    assert said["intervals"]["restoring_batch_size"] == [pytest.approx(12800), None]
+    assert said["intervals"]["labels"]["signal"] == [None, pytest.approx(0.1)]
+    assert said["learning_rate"]["signal_to_noise"]["factor_interval"] == [None, pytest.approx(0.01)]
+    assert said["learning_rate"]["linear"]["factor_interval"] == [1, 1]
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+
+
+def test_recorded_errors_widen_the_interval_of_alpha():
+    evidence = {"square_root_clean_count": LawScore(0.4, 1.0, 37, "sweep")}
+    said = predict(3, 128, anchor=Anchor(0.2, 128), evidence=evidence, alpha_interval=(3, 15)).recommended
+    assert said.interval == pytest.approx((0.2 / 4 / 2, 0.2 / 2 * 2))
+    assert said.covers == "the interval of alpha and 90 % of n = 37 recorded errors"
+
+
+def test_the_recorded_errors_are_the_default_for_plain_sgd_only():
+    score = recorded()["square_root_clean_count"]
+    said = predict(3, 128).recommended
+    assert said.n == score.n
+    assert said.factor_interval == pytest.approx((0.5 / 2**score.quantile90_log2, 0.5 * 2**score.quantile90_log2))
+    assert score.source in said.why
+    for other in ({"optimizer": "momentum"}, {"schedule": "cosine"}, {"noise": "structured", "delta": 0.5}):
+        assert predict(3, 128, **other).recommended.n is None
+
+
+# --- other noise ---
+
+
+def test_a_uniform_matrix_predicts_what_uniform_noise_does():
+    uniform, matrix = predict(3, 64, num_classes=4), predict(3, 64, matrix=np.full((4, 4), 0.25))
+    for name, law in uniform.learning_rate.items():
+        assert law.factor == pytest.approx(matrix.learning_rate[name].factor), name
+        assert law.applies == matrix.learning_rate[name].applies
+    assert matrix.setting.num_classes == 4
+    assert matrix.restoring_batch_size == pytest.approx(uniform.restoring_batch_size)
+    assert matrix.labels.loss_floor == pytest.approx(uniform.labels.loss_floor)
+
+
+@pytest.mark.parametrize(
+    ("how", "matrix_at"),
+    [
+        ({"noise": "structured", "delta": 0.6}, lambda a: structured_noise_matrix(a, 10, 0.6)),
+        ({"matrix": SWAP}, lambda a: np.array(SWAP)),
+    ],
+    ids=["structured", "matrix"],
+)
+def test_other_noise_enters_the_laws_by_its_effective_alpha(how, matrix_at):
+    here, there = (MatrixNoise(a, matrix_at(a)) for a in (5.0, 2.0))
+    said = predict(5, 64, anchor=Anchor(0.1, 32, 2.0), **how)
+    same = predict(
+        here.effective_alpha, 64, anchor=Anchor(0.1, 32, there.effective_alpha), num_classes=here.num_classes
+    )
+    for name, law in said.learning_rate.items():
+        assert law.value == same.learning_rate[name].value, name
+        assert ("effective alpha" in law.reason) == law.applies
+    assert said.effective_batch_size == same.effective_batch_size
+    assert said.labels.noise_rate == here.noise_rate
+    assert said.clean_labels_factor is None
+    facts = said.to_dict()["noise"]
+    assert facts["kind"] == ("structured" if "delta" in how else "matrix")
+    assert facts["effective_alpha"] == here.effective_alpha != 5.0
+    assert "root-mean-square" in facts["reason"]
+
+
+def test_classes_that_cannot_be_learned_are_named():
+    assert predict(3, 8, matrix=SWAP).to_dict()["noise"]["unlearnable"] == [0]
+    assert predict(0.5, 8, matrix=SWAP).to_dict()["noise"]["unlearnable"] == []
+
+
+def test_clean_labels_are_clean_whatever_the_matrix():
+    said = predict(0, 8, matrix=[[0.3, 0.3, 0.4], [0.1, 0.9, 0.0], [0.7, 0.2, 0.1]])
+    assert said.labels.effective_alpha == 0
+    assert said.recommended.factor == 1
+
+
+# --- first principles ---
+
+
+def test_first_principles_give_the_rate_and_the_accuracy_of_the_theory():
+    spectra = [power_law(scale) for scale in (1.0, 1.5, 0.9)]
+    said = predict(6, 32, steps=200, spectra=spectra)
+    rates = np.array([best_learning_rate(s, [0.0, 6.0], 32, 200) for s in spectra])
+    law = said.learning_rate["linearised"]
+    assert law.value == pytest.approx(np.median(rates[:, 1]))
+    assert law.factor == pytest.approx(np.median(rates[:, 1] / rates[:, 0]))
+    assert law.interval == pytest.approx((rates[:, 1].min(), rates[:, 1].max()))
+    assert law.covers == "least to greatest of n = 3 initialisations"
+    assert (said.recommended.law, said.recommended.value) == ("linearised", law.value)
+    accuracies = [float(learning_curve(s, 6, 32, law.value, 200).accuracy) for s in spectra]
+    assert said.accuracy.value == pytest.approx(np.median(accuracies))
+    assert said.accuracy.interval == pytest.approx((min(accuracies), max(accuracies)))
+    assert (said.accuracy.n, said.accuracy.initialisations) == (None, 3)
+    said = said.to_dict()
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+
+
+def test_one_initialisation_has_no_interval():
+    said = predict(6, 32, steps=100, spectra=[power_law()])
+    assert said.learning_rate["linearised"].interval is None
+    assert said.accuracy.interval is None
+    assert said.accuracy.reason == "interval is null: one initialisation has no spread"
+
+
+def test_a_budget_in_examples_is_one_in_steps():
+    steps, examples = (predict(6, 32, spectra=[power_law()], **b) for b in ({"steps": 100}, {"examples": 3200}))
+    assert steps.recommended.value == examples.recommended.value
+    assert steps.accuracy.value == examples.accuracy.value
+
+
+def test_with_an_anchor_first_principles_carry_its_rate():
+    s = power_law()
+    said = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 64, 1.0))
+    factor = best_learning_rate(s, 6, 32, 100) / best_learning_rate(s, 1, 64, 100)
+    assert said.recommended.value == pytest.approx(0.3 * factor)
+    same = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 32, 6.0))
+    assert same.recommended.value == pytest.approx(0.3)
+
+
+def test_momentum_multiplies_the_effective_rate():
+    plain, heavy = (predict(6, 32, steps=100, spectra=[power_law()], optimizer=o) for o in ("sgd", "momentum"))
+    assert heavy.recommended.value == pytest.approx(0.1 * plain.recommended.value)
+    assert heavy.accuracy.value == pytest.approx(plain.accuracy.value)
+    half = predict(6, 32, steps=100, spectra=[power_law()], optimizer="momentum", momentum=0.5)
+    assert half.recommended.value == pytest.approx(0.5 * plain.recommended.value)
+
+
+def test_the_interval_of_alpha_goes_through_first_principles():
+    s = power_law()
+    said = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, 12))
+    rates = best_learning_rate(s, [3, 6, 12], 32, 100)
+    assert said.recommended.interval == pytest.approx((rates.min(), rates.max()))
+    assert said.recommended.covers == "the interval of alpha"
+    curve = learning_curve(s, [3.0, 12.0], 32, said.recommended.value, 100).accuracy
+    assert said.accuracy.interval == pytest.approx(tuple(sorted(curve)))
+    endless = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, None))
+    assert endless.recommended.interval is None
+    assert endless.accuracy.interval is None
+    assert "alpha has no upper limit" in endless.accuracy.reason
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
+def test_first_principles_know_no_adaptive_optimizers(optimizer):
+    said = predict(6, 32, steps=100, spectra=[power_law()], optimizer=optimizer)
+    assert not said.learning_rate["linearised"].applies
+    assert said.recommended.law != "linearised"
+    assert said.accuracy.value is None
+    assert said.accuracy.reason == f"the theory is for sgd and momentum, not for {optimizer}"
+
+
+def test_first_principles_make_no_accuracy_for_other_noise():
+    said = predict(6, 32, steps=100, spectra=[power_law()], noise="structured", delta=0.5)
+    assert said.recommended.law == "linearised"
+    assert said.accuracy.value is None
+    assert said.accuracy.reason == "the theory's accuracy is for uniform noise"
+
+
+def test_where_less_is_always_better_first_principles_do_not_apply():
+    one = np.ones(1)
+    said = predict(6, 32, steps=50, spectra=[Spectrum(one, one, 0 * one, 10, 1)])  # one mode: averaging is best
+    assert said.learning_rate["linearised"].reason.startswith("its best rate lies below all that it tries")
+    assert said.recommended.law == "square_root_clean_count"
+    assert said.accuracy.value is None
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -141,7 +368,21 @@ def test_steps_take_the_steep_laws_away():
         (lambda: predict(1, 12.5), "the batch size must be a whole number; 12.5 came"),
         (lambda: predict(1, math.nan), "the batch size must be a whole number; nan came"),
         (lambda: predict(1, 8, num_classes=1), "the number of classes must be from 2 .*; 1 came"),
-        (lambda: predict(1, 8, noise="structured"), "noise 'uniform'; 'structured' came"),
+        (lambda: predict(1, 8, noise="foreign"), "noise must be one of uniform, structured; 'foreign' came"),
+        (lambda: predict(1, 8, noise="structured"), "structured noise needs delta.*delta = None came"),
+        (lambda: predict(1, 8, delta=0.5), "no other noise takes it; uniform noise and delta = 0.5 came"),
+        (lambda: predict(1, 8, noise="structured", delta=2), r"delta must lie in \[0, 1\]; 2 came"),
+        (lambda: predict(1, 8, noise="structured", delta=0, matrix=SWAP), "structured noise came too"),
+        (lambda: predict(1, 8, matrix=[[1, 1], [0, 1]]), "row 0 sums to 2"),
+        (lambda: predict(1, 8, num_classes=10, matrix=SWAP), "10 by num_classes, 3 by the matrix came"),
+        (lambda: predict(1, 8, matrix=[[0, 1], [1, 0]]), "carry no signal at alpha = 1"),
+        (lambda: predict(5, 8, alpha_interval=(6, 9)), "hold alpha = 5; 6 to 9 came"),
+        (lambda: predict(5, 8, alpha_interval=(2, 4)), "hold alpha = 5; 2 to 4 came"),
+        (lambda: predict(5, 8, alpha_interval=(-1, 9)), "start at 0 or above .*-1 to 9 came"),
+        (lambda: predict(5, 8, alpha_interval=(math.nan, 9)), "nan to 9 came"),
+        (lambda: predict(5, 8, alpha_interval=(1, math.inf)), "1 to inf came"),
+        (lambda: predict(5, 8, spectra=[power_law()]), "first principles need a budget"),
+        (lambda: predict(5, 8, spectra=[power_law()], steps=9, num_classes=3), "3 by num_classes, 10 by the network"),
         (lambda: predict(1, 8, parameters={"surg": {}}), "no law is called 'surg': the nearest is 'surge'"),
         (lambda: predict(1, 8, evidence={"lineal": LawScore(1, 1, 1, "")}), "'lineal': the nearest is 'linear'"),
         (lambda: Anchor(0.0, 8), "the anchor's learning rate must be from 1e-15 .*; 0.0 came"),

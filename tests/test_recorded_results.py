@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from effbatch import cube, validation
 from effbatch.cli import main
-from effbatch.evidence import FILE, recorded
+from effbatch.prediction.evidence import FILE, recorded
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "simulations" / "results"

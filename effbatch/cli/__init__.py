@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 
 import click
 
-from effbatch.errors import EffbatchError
+from effbatch.errors import EffbatchError, hint
 
 COMMANDS = {
     "predict": "Effective batch and learning rate for α noisy labels per clean one.",
+    "estimate": "α of a real data set, from hand-checked labels, with an interval.",
+    "measure": "Gradient numbers, noise scale and effective batch of a network on data.",
     "validate": "Predict, train, judge: writes report.pdf, report.html, verdicts.json, cube.nc.",
     "simulate": "Run or resume one sweep.",
     "fit": "Best learning rates, law comparison and data collapse of a cube.",
@@ -33,9 +34,8 @@ class LazyGroup(click.Group):
         return importlib.import_module(f"{__name__}.{name}").command
 
     def resolve_command(self, ctx: click.Context, args: list[str]):
-        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and near:
-            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]!r}?")
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"command {args[0]!r} is not known; {hint(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

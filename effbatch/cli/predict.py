@@ -5,18 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from effbatch.errors import InputError
 from effbatch.laws.base import OPTIMIZERS, SCHEDULES
-from effbatch.prediction import Anchor, LawPrediction, Prediction, predict
+from effbatch.prediction import NOISE_KINDS, Prediction, predict
+from effbatch.prediction.answers import Anchor, LawPrediction
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from effbatch.dynamics import Spectrum
+    from effbatch.prediction.alpha_interval import Interval
+
+INITIALISATIONS = 4  # their least and greatest hold the median over all with a chance of 1 − 2⁻³ = 88 %
 
 _EPILOG = """\b
 Examples
@@ -26,32 +32,60 @@ Examples
   effbatch predict --alpha 1 --alpha 10 \\
       --batch 32 --batch 256 --json
   effbatch predict --alpha 5 --batch 64 --optimizer adam
+  effbatch predict --alpha 6 --batch 32 --steps 400 \\
+      --network mlp1 --dataset digits
+  effbatch predict --alpha 20 --batch 128 \\
+      --noise structured --delta 0.8
+  effbatch estimate --checked 200 --wrong 66 --classes 10 \\
+      --json | effbatch predict --from-estimate - --batch 128
 """
 
 
 @click.command("predict", epilog=_EPILOG)
-@click.option("--alpha", type=float, multiple=True, required=True, help="Noisy labels per clean label; repeatable.")
+@click.option("--alpha", type=float, multiple=True, help="Noisy labels per clean label; repeatable.")
+@click.option("--alpha-interval", type=(float, float), help="Limits of alpha: every number gets its range over them.")
+@click.option(
+    "--from-estimate", type=click.File(), help="Alpha, its interval and classes from `estimate --json`; - reads stdin."
+)
 @click.option("--batch", type=int, multiple=True, required=True, help="Labelled copies per step; repeatable.")
-@click.option("--classes", type=int, default=10, show_default=True, help="Number of classes.")
+@click.option("--classes", type=int, help="Number of classes.  [default: the network's or the matrix's, else 10]")
+@click.option("--noise", type=click.Choice(NOISE_KINDS), default="uniform", show_default=True)
+@click.option(
+    "--delta", type=float, help="Degree of structured noise: 0 uniform to 1, commonest false label as likely."
+)
+@click.option(
+    "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
+)
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
+@click.option("--momentum", type=float, default=0.9, show_default=True, help="Where the optimizer is momentum.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="constant", show_default=True)
 @click.option("--steps", type=int, help="Optimiser steps, where the budget is in steps.")
 @click.option("--examples", type=int, help="Labelled copies processed, where the budget is in examples.")
 @click.option("--anchor-lr", type=float, help="A learning rate that was tuned ...")
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
+@click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
+@click.option("--dataset", help="... on this built-in data set, without training; needs --steps or --examples.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(
     alpha: Sequence[float],
+    alpha_interval: tuple[float, float] | None,
+    from_estimate: TextIO | None,
     batch: Sequence[int],
-    classes: int,
+    classes: int | None,
+    noise: str,
+    delta: float | None,
+    matrix: str | None,
     optimizer: str,
+    momentum: float,
     schedule: str,
     steps: int | None,
     examples: int | None,
     anchor_lr: float | None,
     anchor_batch: int | None,
     anchor_alpha: float | None,
+    network: str | None,
+    dataset: str | None,
     as_json: bool,
 ) -> None:
     """Learning rate, batch size and labels needed when most labels are wrong.
@@ -59,17 +93,34 @@ def command(
     Without an anchor, rates are factors on the best rate for clean labels at the same batch size; with
     one, they are rates. Every α is paired with every batch size.
     """
+    interval: Interval | None = alpha_interval
+    if from_estimate is not None:
+        if alpha or alpha_interval:
+            raise InputError("alpha comes from the estimate; --alpha or --alpha-interval came too: leave them out")
+        estimated, interval, its_classes = _estimate(from_estimate)
+        alpha, classes = [estimated], its_classes if classes is None else classes
+    if not alpha:
+        raise click.UsageError("Missing option '--alpha' (or '--from-estimate').")
+    if interval is not None and len(alpha) > 1:
+        raise InputError(f"--alpha-interval belongs to one alpha; {len(alpha)} came: ask for one at a time")
     anchor = _anchor(anchor_lr, anchor_batch, anchor_alpha)
+    spectra = _spectra(network, dataset, budget=steps or examples)
     predictions = [
         predict(
             a,
             b,
             num_classes=classes,
+            alpha_interval=interval,
+            noise=noise,
+            delta=delta,
+            matrix=None if matrix is None else _matrix(matrix),
             optimizer=optimizer,
+            momentum=momentum,
             schedule=schedule,
             steps=steps,
             examples=examples,
             anchor=anchor,
+            spectra=spectra,
         )
         for a, b in itertools.product(alpha, batch)
     ]
@@ -86,6 +137,47 @@ def command(
         _print_one(console, predictions[0])
     else:
         _print_table(console, predictions)
+
+
+def _estimate(file: TextIO) -> tuple[float, Interval, int]:
+    """α, its interval and the number of classes in what `estimate --json` printed."""
+    try:
+        found = json.load(file)
+        value, classes = found["alpha"]["value"], found["num_classes"]
+        low, high = found["alpha"]["interval"] or (None, None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--from-estimate needs what `estimate --json` prints of a sample or of counts; {file.name} is not that"
+        ) from error
+    if value is None:
+        raise InputError(f"the estimate has no alpha to predict from: {found['alpha'].get('reason')}")
+    test = found.get("uniform_noise")
+    if test is not None and not test["fits"]:
+        click.echo(
+            f"effbatch: uniform noise does not fit the counts (p = {test['p_value']:.3g}); this takes it as uniform, "
+            "--alpha and --matrix would not",
+            err=True,
+        )
+    return value, (low, high), classes
+
+
+def _matrix(path: str):
+    from effbatch.noise.matrixfile import read_matrix
+
+    return read_matrix(path)
+
+
+def _spectra(network: str | None, dataset: str | None, *, budget: int | None) -> list[Spectrum]:
+    """Kernels of the untrained network, one per initialisation; PyTorch is imported only here."""
+    if network is None and dataset is None:
+        return []
+    if network is None or dataset is None:
+        raise InputError("first principles need --network and --dataset; only one of them came: give both, or neither")
+    if budget is None:  # `predict` would say so too, but seconds later
+        raise InputError("first principles need a budget, and none came: give --steps or --examples")
+    from effbatch.training.setup import initial_spectrum
+
+    return [initial_spectrum(network, dataset, seed=seed) for seed in range(INITIALISATIONS)]
 
 
 def _anchor(learning_rate: float | None, batch_size: int | None, alpha: float | None) -> Anchor | None:
@@ -109,14 +201,29 @@ def _print_one(console: Console, prediction: Prediction) -> None:
     console.print(Text(_sentence(f"Law {chosen.law}: {chosen.why}")))
     console.print(Text(_situation(prediction), style="dim"))
 
+    if prediction.noise["unlearnable"]:
+        console.print(Text(_unlearnable(prediction), style="bold"))
+    spans = prediction.intervals or {}
+
     section = _section(console, "Effective batch size: the clean batch with as good a gradient")
-    effective = prediction.effective_batch_size
-    section.add_row(_number(effective["signal_to_noise"]), "by signal-to-noise ratio, B/(1+α)²; a limit, see below")
-    section.add_row(_number(effective["clean_count"]), "by counting clean labels, B/(1+α); the folk rule")
+    effective, ranges = prediction.effective_batch_size, spans.get("effective_batch_size", {})
+    section.add_row(
+        _number(effective["signal_to_noise"]),
+        f"by signal-to-noise ratio, B/(1+α)²; a limit, see below{_range(ranges.get('signal_to_noise'))}",
+    )
+    section.add_row(
+        _number(effective["clean_count"]),
+        f"by counting clean labels, B/(1+α); the folk rule{_range(ranges.get('clean_count'))}",
+    )
     section.add_row("?", "measured: needs the gradients of a network")
     console.print(section)
 
-    rate = "factor, and rate" if prediction.anchor else "factor"
+    if prediction.accuracy is not None:
+        section = _section(console, "Accuracy to expect at that rate")
+        section.add_row(*_accuracy_row(prediction))
+        console.print(section)
+
+    rate = "factor" if chosen.value is None else "factor, and rate"
     section = _section(console, f"Learning rate by law: {rate}, exact given the law")
     every = prediction.learning_rate
     for name in sorted((n for n in every if every[n].applies), key=lambda n: (n != chosen.law, n)):
@@ -131,25 +238,64 @@ def _print_one(console: Console, prediction: Prediction) -> None:
     section = _section(console, "What the noise costs")
     section.add_row(
         _number(prediction.restoring_batch_size),
-        f"restoring batch, B(1+α)²: has the signal-to-noise ratio of {s.batch_size} clean labels",
+        f"restoring batch, B(1+α)²: has the signal-to-noise ratio of {s.batch_size} clean labels"
+        f"{_range(spans.get('restoring_batch_size'))}",
+    )
+    if prediction.clean_labels_factor is not None:
+        section.add_row(
+            f"× {_number(prediction.clean_labels_factor)}",
+            "clean labels for the same accuracy, 1+α, where label noise is what limits it"
+            f"{_range(spans.get('clean_labels_factor'))}",
+        )
+    ranges = spans.get("labels", {})
+    section.add_row(
+        f"{labels.loss_floor:.4g} nat",
+        f"loss floor (exact): a training loss below it is memorising wrong labels{_range(ranges.get('loss_floor'))}",
     )
     section.add_row(
-        f"× {_number(prediction.clean_labels_factor)}",
-        "clean labels for the same accuracy, 1+α, where label noise is what limits it",
+        f"{100 * labels.noise_rate:.3g} %",
+        f"of labels are wrong (exact){_range(ranges.get('noise_rate'), percent=True)}",
     )
-    section.add_row(
-        f"{labels.loss_floor:.4g} nat", "loss floor (exact): a training loss below it is memorising wrong labels"
-    )
-    section.add_row(f"{100 * labels.noise_rate:.3g} %", "of labels are wrong (exact)")
     console.print(section)
     console.print()
     console.print(
         Text(
+            f"{_EFFECTIVE if prediction.noise['reason'] else ''}"
             "B/(1+α)² and B(1+α)² hold exactly where the network still answers 1/K for every class and its noise scale "
-            "is large. No number here was measured (n = 0); `effbatch validate` measures.",
+            "is large. Exact numbers follow from formulas; what was measured says its n. `effbatch validate` measures more.",
             style="dim",
         )
     )
+
+
+_EFFECTIVE = (
+    "The laws are for uniform noise: α in them is the effective one, from the root-mean-square signal of the labels. "
+)
+
+
+def _unlearnable(prediction: Prediction) -> str:
+    """Which classes no amount of data teaches; the rest of the page does not know."""
+    classes = prediction.noise["unlearnable"]
+    who = f"Class{'es' * (len(classes) > 1)} {', '.join(map(str, classes))} cannot"
+    if len(classes) == prediction.setting.num_classes:
+        who = "No class can"
+    return (
+        f"{who} be learned: a false label is at least as likely as the true one, and no learning rate or batch size "
+        "changes that."
+    )
+
+
+def _accuracy_row(prediction: Prediction) -> tuple[str, str]:
+    accuracy = prediction.accuracy
+    assert accuracy is not None  # the caller asked
+    if accuracy.value is None:
+        return "?", accuracy.reason or ""
+    note = "" if accuracy.reason is None else f"; {accuracy.reason}"
+    covers = f" over {accuracy.initialisations} initialisations" + " and alpha" * (
+        prediction.alpha_interval is not None
+    )
+    range_ = "" if accuracy.interval is None else _range(accuracy.interval, percent=True) + covers
+    return f"{100 * accuracy.value:.3g} %", f"{accuracy.how}{range_}{note}"
 
 
 def _print_table(console: Console, predictions: Sequence[Prediction]) -> None:
@@ -157,7 +303,7 @@ def _print_table(console: Console, predictions: Sequence[Prediction]) -> None:
     from rich.text import Text
 
     first = predictions[0]
-    law, anchored = first.recommended.law, first.anchor is not None
+    law, anchored = first.recommended.law, first.recommended.value is not None
     what = "Learning rate" if anchored else "Factor on the rate tuned with clean labels at the same batch size"
     console.print(Text(f"{what}, by {law}.", style="bold"))
     console.print(Text(_sentence(first.recommended.why)))
@@ -203,21 +349,29 @@ def _law_text(name: str, law: LawPrediction, *, chosen: bool = False) -> Text:
     text = Text(name, style="bold" if chosen else "")
     text.append(f" {law.formula}\n", style="not bold")
     if law.interval is not None:
-        text.append(f"{_number(law.interval[0])} to {_number(law.interval[1])} (90 % of n = {law.n} cells)\n")
+        text.append(f"rate {_limits(law.interval)} ({law.covers})\n")
+    elif law.factor_interval is not None and law.factor_interval[0] != law.factor_interval[1]:
+        text.append(f"× {_limits(law.factor_interval)} ({law.covers})\n")
     text.append(law.reason, style="dim not bold")
     return text
 
 
 def _headline(prediction: Prediction) -> str:
     chosen, anchor = prediction.recommended, prediction.anchor
-    if anchor is None and chosen.factor == 1:
-        return "Keep the learning rate best on clean labels at this batch size."
+    if anchor is None and chosen.value is None:
+        if chosen.factor == 1:
+            return "Keep the learning rate best on clean labels at this batch size."
+        limits = "" if chosen.factor_interval is None else f" ({_limits(chosen.factor_interval)})"
+        return (
+            f"Multiply the learning rate best on clean labels at this batch size by {_number(chosen.factor)}{limits}."
+        )
+    interval = "" if chosen.interval is None else f" ({_limits(chosen.interval)})"
+    times = f"Use learning rate {_number(chosen.value)}{interval}: {_number(chosen.factor)} times"
     if anchor is None:
-        return f"Multiply the learning rate best on clean labels at this batch size by {_number(chosen.factor)}."
-    interval = "" if chosen.interval is None else f" ({' to '.join(map(_number, chosen.interval))})"
+        return f"{times} the best on clean labels at this batch size."
     return (
-        f"Use learning rate {_number(chosen.value)}{interval}: {_number(chosen.factor)} times the anchor's "
-        f"{_number(anchor.learning_rate)} at batch size {_number(anchor.batch_size)}, α = {_number(anchor.alpha)}."
+        f"{times} the anchor's {_number(anchor.learning_rate)} at batch size {_number(anchor.batch_size)}, "
+        f"α = {_number(anchor.alpha)}."
     )
 
 
@@ -228,14 +382,35 @@ def _situation(prediction: Prediction) -> str:
         budget = f", {_number(s.steps)} steps"
     if s.examples is not None:
         budget = f", {_number(s.examples)} examples"
+    noise = f"{prediction.noise['kind']} label noise"
+    if prediction.noise["kind"] != "uniform":
+        degree = "" if prediction.noise["delta"] is None else f"δ = {_number(prediction.noise['delta'])}, "
+        noise += f" ({degree}effective α = {_number(prediction.noise['effective_alpha'])})"
+    limits = "" if prediction.alpha_interval is None else f" ({_limits(prediction.alpha_interval)})"
     return (
-        f"For α = {_number(s.alpha)}, B = {_number(s.batch_size)}, {s.num_classes} classes, uniform label noise, "
+        f"For α = {_number(s.alpha)}{limits}, B = {_number(s.batch_size)}, {s.num_classes} classes, {noise}, "
         f"{s.optimizer}, {s.schedule} schedule{budget}."
     )
 
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
+
+
+def _limits(interval: Interval) -> str:
+    low, high = interval
+    return (
+        f"{'no lower limit' if low is None else _number(low)} to {'no upper limit' if high is None else _number(high)}"
+    )
+
+
+def _range(interval: Interval | None, *, percent: bool = False) -> str:
+    """A clause with the range of a number, empty where it has none."""
+    if interval is None:
+        return ""
+    if percent:
+        return "; " + " to ".join("?" if x is None else f"{100 * x:.3g} %" for x in interval)
+    return f"; {_limits(interval)}"
 
 
 def _number(value: float | None) -> str:

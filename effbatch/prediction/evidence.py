@@ -9,7 +9,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from effbatch.prediction import LawScore
+from effbatch.prediction.answers import LawScore
 
 FILE = Path(__file__).with_name("law_scores.json")
 

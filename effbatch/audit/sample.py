@@ -1,0 +1,179 @@
+"""A hand-checked sample, or what a model reached -> α of a data set, as an interval or a bound.
+
+Noise is taken as uniform here: a wrong label is any of the other K − 1 with equal chance. `confusion` tests that,
+and needs to know which label was given for which class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
+from effbatch.errors import InputError
+from effbatch.estimate import Estimate
+from effbatch.jsonable import jsonable
+from effbatch.noise import UniformNoise, alpha_from_noise_rate
+
+METHODS = ("exact", "wilson")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one number implies for α: `alpha_at_most`, None where it implies nothing; and what that rests on."""
+
+    given: float
+    alpha_at_most: float | None
+    reason: str
+    assumes: str
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """What a hand-checked sample says of a data set; see `estimate_noise`."""
+
+    checked: int
+    wrong: int
+    num_classes: int
+    examples: int | None
+    confidence: float
+    method: str
+    noise_rate: Estimate
+    alpha: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it: numbers or null."""
+        return jsonable(asdict(self))
+
+
+def estimate_noise(
+    checked: int,
+    wrong: int,
+    num_classes: int,
+    *,
+    examples: int | None = None,
+    confidence: float = 0.95,
+    method: str = "exact",
+) -> NoiseEstimate:
+    """Noise rate ρ and α of a data set, from `wrong` wrong labels among `checked` drawn at random.
+
+        ρ̂ = wrong/checked,     α = ρ/((K − 1)/K − ρ)
+
+    α rises with ρ, so its limits are those of ρ, mapped. Where the upper limit of ρ reaches (K − 1)/K, where labels
+    carry no signal, α has no upper limit.
+
+    examples    size of the data set; then ρ is that of this data set, of which the sample is a part
+    method      "exact": Clopper-Pearson, with `examples` the hypergeometric limits; "wilson": score limits, with
+                `examples` the variance of draws without replacement. See `proportions`.
+    The checked labels must be a random sample and the check itself right; α also needs uniform noise.
+    Raises InputError for counts and options that cannot be.
+    """
+    checked, wrong, num_classes = (
+        _whole("the number of checked labels", checked, least=1),
+        _whole("the number of wrong labels", wrong, least=0, most=checked),
+        _whole("the number of classes", num_classes, least=2),
+    )
+    if examples is not None:
+        examples = _whole("the number of examples, the checked ones among them,", examples, least=checked)
+    check_confidence(confidence)
+    if method not in METHODS:
+        raise InputError(f"the method must be one of {', '.join(METHODS)}; {method!r} came", method=method)
+
+    if method == "wilson":
+        name, limits = "Wilson", wilson(wrong, checked, confidence, population=examples)
+    elif examples is None:
+        low, high = clopper_pearson(wrong, checked, confidence)
+        name, limits = "Clopper-Pearson", (float(low), float(high))
+    else:
+        name, limits = "exact hypergeometric", hypergeometric(wrong, checked, examples, confidence)
+    rate = Estimate(wrong / checked, limits, checked)
+    return NoiseEstimate(
+        checked,
+        wrong,
+        num_classes,
+        examples,
+        confidence,
+        name,
+        rate,
+        _alpha_of(wrong / checked, limits, rate.n, num_classes),
+    )
+
+
+def _alpha_of(rate: float, limits: tuple[float, float], n: int, num_classes: int) -> Estimate:
+    """α for a noise rate and its limits: None from (K − 1)/K on."""
+    nothing = (num_classes - 1) / num_classes
+    value, low, high = (float(alpha_from_noise_rate(r, num_classes)) if r < nothing else None for r in (rate, *limits))
+    reason = None
+    if low is None:
+        reason = f"the noise rate is above {nothing:.4g} = (K − 1)/K throughout: uniform noise cannot do that"
+        return Estimate(None, None, n, reason)
+    if high is None:
+        reason = (
+            f"no upper limit: the interval of the noise rate reaches {nothing:.4g} = (K − 1)/K, where labels carry no "
+            "signal; check more labels"
+        )
+    return Estimate(value, (low, high), n, reason)
+
+
+def alpha_bound_from_accuracy(accuracy: float, num_classes: int) -> Bound:
+    """The most α that lets a model reach this accuracy on held-out labels that are as noisy: α <= 1/λ − 1.
+
+    A model with accuracy a on true labels agrees with given ones in A = 1/K + λ (a − 1/K), since it knows nothing
+    of a noisy label; a <= 1, so λ >= (A − 1/K)/(1 − 1/K). A low A implies nothing, as the model may be poor. The
+    accuracy is taken as it is, without sampling error. InputError outside [0, 1].
+    """
+    _whole("the number of classes", num_classes, least=2)
+    if not 0 <= accuracy <= 1:
+        raise InputError(f"the held-out accuracy must lie in [0, 1]; {accuracy} came: give a share, not percent")
+    assumes = (
+        "labels that the model was not trained on, as noisy as the others, uniform noise that does not depend on the "
+        "image, and no sampling error; a model that can guess the mistakes may exceed the bound"
+    )
+    signal = (accuracy - 1 / num_classes) / (1 - 1 / num_classes)
+    if signal <= 0:
+        return Bound(accuracy, None, f"no bound: an accuracy up to chance, {1 / num_classes:.4g}, fits any α", assumes)
+    reason = (
+        "no model agrees with held-out noisy labels more often than the labels are right; a lower bound is not implied"
+    )
+    return Bound(accuracy, 1 / signal - 1, reason, assumes)
+
+
+def alpha_bound_from_loss(loss: float, num_classes: int) -> Bound:
+    """The most α that lets the mean cross-entropy on fresh noisy labels be this low: H(α) <= loss, in nats.
+
+    H is the entropy of a label (`UniformNoise.loss_floor`), rising from 0 to ln K; no model that has not seen the
+    labels has a smaller expected loss. A high loss implies nothing. The loss is taken as it is, without sampling
+    error. InputError below 0.
+    """
+    _whole("the number of classes", num_classes, least=2)
+    if not 0 <= loss < np.inf:
+        raise InputError(f"the training loss must be a finite number >= 0, in nats; {loss} came")
+    assumes = (
+        "mean cross-entropy in nats, without regularisation or label smoothing, on labels not seen before (first pass, "
+        "or redrawn at every visit), uniform noise, and no sampling error; on labels seen again it is memorising that "
+        "lowers the loss, and nothing follows"
+    )
+    if loss >= np.log(num_classes):
+        reason = f"no bound: a loss of ln K = {np.log(num_classes):.4g} or more fits any α"
+        return Bound(loss, None, reason, assumes)
+    no_more, too_much = 0.0, 1.0  # the share of noisy labels, α/(1 + α)
+    for _ in range(60):
+        middle = (no_more + too_much) / 2
+        fits = UniformNoise(middle / (1 - middle), num_classes).loss_floor <= loss
+        no_more, too_much = (middle, too_much) if fits else (no_more, middle)
+    reason = "no model goes below the entropy of labels that it has not seen; a lower bound is not implied"
+    return Bound(loss, no_more / (1 - no_more), reason, assumes)
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise InputError unless 0 < confidence < 1."""
+    if not 0 < confidence < 1:
+        raise InputError(f"the confidence must lie between 0 and 1; {confidence} came: 0.95 is usual")
+
+
+def _whole(what: str, value: float, *, least: int, most: float = 10**15) -> int:
+    if not (np.isfinite(value) and float(value).is_integer() and least <= value <= most):
+        raise InputError(f"{what} must be a whole number from {least} to {most:.15g}; {value} came", value=value)
+    return int(value)

@@ -1,0 +1,201 @@
+"""`effbatch measure`: the five gradient numbers of a network, and its noise scale at any α, with intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from effbatch.cli.options import DEVICE, JSON
+
+if TYPE_CHECKING:
+    from effbatch.estimate import Estimate
+    from effbatch.training.gradients import NetworkMoments
+
+
+@click.command()
+@click.argument("network")
+@click.argument("data")
+@click.option(
+    "--alpha", type=float, multiple=True, default=(0, 1, 10), show_default=True, help="Noisy labels per clean label."
+)
+@click.option("--batch", type=int, default=128, show_default=True, help="Labelled copies per step.")
+@click.option("--checkpoint", type=click.Path(), help="State dict to measure at; without it, at initialisation.")
+@click.option(
+    "--matrix", type=click.Path(), help="K×K noise matrix, CSV or .npy, rows = true class.  [default: uniform]"
+)
+@click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
+@click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
+@DEVICE
+@JSON
+def command(
+    network: str,
+    data: str,
+    alpha: Sequence[float],
+    batch: int,
+    checkpoint: str | None,
+    matrix: str | None,
+    examples: int | None,
+    seed: int,
+    per_layer: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure the gradients of NETWORK on the training images and clean labels of DATA.
+
+    NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module;
+    this runs its code. DATA is a built-in name, or an .npz file with x_train, y_train, x_test, y_test and perhaps
+    num_classes: floating images (n, C, H, W), scaled as the network wants them, and labels from 0.
+
+    \b
+    effbatch measure mlp1 digits --alpha 0 --alpha 50
+    effbatch measure mypackage.models:make my.npz \\
+        --checkpoint weights.pt --per-layer --json
+    """
+    from effbatch.laws.base import in_range
+    from effbatch.noise.matrixfile import read_matrix
+    from effbatch.training.engine import pick_device
+    from effbatch.training.gradients import measure_moments
+    from effbatch.training.loading import load_checkpoint, load_data, load_network
+
+    # said before the measurement, which may take minutes
+    for a in alpha:
+        in_range("alpha", a, "noisy labels per clean label", least=0)
+    in_range("the batch size", batch, "labelled copies per step", least=1)
+    dataset = load_data(data)
+    model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
+    if checkpoint is not None:
+        load_checkpoint(model, checkpoint)
+    where = pick_device(device)
+    measured = measure_moments(
+        model.to(where),
+        dataset.x_train,
+        dataset.y_train,
+        num_classes=dataset.num_classes,
+        noise_matrix=None if matrix is None else read_matrix(matrix),
+        max_examples=examples,
+        seed=seed,
+    )
+    answer = {
+        "network": network,
+        "data": data,
+        "checkpoint": checkpoint,
+        "seed": seed,
+        "device": where.type,
+        "num_classes": dataset.num_classes,
+        "noise": {"kind": "uniform"} if matrix is None else {"kind": "matrix", "file": matrix},
+        **_measured(measured, alpha, batch),
+    }
+    if per_layer:
+        answer["layers"] = {name: _json(layer.numbers()) for name, layer in measured.layers.items()}
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _print(answer)
+
+
+def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:
+    from effbatch.training.measured import CONFIDENCE
+
+    return {
+        "n": measured.n,
+        "confidence": CONFIDENCE,
+        "moments": _json(measured.numbers()),
+        "at_alpha": [
+            {
+                "alpha": alpha,
+                "batch_size": batch,
+                **_json(
+                    {
+                        "mean_norm_squared": measured.mean_norm_squared(alpha),
+                        "noise_scale": measured.noise_scale(alpha),
+                        "effective_batch_size": measured.effective_batch_size(alpha, batch),
+                    }
+                ),
+            }
+            for alpha in alphas
+        ],
+        "overhead": {"seconds": measured.seconds, "epochs": measured.epochs},
+        "remarks": list(measured.remarks),
+    }
+
+
+def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: asdict(estimate) for name, estimate in estimates.items()}
+
+
+def _print(answer: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from effbatch.training.measured import SYMBOLS
+
+    console = Console(highlight=False)
+    at = "at initialisation" if answer["checkpoint"] is None else f"at {answer['checkpoint']}"
+    console.print(Text(f"Gradients of {answer['network']} on {answer['data']}, {at}", style="bold"))
+    console.print(
+        Text(
+            f"n = {answer['n']:,} training images, clean labels; intervals of {100 * answer['confidence']:g} % for the "
+            "population that they were drawn from.",
+            style="dim",
+        )
+    )
+    moments, at_alpha = answer["moments"], answer["at_alpha"]
+    cell = _number_and_interval
+    rows: list[tuple[str, ...]]
+    rows = [(SYMBOLS[name], cell(estimate)) for name, estimate in moments.items()]
+    _table(console, "The five numbers, loss²/parameter²", ("", "value (interval)"), rows)
+    rows = [(f"{a['alpha']:g}", cell(a["noise_scale"]), cell(a["effective_batch_size"])) for a in at_alpha]
+    headings = ("α", "noise scale", f"effective batch of B = {at_alpha[0]['batch_size']}")
+    _table(console, "At α noisy labels per clean one, in labelled copies", headings, rows)
+    if layers := answer.get("layers"):
+        rows = [(layer, SYMBOLS[name], cell(numbers[name])) for name in SYMBOLS for layer, numbers in layers.items()]
+        _table(console, "By layer", ("layer", "", "value (interval)"), rows)
+    overhead = answer["overhead"]
+    console.print()
+    console.print(
+        Text(
+            f"Took {overhead['seconds']:.2g} s; without PyTorch's start, as long as {overhead['epochs']:.3g} epochs of "
+            "training gradients on these images."
+        )
+    )
+    estimates = [*moments.values(), *(a[key] for a in at_alpha for key in ("noise_scale", "effective_batch_size"))]
+    reasons = dict.fromkeys(e["reason"] for e in estimates if e["reason"] is not None)
+    for sentence in (*answer["remarks"], *reasons):
+        console.print(Text(sentence[0].upper() + sentence[1:] + "."))
+
+
+def _table(console: Any, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(title, style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=any(headings), header_style="dim")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _number_and_interval(estimate: Mapping[str, Any]) -> str:
+    """`12.3 (10.1 to 15)`; `? (at least 10.1)` where the data cannot tell the number and one limit is open."""
+    low, high = estimate["interval"]
+    value = "?" if estimate["value"] is None else _digits(estimate["value"])
+    if low is None and high is None:
+        return f"{value} (no limit)"
+    if high is None:
+        return f"{value} (at least {_digits(low)})"
+    if low is None:
+        return f"{value} (at most {_digits(high)})"
+    return f"{value} ({_digits(low)} to {_digits(high)})"
+
+
+def _digits(value: float) -> str:
+    """Three digits, whole from 1,000 on with separators."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"

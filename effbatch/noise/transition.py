@@ -1,0 +1,96 @@
+"""A transition matrix T -> what its labels carry: signal, margins, entropy, and the classes that they cannot teach.
+
+Conventions are those of `noise`: rows are true classes, columns given labels, every class equally frequent. The
+centred matrix C T, C = I − 11ᵀ/K, is what the labels of the classes differ by; all of it is zero where a label
+says nothing. Everything here but `checked_matrix` and `unlearnable` takes
+stacks of matrices, shape (..., K, K).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from effbatch.errors import InputError
+
+Floats = NDArray[np.floating]
+
+_ROUNDING = 1e-15  # two probabilities that differ by less are equal
+
+
+def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floats:
+    """The matrix as floats; InputError unless it is K×K, K >= 2, of numbers >= 0, each row with sum 1 to 1e-8."""
+    try:
+        N = np.asarray(matrix, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError("a noise matrix must hold one number per class and label; other things came") from error
+    if N.ndim != 2 or N.shape[0] != N.shape[1] or len(N) < 2:
+        raise InputError(
+            f"a noise matrix must have one row and one column per class, at least two; shape {N.shape} came: "
+            "give rows = true class, columns = given label",
+            shape=N.shape,
+        )
+    if num_classes is not None and len(N) != num_classes:
+        raise InputError(
+            f"a noise matrix of {num_classes} classes was needed; one of {len(N)} came: leave the number of classes "
+            "out, or give another matrix",
+            shape=N.shape,
+        )
+    for row, values in enumerate(N):
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise InputError(
+                f"a noise matrix holds probabilities >= 0; row {row} holds {values[~(values >= 0)].tolist()}"
+                if np.isfinite(values).all()
+                else f"a noise matrix holds finite probabilities; row {row} holds NaN or infinity",
+                row=row,
+            )
+        if abs(values.sum() - 1) > 1e-8:
+            raise InputError(
+                f"each row of a noise matrix must sum to 1; row {row} sums to {values.sum():.10g}: divide it by that",
+                row=row,
+            )
+    return N
+
+
+def signal_spectrum(transition: Floats) -> Floats:
+    """The K − 1 singular values of C T that can differ from 0, descending, shape (..., K − 1): λ for uniform noise."""
+    return np.linalg.svd(_centred(transition), compute_uv=False)[..., :-1]
+
+
+def rms_signal(transition: Floats) -> Any:
+    """√(‖C T‖²/(K − 1)), the root mean square of `signal_spectrum`."""
+    return np.sqrt((_centred(transition) ** 2).sum((-2, -1)) / (transition.shape[-1] - 1))
+
+
+def noise_to_signal(transition: Floats) -> Any:
+    """(K − ‖T‖²)/‖C T‖²: variance of a label within its class over that between classes; infinite without signal.
+
+    Labels as unit vectors. For doubly stochastic T this is 1/signal² − 1 with the root-mean-square signal.
+    """
+    within = transition.shape[-1] - (transition**2).sum((-2, -1))
+    with np.errstate(divide="ignore"):
+        return within / (_centred(transition) ** 2).sum((-2, -1))
+
+
+def margins(transition: Floats) -> Floats:
+    """T_cc − max_{k≠c} T_ck per class, shape (..., K): the lead of the true label over the commonest false one."""
+    true = np.diagonal(transition, axis1=-2, axis2=-1)
+    false = np.where(np.eye(transition.shape[-1], dtype=bool), -np.inf, transition)
+    return true - false.max(-1)
+
+
+def unlearnable(transition: Floats) -> tuple[int, ...]:
+    """The classes with margin <= 0: whoever predicts the likeliest label never predicts them, however much data."""
+    return tuple(int(c) for c in np.flatnonzero(margins(transition) <= _ROUNDING))
+
+
+def loss_floor(transition: Floats) -> Any:
+    """Mean over the rows of −Σ_k T_ck ln T_ck, in nats: the cross-entropy that no classifier of clean images beats."""
+    log = np.log(transition + (transition == 0))  # 0 ln 0 = 0
+    return -(transition * log).sum(-1).mean(-1)
+
+
+def _centred(transition: Floats) -> Floats:
+    return transition - transition.mean(-2, keepdims=True)

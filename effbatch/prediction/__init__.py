@@ -1,0 +1,6 @@
+"""α and batch size -> what every law says of the learning rate, which to use, and what else the noise costs."""
+
+from effbatch.prediction.answers import Accuracy, Anchor, LawPrediction, LawScore, Recommendation
+from effbatch.prediction.assembly import NOISE_KINDS, Prediction, predict
+
+__all__ = ["NOISE_KINDS", "Accuracy", "Anchor", "LawPrediction", "LawScore", "Prediction", "Recommendation", "predict"]

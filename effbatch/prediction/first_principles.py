@@ -1,0 +1,134 @@
+"""Untrained networks -> learning rate and accuracy of linearised SGD, over initialisations and the interval of α.
+
+A thin layer over `dynamics`, which has the theory: answers with their spread, and their limits in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
+from effbatch.laws.base import SGD, Setting, transfers
+from effbatch.prediction.alpha_interval import Alphas
+from effbatch.prediction.answers import LINEARISED, Accuracy, LawPrediction
+
+Floats = NDArray[np.float64]
+
+REGIME = (
+    "no training: features stay as initialised and labels are fresh at every visit, so fixed copies once memorised and "
+    "kernels that grow in training (two hidden layers) need other, lower rates; the edge that caps the rate, mostly at "
+    "small alpha, is observed on small ReLU networks, not derived"
+)
+HOW = (
+    "accuracy of the linearised network after all steps at the recommended rate, on a held-out part of the training "
+    "images; no training run"
+)
+
+
+def linearised(
+    spectra: Sequence[Spectrum],
+    setting: Setting,
+    anchor: Setting,
+    rate: float | None,
+    alphas: Alphas,
+    *,
+    momentum: float,
+) -> LawPrediction:
+    """The best rate η of `setting` by `dynamics.best_learning_rate`: median over initialisations.
+
+    factor is η/η(anchor); value is η itself or, with the `rate` tuned at the anchor, factor × rate. The intervals go
+    from the least to the greatest over initialisations and the ends of α's interval; None where α has no upper limit,
+    or nothing varies. `momentum` counts where the optimizer is "momentum".
+    """
+    if reason := transfers(setting, anchor, SGD):
+        return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
+    rates = best_rates(spectra, setting, alphas.ends, momentum)
+    base = best_rates(spectra, anchor, [anchor.alpha], momentum)
+    if not (np.isfinite(rates).all() and np.isfinite(base).all()):
+        reason = "its best rate lies below all that it tries, 2⁻¹⁶ of the edge of stability: it cannot tell where"
+        return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
+    factors = rates / base
+    values = rates if rate is None else factors * rate
+    covers = [f"least to greatest of n = {len(spectra)} initialisations"] * (len(spectra) > 1)
+    covers += ["the interval of alpha"] * (alphas.interval is not None)
+    known = alphas.bounded and bool(covers)
+    return LawPrediction(
+        float(np.median(factors[:, 0])),
+        float(np.median(values[:, 0])),
+        _range(values) if known else None,
+        len(spectra),
+        True,
+        REGIME,
+        *LINEARISED,
+        _range(factors) if known else None,
+        " over ".join(covers) if known else None,
+    )
+
+
+def accuracy(
+    spectra: Sequence[Spectrum], setting: Setting, rate: float | None, alphas: Alphas, *, momentum: float
+) -> Accuracy:
+    """Accuracy at one learning rate by `dynamics.learning_curve`: median over initialisations, and least to greatest.
+
+    The rate is the same at every α of the interval: it is chosen once, whatever α turns out to be.
+    """
+    if setting.optimizer not in SGD:
+        reason = f"the theory is for {' and '.join(SGD)}, not for {setting.optimizer}"
+        return Accuracy(None, None, None, len(spectra), HOW, reason)
+    if rate is None:
+        return Accuracy(None, None, None, len(spectra), HOW, "no learning rate is recommended to compute it at")
+    found = np.stack(
+        [
+            learning_curve(
+                spectrum,
+                alphas.ends,
+                setting.batch_size,
+                rate,
+                steps_of(setting),
+                schedule=setting.schedule,
+                momentum=_coefficient(setting, momentum),
+            ).accuracy
+            for spectrum in spectra
+        ]
+    )
+    why = None
+    if not alphas.bounded:
+        why = "interval is null: alpha has no upper limit"
+    elif found.size == 1:
+        why = "interval is null: one initialisation has no spread"
+    interval = _range(found) if why is None else None
+    return Accuracy(float(np.median(found[:, 0])), interval, None, len(spectra), HOW, why)
+
+
+def best_rates(spectra: Sequence[Spectrum], setting: Setting, alpha: ArrayLike, momentum: float) -> Floats:
+    """Best rate by initialisation and α (in place of the setting's), shape (len(spectra), len(alpha)); NaN: none."""
+    return np.stack(
+        [
+            best_learning_rate(
+                spectrum,
+                alpha,
+                setting.batch_size,
+                steps_of(setting),
+                schedule=setting.schedule,
+                momentum=_coefficient(setting, momentum),
+            )
+            for spectrum in spectra
+        ]
+    )
+
+
+def steps_of(setting: Setting) -> int:
+    """T: `steps`, or as many steps as the examples fill."""
+    return int(setting.steps) if setting.steps is not None else max(1, ceil(setting.examples / setting.batch_size))
+
+
+def _coefficient(setting: Setting, momentum: float) -> float:
+    return momentum if setting.optimizer == "momentum" else 0.0
+
+
+def _range(values: Floats) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
