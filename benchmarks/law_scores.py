@@ -33,7 +33,8 @@ def scores() -> dict:
     }
     source = (
         f"`effbatch validate learning_rate` ({networks} on digits, SGD, {int(train['budget']['steps'])} steps, "
-        f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
+        f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, "
+        f"{cube.attrs['made'][:10]})"
     )
     return {"source": source, "laws": laws}
 

@@ -1,0 +1,248 @@
+"""How well is the best learning rate predicted, at what cost? Every law, an LR range test and Optuna on the same cells.
+
+    python benchmarks/prediction.py --out benchmarks/results/prediction            # about half an hour on two cores
+    python benchmarks/prediction.py --out /tmp/bench --cases 1                     # one case, to look
+
+Each case is a network, a data set, an optimiser and a number of steps, over a grid of α, batch size and learning rate;
+its cells are really trained (and kept: running again resumes). A method answers one learning rate per (α, B) cell and
+says what it cost, in full runs. Errors are in powers of two, over cells whose best rate lies inside the grid; regret
+is the accuracy lost against the best rate of the grid, in percentage points. Optuna (Akiba et al. 2019; `pip install
+optuna`) draws one seed per trial from the trained cells and sees its test accuracy, which flatters it; the range test
+(Smith 2017) is really run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from effbatch.claims import linearised
+from effbatch.cube import score
+from effbatch.fitting import FitOutcome, best_learning_rates, regret
+from effbatch.laws import LAWS, Setting
+from effbatch.training import datasets, networks, runner, spec
+from effbatch.training.setup import setup_of
+from effbatch.training.visits import Stream
+
+RULES = ("square_root_clean_count", "square_root", "linear", "clean_count", "signal_to_noise", "none")
+RANGE_TEST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the benchmark; `tuned` marks the cases that the theory's authors looked at while they worked."""
+
+    dataset: str
+    network: str
+    optimizer: str = "sgd"
+    momentum: float = 0.0
+    schedule: str = "constant"
+    steps: int = 400
+    tuned: bool = False
+
+    @property
+    def name(self) -> str:
+        how = "momentum" if self.momentum else self.optimizer
+        return f"{self.dataset}-{self.network}-{how}-{self.schedule}-{self.steps}"
+
+    def spec(self) -> spec.Spec:
+        first = -15 if self.optimizer == "adam" else -9
+        rates = [2.0**i for i in range(first, first + 12)]
+        return spec.parse(f"""
+            [simulation]
+            name = "{self.name}"
+            [data]
+            dataset = "{self.dataset}"
+            [train]
+            network = "{self.network}"
+            optimizer = "{self.optimizer}"
+            momentum = {self.momentum}
+            schedule = "{self.schedule}"
+            budget = {{ steps = {self.steps} }}
+            evaluations = 1
+            [grid]
+            alpha = [0, 1, 4, 15]
+            batch_size = [16, 64]
+            learning_rate = {rates}
+            seed = 5
+            [claim]
+            kind = "best_learning_rate"
+        """)
+
+
+CASES = (
+    Case("digits", "mlp1", tuned=True),
+    Case("digits", "perceptron", tuned=True),
+    Case("digits", "mlp2", tuned=True),
+    Case("digits", "mlp1", steps=1600, tuned=True),
+    Case("digits", "mlp1", momentum=0.9),
+    Case("digits", "mlp1", schedule="cosine"),
+    Case("digits", "mlp1", optimizer="adam"),
+    Case("fashion-mnist-14", "mlp1"),
+    Case("fashion-mnist-14", "mlp2"),
+    Case("digits", "conv2", steps=200),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Predicted rates (alpha, batch_size), NaN for no answer, and the cost of one cell's answer in full runs."""
+
+    rates: xr.DataArray
+    runs: float
+
+
+def answers(case: Case, cube: xr.Dataset, best: xr.Dataset) -> dict[str, Answer]:
+    """What every method says for a case."""
+    setup = setup_of(case.spec())
+    cells = best["best_learning_rate"]
+    said = {"linearised": Answer(linearised.surface(setup)["best_learning_rate"], 0.0)}
+    anchor = {"alpha": 0.0, "batch_size": 16}
+    tuned = float(best["grid_best"].sel(anchor))
+    for name in RULES:
+        here = Setting(cells["alpha"], cells["batch_size"])
+        factor = LAWS[name].factor(here, Setting(anchor["alpha"], anchor["batch_size"]))
+        shared = cube.sizes["learning_rate"] / cells.size  # one seed of a sweep at the anchor, shared by all cells
+        said[f"{name}, anchored at a clean cell"] = Answer(tuned * factor * xr.ones_like(cells), shared)
+    said["LR range test"] = Answer(_each(cells, lambda a, b: range_test(case, a, b)), RANGE_TEST_STEPS / case.steps)
+    for trials in (2, 20):
+        said[f"Optuna, {trials} runs"] = Answer(_each(cells, lambda a, b, n=trials: optuna_best(cube, a, b, n)), trials)
+    return said
+
+
+def _each(cells: xr.DataArray, method: Callable[[float, int], float]) -> xr.DataArray:
+    values = [[method(float(a), int(b)) for b in cells["batch_size"]] for a in cells["alpha"]]
+    return xr.DataArray(values, coords={"alpha": cells["alpha"], "batch_size": cells["batch_size"]})
+
+
+def range_test(case: Case, alpha: float, batch_size: int) -> float:
+    """The rate of steepest descent of the smoothed loss while the rate grows from 1e-4 to 10 (Smith 2017)."""
+    data = datasets.load(case.dataset)
+    net = networks.build(case.network, data.image_shape, data.num_classes, seed=0)
+    rates = np.geomspace(1e-6 if case.optimizer == "adam" else 1e-4, 10, RANGE_TEST_STEPS)
+    kind = torch.optim.Adam if case.optimizer == "adam" else torch.optim.SGD
+    optimizer = kind(net.parameters(), lr=1.0, **({"momentum": case.momentum} if case.momentum else {}))
+    y_train = torch.as_tensor(data.y_train)
+    stream = Stream(spec.Data(), y_train, data.num_classes, alphas=(alpha,), seeds=(0,), batch_size=batch_size)
+    visits, x_train, losses = stream.block(0, len(rates)), torch.as_tensor(data.x_train), []
+    for t, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = float(rate)
+        loss = torch.nn.functional.cross_entropy(net(x_train[visits.image[t, 0]]), visits.label[t, 0, 0])
+        if not torch.isfinite(loss) or (losses and float(loss) > 5 * min(losses)):
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(0.05 * float(loss) + 0.95 * losses[-1] if losses else float(loss))
+    return float(rates[np.gradient(losses).argmin()]) if len(losses) > 2 else np.nan
+
+
+def optuna_best(cube: xr.Dataset, alpha: float, batch_size: int, trials: int) -> float:
+    """Optuna's best rate after `trials` runs, each one seed of the trained cells, interpolated in log rate."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed = int(1000 * alpha) + batch_size
+    curves = score(cube).sel(alpha=alpha, batch_size=batch_size).transpose("seed", "learning_rate")
+    rates, rng = cube["learning_rate"].values, np.random.default_rng(seed)
+
+    def run(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float("rate", float(rates[0]), float(rates[-1]), log=True)
+        return float(np.interp(np.log(rate), np.log(rates), curves[rng.integers(len(curves))].values))
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(run, n_trials=trials)
+    return float(study.best_params["rate"])
+
+
+def measure(case: Case, out: Path) -> list[dict]:
+    """One row per method and cell: error, regret, cost."""
+    cube = runner.simulate(case.spec(), out / case.name)
+    best = best_learning_rates(cube).squeeze(drop=True)
+    inside = best["outcome"] == int(FitOutcome.INTERIOR)
+    rows = []
+    for method, answer in answers(case, cube, best).items():
+        error = np.log2(answer.rates / best["best_learning_rate"].where(inside))
+        lost = regret(cube, best, answer.rates)["regret"]
+        for alpha in best["alpha"].values:
+            for batch in best["batch_size"].values:
+                at = {"alpha": float(alpha), "batch_size": int(batch)}
+                values = {"error": float(error.sel(at)), "regret": 100 * float(lost.sel(at)), "runs": answer.runs}
+                rows.append({"case": case.name, "tuned": case.tuned, "method": method, **at, **values})
+    return rows
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """Per method: median and 90th percentile of |error|, mean and 95th percentile of regret, bootstrap interval."""
+    rng, table = np.random.default_rng(0), []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == method]
+        error = np.abs([row["error"] for row in mine])
+        error = error[np.isfinite(error)]
+        lost = np.array([row["regret"] for row in mine])
+        lost = lost[np.isfinite(lost)]
+        if not len(error):
+            continue
+        medians = np.median(rng.choice(error, (2000, len(error))), axis=1)
+        table.append(
+            {
+                "method": method,
+                "n": len(error),
+                "median_error": float(np.median(error)),
+                "interval": [float(q) for q in np.quantile(medians, [0.025, 0.975])],
+                "quantile90": float(np.quantile(error, 0.9)),
+                "regret": float(lost.mean()),
+                "regret95": float(np.quantile(lost, 0.95)),
+                "runs_per_cell": mine[0]["runs"],
+            }
+        )
+    return sorted(table, key=lambda row: row["median_error"])
+
+
+def show(title: str, table: list[dict]) -> str:
+    """The table as Markdown."""
+    lines = [
+        f"### {title}",
+        "",
+        "| method | n | median error | 95 % interval | 90th pct. | regret | 95th | runs per cell |",
+    ]
+    lines.append("|---" * 8 + "|")
+    for r in table:
+        low, high = r["interval"]
+        lines.append(
+            f"| {r['method']} | {r['n']} | {r['median_error']:.2f} | {low:.2f} to {high:.2f} | {r['quantile90']:.2f} | "
+            f"{r['regret']:.1f} | {r['regret95']:.1f} | {r['runs_per_cell']:.2g} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cases", type=int, default=len(CASES), help="only the first so many cases")
+    arguments = parser.parse_args()
+    rows = []
+    for case in CASES[: arguments.cases]:
+        rows += measure(case, arguments.out)
+        print(show(case.name, summary([row for row in rows if row["case"] == case.name])), flush=True)
+    held_out = [row for row in rows if not row["tuned"]]
+    tables = {"all cases": summary(rows), "held-out cases": summary(held_out)}
+    facts = runner.environment(torch.device("cpu"))
+    content = {**facts, "cases": [case.name for case in CASES[: arguments.cases]], "tables": tables, "rows": rows}
+    (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
+    text = "\n".join(show(title, table) for title, table in tables.items())
+    (arguments.out / "prediction.md").write_text(
+        f"# Predicting the best learning rate\n\n{facts['made']}, {facts['device']}\n\n{text}"
+    )
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
