@@ -1,4 +1,4 @@
-"""The kernel spectrum of an untrained network -> its accuracy at any alpha, batch size, rate and steps.
+"""The kernel spectrum of an untrained network -> its accuracy at any alpha, noise matrix, batch size, rate and steps.
 
 Logits linearised around initialisation, uniform output (logit Hessian (I - 11ᵀ/K)/K) and a kernel theta that
 acts alike on every logit turn SGD on noisy labels into kernel regression on g = (centred logits)/K with step
@@ -18,6 +18,27 @@ exactly so for Gaussian features and images drawn independently (Bordelon & Pehl
 whose recursion this is, extended here by xi and z). The mean of mode k has travelled
 m_k = 1 - prod_t (1 - eta~_t h_k) of the way to the target.
 
+Any noise matrix N, in the same units. The mean label of class c is row c of T = (I + alpha N)/(1 + alpha), which
+makes the target (e_c - 1/K) + alpha (N_c - 1/K). With p_k the coefficients of the K class indicators on mode k
+and s = 1/sqrt(1 - 1/K),
+
+    a_k = d_k + alpha b_k        d_k = s p_k (I - 11ᵀ/K), the clean target       b_k = s p_k (N - 11ᵀ/K)
+
+The mean recursion is linear and acts on every logit alike, so the mean logits travel towards a_k in all K
+directions as they did towards d_k. The part of the rows of N that all classes share stays in: a label that
+everything is taken for competes with the true one at every image. In c_k(0), |a_k|² replaces e_k, and label
+noise, of covariance diag(T_c) - T_c T_cᵀ, enters with its trace averaged over the images (mean_c):
+
+    xi(alpha) = (1 + alpha)² mean_c(1 - |T_c|²)/(1 - 1/K) = 2 alpha w + alpha² u
+    w = mean_c(1 - N_cc)/(1 - 1/K)        u = mean_c(1 - |N_c|²)/(1 - 1/K)
+
+For uniform N, b = 0 and w = u = 1: the formulas above. Two things are only approximate. The forced choice of an
+image sees its own mean logits, all rivals, but label noise spread evenly over images and logits, though it is
+largest between a class and the one that it is taken for: on digits the accuracy over all classes was as close as
+for uniform N, that of two classes swapped with each other up to 20 points too high. And a label much more
+frequent than 1/K soon makes the output far from uniform: where every class was often taken for the same one, the
+accuracy was up to 15 points too low.
+
 The recursion draws an image and a fresh label at every visit. Fixed copies follow it until they are visited
 more than a few times; memorising them is not in it. Nor are features that move, or logits that saturate.
 """
@@ -32,6 +53,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from effbatch.errors import InputError
+from effbatch.noise.transition import checked_matrix
 
 Floats = NDArray[np.float64]
 Schedule = Literal["constant", "cosine"] | ArrayLike
@@ -45,21 +67,31 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 class HeldOut:
     """What the linearised network knows of held-out images, mode by mode.
 
-    modes     (n_test, n_modes)  phi_k(x) = sum_i theta(x, x_i) phi_k(x_i) / (n h_k), the Nyström extension
-    target    (n_modes, K)       coefficients of the unit-energy target on phi_k; their squares sum to e_k
-    initial   (n_modes, K)       coefficients of the initial function, same units; their squares sum to z_k
-    start     (n_test, K)        the initial function itself at the held-out images, same units
-    labels    (n_test,)          the true classes
+    modes       (n_test, n_modes)  phi_k(x) = sum_i theta(x, x_i) phi_k(x_i) / (n h_k), the Nyström extension
+    indicators  (n_modes, K)       p_kc, the mean of phi_k(x) [x is of class c]; p_kc² sums over k to the share of c
+    initial     (n_modes, K)       coefficients of the initial function, in the units of `target`; |.|² = z_k
+    start       (n_test, K)        the initial function itself at the held-out images, same units
+    labels      (n_test,)          the true classes
 
-    Training moves the held-out function by sum_k phi_k(x) (a_k(T) - a_k(0)), where a_k are the coefficients on
+    Training moves the held-out function by sum_k phi_k(x) (g_k(T) - g_k(0)), where g_k are its coefficients on
     the training images, so `start` is forgotten only as far as the modes reach.
     """
 
     modes: Floats
-    target: Floats
+    indicators: Floats
     initial: Floats
     start: Floats
     labels: NDArray[np.int64]
+
+    @property
+    def target(self) -> Floats:
+        """d_k, the coefficients (n_modes, K) of the clean target, scaled to unit energy; |d_k|² = e_k."""
+        return self.target_of(np.eye(self.indicators.shape[1]))
+
+    def target_of(self, matrix: NDArray[np.floating]) -> Floats:
+        """s p_k (M - 11ᵀ/K), the coefficients (n_modes, K) of labels drawn from row c of M at images of class c."""
+        classes = len(matrix)
+        return self.indicators @ (matrix - 1 / classes) / np.sqrt(1 - 1 / classes)
 
 
 @dataclass(frozen=True)
@@ -71,7 +103,8 @@ class Spectrum:
     initial_energies  (n_modes,) z_k >= 0, of the centred initial logits divided by K, same scale
     num_classes       K
     examples          images that the kernel was taken on
-    held_out          held-out images for the accuracy per image; None leaves the accuracy from the alignment
+    held_out          held-out images for the accuracy per image; None leaves the accuracy from the alignment,
+                      for uniform noise only
     """
 
     eigenvalues: Floats
@@ -122,22 +155,29 @@ def learning_curve(
     *,
     schedule: Schedule = "constant",
     momentum: float = 0.0,
+    noise_matrix: ArrayLike | None = None,
 ) -> LearningCurve:
     """Alignment and accuracy after `steps` of SGD on noisy labels, for all cells in one pass.
 
-        v_k = c_k(T) - (1 - m_k)² e_k           R = sum_k m_k e_k / sqrt(sum_k (m_k² e_k + v_k))
+        v_k = c_k(T) - (1 - m_k)² |a_k|²        R = sum_k m_k a_k·d_k / sqrt(sum_k (m_k² |a_k|² + v_k))
 
-    `alpha`, `batch_size` and `learning_rate` broadcast. `schedule` multiplies the learning rate: "constant",
-    "cosine" (½(1 + cos(pi t/T))) or an array of T multipliers. Momentum enters as eta/(1 - momentum), its
-    limit for small eta. Modes with eigenvalues within 10 % of each other are stepped as one, which moves the
-    accuracy by less than 0.001. A cell whose mean runs away (some |1 - m_k| > 1) or whose energies overflow
-    has diverged: the linear model has nothing more to say there, and the accuracy is chance.
+    `alpha`, `batch_size` and `learning_rate` broadcast. `noise_matrix` is N (K, K), rows = true class, None for
+    uniform noise (a_k = d_k, |d_k|² = e_k), the same at every alpha: where it depends on alpha, as structured
+    noise of a given degree does, call once per alpha. Only spectra with held-out images know what any other matrix
+    does: a class whose true label is not the likeliest is in the end not learned.
+
+    `schedule` multiplies the learning rate: "constant", "cosine" (½(1 + cos(pi t/T))) or an array of T
+    multipliers. Momentum enters as eta/(1 - momentum), its limit for small eta. Modes with eigenvalues within
+    10 % of each other are stepped as one, which moves the accuracy by less than 0.001. A cell whose mean runs
+    away (some |1 - m_k| > 1) or whose energies overflow has diverged: the linear model has nothing more to say
+    there, and the accuracy is chance.
 
     Labels are fresh at every visit and images are drawn independently; with a finite training set and many
     passes this stays a fair picture as long as labels are redrawn, and becomes optimistic for fixed copies
     once they are being memorised.
 
-    Raises InputError for values out of range. Source: Bordelon & Pehlevan 2022 (arXiv 2106.02713).
+    Raises InputError for values out of range and unusable matrices.
+    Source: Bordelon & Pehlevan 2022 (arXiv 2106.02713).
     """
     alphas, batches, rates = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
     _check(alphas, batches, rates, steps, momentum)
@@ -145,15 +185,16 @@ def learning_curve(
     shape = alphas.shape
     a, b, eta = (v.reshape(-1, 1) for v in (alphas, batches, rates / (1 - momentum)))
 
-    error, noise = _step(spectrum, a, b, eta / spectrum.num_classes, multipliers)
+    labels = _noisy_labels(spectrum, noise_matrix)
+    error, noise = _step(spectrum, labels, a, b, eta / spectrum.num_classes, multipliers)
     diverged = ~np.isfinite(noise).all(-1) | ~(np.abs(error) <= 1).all(-1)
     alignment, accuracy = np.full(len(a), np.nan), np.full(len(a), 1 / spectrum.num_classes)
     error, noise, a = error[~diverged], noise[~diverged], a[~diverged]
-    alignment[~diverged] = _alignment(spectrum, a, error, noise)
+    alignment[~diverged] = _alignment(spectrum, labels, a, error, noise)
     accuracy[~diverged] = (
         accuracy_from_alignment(alignment[~diverged], spectrum.num_classes)
         if spectrum.held_out is None
-        else _held_out_accuracy(spectrum.held_out, a, error, noise)
+        else _held_out_accuracy(spectrum.held_out, labels.bias, a, error, noise)
     )
     return LearningCurve(alignment.reshape(shape), accuracy.reshape(shape))
 
@@ -166,13 +207,15 @@ def best_learning_rate(
     *,
     schedule: Schedule = "constant",
     momentum: float = 0.0,
+    noise_matrix: ArrayLike | None = None,
     confident_edge: bool = True,
 ) -> Floats:
     """The learning rate of highest predicted accuracy, broadcast over (alpha, batch_size).
 
     Derived: the argmax of `learning_curve` over 16 octaves in quarter octaves, up to the stability edge
     2K/h_1 of uniform output, then the vertex of a parabola in log2 eta through the three best rates. NaN where the
-    argmax is the lowest rate of the grid: no learning rate can be told from none.
+    argmax is the lowest rate of the grid: no learning rate can be told from none. `noise_matrix` is that of
+    `learning_curve`.
 
     `confident_edge` returns the smaller of that and
 
@@ -189,7 +232,14 @@ def best_learning_rate(
     exponents = np.arange(-16, 0.01, 0.25)
     grid = (1 - momentum) * 2 * classes / h_1 * 2.0**exponents
     curve = learning_curve(
-        spectrum, alphas[..., None], batches[..., None], grid, steps, schedule=schedule, momentum=momentum
+        spectrum,
+        alphas[..., None],
+        batches[..., None],
+        grid,
+        steps,
+        schedule=schedule,
+        momentum=momentum,
+        noise_matrix=noise_matrix,
     )
     peak = curve.accuracy.argmax(-1)
     inner = np.clip(peak, 1, len(grid) - 2)
@@ -230,7 +280,49 @@ def forced_choice(margins: ArrayLike) -> Floats:
     return sum(w * ndtr(lead + u).prod(-1) for u, w in zip(_NODES, _WEIGHTS / np.sqrt(2 * np.pi), strict=True))
 
 
-def _step(spectrum: Spectrum, alpha: Floats, batch: Floats, eta: Floats, multipliers: Floats) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class _NoisyLabels:
+    """The labels of one noise matrix at every alpha: target a_k = d_k + alpha b_k, label noise xi."""
+
+    clean: Floats  # |d_k|² = e_k
+    cross: Floats  # d_k·b_k
+    bias: Floats  # b_k, (n_modes, K)
+    wrong: float = 1.0  # w
+    spread: float = 1.0  # u
+
+    def energies(self, alpha: Floats) -> Floats:
+        """|a_k|² of each cell, (cells, n_modes)."""
+        return self.clean + 2 * alpha * self.cross + alpha**2 * (self.bias**2).sum(1)
+
+    def overlaps(self, alpha: Floats) -> Floats:
+        """a_k·d_k, the clean part of the target."""
+        return self.clean + alpha * self.cross
+
+    def noise(self, alpha: Floats) -> Floats:
+        """xi(alpha)."""
+        return 2 * alpha * self.wrong + alpha**2 * self.spread
+
+
+def _noisy_labels(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _NoisyLabels:
+    e, classes, test = spectrum.target_energies, spectrum.num_classes, spectrum.held_out
+    if noise_matrix is None:
+        return _NoisyLabels(e, np.zeros_like(e), np.zeros((len(e), classes)))
+    N = checked_matrix(noise_matrix, num_classes=classes)
+    if test is None:
+        raise InputError(
+            "a noise matrix needs a spectrum that tells the classes apart; one without held-out images came: "
+            "take it from measure_spectrum, or leave the matrix out for uniform noise"
+        )
+    bias = test.target_of(N)
+    share = (test.indicators**2).sum(0)  # of each class among the images: the mean of its indicator squared
+    wrong, spread = share @ (1 - np.diag(N)), share @ (1 - (N**2).sum(1))
+    scale = 1 - 1 / classes
+    return _NoisyLabels(e, (test.target * bias).sum(1), bias, wrong / scale, spread / scale)
+
+
+def _step(
+    spectrum: Spectrum, labels: _NoisyLabels, alpha: Floats, batch: Floats, eta: Floats, multipliers: Floats
+) -> tuple[Floats, Floats]:
     """Run the recursion: per cell and mode what is left of the mean error, 1 - m_k, and its variance."""
     h = spectrum.eigenvalues
     bins = np.floor(np.log(np.maximum(h / h.max(), _BIN_FLOOR)) / np.log(_BIN_RATIO))
@@ -238,8 +330,8 @@ def _step(spectrum: Spectrum, alpha: Floats, batch: Floats, eta: Floats, multipl
     member = np.equal.outer(bins, levels).astype(float)  # (n_modes, n_bins): x @ member sums x over each bin
 
     rate = eta * (h @ member) / member.sum(0)  # eta~ h of each bin
-    start = (spectrum.target_energies + (1 + alpha) ** 2 * spectrum.initial_energies) @ member
-    xi = (1 + alpha) ** 2 - 1
+    start = (labels.energies(alpha) + (1 + alpha) ** 2 * spectrum.initial_energies) @ member
+    xi = labels.noise(alpha)
     c, error = start.copy(), np.ones_like(rate)
     with np.errstate(over="ignore", invalid="ignore"):
         for multiplier, run in groupby(multipliers):
@@ -256,23 +348,23 @@ def _step(spectrum: Spectrum, alpha: Floats, batch: Floats, eta: Floats, multipl
         return error[:, bin_of_mode], variance[:, bin_of_mode] * share
 
 
-def _alignment(spectrum: Spectrum, alpha: Floats, error: Floats, noise: Floats) -> Floats:
-    e, z = spectrum.target_energies, spectrum.initial_energies
-    signal = ((1 - error) * e).sum(-1)
-    energy = ((1 - error) ** 2 * e + (1 + alpha) ** 2 * error**2 * z + noise).sum(-1)
+def _alignment(spectrum: Spectrum, labels: _NoisyLabels, alpha: Floats, error: Floats, noise: Floats) -> Floats:
+    z = spectrum.initial_energies
+    signal = ((1 - error) * labels.overlaps(alpha)).sum(-1)
+    energy = ((1 - error) ** 2 * labels.energies(alpha) + (1 + alpha) ** 2 * error**2 * z + noise).sum(-1)
     return np.divide(signal, np.sqrt(energy), out=np.zeros_like(signal), where=energy > 0)
 
 
-def _held_out_accuracy(test: HeldOut, alpha: Floats, error: Floats, noise: Floats) -> Floats:
+def _held_out_accuracy(test: HeldOut, bias: Floats, alpha: Floats, error: Floats, noise: Floats) -> Floats:
     """Forced choice per held-out image, from its own mean logits and noise, averaged over the images."""
-    classes = test.target.shape[1]
+    target, classes = test.target, test.target.shape[1]
     rivals = np.arange(classes) != test.labels[:, None]
     # noise spreads evenly over the K - 1 centred directions of the logits
     sd = np.sqrt(noise @ (test.modes**2).T / (classes - 1))
     accuracy = np.empty(len(alpha))
-    for cell, (scale, left) in enumerate(zip(1 + alpha[:, 0], error, strict=True)):
-        moved = (1 - left)[:, None] * (test.target - scale * test.initial)
-        mean = scale * test.start + test.modes @ moved
+    for cell, (a, left) in enumerate(zip(alpha[:, 0], error, strict=True)):
+        moved = (1 - left)[:, None] * (target + a * bias - (1 + a) * test.initial)
+        mean = (1 + a) * test.start + test.modes @ moved
         lead = np.take_along_axis(mean, test.labels[:, None], 1) - mean
         # the least positive number breaks ties of a noiseless network at random
         with np.errstate(over="ignore"):

@@ -1,5 +1,7 @@
 """The recursion against the linear model that it describes, simulated step by step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -13,6 +15,7 @@ from effbatch.dynamics import (
     learning_curve,
 )
 from effbatch.errors import InputError
+from effbatch.noise import expected_targets
 
 
 def power_law(modes: int = 400, classes: int = 10, initial: float = 0.02) -> Spectrum:
@@ -21,29 +24,67 @@ def power_law(modes: int = 400, classes: int = 10, initial: float = 0.02) -> Spe
     return Spectrum(10 * k**-1.5, e, initial * e, classes, modes)
 
 
-def simulate(h, target, initial, alpha, batch, eta, steps, repeats, rng):
-    """Kernel regression on Gaussian features, fresh images and noisy labels; coefficients in target units.
+def simulate(h, target, initial, alpha, label_noise, batch, eta, steps, repeats, rng):
+    """Kernel regression on Gaussian features, fresh images and noisy labels; coefficients in clean-target units.
 
-    Returns the coefficients (repeats, modes, K) after `steps`; step size eta/K.
+    `label_noise` draws an array (copies, K) in these units. Returns the coefficients (repeats, modes, K) after
+    `steps`; step size eta/K.
     """
     classes = target.shape[1]
-    signal = 1 / (1 + alpha)
-    # label noise in target units: energy 1/signal² - 1, spread over K - 1 centred directions
-    spread = np.sqrt((1 / signal**2 - 1) / (classes - 1))
-    a = np.repeat(initial[None] / signal, repeats, 0)
+    a = np.repeat((1 + alpha) * initial[None], repeats, 0)
     for _ in range(steps):
         phi = rng.standard_normal((repeats, batch, len(h)))
-        noise = spread * rng.standard_normal((repeats, batch, classes))
-        noise -= noise.mean(-1, keepdims=True)
+        noise = label_noise(repeats * batch).reshape(repeats, batch, classes)
         residual = phi @ (a - target) - noise
         a -= eta / classes * h[:, None] * (phi.transpose(0, 2, 1) @ residual) / batch
     return a
+
+
+def isotropic_noise(alpha, classes, rng):
+    """Energy (1 + alpha)² - 1, spread over K - 1 centred directions: the labels of uniform noise."""
+    spread = np.sqrt(((1 + alpha) ** 2 - 1) / (classes - 1))
+
+    def draw(copies):
+        noise = spread * rng.standard_normal((copies, classes))
+        return noise - noise.mean(-1, keepdims=True)
+
+    return draw
+
+
+def drawn_noise(alpha, transition, share, rng):
+    """A class from `share`, a label from its row of T, minus that row: in units of the clean target times lambda."""
+    classes = len(transition)
+    cumulative = transition.cumsum(1)[:, :-1]
+
+    def draw(copies):
+        c = rng.choice(classes, size=copies, p=share)
+        label = (cumulative[c] <= rng.random(copies)[:, None]).sum(1)
+        return (1 + alpha) * (np.eye(classes)[label] - transition[c]) / np.sqrt(1 - 1 / classes)
+
+    return draw
 
 
 def centred(rng, modes, classes, energy):
     x = rng.standard_normal((modes, classes))
     x -= x.mean(1, keepdims=True)
     return x * np.sqrt(energy / (x**2).sum())
+
+
+def indicators_of(target, constant):
+    """The class indicators behind a target of unit energy, given the coefficients of the constant function 1."""
+    classes = target.shape[1]
+    return np.sqrt(1 - 1 / classes) * target + constant[:, None] / np.sqrt((constant**2).sum()) / classes
+
+
+def orthogonal(x, *others):
+    """The rows of x without their components along the rows of the others, mode by mode."""
+    for k, others_k in enumerate(np.stack(others, 1)):
+        basis = np.linalg.qr(others_k.T)[0]
+        x[k] -= basis @ (basis.T @ x[k])
+    return x
+
+
+STRUCTURED = np.array([[0.4, 0.6, 0, 0], [0, 0.5, 0.3, 0.2], [0.1, 0.6, 0.3, 0], [0, 0.25, 0.05, 0.7]])
 
 
 @pytest.mark.parametrize(
@@ -56,14 +97,15 @@ def test_alignment_and_accuracy_of_a_simulated_linear_model(alpha, batch, eta, s
     h, classes, repeats = np.array([3.0, 1.5, 0.8, 0.4, 0.2, 0.1]), 4, max(4000, 20_000 // steps)
     target, initial = centred(rng, 6, classes, 1.0), centred(rng, 6, classes, 0.05)
     # the recursion averages over initial functions: make this one orthogonal to the target in every mode
-    initial -= target * ((initial * target).sum(1) / (target**2).sum(1))[:, None]
+    initial = orthogonal(initial, target)
     images = rng.standard_normal((300, 6))
     labels = (images @ target).argmax(1)
     spectrum = Spectrum(
         h, (target**2).sum(1), (initial**2).sum(1), classes, 6,
-        HeldOut(images, target, initial, images @ initial, labels),
+        HeldOut(images, indicators_of(target, np.ones(6)), initial, images @ initial, labels),
     )  # fmt: skip
-    a = simulate(h, target, initial, alpha, batch, eta, steps, repeats, rng)
+    noise = isotropic_noise(alpha, classes, rng)
+    a = simulate(h, target, initial, alpha, noise, batch, eta, steps, repeats, rng)
 
     curve = learning_curve(spectrum, alpha, batch, eta, steps)
 
@@ -78,6 +120,155 @@ def test_alignment_and_accuracy_of_a_simulated_linear_model(alpha, batch, eta, s
     hits = ((images @ a).argmax(-1) == labels).mean(1)
     # 0.01: the noise of a test image is not exactly isotropic over the logits at alpha = 0
     assert abs(curve.accuracy - hits.mean()) < 0.01 + 4 * hits.std() / np.sqrt(repeats)
+
+
+def linear_model(rng, h, classes=4, images=300):
+    """A spectrum of Gaussian features whose labels are the argmax of the target; all directions random."""
+    modes = len(h)
+    target, initial = centred(rng, modes, classes, 1.0), centred(rng, modes, classes, 0.05)
+    x = rng.standard_normal((images, modes))
+    held_out = HeldOut(
+        x, indicators_of(target, rng.standard_normal(modes)), initial, x @ initial, (x @ target).argmax(1)
+    )
+    return Spectrum(h, (target**2).sum(1), (initial**2).sum(1), classes, modes, held_out)
+
+
+def noisy_target(spectrum, alpha, matrix):
+    """Class indicators times (1 + alpha) (T - 1/K), scaled as the clean target."""
+    classes = spectrum.num_classes
+    rows = (1 + alpha) * (expected_targets(alpha, matrix) - 1 / classes)
+    return spectrum.held_out.indicators @ rows / np.sqrt(1 - 1 / classes)
+
+
+def test_uniform_matrix_is_the_default():
+    spectrum = linear_model(np.random.default_rng(2), 3.0 / np.arange(1, 9))
+    uniform, alpha, eta = np.full((4, 4), 1 / 4), np.array([[0.0], [1.5], [20.0]]), np.array([0.01, 0.3, 1.0])
+    default, given = (learning_curve(spectrum, alpha, 8, eta, 40, noise_matrix=n) for n in (None, uniform))
+    assert np.ptp(default.accuracy) > 0.3
+    np.testing.assert_allclose(given.alignment, default.alignment, rtol=1e-10)
+    np.testing.assert_allclose(given.accuracy, default.accuracy, rtol=1e-10)
+    default, given = (best_learning_rate(spectrum, alpha, 8, 40, noise_matrix=n) for n in (None, uniform))
+    np.testing.assert_allclose(given, default, rtol=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])
+def test_mean_logits_travel_to_the_rows_of_the_transition_matrix(alpha):
+    spectrum = linear_model(np.random.default_rng(3), np.array([3.0, 1.5, 0.8, 0.4, 0.2, 0.1]))
+    test, eta, steps = spectrum.held_out, 0.5, 30
+    goal = noisy_target(spectrum, alpha, STRUCTURED)
+    a = start = (1 + alpha) * test.initial
+    for _ in range(steps):
+        a = a - eta / 4 * spectrum.eigenvalues[:, None] * (a - goal)
+
+    curve = learning_curve(spectrum, alpha, 1e15, eta, steps, noise_matrix=STRUCTURED)
+
+    logits = (1 + alpha) * test.start + test.modes @ (a - start)
+    assert curve.accuracy == pytest.approx((logits.argmax(1) == test.labels).mean(), abs=1e-9)
+    if alpha > 0:  # and the matrix matters
+        assert abs(curve.accuracy - learning_curve(spectrum, alpha, 1e15, eta, steps).accuracy) > 0.02
+
+
+@pytest.mark.parametrize(("alpha", "batch", "eta"), [(1.0, 2, 0.4), (5.0, 1, 0.1)])
+def test_structured_labels_in_a_simulated_linear_model(alpha, batch, eta):
+    rng, steps, repeats = np.random.default_rng(4), 25, 4000
+    spectrum = linear_model(rng, np.array([3.0, 1.5, 0.8, 0.4, 0.2, 0.1]), classes=4)
+    test, goal = spectrum.held_out, noisy_target(spectrum, alpha, STRUCTURED)
+    # the recursion averages over initial functions: make this one orthogonal to what is learned in every mode
+    initial = orthogonal(test.initial.copy(), test.target, goal)
+    test = replace(test, initial=initial, start=test.modes @ initial)
+    spectrum = replace(spectrum, initial_energies=(initial**2).sum(1), held_out=test)
+    transition, share = expected_targets(alpha, STRUCTURED), (test.indicators**2).sum(0)
+    noise = drawn_noise(alpha, transition, share, rng)
+    a = simulate(spectrum.eigenvalues, goal, initial, alpha, noise, batch, eta, steps, repeats, rng)
+
+    curve = learning_curve(spectrum, alpha, batch, eta, steps, noise_matrix=STRUCTURED)
+
+    mean_energy, energy = (a.mean(0) ** 2).sum(), (a**2).sum((1, 2))
+    overlap = (a * test.target).sum((1, 2))
+    measured = overlap.mean() / np.sqrt(energy.mean())
+    error = abs(measured) * np.hypot(
+        overlap.std() / overlap.mean(), energy.std() / energy.mean() / 2
+    ) / np.sqrt(repeats)  # fmt: skip
+    assert abs(curve.alignment - measured) < 4 * error
+    assert error < 0.02 * measured
+    assert energy.mean() > 1.3 * mean_energy  # noise counts: its energy has been tested, too
+    hits = ((test.modes @ a).argmax(-1) == test.labels).mean(1)
+    # 0.03: the noise of structured labels is not isotropic over the logits
+    assert abs(curve.accuracy - hits.mean()) < 0.03 + 4 * hits.std() / np.sqrt(repeats)
+
+
+def test_names_of_the_classes_do_not_matter():
+    rng = np.random.default_rng(5)
+    spectrum = linear_model(rng, 3.0 / np.arange(1, 9))
+    test, order = spectrum.held_out, np.array([2, 0, 3, 1])
+    renamed = HeldOut(
+        test.modes, test.indicators[:, order], test.initial[:, order], test.start[:, order],
+        np.argsort(order)[test.labels],
+    )  # fmt: skip
+    alpha, eta = np.array([[1.0], [8.0]]), np.array([0.03, 0.3])
+    curves = [
+        learning_curve(s, alpha, 16, eta, 60, noise_matrix=n)
+        for s, n in [
+            (spectrum, STRUCTURED),
+            (replace(spectrum, held_out=renamed), STRUCTURED[np.ix_(order, order)]),
+            (spectrum, STRUCTURED[np.ix_(order, order)]),
+        ]
+    ]
+    np.testing.assert_allclose(curves[1].accuracy, curves[0].accuracy, rtol=1e-10)
+    np.testing.assert_allclose(curves[1].alignment, curves[0].alignment, rtol=1e-10)
+    assert not np.allclose(curves[2].accuracy, curves[0].accuracy, rtol=0.01)
+
+
+def clusters(classes=4, copies=50):
+    """Well separated classes: one mode per class and nothing else, h_k alike, nothing known at the start."""
+    labels = np.repeat(np.arange(classes), copies)
+    modes = np.sqrt(classes) * np.eye(classes)[labels]
+    indicators = np.eye(classes) / np.sqrt(classes)
+    zero = np.zeros((classes, classes))
+    held_out = HeldOut(modes, indicators, zero, np.zeros((len(labels), classes)), labels)
+    return Spectrum(np.ones(classes), (held_out.target**2).sum(1), zero[0], classes, len(labels), held_out)
+
+
+def accuracy_of_class(spectrum, c, *arguments, **options):
+    test = spectrum.held_out
+    of_c = test.labels == c
+    part = replace(test, modes=test.modes[of_c], start=test.start[of_c], labels=test.labels[of_c])
+    return learning_curve(replace(spectrum, held_out=part), *arguments, **options).accuracy
+
+
+def test_a_class_of_negative_margin_is_not_learned_and_the_others_are():
+    spectrum, matrix = clusters(), np.full((4, 4), 1 / 4)
+    matrix[2] = [0, 0, 0, 1]  # alpha = 3: class 2 is called 3 three times as often as 2
+    by_class = np.array(
+        [
+            [accuracy_of_class(spectrum, c, 3.0, 4, 0.02, t, noise_matrix=matrix) for t in (1, 50, 1000)]
+            for c in range(4)
+        ]
+    )
+    others = [0, 1, 3]
+    assert by_class[2, -1] < 0.01 < by_class[2, 0]
+    assert (np.diff(by_class[2]) < 0).all()
+    assert (by_class[others, -1] > 0.95).all()
+    assert (np.diff(by_class[others]) > 0).all()
+    whole = learning_curve(spectrum, 3.0, 4, 0.02, 1000, noise_matrix=matrix).accuracy
+    assert whole == pytest.approx(by_class[:, -1].mean())
+
+
+def test_a_shared_wrong_label_wins_where_it_is_the_likeliest():
+    spectrum, default = clusters(), np.tile([1.0, 0, 0, 0], (4, 1))  # every noisy copy is called 0
+    light, heavy = (learning_curve(spectrum, a, 10**6, 0.5, 200, noise_matrix=default).accuracy for a in (0.8, 1.25))
+    assert light == pytest.approx(1, abs=1e-3)
+    assert heavy == pytest.approx(1 / 4, abs=1e-3)
+
+
+def test_matrices_that_cannot_be_used_are_named():
+    spectrum, uniform = linear_model(np.random.default_rng(0), np.ones(3)), np.full((4, 4), 1 / 4)
+    with pytest.raises(InputError, match=r"of 4 classes was needed; one of 3 came"):
+        learning_curve(spectrum, 1, 8, 0.1, 10, noise_matrix=np.full((3, 3), 1 / 3))
+    with pytest.raises(InputError, match=r"row 0 sums to 2"):
+        best_learning_rate(spectrum, 1, 8, 10, noise_matrix=2 * uniform)
+    with pytest.raises(InputError, match="one without held-out images came"):
+        learning_curve(replace(spectrum, held_out=None), 1, 8, 0.1, 10, noise_matrix=uniform)
 
 
 def test_label_noise_of_one_copy_is_the_square_of_one_plus_alpha_minus_one():

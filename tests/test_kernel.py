@@ -1,5 +1,7 @@
 """The kernel against a loop of gradients, and its prediction against training the linearised network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch.func import functional_call, jacrev, vmap
 
 from effbatch.dynamics import learning_curve
 from effbatch.errors import InputError
+from effbatch.noise import expected_targets
 from effbatch.training.kernel import measure_spectrum
 
 
@@ -85,8 +88,22 @@ def test_mismatches_are_named():
         measure_spectrum(small_network(), x, y, x, np.arange(5), num_classes=4)
 
 
-def train_linearised(network, x, y, x_test, y_test, alphas, rates, batch, steps, seed):
-    """Accuracy of softmax regression on the frozen gradients of `network`, trained on fresh noisy labels."""
+def test_indicators_are_the_classes_seen_through_the_modes():
+    rng = np.random.default_rng(1)
+    x, y = torch.tensor(rng.standard_normal((40, 1, 8)), dtype=torch.float32), np.arange(40) ** 2 % 4  # 0 or 1
+    test = measure_spectrum(small_network(), x, y, x, y, num_classes=4).held_out
+    np.testing.assert_allclose((test.indicators**2).sum(0), [0.5, 0.5, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(test.modes @ test.indicators, np.eye(4)[y], atol=1e-2)  # the same images
+    everything_is_2 = np.tile([0.0, 0, 1, 0], (4, 1))
+    target = test.modes @ test.target_of(everything_is_2)
+    np.testing.assert_allclose(target, np.tile([-0.25, -0.25, 0.75, -0.25] / np.sqrt(3 / 4), (40, 1)), atol=1e-2)
+
+
+def train_linearised(network, x, y, x_test, y_test, transitions, rates, batch, steps, seed):
+    """Accuracy of softmax regression on the frozen gradients of `network`, trained on fresh labels from rows of T.
+
+    One cell per T and rate; the result has shape (cells, test images).
+    """
     weights = {name: p.detach() for name, p in network.named_parameters()}
 
     def features(images):
@@ -96,39 +113,66 @@ def train_linearised(network, x, y, x_test, y_test, alphas, rates, batch, steps,
     with torch.no_grad():
         start, start_test = network(x), network(x_test)
         phi, phi_test = features(x), features(x_test)
-    signal = 1 / (1 + torch.tensor(alphas))
-    eta = torch.tensor(rates)
+    cumulative, eta = torch.tensor(transitions).cumsum(2), torch.tensor(rates)
     generator = torch.Generator().manual_seed(seed)
     w = torch.zeros(phi.shape[2], len(eta))
     for _ in range(steps):
         i = torch.randint(len(x), (batch,), generator=generator)
-        true = torch.rand(batch, generator=generator) < signal[:, None]
-        label = torch.where(true, y[i], torch.randint(10, (batch,), generator=generator))
+        u = torch.rand(batch, 1, generator=generator, dtype=torch.float64)
+        label = (cumulative[:, y[i], :-1] <= u).sum(2)
         logits = start[i][..., None] + (phi[i] @ w)
         residual = logits.softmax(1) - nn.functional.one_hot(label.T, 10).transpose(1, 2)
         w -= eta * torch.einsum("bkp,bkm->pm", phi[i], residual) / batch
     logits = start_test[..., None] + phi_test @ w
-    return (logits.argmax(1) == y_test[:, None]).float().mean(0).numpy()
+    return (logits.argmax(1) == y_test[:, None]).T.numpy()
 
 
-def test_predicts_the_linearised_softmax_network_on_digits():
+def digits_and_network(seed, train, test):
+    """Images and labels to train and to test on, and an untrained network of one hidden layer."""
     x, y = load_digits(return_X_y=True)
     x = torch.tensor((x / 16 - (x / 16).mean()) / (x / 16).std(), dtype=torch.float32)
     y = torch.tensor(y)
+    order = torch.tensor(np.random.default_rng(seed).permutation(len(x)))
+    seen, unseen = order[:train], order[train : train + test]
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10))
+    return network, (x[seen], y[seen], x[unseen], y[unseen])
+
+
+def test_predicts_the_linearised_softmax_network_on_digits():
     alphas = np.repeat([0.0, 3.0, 15.0], 3)
     rates = 2.0 ** np.array([-5, -3, -1, -5, -3, -2, -7, -5, -4], dtype=np.float32)  # up to the best
     predicted, measured = [], []
     for seed in range(2):
-        order = torch.tensor(np.random.default_rng(seed).permutation(len(x)))
-        train, test = order[:700], order[700:1000]
-        torch.manual_seed(seed)
-        network = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10))
-        data = x[train], y[train], x[test], y[test]
+        network, data = digits_and_network(seed, train=700, test=300)
         s = measure_spectrum(network, *data, num_classes=10, max_examples=500)
         predicted.append(learning_curve(s, alphas, 64, rates, 200).accuracy)
-        measured.append(train_linearised(network, *data, alphas.astype(np.float32), rates, 64, 200, seed))
+        transitions = expected_targets(alphas, np.full((10, 10), 0.1))
+        measured.append(train_linearised(network, *data, transitions, rates, 64, 200, seed).mean(1))
     table = 100 * np.array([np.mean(predicted, 0), np.mean(measured, 0)])
     print(np.round(np.vstack([alphas, np.log2(rates), table]), 1))  # alpha, log2 eta, predicted %, measured %
     gap = table[0] - table[1]
     assert np.sqrt((gap**2).mean()) < 4
     assert np.abs(gap).max() < 6
+
+
+def test_predicts_structured_labels_on_digits():
+    often_next = 0.6 * np.full((10, 10), 0.1) + 0.4 * np.roll(np.eye(10), 1, axis=1)
+    swapped = np.full((10, 10), 0.1)
+    swapped[[3, 8]] = np.eye(10)[[8, 3]]  # noisy copies of a 3 are called 8, and the other way round
+    cells, rate = [(0.8, often_next), (2.0, often_next), (2.0, swapped)], 2.0**-4
+    network, data = digits_and_network(0, train=400, test=600)
+    s = measure_spectrum(network, *data, num_classes=10)
+    transitions = np.stack([expected_targets(alpha, matrix) for alpha, matrix in cells])
+    hits = train_linearised(network, *data, transitions, np.full(3, rate, dtype=np.float32), 64, 150, seed=0)
+
+    def predict(s):
+        return np.stack([learning_curve(s, alpha, 64, rate, 150, noise_matrix=m).accuracy for alpha, m in cells])
+
+    np.testing.assert_allclose(predict(s), hits.mean(1), atol=0.05)
+    assert learning_curve(s, 2.0, 64, rate, 150).accuracy > hits[1].mean() + 0.15  # uniform noise would do less harm
+    # two thirds of the labels of the swapped classes are wrong alike: these are lost, the others are not
+    lost, test = np.isin(data[3], [3, 8]), s.held_out
+    few = replace(test, modes=test.modes[lost], start=test.start[lost], labels=test.labels[lost])
+    assert max(predict(replace(s, held_out=few))[2], hits[2, lost].mean()) < 0.15
+    assert hits[2, ~lost].mean() > 0.5

@@ -1,4 +1,4 @@
-"""A network as initialised, images and clean labels -> its best learning rate by SGD, from short runs at a few rates."""
+"""An untrained network, images and clean labels -> its best learning rate by SGD, from short runs at a few rates."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ def refine_learning_rate(
     alpha: float,
     batch_size: int,
     steps: int,
-    momentum: float = 0.0,
     seed: int = 0,
 ) -> Refinement:
-    """Best constant learning rate of `steps` steps of SGD on fresh noisy labels, from about two full runs.
+    """Best constant learning rate of `steps` steps of plain SGD on fresh noisy labels, from about two full runs.
 
     Runs of 1/16, 1/4 and 1/2 of the steps at octaves of the learning rate, each continued where it is asked for
     again; see `refinement` for how they become one number. All start from a copy of `network` and see the images and
@@ -61,7 +60,7 @@ def refine_learning_rate(
         values = []
         for rate in learning_rates:
             if rate not in runs:
-                runs[rate] = _Run(network, rate, momentum)
+                runs[rate] = _Run(network, rate)
             runs[rate].train(train, stream, round(fraction * steps))
             values.append(runs[rate].score(held_out, truth))
         return values
@@ -87,9 +86,9 @@ def held_out_score(logits: Tensor, labels: Tensor) -> float:
 class _Run:
     """One copy of the network in training at one learning rate; it goes on from where it stopped."""
 
-    def __init__(self, network: nn.Module, learning_rate: float, momentum: float) -> None:
+    def __init__(self, network: nn.Module, learning_rate: float) -> None:
         self.network = deepcopy(network).train()
-        self.optimizer = torch.optim.SGD(self.network.parameters(), learning_rate, momentum=momentum)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), learning_rate)
         self.done = 0
 
     def train(self, images: Tensor, stream: Stream, last: int) -> None:
