@@ -15,8 +15,8 @@ ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
     "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "dynamics", "refinement",
-    "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts", "report", "yardsticks",
-    "validation", "progress", "cli",
+    "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts", "report",
+    "yardsticks", "validation", "progress", "cli",
 ]  # fmt: skip
 LAZY = {"torch", "statsmodels", "altair", "weasyprint", "vl_convert", "sklearn", "rich"}
 

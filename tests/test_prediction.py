@@ -15,6 +15,9 @@ from effbatch.laws import LAWS
 from effbatch.noise import MatrixNoise, structured_noise_matrix
 from effbatch.prediction import Anchor, LawScore, predict
 from effbatch.prediction.evidence import recorded
+from effbatch.refinement import Refinement
+from effbatch.training import networks
+from effbatch.training.kernel import measure_spectrum
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 
@@ -61,7 +64,7 @@ def test_the_contract():
     assert said["accuracy"] is None
     assert said["alpha_interval"] is None
     assert said["intervals"] is None
-    assert set(said["learning_rate"]) == {*LAWS, "linearised"}
+    assert set(said["learning_rate"]) == {*LAWS, "linearised", "short_runs"}
     for law in said["learning_rate"].values():
         assert {"factor", "value", "interval", "applies", "reason", "reference"} <= set(law)
         assert isinstance(law["applies"], bool)
@@ -275,7 +278,7 @@ def test_clean_labels_are_clean_whatever_the_matrix():
 
 def test_first_principles_give_the_rate_and_the_accuracy_of_the_theory():
     spectra = [power_law(scale) for scale in (1.0, 1.5, 0.9)]
-    said = predict(6, 32, steps=200, spectra=spectra)
+    said = predict(6, 32, steps=200, spectra=spectra, evidence={})
     rates = np.array([best_learning_rate(s, [0.0, 6.0], 32, 200) for s in spectra])
     law = said.learning_rate["linearised"]
     assert law.value == pytest.approx(np.median(rates[:, 1]))
@@ -292,7 +295,7 @@ def test_first_principles_give_the_rate_and_the_accuracy_of_the_theory():
 
 
 def test_one_initialisation_has_no_interval():
-    said = predict(6, 32, steps=100, spectra=[power_law()])
+    said = predict(6, 32, steps=100, spectra=[power_law()], evidence={})
     assert said.learning_rate["linearised"].interval is None
     assert said.accuracy.interval is None
     assert said.accuracy.reason == "interval is null: one initialisation has no spread"
@@ -344,11 +347,40 @@ def test_first_principles_know_no_adaptive_optimizers(optimizer):
     assert said.accuracy.reason == f"the theory is for sgd and momentum, not for {optimizer}"
 
 
-def test_first_principles_make_no_accuracy_for_other_noise():
-    said = predict(6, 32, steps=100, spectra=[power_law()], noise="structured", delta=0.5)
-    assert said.recommended.law == "linearised"
-    assert said.accuracy.value is None
-    assert said.accuracy.reason == "the theory's accuracy is for uniform noise"
+def test_first_principles_take_the_noise_matrix_itself(little_images):
+    net = networks.build("perceptron", little_images.image_shape, 3, seed=0)
+    x, y = little_images.x_train, little_images.y_train
+    spectra = [measure_spectrum(net, x[20:], y[20:], x[:20], y[:20], num_classes=3)]
+    uniform = predict(2, 16, steps=50, spectra=spectra)
+    same = predict(2, 16, steps=50, spectra=spectra, matrix=np.full((3, 3), 1 / 3))
+    assert same.recommended.value == pytest.approx(uniform.recommended.value, rel=1e-6)
+    assert same.accuracy.value == pytest.approx(uniform.accuracy.value, rel=1e-6)
+    confused = [[0.2, 0.8, 0], [0.8, 0.2, 0], [0, 0, 1]]
+    said = predict(0.8, 16, steps=50, spectra=spectra, matrix=confused)
+    curve = learning_curve(spectra[0], 0.8, 16, said.recommended.value, 50, noise_matrix=confused)
+    assert said.accuracy.value == pytest.approx(float(curve.accuracy))
+
+
+def test_recorded_errors_widen_what_first_principles_say():
+    spectra = [power_law(scale) for scale in (1.0, 1.5, 0.9)]
+    bare = predict(6, 32, steps=200, spectra=spectra, evidence={}).recommended
+    said = predict(
+        6, 32, steps=200, spectra=spectra, evidence={"linearised": LawScore(0.4, 1.0, 54, "sweep")}
+    ).recommended
+    assert said.interval == pytest.approx((bare.interval[0] / 2, bare.interval[1] * 2))
+    assert said.covers == "least to greatest of n = 3 initialisations and 90 % of n = 54 recorded errors"
+    assert "over n = 54 cells it missed" in said.why
+
+
+def test_short_runs_come_first_where_they_were_made():
+    found = Refinement(0.07, (), 2.0)
+    said = predict(6, 32, steps=200, spectra=[power_law()], short_runs=found, evidence={})
+    assert (said.recommended.law, said.recommended.value, said.recommended.factor) == ("short_runs", 0.07, None)
+    assert "worth 2 full runs" in said.recommended.why
+    lost = predict(6, 32, steps=200, short_runs=Refinement(np.nan, (), 2.0))
+    assert lost.recommended.law == "square_root_clean_count"
+    assert "cannot tell" in lost.learning_rate["short_runs"].reason
+    assert not predict(6, 32, steps=200, optimizer="adam", short_runs=found).learning_rate["short_runs"].applies
 
 
 def test_where_less_is_always_better_first_principles_do_not_apply():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from effbatch.dynamics import Spectrum
     from effbatch.prediction.alpha_interval import Interval
+    from effbatch.refinement import Refinement
 
 INITIALISATIONS = 4  # their least and greatest hold the median over all with a chance of 1 − 2⁻³ = 88 %
 
@@ -66,6 +67,7 @@ Examples
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
 @click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
 @click.option("--dataset", help="... on this built-in data set, without training; needs --steps or --examples.")
+@click.option("--probe", is_flag=True, help="Also train short real runs of the network, about two full runs of work.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(
     alpha: Sequence[float],
@@ -86,6 +88,7 @@ def command(
     anchor_alpha: float | None,
     network: str | None,
     dataset: str | None,
+    probe: bool,
     as_json: bool,
 ) -> None:
     """Learning rate, batch size and labels needed when most labels are wrong.
@@ -121,6 +124,7 @@ def command(
             examples=examples,
             anchor=anchor,
             spectra=spectra,
+            short_runs=_short_runs(network, dataset, a, b, steps, examples) if probe else None,
         )
         for a, b in itertools.product(alpha, batch)
     ]
@@ -180,6 +184,17 @@ def _spectra(network: str | None, dataset: str | None, *, budget: int | None) ->
     return [initial_spectrum(network, dataset, seed=seed) for seed in range(INITIALISATIONS)]
 
 
+def _short_runs(
+    network: str | None, dataset: str | None, alpha: float, batch: int, steps: int | None, examples: int | None
+) -> Refinement:
+    """What short real runs say of a network; `_spectra` has checked that network, data set and budget came."""
+    if network is None or dataset is None:
+        raise InputError("--probe trains a network, and none came: give --network, --dataset and --steps")
+    from effbatch.training.setup import refined_learning_rate
+
+    return refined_learning_rate(network, dataset, alpha, batch, steps or max(1, (examples or 0) // batch))
+
+
 def _anchor(learning_rate: float | None, batch_size: int | None, alpha: float | None) -> Anchor | None:
     given = {"--anchor-lr": learning_rate, "--anchor-batch": batch_size, "--anchor-alpha": alpha}
     came = ", ".join(option for option, value in given.items() if value is not None)
@@ -228,7 +243,8 @@ def _print_one(console: Console, prediction: Prediction) -> None:
     every = prediction.learning_rate
     for name in sorted((n for n in every if every[n].applies), key=lambda n: (n != chosen.law, n)):
         law = every[name]
-        numbers = f"× {_number(law.factor)}" + ("" if law.value is None else f"\n{_number(law.value)}")
+        factor = "" if law.factor is None else f"× {_number(law.factor)}\n"
+        numbers = (factor + ("" if law.value is None else _number(law.value))).rstrip("\n")
         section.add_row(numbers, _law_text(name, law, chosen=name == chosen.law))
     console.print(section)
     console.print(Text("\nLaws that do not apply here", style="bold"))
@@ -262,7 +278,7 @@ def _print_one(console: Console, prediction: Prediction) -> None:
         Text(
             f"{_EFFECTIVE if prediction.noise['reason'] else ''}"
             "B/(1+α)² and B(1+α)² hold exactly where the network still answers 1/K for every class and its noise scale "
-            "is large. Exact numbers follow from formulas; what was measured says its n. `effbatch validate` measures more.",
+            "is large. What was measured says its n; `effbatch validate` measures more.",
             style="dim",
         )
     )
@@ -366,6 +382,8 @@ def _headline(prediction: Prediction) -> str:
             f"Multiply the learning rate best on clean labels at this batch size by {_number(chosen.factor)}{limits}."
         )
     interval = "" if chosen.interval is None else f" ({_limits(chosen.interval)})"
+    if chosen.factor is None:
+        return f"Use learning rate {_number(chosen.value)}{interval}."
     times = f"Use learning rate {_number(chosen.value)}{interval}: {_number(chosen.factor)} times"
     if anchor is None:
         return f"{times} the best on clean labels at this batch size."

@@ -9,6 +9,7 @@ from effbatch.noise.labels import (
     uniform_from_hash,
 )
 from effbatch.noise.models import (
+    Labels,
     MatrixNoise,
     UniformNoise,
     alpha_from_noise_rate,
@@ -17,6 +18,7 @@ from effbatch.noise.models import (
 )
 
 __all__ = [
+    "Labels",
     "MatrixNoise",
     "Stream",
     "UniformNoise",

@@ -251,3 +251,6 @@ def _check_num_classes(num_classes: int) -> None:
         raise InputError(
             f"the number of classes must be a whole number >= 2; {num_classes} came", num_classes=num_classes
         )
+
+
+Labels = UniformNoise | MatrixNoise

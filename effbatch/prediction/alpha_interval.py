@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from effbatch.errors import InputError
 
+T = TypeVar("T")
 Interval = tuple[float | None, float | None]
 
 _POINTS = 65
@@ -31,10 +34,9 @@ class Alphas:
         """Whether there is an upper limit, or no uncertainty."""
         return self.interval is None or self.interval[1] is not None
 
-    @property
-    def ends(self) -> np.ndarray:
-        """α and, where there are two, its limits."""
-        return self.tried[[0, 1, -1]] if self.interval is not None and self.bounded else self.tried[:1]
+    def at_ends(self, values: Sequence[T]) -> list[T]:
+        """Of one value per α tried: that at α and, where there are two, those at its limits."""
+        return [values[i] for i in ((0, 1, -1) if self.interval is not None and self.bounded else (0,))]
 
     def span(self, values: ArrayLike) -> Interval | None:
         """Least and greatest of one value per α tried; None in place of one reached where α has no limit."""

@@ -14,6 +14,12 @@ LINEARISED = (
 )
 
 
+SHORT_RUNS = (
+    "peaks of real runs of T/16, T/4 and T/2 steps, each carried to T by f^((1−λ²)/2)",
+    "the effbatch developers 2026, this package; stages: Jamieson & Talwalkar 2016, arXiv 1502.07943",
+)
+
+
 @dataclass(frozen=True)
 class Anchor:
     """A learning rate that was tuned, and the batch size and α it was tuned at."""
@@ -47,7 +53,8 @@ class LawScore:
 class LawPrediction:
     """What one law says; numbers are None, and `reason` tells why, where it does not apply.
 
-    factor           η/η_anchor, exact given the law; without an anchor, relative to clean labels at the same B
+    factor           η/η_anchor, exact given the law; without an anchor, relative to clean labels at the same B; None
+                     where the law gives the rate alone
     factor_interval  its range over what `covers` names: the interval of α, recorded errors of the law
     value            η = factor × anchor rate; without an anchor None, or from first principles the rate itself
     interval         the same range for the value; None where nothing is known of its uncertainty. A limit that is
@@ -72,7 +79,7 @@ class Recommendation:
     """The law chosen for the optimizer, its numbers (see `LawPrediction`), and why in one sentence."""
 
     law: str
-    factor: float
+    factor: float | None
     value: float | None
     interval: Interval | None
     n: int | None

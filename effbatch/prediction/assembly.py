@@ -13,19 +13,30 @@ from effbatch.detection import clean_labels_factor
 from effbatch.errors import InputError
 from effbatch.jsonable import jsonable
 from effbatch.laws.base import LARGEST, Law, Setting, one_of, with_parameters
-from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.noise import Labels, MatrixNoise, UniformNoise, structured_noise_matrix
 from effbatch.noise.transition import checked_matrix
 from effbatch.prediction.alpha_interval import Alphas, Interval, alphas_in
-from effbatch.prediction.answers import LINEARISED, Accuracy, Anchor, LawPrediction, LawScore, Recommendation
+from effbatch.prediction.answers import (
+    LINEARISED,
+    SHORT_RUNS,
+    Accuracy,
+    Anchor,
+    LawPrediction,
+    LawScore,
+    Recommendation,
+)
 from effbatch.prediction.evidence import recorded
 
 if TYPE_CHECKING:
     from effbatch.dynamics import Spectrum
+    from effbatch.refinement import Refinement
 
 NOISE_KINDS = ("uniform", "structured")
 
-# By optimizer, the laws to choose from (the first that applies) and the reason for the order. Before them comes
-# `linearised`, where a network is given.
+# Laws that compute the rate of a given network; where they apply they come before the others.
+_COMPUTED = ("short_runs", "linearised")
+
+# By optimizer, the laws to choose from (the first that applies) and the reason for the order.
 _PREFERRED = {
     "sgd": (
         ("square_root_clean_count", "none"),
@@ -49,7 +60,7 @@ class Prediction:
 
     setting: Setting
     anchor: Anchor | None
-    labels: UniformNoise | MatrixNoise
+    labels: Labels
     noise: Mapping[str, Any]
     learning_rate: Mapping[str, LawPrediction]
     recommended: Recommendation
@@ -118,6 +129,7 @@ def predict(
     steps: int | None = None,
     anchor: Anchor | None = None,
     spectra: Sequence[Spectrum] = (),
+    short_runs: Refinement | None = None,
     parameters: Mapping[str, Mapping[str, float]] | None = None,
     evidence: Mapping[str, LawScore] | None = None,
 ) -> Prediction:
@@ -133,6 +145,7 @@ def predict(
                     effective α of their root-mean-square signal (`MatrixNoise.effective_alpha`), as each reason says
     spectra         kernels of the untrained network, one per initialisation: they add `linearised`, from first
                     principles, and the accuracy; needs a budget
+    short_runs      what `training.short_runs` found of the network: adds `short_runs`, a rate from real short runs
     momentum        coefficient where the optimizer is "momentum"; only first principles use it
     parameters      gives laws what they lack, as {"noise_scale": {"clean_noise_scale": 40.0}}
     evidence        recorded errors by law, and so intervals; by default those that effbatch itself recorded, for plain
@@ -156,23 +169,33 @@ def predict(
     everywhere = [labels_at(a) for a in alphas.tried]
     alphas = replace(alphas, tried=np.array([_effective(labels) for labels in everywhere]))
     labels, here = everywhere[0], replace(setting, alpha=float(alphas.tried[0]))
-    if anchor is None:
-        origin, rate = replace(setting, alpha=0.0), None
-    else:
-        at_anchor = _effective(labels_at(anchor.alpha))
-        origin, rate = replace(setting, alpha=at_anchor, batch_size=anchor.batch_size), anchor.learning_rate
+    at_anchor = labels_at(0.0 if anchor is None else anchor.alpha)
+    origin, rate = replace(setting, alpha=_effective(at_anchor)), None
+    if anchor is not None:
+        origin, rate = replace(origin, batch_size=anchor.batch_size), anchor.learning_rate
 
     known = dict(laws.LAWS)
     for name, values in (parameters or {}).items():
         known[name] = with_parameters(laws.get(name), **values)
     if evidence is None:
         evidence = recorded() if (optimizer, schedule) == ("sgd", "constant") and noise == "uniform" else {}
-    scores = {laws.get(name).name: score for name, score in evidence.items()}
+    for name in evidence:
+        if name not in _COMPUTED:
+            laws.get(name)
+    scores = dict(evidence)
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
-    said["linearised"] = _linearised(spectra, here, origin, rate, alphas, momentum)
+    at_ends = alphas.at_ends(everywhere)
+    said["linearised"] = _widened(
+        _linearised(spectra, here, origin, rate, at_ends, at_anchor, alphas, momentum),
+        scores.get("linearised") if alphas.bounded else None,
+    )
+    said["short_runs"] = _widened(_short_runs(short_runs, setting, labels), scores.get("short_runs"))
     if isinstance(labels, MatrixNoise):
         note = f"made for uniform noise; here at the effective alpha {here.alpha:.3g}"
-        said = {k: replace(law, reason=f"{law.reason}; {note}") if law.applies else law for k, law in said.items()}
+        said = {
+            name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
+            for name, law in said.items()
+        }
     recommended = _recommend(setting, said, scores)
     return Prediction(
         setting,
@@ -181,7 +204,7 @@ def predict(
         _noise_facts(noise if matrix is None else "matrix", delta, labels),
         said,
         recommended,
-        _accuracy(spectra, here, labels, recommended.value, alphas, momentum) if spectra else None,
+        _accuracy(spectra, here, recommended.value, at_ends, alphas, momentum) if spectra else None,
         alpha_interval,
         None if alpha_interval is None else _spans([_consequences(x, setting.batch_size) for x in everywhere], alphas),
     )
@@ -198,9 +221,7 @@ def _num_classes(given: float | None, matrix: Any, spectra: Sequence[Spectrum]) 
     return facts[0][1] if facts else 10
 
 
-def _noise_family(
-    kind: str, delta: float | None, matrix: Any, num_classes: int
-) -> Callable[[float], UniformNoise | MatrixNoise]:
+def _noise_family(kind: str, delta: float | None, matrix: Any, num_classes: int) -> Callable[[float], Labels]:
     """The same kind of noise at any α."""
     one_of("the noise", kind, NOISE_KINDS)
     if matrix is not None and kind != "uniform":
@@ -217,7 +238,7 @@ def _noise_family(
     return lambda alpha: UniformNoise(alpha, num_classes)
 
 
-def _effective(labels: UniformNoise | MatrixNoise) -> float:
+def _effective(labels: Labels) -> float:
     alpha = float(labels.effective_alpha)
     if alpha > LARGEST and isinstance(labels, MatrixNoise):
         raise InputError(
@@ -227,7 +248,7 @@ def _effective(labels: UniformNoise | MatrixNoise) -> float:
     return alpha
 
 
-def _noise_facts(kind: str, delta: float | None, labels: UniformNoise | MatrixNoise) -> dict[str, Any]:
+def _noise_facts(kind: str, delta: float | None, labels: Labels) -> dict[str, Any]:
     """What JSON says of the noise, the same keys for every kind."""
     facts = {
         "kind": kind,
@@ -240,13 +261,13 @@ def _noise_facts(kind: str, delta: float | None, labels: UniformNoise | MatrixNo
     if isinstance(labels, MatrixNoise):
         facts["reason"] = (
             "laws, effective and restoring batch are for uniform noise and taken at effective_alpha = 1/signal − 1, "
-            "signal the root-mean-square singular value of the centred transition matrix; clean_labels_factor and "
-            "accuracy are null, as they depend on which classes are confused"
+            "signal the root-mean-square singular value of the centred transition matrix; clean_labels_factor is null, "
+            "as it depends on which classes are confused"
         )
     return facts
 
 
-def _consequences(labels: UniformNoise | MatrixNoise, batch_size: int) -> dict[str, Any]:
+def _consequences(labels: Labels, batch_size: int) -> dict[str, Any]:
     """The numbers that follow from the labels and B alone."""
     a, B = float(labels.effective_alpha), batch_size
     names = ("signal", "clean_probability", "noise_rate", "noise_to_signal", "loss_floor")
@@ -304,6 +325,8 @@ def _linearised(
     setting: Setting,
     anchor: Setting,
     rate: float | None,
+    labels: Sequence[Labels],
+    at_anchor: Labels,
     alphas: Alphas,
     momentum: float,
 ) -> LawPrediction:
@@ -311,42 +334,76 @@ def _linearised(
     if spectra:
         from effbatch.prediction.first_principles import linearised
 
-        return linearised(spectra, setting, anchor, rate, alphas, momentum=momentum)
+        return linearised(spectra, setting, anchor, rate, labels, at_anchor, alphas, momentum=momentum)
     reason = "needs a network, a data set and a budget: it is computed from the untrained network"
     return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
+
+
+def _short_runs(found: Refinement | None, setting: Setting, labels: Labels) -> LawPrediction:
+    """The rate that short real runs found, if any were asked for."""
+    if found is None:
+        reason = "needs short real runs, about two full runs of work: ask for a probe of a network"
+    elif setting.optimizer != "sgd" or setting.schedule != "constant" or isinstance(labels, MatrixNoise):
+        reason = "made for plain SGD at a constant rate and uniform noise"
+    elif not found.learning_rate > 0:
+        reason = "cannot tell: the short runs score every learning rate alike"
+    else:
+        reason = f"found by real short runs on the training images, worth {found.cost:.2g} full runs"
+        return LawPrediction(None, found.learning_rate, None, None, True, reason, *SHORT_RUNS)
+    return LawPrediction(None, None, None, None, False, reason, *SHORT_RUNS)
+
+
+def _widened(law: LawPrediction, score: LawScore | None) -> LawPrediction:
+    """A law that computes rates itself, its intervals widened by its recorded errors."""
+    if score is None or not law.applies or law.value is None:
+        return law
+    spread = 2.0**score.quantile90_log2
+
+    def wider(interval: Interval | None, value: float | None) -> Interval | None:
+        low, high = interval or (value, value)
+        return None if low is None or high is None else (low / spread, high * spread)
+
+    recorded_errors = f"90 % of n = {score.n} recorded errors"
+    return replace(
+        law,
+        interval=wider(law.interval, law.value),
+        factor_interval=wider(law.factor_interval, law.factor),
+        covers=f"{law.covers} and {recorded_errors}" if law.covers else recorded_errors,
+        n=law.n or score.n,
+    )
 
 
 def _accuracy(
     spectra: Sequence[Spectrum],
     setting: Setting,
-    labels: UniformNoise | MatrixNoise,
     rate: float | None,
+    labels: Sequence[Labels],
     alphas: Alphas,
     momentum: float,
 ) -> Accuracy:
-    from effbatch.prediction.first_principles import HOW, accuracy
+    from effbatch.prediction.first_principles import accuracy
 
-    if isinstance(labels, MatrixNoise):
-        return Accuracy(None, None, None, len(spectra), HOW, "the theory's accuracy is for uniform noise")
-    return accuracy(spectra, setting, rate, alphas, momentum=momentum)
+    return accuracy(spectra, setting, rate, labels, alphas, momentum=momentum)
 
 
 def _recommend(setting: Setting, said: Mapping[str, LawPrediction], scores: Mapping[str, LawScore]) -> Recommendation:
     """First principles where they apply, else the first law preferred for the optimizer; `none` always does."""
     preferred, why = _PREFERRED[setting.optimizer]
-    name = next(name for name in ("linearised", *preferred) if said[name].applies)
-    chosen = said[name]
-    assert chosen.factor is not None  # a law that applies has a factor
+    name = next(name for name in (*_COMPUTED, *preferred) if said[name].applies)
+    chosen, score = said[name], scores.get(name)
     if name == "linearised":
         why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
-        why += "; the interval reflects these, not what the theory leaves out" if chosen.interval else ""
-    elif score := scores.get(name):
+        if chosen.interval and score is None:
+            why += "; the interval reflects these, not what the theory leaves out"
+    if name == "short_runs":
+        why = chosen.reason
+    if score is not None:
         why += (
             f"; over n = {score.n} cells it missed the measured best rate by a factor of "
             f"{2**score.median_error_log2:.3g} (median) and {2**score.quantile90_log2:.3g} (90th percentile), "
             f"by {score.source}"
         )
-    else:
+    elif name not in _COMPUTED:
         why += "; its errors are on no record here, so it carries no interval" + (
             " but that of alpha" if chosen.factor_interval else ""
         )

@@ -5,14 +5,16 @@ A thin layer over `dynamics`, which has the theory: answers with their spread, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
 from effbatch.laws.base import SGD, Setting, transfers
+from effbatch.noise import Labels, UniformNoise
 from effbatch.prediction.alpha_interval import Alphas
 from effbatch.prediction.answers import LINEARISED, Accuracy, LawPrediction
 
@@ -34,20 +36,23 @@ def linearised(
     setting: Setting,
     anchor: Setting,
     rate: float | None,
+    labels: Sequence[Labels],
+    at_anchor: Labels,
     alphas: Alphas,
     *,
     momentum: float,
 ) -> LawPrediction:
     """The best rate η of `setting` by `dynamics.best_learning_rate`: median over initialisations.
 
-    factor is η/η(anchor); value is η itself or, with the `rate` tuned at the anchor, factor × rate. The intervals go
-    from the least to the greatest over initialisations and the ends of α's interval; None where α has no upper limit,
-    or nothing varies. `momentum` counts where the optimizer is "momentum".
+    `labels` are those at α and at the ends of its interval, `at_anchor` those of the anchor. factor is η/η(anchor);
+    value is η itself or, with the `rate` tuned at the anchor, factor × rate. The intervals go from the least to the
+    greatest over initialisations and the ends of α's interval; None where α has no upper limit, or nothing varies.
+    `momentum` counts where the optimizer is "momentum".
     """
     if reason := transfers(setting, anchor, SGD):
         return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
-    rates = best_rates(spectra, setting, alphas.ends, momentum)
-    base = best_rates(spectra, anchor, [anchor.alpha], momentum)
+    rates = best_rates(spectra, setting, labels, momentum)
+    base = best_rates(spectra, anchor, [at_anchor], momentum)
     if not (np.isfinite(rates).all() and np.isfinite(base).all()):
         reason = "its best rate lies below all that it tries, 2⁻¹⁶ of the edge of stability: it cannot tell where"
         return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
@@ -70,7 +75,13 @@ def linearised(
 
 
 def accuracy(
-    spectra: Sequence[Spectrum], setting: Setting, rate: float | None, alphas: Alphas, *, momentum: float
+    spectra: Sequence[Spectrum],
+    setting: Setting,
+    rate: float | None,
+    labels: Sequence[Labels],
+    alphas: Alphas,
+    *,
+    momentum: float,
 ) -> Accuracy:
     """Accuracy at one learning rate by `dynamics.learning_curve`: median over initialisations, and least to greatest.
 
@@ -81,20 +92,12 @@ def accuracy(
         return Accuracy(None, None, None, len(spectra), HOW, reason)
     if rate is None:
         return Accuracy(None, None, None, len(spectra), HOW, "no learning rate is recommended to compute it at")
-    found = np.stack(
-        [
-            learning_curve(
-                spectrum,
-                alphas.ends,
-                setting.batch_size,
-                rate,
-                steps_of(setting),
-                schedule=setting.schedule,
-                momentum=_coefficient(setting, momentum),
-            ).accuracy
-            for spectrum in spectra
-        ]
-    )
+
+    def reached(spectrum: Spectrum, alpha: ArrayLike, **noise: Any) -> Floats:
+        noise |= {"schedule": setting.schedule, "momentum": _coefficient(setting, momentum)}
+        return learning_curve(spectrum, alpha, setting.batch_size, rate, steps_of(setting), **noise).accuracy
+
+    found = _over_labels(reached, spectra, labels)
     why = None
     if not alphas.bounded:
         why = "interval is null: alpha has no upper limit"
@@ -104,21 +107,27 @@ def accuracy(
     return Accuracy(float(np.median(found[:, 0])), interval, None, len(spectra), HOW, why)
 
 
-def best_rates(spectra: Sequence[Spectrum], setting: Setting, alpha: ArrayLike, momentum: float) -> Floats:
-    """Best rate by initialisation and α (in place of the setting's), shape (len(spectra), len(alpha)); NaN: none."""
-    return np.stack(
-        [
-            best_learning_rate(
-                spectrum,
-                alpha,
-                setting.batch_size,
-                steps_of(setting),
-                schedule=setting.schedule,
-                momentum=_coefficient(setting, momentum),
-            )
-            for spectrum in spectra
-        ]
+def best_rates(spectra: Sequence[Spectrum], setting: Setting, labels: Sequence[Labels], momentum: float) -> Floats:
+    """Best rate by initialisation and labels (whose α stands in for the setting's); NaN: none."""
+
+    def best(spectrum: Spectrum, alpha: ArrayLike, **noise: Any) -> Floats:
+        noise |= {"schedule": setting.schedule, "momentum": _coefficient(setting, momentum)}
+        return best_learning_rate(spectrum, alpha, setting.batch_size, steps_of(setting), **noise)
+
+    return _over_labels(best, spectra, labels)
+
+
+def _over_labels(theory: Callable[..., Floats], spectra: Sequence[Spectrum], labels: Sequence[Labels]) -> Floats:
+    """theory(spectrum, alpha) by spectrum and labels: uniform ones in one pass, others with their own matrix each."""
+    if all(isinstance(at, UniformNoise) for at in labels):
+        return np.stack([theory(spectrum, np.array([at.alpha for at in labels])) for spectrum in spectra])
+    return np.array(
+        [[float(theory(spectrum, at.alpha, noise_matrix=_matrix(at))) for at in labels] for spectrum in spectra]
     )
+
+
+def _matrix(labels: Labels) -> Floats:
+    return labels.noise_matrix() if isinstance(labels, UniformNoise) else labels.matrix
 
 
 def steps_of(setting: Setting) -> int:

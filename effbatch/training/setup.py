@@ -7,11 +7,15 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from effbatch.claims import Setup
 from effbatch.dynamics import Spectrum
+from effbatch.refinement import Refinement
 from effbatch.training import datasets, networks
 from effbatch.training.cells import steps_for
 from effbatch.training.kernel import measure_spectrum
+from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 
 
@@ -40,16 +44,25 @@ def setup_of(spec: Spec) -> Setup:
 def initial_spectrum(network: str, dataset: str, *, seed: int) -> Spectrum:
     """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
 
-    A quarter of them (at most 500) is held out to score the predicted accuracy: a prediction never sees the test set.
+    A part of them is held out to score the predicted accuracy: a prediction never sees the test set.
     """
     data = datasets.load(dataset)
-    held_out = min(500, len(data.x_train) // 4)
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
-    return measure_spectrum(
-        net,
-        data.x_train[held_out:],
-        data.y_train[held_out:],
-        data.x_train[:held_out],
-        data.y_train[:held_out],
-        num_classes=data.num_classes,
+    return measure_spectrum(net, *_split(data), num_classes=data.num_classes)
+
+
+def refined_learning_rate(
+    network: str, dataset: str, alpha: float, batch_size: int, steps: int, *, seed: int = 0
+) -> Refinement:
+    """Best rate of a built-in network by short real runs, scored on held-out training images: `short_runs`."""
+    data = datasets.load(dataset)
+    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
+    return refine_learning_rate(
+        net, *_split(data), num_classes=data.num_classes, alpha=alpha, batch_size=batch_size, steps=steps, seed=seed
     )
+
+
+def _split(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Training images and labels, then those held out from them: a quarter, at most 500."""
+    n = min(500, len(data.x_train) // 4)
+    return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
