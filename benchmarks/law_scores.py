@@ -1,4 +1,6 @@
-"""Recorded cubes -> effbatch/law_scores.json: how far every law was off on cells its anchor had not seen.
+"""Recorded cubes -> effbatch/prediction/law_scores.json: how far every law was off where it was tried.
+
+Anchored laws on cells that their anchor had not seen; `linearised` on all cells, as predicted before they were trained.
 
 python benchmarks/law_scores.py            # after simulations/results/cube.nc changed
 """
@@ -8,6 +10,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import xarray as xr
+
+from effbatch.claims.linearised import from_json
 from effbatch.cube import open_cube
 from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.laws import LAWS
@@ -19,24 +25,34 @@ CUBE = Path(__file__).parent.parent / "simulations" / "results" / "cube.nc"
 def scores() -> dict:
     """The scores as JSON-ready values, from the simulation `learning_rate`."""
     cube = open_cube(CUBE, "learning_rate")
-    compared = compare_laws(best_learning_rates(cube), LAWS)
-    networks = ", ".join(str(name) for name in cube["network"].values)
-    train = json.loads(cube.attrs["spec_resolved"])["train"]
+    best = best_learning_rates(cube)
+    compared = compare_laws(best, LAWS)
     laws = {
-        str(name): {
-            "median_error_log2": round(float(compared["median_error"].sel(law=name)), 3),
-            "quantile90_log2": round(float(compared["quantile90"].sel(law=name)), 3),
-            "n": int(compared["cells"].sel(law=name)),
-        }
+        str(name): _score(*(float(compared[key].sel(law=name)) for key in ("median_error", "quantile90", "cells")))
         for name in compared["law"].values
         if int(compared["pairs"].sel(law=name))
     }
+    laws["linearised"] = _linearised(cube, best)
+    networks = ", ".join(str(name) for name in cube["network"].values)
+    train = json.loads(cube.attrs["spec_resolved"])["train"]
     source = (
         f"`effbatch validate learning_rate` ({networks} on digits, SGD, {int(train['budget']['steps'])} steps, "
         f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, "
         f"{cube.attrs['made'][:10]})"
     )
     return {"source": source, "laws": laws}
+
+
+def _linearised(cube: xr.Dataset, best: xr.Dataset) -> dict:
+    stored = json.loads(cube.attrs["predictions"])["prediction"]["linearised"]
+    predicted = from_json(stored)["best_learning_rate"]
+    error = np.abs(np.log2((predicted / best["best_learning_rate"]).values))
+    error = error[np.isfinite(error)]
+    return _score(np.median(error), np.quantile(error, 0.9), error.size)
+
+
+def _score(median: float, quantile90: float, n: float) -> dict:
+    return {"median_error_log2": round(float(median), 3), "quantile90_log2": round(float(quantile90), 3), "n": int(n)}
 
 
 def _range(values) -> str:

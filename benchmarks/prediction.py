@@ -28,11 +28,12 @@ from effbatch.cube import score
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
 from effbatch.training import datasets, networks, runner, spec
-from effbatch.training.setup import setup_of
+from effbatch.training.setup import refined_learning_rate, setup_of
 from effbatch.training.visits import Stream
 
 RULES = ("square_root_clean_count", "square_root", "linear", "clean_count", "signal_to_noise", "none")
 RANGE_TEST_STEPS = 100
+UNSEEN_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def answers(case: Case, cube: xr.Dataset, best: xr.Dataset) -> dict[str, Answer]
     setup = setup_of(case.spec())
     cells = best["best_learning_rate"]
     said = {"linearised": Answer(linearised.surface(setup)["best_learning_rate"], 0.0)}
+    if (case.optimizer, case.momentum, case.schedule) == ("sgd", 0.0, "constant"):
+        said["short runs"] = short_runs(case, cells)
     anchor = {"alpha": 0.0, "batch_size": 16}
     tuned = float(best["grid_best"].sel(anchor))
     for name in RULES:
@@ -115,6 +118,19 @@ def answers(case: Case, cube: xr.Dataset, best: xr.Dataset) -> dict[str, Answer]
     for trials in (2, 20):
         said[f"Optuna, {trials} runs"] = Answer(_each(cells, lambda a, b, n=trials: optuna_best(cube, a, b, n)), trials)
     return said
+
+
+def short_runs(case: Case, cells: xr.DataArray) -> Answer:
+    """Short real runs from an initialisation that no trained cell has, scored on held-out training images."""
+    costs = []
+
+    def rate(alpha: float, batch_size: int) -> float:
+        found = refined_learning_rate(case.network, case.dataset, alpha, batch_size, case.steps, seed=UNSEEN_SEED)
+        costs.append(found.cost)
+        return found.learning_rate
+
+    rates = _each(cells, rate)
+    return Answer(rates, float(np.mean(costs)))
 
 
 def _each(cells: xr.DataArray, method: Callable[[float, int], float]) -> xr.DataArray:

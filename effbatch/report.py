@@ -79,6 +79,7 @@ class Report:
     sections: Sequence[Section]
     recommendation: str = ""
     recommended: Table | None = None
+    yardsticks: Table | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

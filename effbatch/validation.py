@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from effbatch import claims, cube
+from effbatch import claims, cube, yardsticks
 from effbatch.claims import Judgement
 from effbatch.errors import CubeError, RunError
 from effbatch.exhibits import Table
@@ -58,7 +58,7 @@ def judge(swept: xr.Dataset) -> Judgement:
 
 
 def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> dict[str, Any]:
-    """The verdicts as JSON-ready values."""
+    """The verdicts and the yardsticks as JSON-ready values."""
     return {
         "verdicts": [
             {
@@ -73,7 +73,8 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
                 "limits": list(judged.limits),
             }
             for name, judged in judgements.items()
-        ]
+        ],
+        "yardsticks": [yardstick.to_json() for yardstick in yardsticks.measure(cubes, judgements)],
     }
 
 
@@ -93,6 +94,7 @@ def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
 
 def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> Report:
     """The report of judged cubes."""
+    measured = yardsticks.measure(cubes, judgements)
     first = next(iter(cubes.values()))
     seconds = sum(float(swept.attrs["train_seconds"]) for swept in cubes.values())
     networks = sum(int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum()) for swept in cubes.values())
@@ -103,6 +105,7 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
         recommendation=_recommendation(),
         recommended=_scaling_table(),
         sections=[_section(cubes[name], judged) for name, judged in judgements.items()],
+        yardsticks=yardsticks.table(measured) if measured else None,
         environment={
             "device": first.attrs["device"],
             "versions": first.attrs["versions"],

@@ -12,6 +12,7 @@ from synthetic import peaked_cube
 
 from effbatch.errors import InputError
 from effbatch.fitting import best_learning_rates, compare_laws, exponents, fit, regret
+from effbatch.laws import LAWS
 
 ALPHA, BATCH_SIZE = (0.0, 1.0, 3.0, 7.0), (8, 32, 128)
 
@@ -157,7 +158,9 @@ def test_fit_bundles_the_three_and_ranks_the_law_that_made_the_cube_first():
         learning_rate=2.0 ** np.arange(-11, 3),
     )
     found = fit(made)
-    assert str(found.laws["law"][found.laws["median_error"].argmin("law")].values) == "square_root_clean_count"
+    anchored = found.laws.isel(law=found.laws["how"].values == "anchored at one cell")
+    assert str(anchored["law"][anchored["median_error"].argmin("law")].values) == "square_root_clean_count"
+    assert set(found.laws["law"].values) == set(LAWS)
     assert (np.abs(found.exponents["exponent"] - [0.5, -0.5]) < 0.05).all()
     assert float(found.laws["applies"].sel(law="clean_count")) == 0  # the budget, 500 steps, reached the law
     assert found.best.sizes == {"alpha": 4, "batch_size": 3}

@@ -326,7 +326,7 @@ def test_momentum_multiplies_the_effective_rate():
 
 def test_the_interval_of_alpha_goes_through_first_principles():
     s = power_law()
-    said = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, 12))
+    said = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, 12), evidence={})
     rates = best_learning_rate(s, [3, 6, 12], 32, 100)
     assert said.recommended.interval == pytest.approx((rates.min(), rates.max()))
     assert said.recommended.covers == "the interval of alpha"

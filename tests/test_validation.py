@@ -81,6 +81,17 @@ def test_verdicts_carry_their_rule_numbers_and_time(validated):
         assert all(number["exact"] or number["n"] for number in verdict["numbers"])
 
 
+def test_the_yardsticks_are_printed_stored_and_shown(validated):
+    out, _, printed = validated
+    stored = json.loads((out / "verdicts.json").read_text())["yardsticks"]
+    goals = [yardstick for yardstick in stored if yardstick["reached"]]
+    assert len(goals) == 7
+    assert all(yardstick["label"] in printed for yardstick in goals)
+    (cost,) = [yardstick for yardstick in goals if yardstick["label"].startswith("time to predict")]
+    assert cost["value"] > 0  # the predictions of this run were timed
+    assert 'id="yardsticks"' in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_validating_again_trains_nothing_and_agrees(validated, monkeypatch):
     out, specs, _ = validated
     before = json.loads((out / "verdicts.json").read_text())

@@ -15,13 +15,12 @@ import xarray as xr
 from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, at_most
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import FitOutcome, best_learning_rates, compare_laws, exponents, regret
-from effbatch.fitting.resampling import MIN_SEEDS, percentile_interval
+from effbatch.fitting import FitOutcome, best_learning_rates, compare_all, exponents
+from effbatch.fitting.compare import prediction_row
 from effbatch.laws import LAWS, get
 
 RULE: Mapping[str, Any] = {"law": "square_root_clean_count", "max_median_error": 0.5}
 LINEARISED = "linearised (no anchor, no training)"
-RESAMPLES = 1000
 
 
 def predict(setup: Setup) -> dict[str, Any]:
@@ -51,11 +50,11 @@ def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
 
 def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
     best = best_learning_rates(cube)
-    compared = compare_laws(best, LAWS, cube=cube)
+    compared = compare_all(best, cube)
     row = compared.sel(law=rule["law"])
     error, low, high, cells = float(row["median_error"]), float(row["low"]), float(row["high"]), int(row["cells"])
     predicted = linearised.from_json(prediction["linearised"])["best_learning_rate"]
-    theory = _theory_row(cube, best, predicted)
+    theory = prediction_row(best, predicted, cube)
     powers = exponents(best)
     finding = (
         f"Anchored at one tuned cell, {get(rule['law']).formula} misses the best rate of the others by "
@@ -65,7 +64,9 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     numbers = [
         Number(f"median error of {rule['law']}", error, low, high, cells, "powers of two"),
         Number("threshold of the rule", rule["max_median_error"], unit="powers of two", exact=True),
-        Number(f"median error, {LINEARISED}", theory["error"], theory["low"], theory["high"], cells, "powers of two"),
+        Number(
+            f"median error, {LINEARISED}", theory["median_error"], theory["low"], theory["high"], cells, "powers of two"
+        ),
         *_exponent_numbers(powers, cells),
     ]
     left_out = int((best["outcome"] != int(FitOutcome.INTERIOR)).sum())
@@ -85,21 +86,6 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         limits,
         tuple(dict.fromkeys(references)),
     )
-
-
-def _theory_row(cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataArray) -> dict[str, float]:
-    """Errors of a prediction that needs no anchor, over the interior cells, in the columns of `compare_laws`."""
-    error = np.abs(np.log2((predicted / best["best_learning_rate"]).values)).ravel()
-    error = error[np.isfinite(error)]
-    lost = regret(cube, best, predicted)
-    row = {"error": np.nan, "low": np.nan, "high": np.nan, "quantile90": np.nan}
-    row |= {"regret": float(lost["mean"]), "regret95": float(lost["quantile95"])}
-    if len(error) >= MIN_SEEDS:
-        draws = np.random.default_rng(0).choice(error, (RESAMPLES, len(error)))
-        low, high = percentile_interval(np.median(draws, axis=1), len(error), 0.95)
-        row |= {"error": float(np.median(error)), "low": float(low), "high": float(high)}
-        row |= {"quantile90": float(np.quantile(error, 0.9))}
-    return row
 
 
 def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
@@ -124,7 +110,8 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
         [
             LINEARISED,
             "",
-            theory["error"],
+            "nothing",
+            theory["median_error"],
             _range(theory),
             theory["quantile90"],
             100 * theory["regret"],
@@ -140,6 +127,7 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
             [
                 str(name),
                 LAWS[str(name)].formula,
+                str(law["how"].values),
                 float(law["median_error"]),
                 _range(values),
                 float(law["quantile90"]),
@@ -149,11 +137,12 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
         )
     return Table(
         "laws",
-        f"Every law anchored at each cell in turn and tried on the others ({int(compared['cells'].max())} cells): "
-        "error of the best rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
-        ("law", "formula", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
+        f"Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each cell in "
+        "turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best rate in "
+        "powers of two, and accuracy lost by using the prediction, in percentage points.",
+        ("law", "formula", "knows", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
         rows,
-        ("", "", ".2f", "", ".2f", ".1f", ".1f"),
+        ("", "", "", ".2f", "", ".2f", ".1f", ".1f"),
     )
 
 

@@ -37,7 +37,7 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
         return
     _print("Best learning rate (95 % interval, n seeds)", rates)
     _print("Exponents of the best rate (95 % interval, n cells)", powers)
-    _print("Laws on cells that their anchor has not seen: error in powers of two, accuracy lost in points", laws)
+    _print("Laws on cells that they have not seen: error in powers of two, accuracy lost in points", laws)
     for sentence in collapse or ():
         click.echo(sentence)
 
@@ -78,7 +78,7 @@ def _laws(compared: Any) -> list[dict[str, Any]]:
         if int(law["pairs"]):
             numbers = {k: _number(law[k]) for k in ("median_error", "low", "high", "quantile90")}
             lost = {k: _number(100 * law[k]) for k in ("regret", "regret95")}
-            rows.append({"law": str(name), **numbers, **lost, "n": int(law["cells"])})
+            rows.append({"law": str(name), **numbers, **lost, "n": int(law["cells"]), "how": str(law["how"].values)})
     return sorted(rows, key=lambda row: row["median_error"])
 
 

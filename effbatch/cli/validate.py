@@ -29,7 +29,7 @@ def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: 
     effbatch validate --quick --out out
     effbatch validate learning_rate --out out
     """
-    from effbatch import validation
+    from effbatch import validation, yardsticks
     from effbatch.claims import Verdict
     from effbatch.progress import watching
 
@@ -39,6 +39,8 @@ def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: 
         cubes = validation.validate(specs, folder, device=device, progress=progress)
     judgements = validation.write(cubes, folder)
     show(judgements)
+    for yardstick in yardsticks.headlines(yardsticks.measure(cubes, judgements)):
+        click.echo(yardstick.line)
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
     if strict and any(judged.verdict is Verdict.REFUTED for judged in judgements.values()):

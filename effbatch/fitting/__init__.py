@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import xarray as xr
 
 from effbatch.fitting.best_rate import FitOutcome, best_learning_rates
-from effbatch.fitting.collapse import Collapse, CollapseOutcome, Estimate, collapse_exponent
-from effbatch.fitting.compare import compare_laws
+from effbatch.fitting.collapse import Collapse, CollapseOutcome, collapse_exponent
+from effbatch.fitting.compare import compare_all, compare_fitted, compare_laws
 from effbatch.fitting.exponents import exponents
+from effbatch.fitting.law_fits import FittedLaw, LawOutcome, fit_law
 from effbatch.fitting.regret import regret
+from effbatch.fitting.resampling import Estimate
 from effbatch.fitting.steps import StepsOutcome, best_steps, steps_to_target
 
 __all__ = [
@@ -19,13 +21,18 @@ __all__ = [
     "Estimate",
     "Fit",
     "FitOutcome",
+    "FittedLaw",
+    "LawOutcome",
     "StepsOutcome",
     "best_learning_rates",
     "best_steps",
     "collapse_exponent",
+    "compare_all",
+    "compare_fitted",
     "compare_laws",
     "exponents",
     "fit",
+    "fit_law",
     "regret",
     "steps_to_target",
 ]
@@ -37,7 +44,7 @@ class Fit:
 
     best        `best_learning_rates`: best rate and accuracy of every setting
     exponents   `exponents`: powers of batch size and 1 + α that the best rates follow
-    laws        `compare_laws`: error and regret of every known law, held out from its anchor
+    laws        `compare_all`: error and regret of every known law, on cells that it has not seen
     """
 
     best: xr.Dataset
@@ -47,7 +54,5 @@ class Fit:
 
 def fit(cube: xr.Dataset) -> Fit:
     """Best learning rates of a cube, their exponents, and the comparison of all known laws (95 % intervals)."""
-    from effbatch.laws import LAWS
-
     best = best_learning_rates(cube)
-    return Fit(best, exponents(best), compare_laws(best, LAWS, cube=cube))
+    return Fit(best, exponents(best), compare_all(best, cube))

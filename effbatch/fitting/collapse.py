@@ -11,7 +11,7 @@ import xarray as xr
 
 from effbatch.errors import InputError
 from effbatch.fitting.hyperbola import Array, determined, fit_hyperbola, many_starts
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
+from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval
 
 _SPARE_CELLS = 2  # cells beyond the number of parameters, so that a misfit can show
 CANDIDATES = (1.0, 2.0)  # δ of counting clean labels, and of the signal-to-noise ratio
@@ -24,18 +24,6 @@ class CollapseOutcome(Enum):
     TOO_FEW_SEEDS = f"cannot tell: fewer than {MIN_SEEDS} seeds"
     TOO_FEW_CELLS = "cannot tell: too few settings reached the target with every seed"
     NOT_DETERMINED = "cannot tell: these settings do not determine the exponent"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its confidence limits."""
-
-    value: float
-    low: float
-    high: float
-
-    def excludes(self, value: float) -> bool:
-        return not self.low <= value <= self.high
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Best learning rates and rival laws -> how far each law is off, anchored at one cell and held out elsewhere."""
+"""Best learning rates and rival laws -> how far each law is off, on cells that it has not seen."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from numpy.typing import NDArray
 
 from effbatch.errors import InputError
 from effbatch.fitting.cells import groups
-from effbatch.fitting.regret import lost_score, seed_mean, summary
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, percentile_interval
+from effbatch.fitting.law_fits import left_out_rates
+from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
+from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, over_cells, percentile_interval
 from effbatch.fitting.settings import setting_of
-from effbatch.laws.base import Law
+from effbatch.laws import LAWS
+from effbatch.laws.base import Law, open_parameters, with_parameters
 
+ANCHORED, FITTED = "anchored at one cell", "fitted on the other cells"
 _UNITS = {"median_error": "powers of two", "quantile90": "powers of two", "regret": "score", "regret95": "score"}
+
+
+def compare_all(best: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
+    """Every known law: those without open parameters by `compare_laws`, the others by `compare_fitted`."""
+    closed = {name: law for name, law in LAWS.items() if not open_parameters(law)}
+    anchored = compare_laws(best, closed, cube=cube)
+    return xr.concat([anchored, compare_fitted(best, cube)], "law", combine_attrs="override")
 
 
 def compare_laws(
@@ -37,6 +47,7 @@ def compare_laws(
     cells, pairs              cells and pairs for which the law gave a factor, inside its regime or not
     applies                   share of those pairs in groups where the law says that it applies
     reason                    what the law says of its regime, or why it does not apply, in the first group
+    how                       what the law knew: here, one cell
     regret, regret95, clamped mean, 95th percentile and predictions off the grid (see `regret`), given the cube
 
     A law with a parameter still open gives no factor: NaN and 0 pairs. Raises InputError where no law is given.
@@ -46,7 +57,74 @@ def compare_laws(
     measured = best if cube is None else best.assign(curve=seed_mean(cube))
     tables = [cells for _, cells in groups(measured) if cells.sizes["cell"] > 1]
     rows = [_row(law, tables, resamples, seed, confidence) for law in laws.values()]
-    table = xr.Dataset({name: ("law", [row[name] for row in rows]) for name in rows[0]}, {"law": list(laws)})
+    return _table(dict(zip(laws, rows, strict=True)), ANCHORED, resamples, seed, confidence)
+
+
+def compare_fitted(
+    best: xr.Dataset,
+    cube: xr.Dataset | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    """The columns of `compare_laws` for the laws with open parameters, each fitted on the other cells.
+
+    Every interior cell is left out once and predicted by the law fitted to the other interior cells with the same
+    remaining dims (see `law_fits.left_out_rates`): the fit sees many cells where an anchored law sees one. `pairs`
+    is the number of cells so predicted.
+    """
+    rows = {}
+    for name, law in LAWS.items():
+        if not (parameters := open_parameters(law)):
+            continue
+        predicted = left_out_rates(name, best)
+        row = prediction_row(best, predicted, cube, resamples=resamples, seed=seed, confidence=confidence)
+        closed = with_parameters(law, **dict.fromkeys(parameters, 1.0))  # the regime is the same for all values
+        regimes = []
+        for _, cells in groups(best):
+            setting = setting_of(cells)(np.arange(cells.sizes["cell"]))
+            regimes += [closed.applies(setting, setting)] * cells.sizes["cell"]
+        applies = np.mean([regime.ok for regime in regimes]) if row["pairs"] else np.nan
+        rows[name] = row | {"applies": applies, "reason": regimes[0].reason if regimes else ""}
+    return _table(rows, FITTED, resamples, seed, confidence)
+
+
+def prediction_row(
+    best: xr.Dataset,
+    predicted: xr.DataArray,
+    cube: xr.Dataset | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, float]:
+    """The numbers of `compare_laws` for best rates predicted outright, in the dims of `best`, NaN where there is none.
+
+    The limits of the median are by bootstrap over cells; regret counts every cell with a prediction and a curve.
+    """
+    error = np.abs(np.log2((predicted / best["best_learning_rate"]).values)).ravel()
+    error = error[np.isfinite(error)]
+    middle = over_cells(error, np.median, resamples=resamples, seed=seed, confidence=confidence)
+    row = {
+        "median_error": middle.value,
+        "low": middle.low,
+        "high": middle.high,
+        "quantile90": float(np.quantile(error, 0.9)) if len(error) else np.nan,
+        "cells": len(error),
+        "pairs": len(error),
+    }
+    if cube is not None:
+        losses = regret(cube, best, predicted)
+        row |= {"regret": float(losses["mean"]), "regret95": float(losses["quantile95"])}
+        row |= {"clamped": int(losses["clamped"])}
+    return row
+
+
+def _table(rows: Mapping[str, Mapping], how: str, resamples: int, seed: int, confidence: float) -> xr.Dataset:
+    first = next(iter(rows.values()))
+    table = xr.Dataset({name: ("law", [row[name] for row in rows.values()]) for name in first}, {"law": list(rows)})
+    table["how"] = ("law", [how] * len(rows))
     for name, unit in _UNITS.items():
         if name in table:
             table[name].attrs["units"] = unit

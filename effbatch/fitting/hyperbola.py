@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from effbatch.fitting.least_squares import Array, least_squares
 
-_ITERATIONS = 200
-_TOLERANCE = 1e-10  # relative change of the sum of squares
 _OWN_SHARE = 1e-3  # least part of the derivative along δ that the other parameters must not be able to mimic
 
 
@@ -16,31 +13,10 @@ def fit_hyperbola(alpha: Array, batch_size: Array, log_steps: Array, starts: Arr
     """Parameters and sums of squares of the fits to each row of `log_steps` (rows, cells) from each row of `starts`.
 
     Parameters are the first of (ln S_min, ln B_0, δ, ζ), as many as `starts` has columns, the others 0. Minimises
-    the sum of squared residuals of ln S by Levenberg and Marquardt's method, all rows side by side. Source of
-    the form in B: McCandlish et al. 2018 (arXiv 1812.06162), eq. 2.11.
+    the sum of squared residuals of ln S, all rows side by side. Source of the form in B: McCandlish et al. 2018
+    (arXiv 1812.06162), eq. 2.11.
     """
-    theta = np.broadcast_to(starts, (len(log_steps), starts.shape[1])).copy()
-    damping = np.full(len(theta), 1e-2)
-    value, slope = hyperbola(theta, alpha, batch_size)
-    residual = log_steps - value
-    squares = (residual**2).sum(axis=1)
-    for _ in range(_ITERATIONS):
-        normal = np.einsum("rcp,rcq->rpq", slope, slope)
-        scale = np.einsum("rpp->rp", normal) + 1e-12
-        damped = normal + np.einsum("rp,pq->rpq", damping[:, None] * scale, np.eye(theta.shape[1]))
-        gradient = np.einsum("rcp,rc->rp", slope, residual)
-        trial = theta + np.linalg.solve(damped, gradient[..., None])[..., 0]
-        value, trial_slope = hyperbola(trial, alpha, batch_size)
-        trial_residual = log_steps - value
-        trial_squares = (trial_residual**2).sum(axis=1)
-        better = trial_squares < squares
-        settled = np.abs(trial_squares - squares) <= _TOLERANCE * (squares + _TOLERANCE)
-        theta[better], residual[better] = trial[better], trial_residual[better]
-        slope[better], squares[better] = trial_slope[better], trial_squares[better]
-        damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-12, 1e12)
-        if settled.all():
-            break
-    return theta, squares
+    return least_squares(lambda theta: hyperbola(theta, alpha, batch_size), log_steps, starts)
 
 
 def hyperbola(theta: Array, alpha: Array, batch_size: Array) -> tuple[Array, Array]:

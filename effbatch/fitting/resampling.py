@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MIN_SEEDS = 3  # below, no interval kept its promise in simulation
 FEW_SEEDS = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its confidence limits."""
+
+    value: float
+    low: float
+    high: float
+
+    def excludes(self, value: float) -> bool:
+        return not self.low <= value <= self.high
 
 
 def bootstrap_weights(count: int, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -48,6 +63,28 @@ def percentile_interval(
     tail = stats.norm.cdf(_student_quantile(count, confidence))
     low = np.quantile(resampled, tail, axis=0, method="lower")
     return low, np.quantile(resampled, 1 - tail, axis=0, method="higher")
+
+
+def over_cells(
+    values: NDArray[np.float64],
+    statistic: Callable[..., NDArray[np.float64]],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """`statistic(values, axis=...)` of one value per cell, with limits by resampling the cells as independent.
+
+    NaN where there is no value; limits NaN with fewer than three.
+    """
+    count = len(values)
+    if count == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    if count < MIN_SEEDS:
+        return Estimate(float(statistic(values, axis=0)), np.nan, np.nan)
+    draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    low, high = percentile_interval(statistic(values[draws], axis=1), count, confidence)
+    return Estimate(float(statistic(values, axis=0)), float(low), float(high))
 
 
 def _student_quantile(count: int, confidence: float) -> float:

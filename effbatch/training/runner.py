@@ -41,14 +41,17 @@ def predict_first(
 ) -> dict[str, Any]:
     """Store what `predict` says in the sweep folder, with the time and whether training had begun; keep it if stored.
 
-    The answer is {stored, before_training, prediction}.
+    The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
     """
     store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)))
     with store.locked():
         stored = store.read_json("predictions.json")
         if stored is None:
             before = not store.finished()
-            stored = {"stored": now(), "before_training": before, "prediction": dict(predict())}
+            began = time.monotonic()
+            prediction = dict(predict())
+            seconds = time.monotonic() - began
+            stored = {"stored": now(), "before_training": before, "seconds": seconds, "prediction": prediction}
             store.write_json("predictions.json", stored)
     return stored
 

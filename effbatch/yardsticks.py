@@ -1,0 +1,284 @@
+"""Judged cubes -> the yardsticks of the whole package: how good its predictions are, beside fixed goals.
+
+They pool the cubes that carry a prediction of the linearised theory, stored before training, and the judgements of
+the collapse. A goal is met or missed only where the whole 95 % interval lies on one side of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.claims import Judgement, Verdict, linearised
+from effbatch.claims.base import at_most
+from effbatch.cube import Outcome
+from effbatch.exhibits import Number, Table
+from effbatch.fitting import best_learning_rates, regret
+from effbatch.fitting.cells import groups
+from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval, over_cells
+from effbatch.fitting.settings import setting_of
+from effbatch.laws import get
+from effbatch.report import number_text
+
+RIVALS = {"none": "no scaling", "linear": "linear in B", "square_root": "√B", "clean_count": "B/(1+α)"}
+EVERY = "all networks"
+_RESAMPLES = 1000
+
+Statistic = Callable[..., Any]
+_Q90, _Q95 = (partial(np.quantile, q=q) for q in (0.9, 0.95))
+
+
+class Reached(StrEnum):
+    """Whether a goal was reached."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    CANNOT_TELL = "cannot tell"
+
+
+_REACHED = {
+    Verdict.SUPPORTED: Reached.MET,
+    Verdict.REFUTED: Reached.NOT_MET,
+    Verdict.UNDECIDED: Reached.CANNOT_TELL,
+}
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """One number with its goal. `of` says of which networks, or of which rival; only EVERY has a goal to reach."""
+
+    number: Number
+    of: str = EVERY
+    goal: str = ""
+    reached: Reached | None = None
+
+    @property
+    def line(self) -> str:
+        """The yardstick in one line of text."""
+        return f"{str(self.reached).upper():<12}{self.number.label}: {number_text(self.number)} (goal: {self.goal})"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values; null where a number cannot be told or has no interval."""
+        number = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self.number).items()}
+        return {**number, "of": self.of, "goal": self.goal, "reached": self.reached and str(self.reached)}
+
+
+def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> list[Yardstick]:
+    """Every yardstick that these cubes can answer, headlines and what stands beside them.
+
+    best rate    |log2(predicted/measured)| over the cells with a measured best rate, in powers of two; bootstrap over
+                 cells
+    regret       accuracy at the best rate of the grid minus accuracy at the predicted one, in points; bootstrap over
+                 cells. Rivals: anchored at the clean cell of the same network at the middle batch size, on the cells
+                 other than that anchor; the theory itself stands beside them on the same cells
+    surface      root mean square of predicted minus measured accuracy over all settings of the grid, of the runs that
+                 finished; bootstrap over seeds
+    collapse     the exponent δ as its claim found it
+    cost         seconds of prediction over seconds of training that it replaces
+    """
+    predicted = [cube for cube in cubes.values() if "linearised" in _prediction(cube)]
+    yardsticks = []
+    if predicted:
+        cells = xr.concat([_cells(cube) for cube in predicted], "cell")
+        yardsticks += _rate(cells) + _regret(cells) + _surface([_errors(cube) for cube in predicted])
+    yardsticks += [_collapse(judgements[name]) for name, cube in cubes.items() if _kind(cube) == "collapse"]
+    if predicted:
+        yardsticks.append(_cost(predicted))
+    return yardsticks
+
+
+def headlines(yardsticks: Sequence[Yardstick]) -> list[Yardstick]:
+    """Those with a goal."""
+    return [yardstick for yardstick in yardsticks if yardstick.reached is not None]
+
+
+def table(yardsticks: Sequence[Yardstick]) -> Table:
+    """The table of the report."""
+    rows: list[list[str | int | None]] = []
+    for yardstick in yardsticks:
+        label = yardstick.number.label if yardstick.reached else f"· {yardstick.of}"
+        bare = number_text(replace(yardstick.number, unit="", n=None))  # the goal says the unit
+        rows.append([label, bare, yardstick.number.n, yardstick.goal, str(yardstick.reached or "")])
+    caption = (
+        "How good the predictions are. Linearised theory: from the untrained networks, with no anchor. Rivals of the "
+        "regret: anchored at the clean cell of the same network and the middle batch size, tried on all other cells. "
+        "A goal is met or missed only where the whole 95 % interval lies on one side of it."
+    )
+    return Table("yardsticks", caption, ("yardstick", "value [95 % interval]", "n", "goal", "reached"), rows)
+
+
+def _cells(cube: xr.Dataset) -> xr.Dataset:
+    """By `cell`: error of the predicted best rate, its regret and the rivals', NaN where unknown; `label`: network."""
+    best = best_learning_rates(cube)
+    predicted = linearised.from_json(_prediction(cube)["linearised"])["best_learning_rate"]
+    found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
+    found["regret"] = 100 * regret(cube, best, predicted)["regret"]
+    for law in RIVALS:
+        found[f"regret_{law}"] = 100 * regret(cube, best, _from_clean_cell(law, best))["regret"]
+    found["label"] = _networks(cube).broadcast_like(found["error"]).drop_vars("network", errors="ignore")
+    dims = best["outcome"].dims
+    flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}
+    return xr.Dataset(flat)
+
+
+def _from_clean_cell(law: str, best: xr.Dataset) -> xr.DataArray:
+    """Rates by a law anchored at the clean cell of the middle batch size; NaN there and where it has no best rate."""
+    rates = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
+    clean, middle = float(best["alpha"].min()), np.sort(best["batch_size"].values)[best.sizes["batch_size"] // 2]
+    for place, cells in groups(best):
+        at = (cells["alpha"].values == clean) & (cells["batch_size"].values == middle)
+        if clean > 0 or not at.any():
+            continue
+        setting, anchor, others = setting_of(cells), np.flatnonzero(at), np.flatnonzero(~at)
+        predicted = cells["best_learning_rate"].values[anchor] * get(law).factor(setting(others), setting(anchor))
+        for i, rate in zip(others, predicted, strict=True):
+            rates[place].loc[{name: cells[name].values[i] for name in ("alpha", "batch_size")}] = rate
+    return rates.transpose(*best["best_learning_rate"].dims)
+
+
+def _rate(cells: xr.Dataset) -> list[Yardstick]:
+    label, unit = "error of the best rate predicted without training", "powers of two"
+    return [
+        _goal(_number(f"{label}, median", cells["error"], np.median, unit), 0.5, "at most 0.5 powers of two"),
+        *_by_network(f"{label}, median", cells, "error", np.median, unit),
+        _goal(_number(f"{label}, 90th percentile", cells["error"], _Q90, unit), 1.0, "at most 1 power of two"),
+    ]
+
+
+def _regret(cells: xr.Dataset) -> list[Yardstick]:
+    label, unit = "accuracy lost by using it", "points"
+    held_out = cells["regret"].where(cells["regret_none"].notnull())
+    beside = [_plain(f"{label}, mean", held_out, np.mean, unit, "linearised theory, on the cells of its rivals")]
+    for law, name in RIVALS.items():
+        beside.append(_plain(f"{label}, mean", cells[f"regret_{law}"], np.mean, unit, f"rival: {name}"))
+    return [
+        _goal(_number(f"{label}, mean", cells["regret"], np.mean, unit), 0.5, "at most 0.5 points"),
+        *_by_network(f"{label}, mean", cells, "regret", np.mean, unit),
+        *beside,
+        _goal(_number(f"{label}, 95th percentile", cells["regret"], _Q95, unit), 2.0, "at most 2 points"),
+    ]
+
+
+def _goal(number: Number, most: float, goal: str) -> Yardstick:
+    assert number.low is not None
+    assert number.high is not None
+    return Yardstick(number, EVERY, goal, _REACHED[at_most(number.low, number.high, most)])
+
+
+def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, unit: str) -> list[Yardstick]:
+    """One row for every network; none where there is one."""
+    networks = list(dict.fromkeys(cells["label"].values))
+    if len(networks) < 2:
+        return []
+    return [
+        _plain(label, cells[name].where(cells["label"] == network), statistic, unit, str(network))
+        for network in networks
+    ]
+
+
+def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of: str) -> Yardstick:
+    return Yardstick(_number(label, values, statistic, unit), of)
+
+
+def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -> Number:
+    known = values.values[np.isfinite(values.values)]
+    estimate = over_cells(known, statistic, resamples=_RESAMPLES)
+    return Number(label, estimate.value, estimate.low, estimate.high, len(known), unit, note="cells")
+
+
+def _errors(cube: xr.Dataset) -> xr.DataArray:
+    """Measured minus predicted accuracy in points, (seed, cell) with the network of every cell; NaN unless finished."""
+    predicted = linearised.from_json(_prediction(cube)["linearised"])["accuracy"]
+    finished = cube["test_accuracy"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
+    error = (100 * (finished - predicted)).drop_vars(["step", "examples"], errors="ignore")
+    dims = [dim for dim in error.dims if dim != "seed"]
+    network = _networks(cube).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
+    stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
+    return xr.DataArray(stacked, dims=("seed", "cell"), coords={"network": ("cell", network.values.ravel())})
+
+
+def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
+    label = "error of the accuracy predicted without training, root mean square"
+    rows = [_goal(_rmse(label, errors), 3.0, "at most 3 points")]
+    networks = list(dict.fromkeys(name for error in errors for name in error["network"].values))
+    if len(networks) > 1:
+        for network in networks:
+            chosen = [error.isel(cell=error["network"].values == network) for error in errors]
+            rows.append(Yardstick(_rmse(label, chosen), str(network)))
+    return rows
+
+
+def _rmse(label: str, errors: Sequence[xr.DataArray]) -> Number:
+    """RMSE of the seed means. Seeds are resampled in all cubes alike, since a seed means the same images in each."""
+    seeds = min(error.sizes["seed"] for error in errors)
+
+    def rmse(weights: Callable[[int], np.ndarray]) -> tuple[np.ndarray, int]:
+        means = np.concatenate([_weighted_mean(error.values, weights(error.sizes["seed"])) for error in errors], axis=1)
+        return np.sqrt(np.nanmean(means**2, axis=1)), int(np.isfinite(means[0]).sum())
+
+    value, settings = rmse(lambda count: np.ones((1, count)))
+    low = high = np.nan
+    if seeds >= MIN_SEEDS:
+        resampled, _ = rmse(lambda count: bootstrap_weights(count, _RESAMPLES, 0))
+        low, high = (float(limit[0]) for limit in interval(value, resampled[:, None], seeds, 0.95))
+    return Number(label, float(value[0]), low, high, settings, "points", note=f"settings; interval over {seeds} seeds")
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(rows, cells): mean over the seeds that are known; NaN where a row has none."""
+    known = np.isfinite(values)
+    total = weights @ known
+    return np.divide(weights @ np.where(known, values, 0), total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def _collapse(judged: Judgement) -> Yardstick:
+    """δ, and which of 1 and 2 its interval excludes."""
+    delta = judged.numbers[0]
+    goal = "interval excludes δ = 1 or δ = 2"
+    number = Number("collapse exponent δ of B/(1+α)^δ", delta.value, delta.low, delta.high, delta.n, note=delta.note)
+    if delta.value is None or delta.low is None or delta.high is None:
+        return Yardstick(number, EVERY, goal, Reached.CANNOT_TELL)
+    excluded = [f"{d}" for d in (1, 2) if not delta.low <= d <= delta.high]
+    said = f"{goal}; it excludes {' and '.join(excluded) or 'neither'}"
+    return Yardstick(number, EVERY, said, Reached.MET if excluded else Reached.CANNOT_TELL)
+
+
+def _cost(cubes: Collection[xr.Dataset]) -> Yardstick:
+    """Seconds of prediction over seconds of training, in per cent, on the machine of the run."""
+    label, goal = "time to predict, share of the training time", "at most 2 %"
+    spent = [_stored(cube).get("seconds", np.nan) for cube in cubes]
+    share = 100 * float(np.sum(spent) / np.sum([cube.attrs["train_seconds"] for cube in cubes]))
+    if np.isnan(share):
+        return Yardstick(Number(label, None, n=len(spent), note="sweeps"), EVERY, goal, Reached.CANNOT_TELL)
+    number = Number(label, share, n=len(spent), unit="%", note="sweeps")
+    return Yardstick(number, EVERY, goal, Reached.MET if share <= 2 else Reached.NOT_MET)
+
+
+def _networks(cube: xr.Dataset) -> xr.DataArray:
+    """The network of every cell: a dimension of the grid, or one for all."""
+    return cube["network"] if "network" in cube.dims else xr.DataArray(_spec(cube)["train"]["network"])
+
+
+def _stored(cube: xr.Dataset) -> dict[str, Any]:
+    return json.loads(cube.attrs.get("predictions", "null")) or {"before_training": False}
+
+
+def _prediction(cube: xr.Dataset) -> dict[str, Any]:
+    """The prediction; empty unless it was stored before training."""
+    stored = _stored(cube)
+    return stored["prediction"] if stored["before_training"] else {}
+
+
+def _spec(cube: xr.Dataset) -> dict[str, Any]:
+    return json.loads(cube.attrs["spec_resolved"])
+
+
+def _kind(cube: xr.Dataset) -> str:
+    return _spec(cube)["claim"]["kind"]

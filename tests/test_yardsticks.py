@@ -1,0 +1,190 @@
+"""Yardsticks against worlds where the theory is right, off by a known amount, or where nothing can be told."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+from synthetic import peaked_cube
+
+from effbatch import cube as cubes_of
+from effbatch import yardsticks
+from effbatch.claims import Judgement, Verdict, linearised
+from effbatch.cli import main
+from effbatch.cube import Outcome
+from effbatch.exhibits import Number
+
+ALPHA, BATCH_SIZE, RATES = (0.0, 1.0, 3.0, 7.0), (8, 32, 128), tuple(2.0 ** np.arange(-11, 3))
+
+
+def truth(alpha, batch_size):
+    return 0.05 * (batch_size / 32) ** 0.5 * (1 + alpha) ** -0.5
+
+
+def run(octaves=0.0, points=0.0, seconds=0.1, before_training=True, **options):
+    """A cube, and in it a prediction whose best rates are off by `octaves` and its accuracies by `points`."""
+    options = {"noise": 0.0, "seeds": 4, **options}
+    cube = peaked_cube(truth, alpha=ALPHA, batch_size=BATCH_SIZE, learning_rate=RATES, **options)
+    surface = xr.Dataset(
+        {
+            "accuracy": cube["test_accuracy"].astype(float).mean("seed") + points / 100,
+            "best_learning_rate": truth(cube["alpha"], cube["batch_size"]) * 2**octaves,
+        }
+    )
+    stored = {"stored": "2026-01-01T00:00:00+00:00", "before_training": before_training}
+    stored |= {"prediction": {"linearised": linearised.to_json(surface.drop_vars("step", errors="ignore"))}}
+    cube.attrs["predictions"] = json.dumps(stored if seconds is None else stored | {"seconds": seconds})
+    spec = json.loads(cube.attrs["spec_resolved"]) | {"claim": {"kind": "best_learning_rate"}}
+    spec["train"]["network"] = "mlp1"
+    return cube.assign_attrs(spec_resolved=json.dumps(spec), train_seconds=10.0)
+
+
+def headlines(*cubes):
+    found = yardsticks.headlines(yardsticks.measure({str(i): cube for i, cube in enumerate(cubes)}, {}))
+    return {yardstick.number.label: yardstick for yardstick in found}
+
+
+def by_word(found, word):
+    (label,) = [label for label in found if word in label]
+    return found[label]
+
+
+def test_a_right_theory_meets_every_goal():
+    found = headlines(run())
+    assert len(found) == 6
+    assert {str(yardstick.reached) for yardstick in found.values()} == {"met"}
+    assert by_word(found, "median").number.n == 12
+    assert by_word(found, "time to predict").number.value == pytest.approx(1.0)
+
+
+def test_a_theory_off_by_known_amounts_is_measured_and_misses():
+    found = headlines(run(octaves=1.5, points=7.0))
+    for word in ("median", "90th"):
+        assert by_word(found, word).number.value == pytest.approx(1.5, abs=0.01)
+    assert by_word(found, "root mean square").number.value == pytest.approx(7.0, abs=1e-4)
+    assert by_word(found, "lost by using it, mean").number.value == pytest.approx(100 * 0.03 * 1.5**2, abs=1.0)
+    missed = {label for label, yardstick in found.items() if yardstick.reached is yardsticks.Reached.NOT_MET}
+    assert len(missed) == 5
+
+
+def test_rmse_is_the_naive_one_over_settings_whose_runs_finished():
+    cube = run(noise=0.02)
+    cube["outcome"][0, 0, 0, 0] = int(Outcome.DIVERGED)
+    cube["outcome"][1, 1, 1, :] = int(Outcome.DIVERGED)
+    predicted = linearised.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])["accuracy"]
+    squares = []
+    for place in np.ndindex(cube["outcome"].shape[:-1]):
+        ran = [s for s in range(4) if int(cube["outcome"].values[place][s]) == int(Outcome.FINISHED)]
+        if ran:
+            mean = np.mean([float(cube["test_accuracy"].values[place][s]) for s in ran])
+            squares.append((100 * (mean - float(predicted.transpose(*cube["outcome"].dims[:-1]).values[place]))) ** 2)
+    number = by_word(headlines(cube), "root mean square").number
+    assert number.value == pytest.approx(np.sqrt(np.mean(squares)))
+    assert number.n == len(squares) == 4 * 3 * len(RATES) - 1
+
+
+def test_the_interval_of_the_median_covers():
+    """Errors |normal| in octaves have the median 0.6745."""
+    draw, hits = np.random.default_rng(0), 0
+    for _ in range(200):
+        values = xr.DataArray(np.abs(draw.standard_normal(20)), dims="cell")
+        number = yardsticks._number("error", values, np.median, "")
+        hits += number.low <= 0.6745 <= number.high
+    assert 0.9 <= hits / 200 <= 0.99
+
+
+def test_rivals_start_from_the_clean_cell_at_the_middle_batch_size():
+    found = yardsticks.measure({"a": run()}, {})
+    rivals = {y.of: y.number for y in found if "rival" in y.of}
+    assert {number.n for number in rivals.values()} == {11}  # all cells but the anchor
+    octaves = [
+        np.log2(truth(0, 32) / truth(a, b)) for a in ALPHA for b in BATCH_SIZE if (a, b) != (0.0, 32)
+    ]  # how far the unscaled rate is off
+    assert rivals["rival: no scaling"].value == pytest.approx(100 * 0.03 * np.mean(np.square(octaves)), rel=0.1)
+    assert rivals["rival: no scaling"].value > rivals["linearised theory, on the cells of its rivals"].value
+
+
+def test_networks_are_pooled_and_shown_one_by_one():
+    two = xr.concat([run(), run(octaves=2.0)], xr.IndexVariable("network", ["good", "bad"]), combine_attrs="override")
+    surfaces = [
+        linearised.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])
+        for cube in (run(), run(octaves=2.0))
+    ]
+    stored = json.loads(two.attrs["predictions"])
+    stored["prediction"]["linearised"] = linearised.to_json(xr.concat(surfaces, two["network"]))
+    two.attrs["predictions"] = json.dumps(stored)
+    found = yardsticks.measure({"two": two}, {})
+    median = {y.of: y.number for y in found if "median" in y.number.label}
+    assert median["all networks"].n == 24
+    assert median["good"].value == pytest.approx(0.0, abs=0.01)
+    assert median["bad"].value == pytest.approx(2.0, abs=0.01)
+
+
+def test_what_cannot_be_told_is_said():
+    assert by_word(headlines(run(seconds=None)), "time to predict").reached is yardsticks.Reached.CANNOT_TELL
+    assert by_word(headlines(run(seconds=None)), "time to predict").number.value is None
+    two_seeds = headlines(run(seeds=2))
+    assert by_word(two_seeds, "median").number.n == 0  # too few seeds for any best rate
+    assert by_word(two_seeds, "median").reached is yardsticks.Reached.CANNOT_TELL
+    assert by_word(two_seeds, "root mean square").reached is yardsticks.Reached.CANNOT_TELL
+
+
+def test_a_prediction_stored_after_training_began_does_not_count():
+    assert yardsticks.measure({"late": run(before_training=False)}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("delta", "said", "reached"),
+    [
+        (Number("δ", 1.9, 1.6, 2.2, 10), "excludes 1", "met"),
+        (Number("δ", 1.5, 1.2, 1.8, 10), "excludes 1 and 2", "met"),
+        (Number("δ", 1.5, 0.9, 2.2, 10), "excludes neither", "cannot tell"),
+        (Number("δ", None, n=2, note="too few seeds"), "interval excludes", "cannot tell"),
+    ],
+)
+def test_the_collapse_says_which_exponent_it_excludes(delta, said, reached):
+    cube = run(before_training=False)
+    cube.attrs["spec_resolved"] = json.dumps({"claim": {"kind": "collapse"}})
+    (yardstick,) = yardsticks.measure({"c": cube}, {"c": Judgement(Verdict.UNDECIDED, "", [delta])})
+    assert said in yardstick.goal
+    assert str(yardstick.reached) == reached
+
+
+def test_every_yardstick_is_one_line_json_and_a_row():
+    found = yardsticks.measure({"a": run(seeds=2)}, {})
+    assert json.dumps([y.to_json() for y in found], allow_nan=False)
+    assert len(yardsticks.table(found).rows) == len(found)
+    line = by_word(headlines(run()), "median").line
+    assert line.startswith("MET ")
+    assert line.endswith("(goal: at most 0.5 powers of two)")
+    assert "\n" not in line
+
+
+def test_the_report_has_them(tmp_path):
+    from effbatch import claims
+
+    cube = run().assign_attrs(simulation="made", model_steps=1, device="none", versions="none", data_source="made")
+    rule = {"kind": "best_learning_rate", **claims.get("best_learning_rate").RULE}
+    spec = json.loads(cube.attrs["spec_resolved"]) | {
+        "claim": rule,
+        "simulation": {"name": "made", "title": "Made", "claim": "A claim."},
+    }
+    stored = json.loads(cube.attrs["predictions"])
+    stored["prediction"] |= {"law": "square_root_clean_count", "formula": "η"}
+    cube.attrs |= {
+        "spec_resolved": json.dumps(spec),
+        "predictions": json.dumps(stored),
+        "spec": "",
+        "quick": 0,
+        "made": "2026-01-01T00:00:00+00:00",
+    }
+    cubes_of.save({"made": cube}, tmp_path / "cube.nc")
+    result = CliRunner().invoke(main, ["report", str(tmp_path), "--out", str(tmp_path / "r.md")])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "## Yardsticks" in text
+    assert "| time to predict, share of the training time | 1 (no interval) | 1 | at most 2 % | met |" in text
+    assert "fitted on the other cells" in text
