@@ -53,6 +53,11 @@ class Case:
         how = "momentum" if self.momentum else self.optimizer
         return f"{self.dataset}-{self.network}-{how}-{self.schedule}-{self.steps}"
 
+    @property
+    def plain(self) -> bool:
+        """Plain SGD at a constant rate: what short runs are made for."""
+        return (self.optimizer, self.momentum, self.schedule) == ("sgd", 0.0, "constant")
+
     def spec(self) -> spec.Spec:
         first = -15 if self.optimizer == "adam" else -9
         rates = [2.0**i for i in range(first, first + 12)]
@@ -105,7 +110,7 @@ def answers(case: Case, cube: xr.Dataset, best: xr.Dataset) -> dict[str, Answer]
     setup = setup_of(case.spec())
     cells = best["best_learning_rate"]
     said = {"linearised": Answer(linearised.surface(setup)["best_learning_rate"], 0.0)}
-    if (case.optimizer, case.momentum, case.schedule) == ("sgd", 0.0, "constant"):
+    if case.plain:
         said["short runs"] = short_runs(case, cells)
     anchor = {"alpha": 0.0, "batch_size": 16}
     tuned = float(best["grid_best"].sel(anchor))
@@ -249,13 +254,21 @@ def main() -> None:
         rows += measure(case, arguments.out)
         print(show(case.name, summary([row for row in rows if row["case"] == case.name])), flush=True)
     held_out = [row for row in rows if not row["tuned"]]
-    tables = {"all cases": summary(rows), "held-out cases": summary(held_out)}
+    plain = {case.name for case in CASES if case.plain}
+    tables = {
+        "All cases": summary(rows),
+        "Held-out cases": summary(held_out),
+        "Held-out cases of plain SGD, the same cells for every method": summary(
+            [row for row in held_out if row["case"] in plain]
+        ),
+    }
     facts = runner.environment(torch.device("cpu"))
     content = {**facts, "cases": [case.name for case in CASES[: arguments.cases]], "tables": tables, "rows": rows}
     (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
     text = "\n".join(show(title, table) for title, table in tables.items())
+    intro = "Made by `python benchmarks/prediction.py`, which says what the columns mean."
     (arguments.out / "prediction.md").write_text(
-        f"# Predicting the best learning rate\n\n{facts['made']}, {facts['device']}\n\n{text}"
+        f"# Predicting the best learning rate\n\n{intro} {facts['made'][:10]}, {facts['device']}.\n\n{text}"
     )
     print(text)
 
