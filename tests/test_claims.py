@@ -105,6 +105,25 @@ def test_the_best_rate_is_judged_by_the_law_it_follows(batch_power, alpha_power,
     assert judged.figures[0].panels[0].series
 
 
+@pytest.mark.parametrize("networks", [("mlp1",), ("mlp1", "mlp2")], ids=len)
+def test_the_best_rate_is_judged_over_one_network_or_several(networks):
+    """A grid may vary the network: anchors stay within it, and exponents are told where there is one network only."""
+    one = peaked_cube(
+        lambda a, b: 0.02 * (b / 8) ** 0.5 * (1 + a) ** -0.5,
+        alpha=ALPHAS,
+        batch_size=BATCHES,
+        learning_rate=tuple(2.0 ** np.arange(-13, 3)),
+        seeds=10,
+    )
+    cube = xr.concat([one] * len(networks), xr.Variable("network", list(networks)), coords="minimal", compat="override")
+    judged = best_learning_rate.judge(
+        cube, best_learning_rate.predict(setup(best_learning_rate.RULE, network=networks)), best_learning_rate.RULE
+    )
+    assert judged.verdict == "supported"
+    assert len(judged.figures[0].panels) == len(networks)
+    assert any("exponent" in number.label for number in judged.numbers) == (len(networks) == 1)
+
+
 @pytest.mark.parametrize(("delta", "verdict"), [(2.0, "supported"), (1.0, "refuted")])
 def test_the_collapse_is_judged_by_its_exponent(delta, verdict):
     cube = rising_cube(

@@ -94,7 +94,7 @@ def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
         return []
     numbers = []
     for term, label in (("batch_size", "B"), ("alpha", "1 + α")):
-        value, low, high = (float(powers[name].sel(term=term)) for name in ("exponent", "low", "high"))
+        value, low, high = (powers[name].sel(term=term).item() for name in ("exponent", "low", "high"))
         note = "least squares over the cells, HC3"
         numbers.append(Number(f"exponent of {label}", value, low, high, cells, note=note))
     return numbers
