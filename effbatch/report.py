@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ _FONTS = {  # file -> CSS family, weight
     "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
     "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
 }
+_SHORT_RANGE = re.compile(r"[−\-\d].{0,19}")  # starts with a number: an interval that should stay on one line
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -188,7 +190,7 @@ def number_text(number: Number) -> str:
 def cell_text(cell: str | int | float | None, form: str = "") -> str:
     """A table cell: text as it is, None as a dash, a float by its format spec or with three digits."""
     if isinstance(cell, str):
-        return cell
+        return cell.replace(" ", "\u00a0") if _SHORT_RANGE.fullmatch(cell) else cell
     if cell is None:
         return "–"
     if form and not isinstance(cell, Integral) and math.isfinite(cell):

@@ -40,12 +40,15 @@ def validate(
     run that was stopped goes on where it was.
     """
     from effbatch.training import runner
+    from effbatch.training.moments_check import check_moments
     from effbatch.training.setup import setup_of
 
     for spec in specs:
         claim = claims.get(spec.claim["kind"])
         runner.predict_first(spec, out / spec.name, partial(claim.predict, setup_of(spec)), device=device)
     cubes = {spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress) for spec in specs}
+    checked = json.dumps(asdict(check_moments()))
+    cubes = {name: swept.assign_attrs(moments_check=checked) for name, swept in cubes.items()}
     cube.save(cubes, out / "cube.nc")
     return cubes
 

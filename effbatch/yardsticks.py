@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from effbatch.audit.proportions import clopper_pearson
 from effbatch.claims import Judgement, Verdict, linearised
 from effbatch.claims.base import at_most
 from effbatch.cube import Outcome
@@ -30,6 +31,7 @@ from effbatch.report import number_text
 RIVALS = {"none": "no scaling", "linear": "linear in B", "square_root": "√B", "clean_count": "B/(1+α)"}
 EVERY = "all networks"
 _RESAMPLES = 1000
+CONFIDENCE = 0.95
 
 Statistic = Callable[..., Any]
 _Q90, _Q95 = (partial(np.quantile, q=q) for q in (0.9, 0.95))
@@ -73,6 +75,7 @@ class Yardstick:
 def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> list[Yardstick]:
     """Every yardstick that these cubes can answer, headlines and what stands beside them.
 
+    moments      closed-form gradient moments against labels that are really noisy (`training.moments_check`)
     best rate    |log2(predicted/measured)| over the cells with a measured best rate, in powers of two; bootstrap over
                  cells
     regret       accuracy at the best rate of the grid minus accuracy at the predicted one, in points; bootstrap over
@@ -84,7 +87,7 @@ def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]
     cost         seconds of prediction over seconds of training that it replaces
     """
     predicted = [cube for cube in cubes.values() if "linearised" in _prediction(cube)]
-    yardsticks = []
+    yardsticks = [y for cube in list(cubes.values())[:1] if "moments_check" in cube.attrs for y in _moments(cube)]
     if predicted:
         cells = xr.concat([_cells(cube) for cube in predicted], "cell")
         yardsticks += _rate(cells) + _regret(cells) + _surface([_errors(cube) for cube in predicted])
@@ -141,6 +144,20 @@ def _from_clean_cell(law: str, best: xr.Dataset) -> xr.DataArray:
         for i, rate in zip(others, predicted, strict=True):
             rates[place].loc[{name: cells[name].values[i] for name in ("alpha", "batch_size")}] = rate
     return rates.transpose(*best["best_learning_rate"].dims)
+
+
+def _moments(cube: xr.Dataset) -> list[Yardstick]:
+    check = json.loads(cube.attrs["moments_check"])
+    inside, cells = check["inside"], check["cells"]
+    low, high = (100 * float(limit) for limit in clopper_pearson(inside, cells, CONFIDENCE))
+    label = "intervals that hold the closed-form gradient moments"
+    reached = Reached.MET if low >= 95 else Reached.NOT_MET if high < 95 else Reached.CANNOT_TELL
+    error = Number("relative error of exact gradient moments", check["exact_error"], exact=True)
+    small = Reached.MET if check["exact_error"] <= 1e-6 else Reached.NOT_MET
+    return [
+        Yardstick(Number(label, 100 * inside / cells, low, high, cells, "%"), EVERY, "at least 95 %", reached),
+        Yardstick(error, EVERY, "at most 1e-6", small),
+    ]
 
 
 def _rate(cells: xr.Dataset) -> list[Yardstick]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from effbatch.cli import main
 from effbatch.errors import InputError
 from effbatch.training import datasets
 
@@ -34,6 +36,18 @@ def test_digits_are_whole_standardised_and_split_without_overlap():
 def test_unusable_data_is_named(little_images, change, sentence):
     with pytest.raises(InputError, match=sentence):
         datasets.checked(replace(little_images, **change))
+
+
+def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
+    def missing(name):
+        raise InputError("get it from somewhere")
+
+    assert datasets.is_here("digits")
+    monkeypatch.setattr(datasets, "load", missing)
+    assert not datasets.is_here("digits")
+    result = CliRunner().invoke(main, ["datasets"])
+    assert result.exit_code == 0
+    assert "digits: not here\n    get it from somewhere" in result.output
 
 
 def test_constant_images_are_refused():

@@ -85,7 +85,7 @@ def test_the_yardsticks_are_printed_stored_and_shown(validated):
     out, _, printed = validated
     stored = json.loads((out / "verdicts.json").read_text())["yardsticks"]
     goals = [yardstick for yardstick in stored if yardstick["reached"]]
-    assert len(goals) == 7
+    assert len(goals) == 9
     assert all(yardstick["label"] in printed for yardstick in goals)
     (cost,) = [yardstick for yardstick in goals if yardstick["label"].startswith("time to predict")]
     assert cost["value"] > 0  # the predictions of this run were timed

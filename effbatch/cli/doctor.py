@@ -34,7 +34,7 @@ def _charts() -> str:
 def _data() -> str:
     from effbatch.training import datasets
 
-    return ", ".join(name for name in datasets.names() if datasets.load(name))
+    return ", ".join(name for name in datasets.names() if datasets.is_here(name))
 
 
 CHECKS: dict[str, Callable[[], str]] = {

@@ -10,12 +10,15 @@ import click
 def command(bibtex: bool) -> None:
     """List the laws that predict the best learning rate: formula and reference."""
     from effbatch.laws import LAWS
-    from effbatch.prediction.answers import LINEARISED
+    from effbatch.prediction.answers import LINEARISED, SHORT_RUNS
 
     if bibtex:
         click.echo("\n\n".join(dict.fromkeys(law.bibtex for law in LAWS.values())))
         return
     for law in LAWS.values():
         click.echo(f"{law.name}\n    {law.formula}\n    {law.reference}")
-    formula, reference = LINEARISED
-    click.echo(f"linearised (with a network: effbatch predict --network)\n    {formula}\n    {reference}")
+    for name, option, (formula, reference) in (
+        ("linearised", "--network", LINEARISED),
+        ("short_runs", "--network ... --probe", SHORT_RUNS),
+    ):
+        click.echo(f"{name} (effbatch predict {option})\n    {formula}\n    {reference}")

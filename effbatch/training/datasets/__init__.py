@@ -43,6 +43,14 @@ def load(name: str) -> DataSet:
     return checked(module.load())
 
 
+def is_here(name: str) -> bool:
+    """Whether a data set can be loaded on this machine."""
+    try:
+        return load(name) is not None
+    except InputError:
+        return False
+
+
 def checked(data: DataSet) -> DataSet:
     """Return `data` unchanged, or say in one sentence what is wrong with it."""
     for part, x, y in (("training", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
