@@ -47,3 +47,16 @@ def test_the_law_scores_come_from_the_recorded_cube(tmp_path):
     )
     assert json.loads(done.stdout) == json.loads(FILE.read_text(encoding="utf-8"))
     assert recorded()["square_root_clean_count"].n > 10
+
+
+def test_readme_quotes_the_recorded_benchmark():
+    tables = json.loads((ROOT / "benchmarks" / "results" / "prediction.json").read_text(encoding="utf-8"))["tables"]
+    same_cells = {row["method"]: row for row in tables["Held-out cases of plain SGD, the same cells for every method"]}
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    error = {method: f"{row['median_error']:.2f}" for method, row in same_cells.items()}
+    rule = error["square_root_clean_count, anchored at a clean cell"]
+    assert (
+        f"by {error['linearised']} and {error['short runs']} powers of two (median, n = {same_cells['linearised']['n']}"
+        in readme
+    )
+    assert f"misses it by {rule}, given its tuned cell" in readme

@@ -17,6 +17,10 @@ class NoiseScaleLaw:
     clean_noise_scale is B_noise(0) in labelled copies; at uniform output it gives B_noise(α).
     """
 
+    name: ClassVar[str]
+    formula: ClassVar[str]
+    reference: ClassVar[str]
+    bibtex: ClassVar[str]
     optimizers: ClassVar[tuple[str, ...]]
     regime: ClassVar[str]
 
