@@ -35,7 +35,7 @@ _FONTS = {  # file -> CSS family, weight
     "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
     "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
 }
-_SHORT_RANGE = re.compile(r"[−\-\d].{0,19}")  # starts with a number: an interval that should stay on one line
+_SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
