@@ -128,7 +128,7 @@ def render_html(report: Report) -> str:
 
 def write_html(report: Report, path: str | Path) -> None:
     """Write `render_html(report)` to `path`, replacing it at once; RunError where that is impossible."""
-    _replace(Path(path), render_html(report).encode())
+    replace_file(Path(path), render_html(report).encode())
 
 
 def write_pdf(report: Report, path: str | Path) -> None:
@@ -138,13 +138,13 @@ def write_pdf(report: Report, path: str | Path) -> None:
     page = weasyprint.HTML(string=_render(report, interactive=False), base_url=f"{bundled('templates').as_uri()}/")
     # A WeasyPrint from before tags were an option writes the same pages untagged.
     tags = {"pdf_tags": True} if "pdf_tags" in weasyprint.DEFAULT_OPTIONS else {}
-    _replace(Path(path), page.write_pdf(**tags))
+    replace_file(Path(path), page.write_pdf(**tags))
 
 
 def write_markdown(report: Report, path: str | Path) -> None:
     """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
     text = _environment(autoescape=False).get_template("report.md.j2").render(report=report)
-    _replace(Path(path), text.encode())
+    replace_file(Path(path), text.encode())
 
 
 def value_text(value: float | None, decimals: int | None = None) -> str:
@@ -262,7 +262,7 @@ def _javascript() -> str:
     return vl_convert.javascript_bundle(snippet, vl_version=charts.vega_lite_version())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write `content` beside `path` under a temporary name, then rename: readers see the old file or the new."""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -112,12 +112,19 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
         environment={
             "device": first.attrs["device"],
             "versions": first.attrs["versions"],
+            **_mixed(cubes),
             "networks trained": f"{networks:,}",
             "optimiser steps": f"{sum(int(swept.attrs['model_steps']) for swept in cubes.values()):,}",
             "training time": f"{seconds:.0f} s",
             "data": "; ".join(dict.fromkeys(str(swept.attrs["data_source"]) for swept in cubes.values())),
         },
     )
+
+
+def _mixed(cubes: Mapping[str, xr.Dataset]) -> dict[str, str]:
+    """Who made the units, where not all were made by the same device and versions."""
+    made_by = {one for swept in cubes.values() for one in str(swept.attrs.get("made_by", "")).split("; ") if one}
+    return {"units were made by": "; ".join(sorted(made_by))} if len(made_by) > 1 else {}
 
 
 def _section(swept: xr.Dataset, judged: Judgement) -> Section:

@@ -28,7 +28,13 @@ from effbatch.fitting.settings import setting_of
 from effbatch.laws import get
 from effbatch.report import number_text
 
-RIVALS = {"none": "no scaling", "linear": "linear in B", "square_root": "√B", "clean_count": "B/(1+α)"}
+RIVALS = {
+    "square_root_clean_count": "√(B/(1+α))",
+    "none": "no scaling",
+    "linear": "linear in B",
+    "square_root": "√B",
+    "clean_count": "B/(1+α)",
+}
 EVERY = "all networks"
 _RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -86,7 +92,7 @@ def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]
     collapse     the exponent δ as its claim found it
     cost         seconds of prediction over seconds of training that it replaces
     """
-    predicted = [cube for cube in cubes.values() if "linearised" in _prediction(cube)]
+    predicted = [cube for cube in cubes.values() if _has_surface(cube)]
     yardsticks = [y for cube in list(cubes.values())[:1] if "moments_check" in cube.attrs for y in _moments(cube)]
     if predicted:
         cells = xr.concat([_cells(cube) for cube in predicted], "cell")
@@ -115,6 +121,12 @@ def table(yardsticks: Sequence[Yardstick]) -> Table:
         "A goal is met or missed only where the whole 95 % interval lies on one side of it."
     )
     return Table("yardsticks", caption, ("yardstick", "value [95 % interval]", "n", "goal", "reached"), rows)
+
+
+def _has_surface(cube: xr.Dataset) -> bool:
+    """Whether the linearised theory said something of this cube before it was trained."""
+    stored = _prediction(cube).get("linearised")
+    return stored is not None and bool(linearised.from_json(stored)["accuracy"].notnull().any())
 
 
 def _cells(cube: xr.Dataset) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def setup(rule: dict, **extras) -> Setup:
     spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100)
     grid = {"alpha": ALPHAS, "batch_size": BATCHES, "learning_rate": RATES, "seed": tuple(range(5)), **extras}
     points = [{key: value} for key, values in extras.items() for value in values] or [{}]
-    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}
+    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "copies": "fresh"}
     return Setup(grid, rule, points, lambda point: options, lambda point, a, b: 100, lambda point: spectrum)
 
 
@@ -48,6 +49,15 @@ def test_predictions_survive_json_and_keep_the_order_of_the_grid():
     again = linearised.from_json(json.loads(json.dumps(linearised.to_json(surface), allow_nan=False)))
     assert list(surface["network"].values) == ["perceptron", "mlp1"]
     xr.testing.assert_allclose(again, surface)
+
+
+@pytest.mark.parametrize("other", [{"optimizer": "adam"}, {"copies": "fixed"}, {"copies": "expected"}], ids=str)
+def test_the_theory_is_silent_outside_its_regime(other):
+    made = setup({})
+    options = made.settings({}) | other
+    silent = linearised.surface(replace(made, settings=lambda point: options))
+    assert silent["accuracy"].isnull().all()
+    assert silent["best_learning_rate"].isnull().all()
 
 
 def accuracy_cube(offset: float, seeds: int = 6) -> tuple[xr.Dataset, dict]:

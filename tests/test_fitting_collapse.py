@@ -86,7 +86,7 @@ def test_a_setting_that_some_seed_did_not_finish_is_left_out_whole():
     steps[3, 1, 2] = np.nan
     found = collapse_exponent(steps)
     assert (found.cells, found.censored, found.seeds) == (14, 2, 5)
-    assert "2 settings censored" in found.sentences[0]
+    assert "2 settings left out" in found.sentences[0]
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,22 @@ def test_a_rate_that_fails_one_seed_is_not_chosen_for_the_others():
     np.testing.assert_allclose(best["seed_steps"].sel(seed=[1, 2, 3]), 200 * 2**0.3, rtol=1e-4)
     assert np.isnan(best["seed_steps"].sel(seed=0))  # the others choose 2^-4, where it fails
     assert int(best["outcome"]) == StepsOutcome.CENSORED
+
+
+def test_a_setting_at_the_target_from_the_start_is_left_out():
+    """Its steps are upper bounds; taken for values they would hide how few steps suffice."""
+    cube = rising_cube(
+        lambda a, b, rate: 2.0 + 100 * a + 0 * b + 0 * rate,
+        alpha=(0.0, 1.0),
+        batch_size=(8,),
+        learning_rate=(0.1,),
+        seeds=4,
+        step=(16, 32, 64, 128, 256, 512),
+    )
+    best = best_steps(cube, 0.7)
+    early, later = (best.sel(alpha=alpha).squeeze() for alpha in (0.0, 1.0))
+    assert int(early["outcome"]) == int(StepsOutcome.TOO_EARLY)
+    assert np.isnan(early["steps"])
+    assert early["seed_steps"].isnull().all()
+    assert float(later["steps"]) == pytest.approx(102, rel=1e-3)
+    assert best.attrs["too_early"] == 1

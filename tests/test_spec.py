@@ -43,6 +43,8 @@ def test_quick_tables_override_the_full_ones_only_when_asked(spec_text):
         ("batch_size = [8]", "batch_size = [0]", "batch_size must hold finite numbers of at least 1; 0 came"),
         ("seed = 2", "seed = 0", "seed must be a count of at least 1"),
         ("{ steps = 20 }", "{ steps = 20, epochs = 1 }", "exactly one of"),
+        ("{ steps = 20 }", "{ steps = 20.5 }", "steps must be a whole number; 20.5 came"),
+        ("evaluations = 3", "evaluations = 500", "at most the steps; 500 came with 20 steps"),
         ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),
         ('network = "mlp1"', "network = 3", "network must be a string; 3 came"),
         ('network = "mlp1"', 'optimizer = "sdg"', "optimizer = 'sdg' is not known; did you mean 'sgd'"),

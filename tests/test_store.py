@@ -130,3 +130,17 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec_text):
     (tmp_path / "file").write_text("")
     with pytest.raises(SweepError, match="cannot be written"):
         runner.simulate(spec.parse(spec_text), tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(("name", "content"), [("sweep.json", "{"), ("sweep.json", "[]"), ("predictions.json", "{")])
+def test_a_damaged_manifest_is_named(tmp_path, spec_text, name, content):
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SweepError, match=f"{name} is damaged"):
+        runner.simulate(spec.parse(spec_text), tmp_path)
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path, spec_text):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(SweepError, match="cannot be locked"):
+        runner.simulate(spec.parse(spec_text), tmp_path)

@@ -74,7 +74,9 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     limits = [
         "The theory freezes the features at initialisation; networks that learn features leave it. Measured minus "
         f"predicted runs from {float(gap.min()):+.1f} to {float(gap.max()):+.1f} points.",
-        "The learning rate of each seed is chosen on the other seeds, so that choosing does not flatter the accuracy.",
+        "The learning rate of each seed is chosen on the other seeds, so that choosing does not flatter the accuracy."
+        if n > 1
+        else "One seed: its learning rate is chosen on its own test accuracy, which flatters it.",
     ]
     return Judgement(
         verdict,

@@ -114,15 +114,15 @@ def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
         "The interval of δ says what the seeds leave open if the curve has the assumed form; "
         f"the mean squared residual is {fitted.quality:.1f} times what seed noise alone would leave."
     ] * bool(np.isfinite(fitted.quality))
-    if fitted.censored:
-        limits.append(f"{fitted.censored} settings did not reach the target with every seed and are left out.")
+    if censored := int(steps.attrs["censored"]):
+        limits.append(f"{censored} settings did not reach the target with every seed and are left out.")
     at_edge = int((steps["outcome"] == int(StepsOutcome.AT_EDGE)).sum())
     if at_edge:
         limits.append(f"In {at_edge} settings the best learning rate lies at an edge of the grid: fewer steps may do.")
-    early = int(steps["steps"].attrs.get("at_first_checkpoint", 0))
-    if early:
+    if early := int(steps.attrs["too_early"]):
         limits.append(
-            f"{early} runs were at the target at their first evaluation already: their steps are upper bounds."
+            f"{early} settings were at the target at their first evaluation with some seed: their steps are known as "
+            "upper bounds only, and they are left out."
         )
     if fitted.extended is not None and fitted.extended.zeta is not None and fitted.extended.zeta.excludes(0.0):
         limits.append(

@@ -107,7 +107,7 @@ def command(
     if interval is not None and len(alpha) > 1:
         raise InputError(f"--alpha-interval belongs to one alpha; {len(alpha)} came: ask for one at a time")
     anchor = _anchor(anchor_lr, anchor_batch, anchor_alpha)
-    spectra = _spectra(network, dataset, budget=steps or examples)
+    spectra = _spectra(network, dataset, budget=examples if steps is None else steps)
     predictions = [
         predict(
             a,
@@ -192,7 +192,9 @@ def _short_runs(
         raise InputError("--probe trains a network, and none came: give --network, --dataset and --steps")
     from effbatch.training.setup import refined_learning_rate
 
-    return refined_learning_rate(network, dataset, alpha, batch, steps or max(1, (examples or 0) // batch))
+    return refined_learning_rate(
+        network, dataset, alpha, batch, max(1, (examples or 0) // batch) if steps is None else steps
+    )
 
 
 def _anchor(learning_rate: float | None, batch_size: int | None, alpha: float | None) -> Anchor | None:

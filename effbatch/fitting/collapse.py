@@ -74,7 +74,7 @@ class Collapse:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was found, in whole sentences for the report."""
-        n = f"{self.cells} settings, {self.seeds} seeds, {self.censored} settings censored"
+        n = f"{self.cells} settings, {self.seeds} seeds, {self.censored} settings left out"
         if self.base is None:
             return (f"{_capital(self.outcome.value)} ({n}).",)
         named = {(): "neither 1 nor 2", (1.0,): "1", (2.0,): "2", CANDIDATES: "both 1 and 2"}[self.excluded]

@@ -19,6 +19,7 @@ class StepsOutcome(Flag):
     AT_EDGE = 2, "reached the target soonest at an edge of the learning-rate grid: fewer steps may do"
     CENSORED = 3, "cannot tell: some seed did not reach the target within the budget"
     TOO_FEW_SEEDS = 4, f"cannot tell: fewer than {MIN_SEEDS} seeds"
+    TOO_EARLY = 5, "cannot tell: some seed was at the target at its first evaluation already"
 
 
 def steps_to_target(cube: xr.Dataset, target: float) -> xr.DataArray:
@@ -65,10 +66,11 @@ def best_steps(
     over learning rates of any average that includes the seed itself (the mean's minimum, and more so the mean of
     per-seed minima) picks lucky runs and is too small; a held-out choice is not, it can only cost a little.
 
-    seed_steps         steps of each seed at its held-out learning rate; NaN: not reached there
+    seed_steps         steps of each seed at its held-out learning rate; NaN: not reached there, or the setting is
+                       TOO_EARLY, its steps being upper bounds only
     steps, low, high   geometric mean over seeds; limits by bootstrap over seeds of the mean ln(steps), with the
                        same draws in every setting; NaN unless the outcome is REACHED or AT_EDGE
-    outcome            CF flags, see StepsOutcome; the attribute `censored` counts the censored settings
+    outcome            CF flags, see StepsOutcome; the attributes `censored` and `too_early` count those settings
     seeds              seeds that ran
 
     Raises InputError as `steps_to_target`.
@@ -84,12 +86,16 @@ def best_steps(
     seeds = ran.sum("seed")
     held_out = held_out.where(ran & (seeds > 1))
     reached = (held_out.notnull() | ~ran).all("seed")
+    # a crossing between checkpoints lies above the first one: equal to it is a bound
+    early = (held_out <= cube["step"].isel(checkpoint=0, drop=True)).any("seed")
+    held_out = held_out.where(~early)
     overall = logs.where(ran, 0.0).sum("seed").argmin("learning_rate")
     at_edge = (overall == 0) | (overall == steps.sizes["learning_rate"] - 1)
     outcome = xr.full_like(seeds, int(StepsOutcome.REACHED), dtype=np.int8)
     for case, condition in (
         (StepsOutcome.AT_EDGE, at_edge),
         (StepsOutcome.CENSORED, ~reached),
+        (StepsOutcome.TOO_EARLY, early),
         (StepsOutcome.TOO_FEW_SEEDS, seeds < MIN_SEEDS),
         (StepsOutcome.NOT_RUN, seeds == 0),
     ):
@@ -107,7 +113,10 @@ def best_steps(
         }
     )
     return result.assign_attrs(
-        target=target, censored=int((outcome == int(StepsOutcome.CENSORED)).sum()), confidence=confidence
+        target=target,
+        censored=int((outcome == int(StepsOutcome.CENSORED)).sum()),
+        too_early=int((outcome == int(StepsOutcome.TOO_EARLY)).sum()),
+        confidence=confidence,
     )
 
 

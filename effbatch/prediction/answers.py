@@ -36,12 +36,27 @@ class Anchor:
 
 @dataclass(frozen=True)
 class LawScore:
-    """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells."""
+    """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells.
+
+    alpha, batch_size   least and greatest at which it was tried
+    """
 
     median_error_log2: float
     quantile90_log2: float
     n: int
     source: str
+    alpha: tuple[float, float] = (0.0, float("inf"))
+    batch_size: tuple[float, float] = (0.0, float("inf"))
+
+    def covers(self, alpha: float, batch_size: float) -> bool:
+        """Whether 1 + α and B lie where the errors were recorded, or within a factor of two of that."""
+        return all(
+            low / 2 <= value <= 2 * high
+            for value, low, high in (
+                (1 + alpha, 1 + self.alpha[0], 1 + self.alpha[1]),
+                (batch_size, *self.batch_size),
+            )
+        )
 
     def __post_init__(self) -> None:
         in_range("the median error", self.median_error_log2, "powers of two", least=0, most=60)

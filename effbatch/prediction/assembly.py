@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +182,8 @@ def predict(
     for name in evidence:
         if name not in _COMPUTED:
             laws.get(name)
-    scores = dict(evidence)
+    here_only = {name: score for name, score in evidence.items() if score.covers(setting.alpha, setting.batch_size)}
+    scores, beyond = here_only, evidence.keys() - here_only.keys()
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
     at_ends = alphas.at_ends(everywhere)
     said["linearised"] = _widened(
@@ -196,7 +197,7 @@ def predict(
             name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
             for name, law in said.items()
         }
-    recommended = _recommend(setting, said, scores)
+    recommended = _recommend(setting, said, scores, beyond)
     return Prediction(
         setting,
         anchor,
@@ -386,7 +387,9 @@ def _accuracy(
     return accuracy(spectra, setting, rate, labels, alphas, momentum=momentum)
 
 
-def _recommend(setting: Setting, said: Mapping[str, LawPrediction], scores: Mapping[str, LawScore]) -> Recommendation:
+def _recommend(
+    setting: Setting, said: Mapping[str, LawPrediction], scores: Mapping[str, LawScore], beyond: Collection[str]
+) -> Recommendation:
     """First principles where they apply, else the first law preferred for the optimizer; `none` always does."""
     preferred, why = _PREFERRED[setting.optimizer]
     name = next(name for name in (*_COMPUTED, *preferred) if said[name].applies)
@@ -403,6 +406,8 @@ def _recommend(setting: Setting, said: Mapping[str, LawPrediction], scores: Mapp
             f"{2**score.median_error_log2:.3g} (median) and {2**score.quantile90_log2:.3g} (90th percentile), "
             f"by {score.source}"
         )
+    elif name in beyond:
+        why += "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
     elif name not in _COMPUTED:
         why += "; its errors are on no record here, so it carries no interval" + (
             " but that of alpha" if chosen.factor_interval else ""

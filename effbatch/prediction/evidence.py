@@ -18,4 +18,5 @@ FILE = Path(__file__).with_name("law_scores.json")
 def recorded() -> dict[str, LawScore]:
     """Score of every law that was tried on cells which its anchor had not seen."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
-    return {name: LawScore(**{"source": content["source"], **score}) for name, score in content["laws"].items()}
+    shared = {"source": content["source"], "alpha": content["alpha"], "batch_size": content["batch_size"]}
+    return {name: LawScore(**{**shared, **score}) for name, score in content["laws"].items()}

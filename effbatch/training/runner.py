@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from effbatch import cube as cubes
+from effbatch.errors import SpecError
 from effbatch.training import datasets, engine
 from effbatch.training.cells import Unit, units
 from effbatch.training.spec import Spec
@@ -70,6 +71,9 @@ def simulate(
     progress = progress or Silent()
     torch_device = engine.pick_device(device)
     data_of = {name: datasets.load(name) for name in _datasets(spec)}
+    classes = {data.num_classes for data in data_of.values()}
+    if len(classes) > 1:
+        raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
     work = list(units(spec, {name: len(data.x_train) for name, data in data_of.items()}))
     store = Store.open(folder, spec.resolved(), environment(torch_device))
     with store.locked():
@@ -82,12 +86,14 @@ def simulate(
             trained = engine.train(unit, data_of[unit.data.dataset], device=torch_device, on_steps=progress.advance)
             block = to_block(unit, trained)
             block.attrs["seconds"] = time.monotonic() - began
+            block.attrs["made_by"] = made_by(torch_device)
             finished[unit.key] = store.commit(unit.key, block)
         blocks = [(unit, store.read(finished[unit.key])) for unit in work]
         cube = assemble(spec, blocks)
         cube.attrs["train_seconds"] = sum(block.attrs["seconds"] for _, block in blocks)
         cube.attrs["model_steps"] = total
-        cube.attrs |= _attrs(spec, store, next(iter(data_of.values())))
+        cube.attrs["made_by"] = "; ".join(sorted({block.attrs["made_by"] for _, block in blocks}))
+        cube.attrs |= _attrs(spec, store, list(data_of.values()))
         cubes.save(cube, store.folder / "cube.nc")
     return cube
 
@@ -161,7 +167,13 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _attrs(spec: Spec, store: Store, dataset: datasets.DataSet) -> dict[str, Any]:
+def made_by(device: torch.device) -> str:
+    """Device and versions in one line; every unit carries it, so that a sweep resumed elsewhere says so."""
+    facts = environment(device)
+    return f"{facts['device']}, effbatch {facts['versions']['effbatch']}, torch {facts['versions']['torch']}"
+
+
+def _attrs(spec: Spec, store: Store, data: Sequence[datasets.DataSet]) -> dict[str, Any]:
     facts = store.facts()
     return {
         "simulation": spec.name,
@@ -169,8 +181,8 @@ def _attrs(spec: Spec, store: Store, dataset: datasets.DataSet) -> dict[str, Any
         "quick": int(spec.quick),
         "spec_resolved": json.dumps(spec.resolved()),
         "predictions": json.dumps(store.read_json("predictions.json")),
-        "num_classes": dataset.num_classes,
-        "data_source": dataset.source,
+        "num_classes": data[0].num_classes,
+        "data_source": "; ".join(one.source for one in data),
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),

@@ -17,6 +17,7 @@ from effbatch.training.cells import steps_for
 from effbatch.training.kernel import measure_spectrum
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
+from effbatch.training.visits import image_subset
 
 
 def setup_of(spec: Spec) -> Setup:
@@ -35,20 +36,27 @@ def setup_of(spec: Spec) -> Setup:
 
     def spectrum(point: Mapping[str, Any]) -> Spectrum:
         data, train = at(spec, point)
-        return initial_spectrum(train.network, data.dataset, seed=spec.grid["seed"][0])
+        return initial_spectrum(train.network, data.dataset, data.clean_examples, seed=spec.grid["seed"][0])
 
     return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
 
 
 @cache
-def initial_spectrum(network: str, dataset: str, *, seed: int) -> Spectrum:
+def initial_spectrum(network: str, dataset: str, clean_examples: int = 0, *, seed: int) -> Spectrum:
     """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
 
-    A part of them is held out to score the predicted accuracy: a prediction never sees the test set.
+    A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
+    `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out.
     """
     data = datasets.load(dataset)
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
-    return measure_spectrum(net, *_split(data), num_classes=data.num_classes)
+    images = _split(data)
+    available = len(data.x_train)
+    if 0 < clean_examples < available:
+        train = image_subset(seed, clean_examples, available)
+        held_out = np.setdiff1d(np.arange(available), train)[:500]
+        images = (data.x_train[train], data.y_train[train], data.x_train[held_out], data.y_train[held_out])
+    return measure_spectrum(net, *images, num_classes=data.num_classes)
 
 
 def refined_learning_rate(

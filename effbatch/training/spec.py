@@ -203,6 +203,10 @@ def _check_train(train: Train) -> None:
     ((unit, amount),) = budget.items()
     if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < math.inf:
         raise SpecError(f"[train] budget {unit} must be a positive number; {amount!r} came")
+    if unit == "steps" and amount != int(amount):
+        raise SpecError(f"[train] budget steps must be a whole number; {amount!r} came")
+    if unit == "steps" and train.evaluations > amount:
+        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {amount} steps")
 
 
 def _one_of(value: str, known: tuple[str, ...], where: str) -> None:

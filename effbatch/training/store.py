@@ -44,7 +44,7 @@ class Store:
             ) from error
         manifest = store.folder / "sweep.json"
         if manifest.exists():
-            stored = json.loads(manifest.read_text())["spec"]
+            stored = store.facts().get("spec")
             changes = difference(stored, json.loads(json.dumps(resolved)))
             if changes:
                 raise SweepError(
@@ -59,7 +59,11 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Own the folder for the time of a run; a second run is refused with the owner's process number."""
-        with (self.folder / "lock").open("a+") as lock:
+        try:
+            lock = (self.folder / "lock").open("a+")
+        except OSError as error:
+            raise SweepError(f"{self.folder} cannot be locked ({error.strerror}); choose another --out") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -76,7 +80,7 @@ class Store:
 
     def facts(self) -> dict[str, Any]:
         """What sweep.json holds: the resolved spec, versions and device of the run that made the folder."""
-        return json.loads((self.folder / "sweep.json").read_text())
+        return self.read_json("sweep.json") or {}
 
     def finished(self) -> dict[str, Path]:
         """Unit key -> file of every whole unit; damaged files are set aside, leftovers of a killed run removed."""
@@ -120,14 +124,28 @@ class Store:
         """Write a JSON file of the folder in one step (temporary name, fsync, rename)."""
         path = self.folder / name
         temporary = self.folder / f".{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        _fsync(temporary)
-        temporary.rename(path)
+        try:
+            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            _fsync(temporary)
+            temporary.rename(path)
+        except OSError as error:
+            raise SweepError(
+                f"{path} cannot be written ({error.strerror}); make room or choose another --out"
+            ) from error
         return path
 
     def read_json(self, name: str) -> dict[str, Any] | None:
+        """The content of a JSON file of the folder, None where there is none; SweepError where it is damaged."""
         path = self.folder / name
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SweepError(f"{path} is damaged ({error}); delete the folder, or choose another --out") from error
+        if not isinstance(content, dict):
+            raise SweepError(f"{path} is damaged (no JSON object); delete the folder, or choose another --out")
+        return content
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> list[str]:
