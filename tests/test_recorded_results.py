@@ -60,3 +60,18 @@ def test_readme_quotes_the_recorded_benchmark():
         in readme
     )
     assert f"misses it by {rule}, given its tuned cell" in readme
+
+
+def test_readme_quotes_the_recorded_verdicts():
+    recorded_verdicts = json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for name, form in (("uniform_noise", ".1f"), ("learning_rate", ".2f"), ("effective_batch", ".2f")):
+        (verdict,) = (verdict for verdict in recorded_verdicts if verdict["simulation"] == name)
+        first = verdict["numbers"][0]
+        value, low, high = (format(first[key], form) for key in ("value", "low", "high"))
+        assert (
+            f"{value} points [{low}, {high}]" in readme
+            or f"{value} [{low}, {high}]" in readme
+            or (f"{value} powers of two [{low}, {high}]" in readme)
+        )
+        assert f"*{verdict['verdict']}*" in readme
