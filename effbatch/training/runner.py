@@ -81,12 +81,13 @@ def simulate(
         waiting = [unit for unit in work if unit.key not in finished]
         total = sum(unit.model_steps for unit in work)
         progress.start(total, total - sum(unit.model_steps for unit in waiting), spec.name)
+        maker = made_by(torch_device)
         for unit in waiting:
             began = time.monotonic()
             trained = engine.train(unit, data_of[unit.data.dataset], device=torch_device, on_steps=progress.advance)
             block = to_block(unit, trained)
             block.attrs["seconds"] = time.monotonic() - began
-            block.attrs["made_by"] = made_by(torch_device)
+            block.attrs["made_by"] = maker
             finished[unit.key] = store.commit(unit.key, block)
         blocks = [(unit, store.read(finished[unit.key])) for unit in work]
         cube = assemble(spec, blocks)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -74,10 +72,6 @@ class Spec:
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
         }
-
-    def digest(self) -> str:
-        """SHA-256 of the resolved spec, the identity of a sweep."""
-        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
 
 
 def load(path: str | Path, *, quick: bool = False) -> Spec:
