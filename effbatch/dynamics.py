@@ -212,9 +212,9 @@ def best_learning_rate(
 ) -> Floats:
     """The learning rate of highest predicted accuracy, broadcast over (alpha, batch_size).
 
-    Derived: the argmax of `learning_curve` over 16 octaves in quarter octaves, up to the stability edge
-    2K/h_1 of uniform output, then the vertex of a parabola in log2 eta through the three best rates. NaN where the
-    argmax is the lowest rate of the grid: no learning rate can be told from none. `noise_matrix` is that of
+    Derived: the argmax of `learning_curve` over the 16 octaves below the stability edge 2K/h_1 of uniform output, then
+    over the quarter octaves around it, then the vertex of a parabola in log2 eta through the three best rates. NaN
+    where the lowest octave is best: no learning rate can be told from none. `noise_matrix` is that of
     `learning_curve`.
 
     `confident_edge` returns the smaller of that and
@@ -229,25 +229,24 @@ def best_learning_rate(
     """
     alphas, batches = np.broadcast_arrays(np.asarray(alpha, float), np.asarray(batch_size, float))
     h_1, classes = spectrum.eigenvalues.max(), spectrum.num_classes
-    exponents = np.arange(-16, 0.01, 0.25)
-    grid = (1 - momentum) * 2 * classes / h_1 * 2.0**exponents
-    curve = learning_curve(
-        spectrum,
-        alphas[..., None],
-        batches[..., None],
-        grid,
-        steps,
-        schedule=schedule,
-        momentum=momentum,
-        noise_matrix=noise_matrix,
-    )
-    peak = curve.accuracy.argmax(-1)
-    inner = np.clip(peak, 1, len(grid) - 2)
-    below, top, above = (np.take_along_axis(curve.accuracy, (inner + i)[..., None], -1)[..., 0] for i in (-1, 0, 1))
+    edge = (1 - momentum) * 2 * classes / h_1
+
+    def accuracy(exponents: Floats) -> Floats:
+        rates = edge * 2.0**exponents
+        options = {"schedule": schedule, "momentum": momentum, "noise_matrix": noise_matrix}
+        return learning_curve(spectrum, alphas[..., None], batches[..., None], rates, steps, **options).accuracy
+
+    octaves = np.arange(-16.0, 1.0)
+    octave = octaves[accuracy(octaves).argmax(-1)][..., None]
+    quarters = octave + np.arange(-4, 5) / 4
+    heights = accuracy(quarters)
+    peak = np.clip(heights.argmax(-1)[..., None], 1, quarters.shape[-1] - 2)
+    below, top, above = (np.take_along_axis(heights, peak + i, -1)[..., 0] for i in (-1, 0, 1))
     bend = below - 2 * top + above
+    vertex = np.take_along_axis(quarters, peak, -1)[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where((inner == peak) & (bend < 0), 0.25 * (below - above) / (2 * bend), 0.0)
-    best = np.where(peak == 0, np.nan, grid[peak] * 2.0**shift)
+        shift = np.where((bend < 0) & (vertex < 0), 0.25 * (below - above) / (2 * bend), 0.0)
+    best = np.where(octave[..., 0] == octaves[0], np.nan, edge * 2.0 ** (vertex + np.clip(shift, -0.25, 0.25)))
     if confident_edge:
         best = np.minimum(best, (1 - momentum) * 4 / (h_1 + classes * spectrum.trace / batches))
     return best
