@@ -47,16 +47,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from effbatch import schedules
 from effbatch.errors import InputError
 from effbatch.noise.transition import checked_matrix
 
 Floats = NDArray[np.float64]
-Schedule = Literal["constant", "cosine"] | ArrayLike
+Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier per step
 
 _BIN_RATIO = 1.1  # modes whose eigenvalues agree this closely are stepped as one
 _BIN_FLOOR = 1e-6  # modes below this fraction of h_1 hardly move in 10^5 stable steps: one bin
@@ -166,11 +166,12 @@ def learning_curve(
     noise of a given degree does, call once per alpha. Only spectra with held-out images know what any other matrix
     does: a class whose true label is not the likeliest is in the end not learned.
 
-    `schedule` multiplies the learning rate: "constant", "cosine" (½(1 + cos(pi t/T))) or an array of T
-    multipliers. Momentum enters as eta/(1 - momentum), its limit for small eta. Modes with eigenvalues within
-    10 % of each other are stepped as one, which moves the accuracy by less than 0.001. A cell whose mean runs
-    away (some |1 - m_k| > 1) or whose energies overflow has diverged: the linear model has nothing more to say
-    there, and the accuracy is chance.
+    `schedule` multiplies the learning rate: a name of `schedules.SCHEDULES` or an array of T multipliers. Momentum
+    enters as eta/(1 - momentum), its limit for small eta; Nesterov's is the same, as either moves the weights by
+    eta/(1 - momentum) times each gradient in the end, Nesterov's sooner. Weight decay is not in it. Modes with
+    eigenvalues within 10 % of each other are stepped as one, which moves the accuracy by less than 0.001. A cell
+    whose mean runs away (some |1 - m_k| > 1) or whose energies overflow has diverged: the linear model has nothing
+    more to say there, and the accuracy is chance.
 
     Labels are fresh at every visit and images are drawn independently; with a finite training set and many
     passes this stays a fair picture as long as labels are redrawn, and becomes optimistic for fixed copies
@@ -374,11 +375,7 @@ def _held_out_accuracy(test: HeldOut, bias: Floats, alpha: Floats, error: Floats
 
 def _multipliers(schedule: Schedule, steps: int) -> Floats:
     if isinstance(schedule, str):
-        if schedule == "constant":
-            return np.ones(steps)
-        if schedule == "cosine":
-            return (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
-        raise InputError(f"schedule needs 'constant', 'cosine' or an array of {steps} multipliers; {schedule!r} came")
+        return schedules.multipliers(schedule, steps)
     multipliers = np.asarray(schedule, float)
     if multipliers.shape != (steps,) or not (np.isfinite(multipliers) & (multipliers >= 0)).all():
         raise InputError(

@@ -29,7 +29,7 @@ class Setup:
     """What may be known before the run: the grid, the rule, and the networks at initialisation.
 
     points     every combination of the grid's extra keys ([{}] where there is none)
-    settings   point -> optimizer, momentum, schedule, network, dataset of those cells
+    settings   point -> the [data] and [train] options of those cells: optimizer, momentum, schedule, network, ...
     steps      (point, alpha, batch_size) -> optimiser steps
     spectrum   point -> kernel spectrum of the untrained network on the clean images
     """

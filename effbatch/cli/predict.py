@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from effbatch.errors import InputError
-from effbatch.laws.base import OPTIMIZERS, SCHEDULES
+from effbatch.laws.base import OPTIMIZERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
+from effbatch.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,8 +59,14 @@ Examples
     "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
 )
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
-@click.option("--momentum", type=float, default=0.9, show_default=True, help="Where the optimizer is momentum.")
-@click.option("--schedule", type=click.Choice(SCHEDULES), default="constant", show_default=True)
+@click.option(
+    "--momentum",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Where the optimizer is momentum; Nesterov's too.",
+)
+@click.option("--schedule", type=click.Choice(tuple(SCHEDULES)), default="constant", show_default=True)
 @click.option("--steps", type=int, help="Optimiser steps, where the budget is in steps.")
 @click.option("--examples", type=int, help="Labelled copies processed, where the budget is in examples.")
 @click.option("--anchor-lr", type=float, help="A learning rate that was tuned ...")
