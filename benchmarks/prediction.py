@@ -9,8 +9,8 @@ says what it cost, in full runs. Errors are in powers of two, over cells whose b
 is the accuracy lost against the best rate of the grid, in percentage points. A rule is anchored at the tuned clean
 cell of B = 16, and, the square root of B/(1 + α), once more at every other tuned cell in turn (the mean over the
 anchors stands for the cell). "paired" compares two methods cell by cell; its interval resamples whole cases. Optuna
-(Akiba et al. 2019; `pip install optuna`) draws one seed per trial from the trained cells and sees its test accuracy, which flatters it; the range test
-(Smith 2017) is really run.
+(Akiba et al. 2019; `pip install optuna`) draws one seed per trial from the trained cells and sees its test accuracy,
+which flatters it; the range test (Smith 2017) is really run.
 """
 
 from __future__ import annotations
