@@ -14,6 +14,7 @@ import xarray as xr
 
 from effbatch import claims, cube, yardsticks
 from effbatch.claims import Judgement
+from effbatch.claims.multiplicity import corrected
 from effbatch.errors import CubeError, RunError
 from effbatch.exhibits import Table
 from effbatch.laws import LAWS
@@ -60,6 +61,11 @@ def judge(swept: xr.Dataset) -> Judgement:
     return claims.get(rule["kind"]).judge(swept, stored["prediction"], rule)
 
 
+def judge_all(cubes: Mapping[str, xr.Dataset]) -> dict[str, Judgement]:
+    """The judgements of all cubes by name, corrected for their number (`claims.multiplicity`)."""
+    return corrected({name: judge(swept) for name, swept in cubes.items()})
+
+
 def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> dict[str, Any]:
     """The verdicts and the yardsticks as JSON-ready values."""
     return {
@@ -69,6 +75,8 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
                 "claim": json.loads(cubes[name].attrs["spec_resolved"])["simulation"]["claim"],
                 "verdict": str(judged.verdict),
                 "finding": judged.finding,
+                "p_value": judged.p_value,
+                "p_value_corrected": judged.p_value_corrected,
                 "rule": json.loads(cubes[name].attrs["spec_resolved"])["claim"],
                 "prediction_stored": _stored_prediction(cubes[name])["stored"],
                 "prediction_before_training": _stored_prediction(cubes[name])["before_training"],
@@ -83,7 +91,7 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
 
 def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
     """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
-    judgements = {name: judge(swept) for name, swept in cubes.items()}
+    judgements = judge_all(cubes)
     try:
         text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
         (out / "verdicts.json").write_text(text + "\n", encoding="utf-8")
@@ -143,6 +151,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         prediction=f"{told} (Stored {when}, {stored['stored']}.)",
         verdict=judged.verdict.value,
         finding=judged.finding,
+        p_value=judged.p_value_corrected,
         numbers=judged.numbers,
         figures=judged.figures,
         tables=judged.tables,

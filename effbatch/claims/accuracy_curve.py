@@ -14,14 +14,14 @@ import xarray as xr
 from scipy import stats
 
 from effbatch.claims import linearised
-from effbatch.claims.base import Judgement, Setup, at_most
+from effbatch.claims.base import Judgement, Setup, at_most, number
+from effbatch.claims.honest import honest_best
 from effbatch.cube import num_classes, score
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting.resampling import MIN_SEEDS
+from effbatch.fitting.resampling import Estimate, over_seeds
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"max_rmse": 0.05}
-RESAMPLES = 2000
 REFERENCES = (
     "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
     "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
@@ -53,12 +53,13 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     measured = honest_best(score(cube))
     n = measured.sizes["seed"]
     mean, low, high = _interval(measured)
-    rmse, rmse_low, rmse_high = _rmse(measured, predicted)
-    verdict = at_most(rmse_low, rmse_high, rule["max_rmse"])
+    rmse = _rmse(measured, predicted)
+    verdict = at_most(rmse.low, rmse.high, rule["max_rmse"])
     chance = 1 / num_classes(cube)
     gap = 100 * (mean - predicted)
     finding = (
-        f"Predicted and measured accuracy differ by {rmse * 100:.1f} points (root mean square, {mean.size} points)."
+        f"Predicted and measured accuracy differ by {100 * rmse.value:.1f} points "
+        f"(root mean square, {mean.size} points)."
     )
     last = float(mean.alpha[-1])
     wrong = float(UniformNoise(last, num_classes(cube)).noise_rate)
@@ -67,7 +68,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         f"{_span(mean.isel(alpha=-1))}; chance is {_percent(chance)}."
     )
     numbers = [
-        Number("RMSE of predicted accuracy", rmse * 100, rmse_low * 100, rmse_high * 100, n, "points"),
+        number("RMSE of predicted accuracy", rmse, n, "points", scale=100),
         Number("threshold of the rule", rule["max_rmse"] * 100, unit="points", exact=True),
         *_last_points(mean, low, high, n),
     ]
@@ -86,15 +87,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         (_table(mean, low, high, predicted, n),),
         limits,
         REFERENCES,
-    )
-
-
-def honest_best(accuracy: xr.DataArray) -> xr.DataArray:
-    """Accuracy of each seed at the learning rate that is best on the mean of the other seeds."""
-    n = accuracy.sizes["seed"]
-    others = (accuracy.sum("seed") - accuracy) / max(n - 1, 1) if n > 1 else accuracy
-    return accuracy.isel(learning_rate=others.fillna(-np.inf).argmax("learning_rate")).drop_vars(
-        "learning_rate", errors="ignore"
+        p_value=rmse.p_value(rule["max_rmse"]),
     )
 
 
@@ -106,20 +99,11 @@ def _interval(measured: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.Da
     return mean, mean - half, mean + half
 
 
-def _rmse(measured: xr.DataArray, predicted: xr.DataArray) -> tuple[float, float, float]:
-    """RMSE of the seed-mean curve with a percentile interval over resampled seeds; no interval with too few."""
+def _rmse(measured: xr.DataArray, predicted: xr.DataArray) -> Estimate:
+    """RMSE of the seed-mean curve, resampling seeds."""
     measured, predicted = xr.align(measured, predicted, join="exact")
-    error = (
-        (measured - predicted.broadcast_like(measured))
-        .transpose("seed", ...)
-        .values.reshape(measured.sizes["seed"], -1)
-    )
-    if len(error) < MIN_SEEDS:
-        return float(np.sqrt((error.mean(0) ** 2).mean())), np.nan, np.nan
-    draws = np.random.default_rng(0).integers(0, len(error), (RESAMPLES, len(error)))
-    resampled = np.sqrt((error[draws].mean(1) ** 2).mean(1))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return float(np.sqrt((error.mean(0) ** 2).mean())), float(low), float(high)
+    error = (measured - predicted.broadcast_like(measured)).transpose("seed", ...).values
+    return over_seeds(error.reshape(len(error), -1), lambda means: np.sqrt((means**2).mean(axis=1)))
 
 
 def _curves(values: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
