@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -54,7 +55,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Spec:
-    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first."""
+    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
+
+    A budget in the grid is held by its label, "500 steps".
+    """
 
     name: str
     title: str
@@ -138,7 +142,7 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
     # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
     extras = [key for key in spec.grid if key not in GRID_DIMS]
     for values in product(*(spec.grid[key] for key in extras)):
-        point = dict(zip(extras, values, strict=True))
+        point = _with_budget(dict(zip(extras, values, strict=True)))
         for section, options in (("data", spec.data), ("train", spec.train)):
             _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
     return spec
@@ -146,9 +150,24 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
 
 def at(spec: Spec, point: Mapping[str, Any]) -> tuple[Data, Train]:
     """The [data] and [train] options of the cells at a grid point, with the grid's values put in."""
+    point = _with_budget(point)
     data = replace(spec.data, **{k: v for k, v in point.items() if k in _names(Data)})
     train = replace(spec.train, **{k: v for k, v in point.items() if k in _names(Train)})
     return data, train
+
+
+def budget_label(budget: Mapping[str, float]) -> str:
+    """A budget as a coordinate of the cube: {steps = 500} -> "500 steps"."""
+    ((unit, amount),) = budget.items()
+    return f"{amount!r} {unit}"
+
+
+def _with_budget(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The grid point with its budget, where it has one, as the table that its label stands for."""
+    if "budget" not in point:
+        return dict(point)
+    amount, unit = point["budget"].split()
+    return {**point, "budget": {unit: json.loads(amount)}}
 
 
 def _names(kind: type) -> tuple[str, ...]:
@@ -204,7 +223,13 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] {error}") from error
     if train.evaluations < 1:
         raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
-    budget = train.budget
+    _check_budget(train.budget)
+    steps = train.budget.get("steps")
+    if steps is not None and train.evaluations > steps:
+        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {steps} steps")
+
+
+def _check_budget(budget: Any) -> None:
     if not isinstance(budget, Mapping) or len(budget) != 1:
         raise SpecError(
             f"[train] budget needs exactly one of {{steps = T}}, {{examples = n}}, {{epochs = e}}; {budget!r} came"
@@ -215,8 +240,6 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] budget {unit} must be a positive number; {amount!r} came")
     if unit == "steps" and amount != int(amount):
         raise SpecError(f"[train] budget steps must be a whole number; {amount!r} came")
-    if unit == "steps" and train.evaluations > amount:
-        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {amount} steps")
 
 
 def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
@@ -225,7 +248,7 @@ def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
 
 
 def _grid(table: Mapping) -> dict[str, tuple]:
-    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in ("budget", "evaluations"))
+    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n != "evaluations")
     _check_keys(table, (*GRID_DIMS, *extras), where="[grid]")
     for dim in ("alpha", "batch_size", "learning_rate"):
         if dim not in table:
@@ -238,11 +261,20 @@ def _grid(table: Mapping) -> dict[str, tuple]:
     }
     for key in extras:
         if key in table:
-            values = table[key]
+            values = _budget_labels(table[key]) if key == "budget" else table[key]
             if not isinstance(values, list) or not values or len(set(values)) != len(values):
                 raise SpecError(f"[grid] {key} must be a list of different values; {values!r} came")
             grid[key] = tuple(values)
     return grid
+
+
+def _budget_labels(values: Any) -> Any:
+    """[{steps = 500}, ...] -> ["500 steps", ...], which the cube can hold."""
+    if not isinstance(values, list):
+        return values
+    for budget in values:
+        _check_budget(budget)
+    return [budget_label(budget) for budget in values]
 
 
 def _spread(value: Any) -> Any:
