@@ -165,17 +165,18 @@ def _text(value: float, rule: Mapping[str, Any]) -> str:
 
 
 def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    judged = [name for name in measured if predicted[name]]
     told = [
-        f"{name}: {_text(estimate.value, rule)}"
-        + (f" (predicted {_text(predicted[name], rule)})" if predicted[name] is not None else "")
-        for name, estimate in measured.items()
+        f"{_text(measured[name].value, rule)} ({name}"
+        + (f"; predicted {_text(predicted[name], rule)})" if predicted[name] else ")")
+        for name in judged or measured
     ]
     what = (
         "With noise, the lead in accuracy of the largest batch over the smallest changes by"
         if rule["measure"] == "advantage"
         else "With noise, the best batch goes as 1 + α to the power"
     )
-    return f"{what} {'; '.join(told)}."
+    return f"{what} {', '.join(told)}."
 
 
 def _numbers(
@@ -185,10 +186,10 @@ def _numbers(
     scale, unit = (100.0, "points") if points else (1.0, "")
     label = "lead of large batches, most minus least noise" if points else "exponent of the best batch in 1 + α"
     numbers = []
-    for name, estimate in measured.items():
+    for name in sorted(measured, key=lambda name: not predicted[name]):  # those that are judged come first
         value = predicted[name]
         said = "the theory says nothing" if value is None else f"predicted {_text(value, rule)}"
-        numbers.append(number(f"{label}, {name}", estimate, n, unit, scale=scale, note=said))
+        numbers.append(number(f"{label}, {name}", measured[name], n, unit, scale=scale, note=said))
     return numbers
 
 
