@@ -233,9 +233,16 @@ def best_learning_rate(
     edge = (1 - momentum) * 2 * classes / h_1
 
     def accuracy(exponents: Floats) -> Floats:
-        rates = edge * 2.0**exponents
-        options = {"schedule": schedule, "momentum": momentum, "noise_matrix": noise_matrix}
-        return learning_curve(spectrum, alphas[..., None], batches[..., None], rates, steps, **options).accuracy
+        return learning_curve(
+            spectrum,
+            alphas[..., None],
+            batches[..., None],
+            edge * 2.0**exponents,
+            steps,
+            schedule=schedule,
+            momentum=momentum,
+            noise_matrix=noise_matrix,
+        ).accuracy
 
     octaves = np.arange(-16.0, 1.0)
     octave = octaves[accuracy(octaves).argmax(-1)][..., None]

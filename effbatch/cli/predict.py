@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from effbatch.cli.options import DATA_DIR
 from effbatch.errors import InputError
 from effbatch.laws.base import OPTIMIZERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
@@ -73,7 +74,10 @@ Examples
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
 @click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
-@click.option("--dataset", help="... on this built-in data set, without training; needs --steps or --examples.")
+@click.option(
+    "--dataset", help="... on this data set (built-in, .npz or hub:NAME), untrained; needs --steps or --examples."
+)
+@DATA_DIR
 @click.option("--probe", is_flag=True, help="Also train short real runs of the network, about two full runs of work.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(

@@ -41,14 +41,17 @@ def setup_of(spec: Spec) -> Setup:
     return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
 
 
-@cache
 def initial_spectrum(network: str, dataset: str, clean_examples: int = 0, *, seed: int) -> Spectrum:
     """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out.
     """
-    data = datasets.load(dataset)
+    return _initial_spectrum(network, datasets.load(dataset), clean_examples, seed)
+
+
+@cache  # by the data set itself: its name may come to mean another content
+def _initial_spectrum(network: str, data: datasets.DataSet, clean_examples: int, seed: int) -> Spectrum:
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
     images = _split(data)
     available = len(data.x_train)
