@@ -15,9 +15,9 @@ from effbatch.dynamics import best_learning_rate, learning_curve
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    NaN where the optimiser is not SGD (with or without momentum) or labels are not drawn afresh at every visit: the
-    theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the
-    theory gives the mean.
+    NaN where the optimiser is not SGD (with or without momentum), labels are not drawn afresh at every visit, or noisy
+    copies are foreign images: the theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the extra
+    keys of the grid; no seed, the theory gives the mean.
     """
     pieces = []
     for point in setup.points:
@@ -35,14 +35,15 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    applies = options["optimizer"] == "sgd" and options["copies"] == "fresh"
-    for count in np.unique(steps) if applies else ():
-        spectrum = setup.spectrum(point)
-        i, j = np.nonzero(steps == count)
-        a, b = alphas[i], batches[j]
-        curve = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how)
-        accuracy[i, j] = curve.accuracy
-        best[i, j] = best_learning_rate(spectrum, a, b, int(count), **how)
+    applies = options["optimizer"] == "sgd" and options["copies"] == "fresh" and options["noise"] != "foreign"
+    for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
+        for count in np.unique(steps[members]):
+            spectrum = setup.spectrum(point)
+            i, j = np.nonzero((steps == count) & members[:, None])
+            a, b = alphas[i], batches[j]
+            labels = how | {"noise_matrix": matrix}
+            accuracy[i, j] = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **labels).accuracy
+            best[i, j] = best_learning_rate(spectrum, a, b, int(count), **labels)
     return xr.Dataset(
         {
             "accuracy": (("alpha", "batch_size", "learning_rate"), accuracy),
@@ -50,6 +51,16 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
         },
         coords={"alpha": alphas, "batch_size": np.asarray(setup.grid["batch_size"]), "learning_rate": rates},
     )
+
+
+def _by_matrix(
+    setup: Setup, point: Mapping[str, Any], alphas: np.ndarray
+) -> list[tuple[np.ndarray | None, np.ndarray]]:
+    """Each noise matrix and which alphas have it, as a mask: all where noise is uniform, else a matrix for each."""
+    matrices = [setup.noise_matrix(point, alpha) for alpha in alphas]
+    if all(matrix is None for matrix in matrices):
+        return [(None, np.ones(len(alphas), dtype=bool))]
+    return [(matrix, alphas == alpha) for matrix, alpha in zip(matrices, alphas, strict=True)]
 
 
 def to_json(values: xr.Dataset) -> dict[str, Any]:

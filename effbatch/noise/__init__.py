@@ -4,8 +4,11 @@ from effbatch.noise.labels import (
     Stream,
     counter_hash,
     fixed_copy,
+    fixed_foreign,
     fixed_label,
+    fresh_foreign,
     fresh_label,
+    fresh_noisy,
     uniform_from_hash,
 )
 from effbatch.noise.models import (
@@ -26,8 +29,11 @@ __all__ = [
     "counter_hash",
     "expected_targets",
     "fixed_copy",
+    "fixed_foreign",
     "fixed_label",
+    "fresh_foreign",
     "fresh_label",
+    "fresh_noisy",
     "structured_noise_matrix",
     "uniform_from_hash",
 ]

@@ -15,6 +15,7 @@ from effbatch.refinement import Refinement
 from effbatch.training import datasets, networks
 from effbatch.training.cells import steps_for
 from effbatch.training.kernel import measure_spectrum
+from effbatch.training.label_noise import noise_matrices
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 from effbatch.training.visits import image_subset
@@ -38,7 +39,12 @@ def setup_of(spec: Spec) -> Setup:
         data, train = at(spec, point)
         return initial_spectrum(train.network, data.dataset, data.clean_examples, seed=spec.grid["seed"][0])
 
-    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
+    def noise_matrix(point: Mapping[str, Any], alpha: float) -> np.ndarray | None:
+        data, _ = at(spec, point)
+        matrices = noise_matrices(data, datasets.load(data.dataset), [alpha])
+        return None if matrices is None else matrices[0]
+
+    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 from effbatch.errors import InputError, hint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
     """Images (n, C, H, W) float32, standardised by the training set's one mean and deviation; labels (n,) int64."""
 
