@@ -12,6 +12,7 @@ from effbatch.noise.labels import (
     uniform_from_hash,
 )
 from effbatch.noise.models import (
+    ORDERS,
     Labels,
     MatrixNoise,
     UniformNoise,
@@ -21,6 +22,7 @@ from effbatch.noise.models import (
 )
 
 __all__ = [
+    "ORDERS",
     "Labels",
     "MatrixNoise",
     "Stream",

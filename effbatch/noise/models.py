@@ -17,6 +17,9 @@ from effbatch.noise import transition
 Array = Any  # a float, a NumPy array or a DataArray
 
 
+ORDERS = ("confusion", "reverse", "random")  # of the false labels of structured noise, where a data set is known
+
+
 @dataclass(frozen=True)
 class UniformNoise:
     """Labels drawn uniformly over all K classes, the true one included: N = 11ᵀ/K, T = λ I + (1 − λ) 11ᵀ/K.

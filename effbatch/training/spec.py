@@ -12,6 +12,7 @@ from typing import Any
 from effbatch import claims
 from effbatch.claims import checked_rule
 from effbatch.errors import SpecError, hint
+from effbatch.noise import ORDERS
 
 MAX_SPEC_BYTES = 1_000_000
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
@@ -19,7 +20,6 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
     "structured": ("delta", "order"),
     "foreign": ("source",),
 }
-ORDERS = ("confusion", "reverse", "random")
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
