@@ -26,7 +26,7 @@ def setup(rule: dict, **extras) -> Setup:
     spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100)
     grid = {"alpha": ALPHAS, "batch_size": BATCHES, "learning_rate": RATES, "seed": tuple(range(5)), **extras}
     points = [{key: value} for key, values in extras.items() for value in values] or [{}]
-    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "copies": "fresh", "noise": "uniform"}
+    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "copies": "fresh"}
     return Setup(
         grid,
         rule,
@@ -59,9 +59,7 @@ def test_predictions_survive_json_and_keep_the_order_of_the_grid():
     xr.testing.assert_allclose(again, surface)
 
 
-@pytest.mark.parametrize(
-    "other", [{"optimizer": "adam"}, {"copies": "fixed"}, {"copies": "expected"}, {"noise": "foreign"}], ids=str
-)
+@pytest.mark.parametrize("other", [{"optimizer": "adam"}, {"copies": "fixed"}, {"copies": "expected"}], ids=str)
 def test_the_theory_is_silent_outside_its_regime(other):
     made = setup({})
     options = made.settings({}) | other

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from effbatch.claims import linearised
+from effbatch.dynamics import learning_curve
 from effbatch.errors import InputError
-from effbatch.training import datasets
+from effbatch.training import datasets, engine, spec
+from effbatch.training.cells import Unit
 from effbatch.training.foreign import ShownImages, foreign_images, images_to_show
-from effbatch.training.spec import Data
+from effbatch.training.setup import initial_spectrum, setup_of
+from effbatch.training.spec import Data, Train
 from effbatch.training.visits import Stream
 
 CPU = torch.device("cpu")
@@ -102,3 +108,33 @@ def test_fixed_copies_never_change_and_fresh_ones_do():
 def test_one_alpha_at_a_time():
     with pytest.raises(InputError, match="one alpha was needed, 2 came"):
         Stream(Data(noise="foreign"), LABELS, K, alphas=(0.0, 1.0), seeds=(0,), batch_size=4, foreign_images=9)
+
+
+def test_the_overlap_of_foreign_images_predicts_what_they_cost():
+    alpha, rates, steps = 10.0, (0.03125, 0.0625), 300
+    images = {source: initial_spectrum("perceptron", "digits", 0, source, seed=0) for source in ("white", "digits")}
+    np.testing.assert_allclose(images["digits"].foreign[:10], 1, atol=0.15)  # the images that the kernel was taken on
+    assert images["white"].foreign[:5].mean() < 0.4
+    for source, spectrum in images.items():
+        unit = Unit(
+            point={}, data=Data(noise="foreign", source=source), train=Train(network="perceptron"),
+            batch_size=32, steps=steps, checkpoints=(steps,), alphas=(alpha,), learning_rates=rates, seeds=(0, 1, 2),
+        )  # fmt: skip
+        measured = engine.train(unit, datasets.load("digits"), device=CPU).test_accuracy[0, :, :, -1].mean(1)
+        predicted = learning_curve(spectrum, alpha, 32, rates, steps).accuracy
+        np.testing.assert_allclose(predicted, measured, atol=0.06)
+        uniform = learning_curve(replace(spectrum, foreign=None), alpha, 32, rates, steps).accuracy
+        assert (measured > uniform + 0.1).all() == (source == "white")
+
+
+def test_predictions_before_a_run_know_the_source(spec_text):
+    text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "digits"]').replace("mlp1", "perceptron")
+    text = text.replace("[0.1, 0.4]", "[0.01, 0.04]").replace("steps = 20", "steps = 200")
+    made = setup_of(spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]')))
+    accuracy = linearised.surface(made)["accuracy"].squeeze()
+    np.testing.assert_allclose(accuracy.sel(alpha=0, source="white"), accuracy.sel(alpha=0, source="digits"))
+    for source in ("white", "digits"):
+        spectrum = initial_spectrum("perceptron", "digits", 100, source, seed=0)
+        curve = learning_curve(spectrum, 2.5, 8, [0.01, 0.04], 200)
+        np.testing.assert_allclose(accuracy.sel(alpha=2.5, source=source), curve.accuracy)
+    assert (abs(accuracy.sel(alpha=2.5, source="white") - accuracy.sel(alpha=2.5, source="digits")) > 0.01).all()

@@ -15,9 +15,9 @@ from effbatch.dynamics import best_learning_rate, learning_curve
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    NaN where the optimiser is not SGD (with or without momentum), labels are not drawn afresh at every visit, or noisy
-    copies are foreign images: the theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the extra
-    keys of the grid; no seed, the theory gives the mean.
+    NaN where the optimiser is not SGD (with or without momentum) or labels are not drawn afresh at every visit: the
+    theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the
+    theory gives the mean.
     """
     pieces = []
     for point in setup.points:
@@ -35,7 +35,7 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    applies = options["optimizer"] == "sgd" and options["copies"] == "fresh" and options["noise"] != "foreign"
+    applies = options["optimizer"] == "sgd" and options["copies"] == "fresh"
     for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)

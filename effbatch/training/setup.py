@@ -14,11 +14,14 @@ from effbatch.dynamics import Spectrum
 from effbatch.refinement import Refinement
 from effbatch.training import datasets, networks
 from effbatch.training.cells import steps_for
+from effbatch.training.foreign import foreign_images
 from effbatch.training.kernel import measure_spectrum
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 from effbatch.training.visits import image_subset
+
+FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
 
 
 def setup_of(spec: Spec) -> Setup:
@@ -37,7 +40,9 @@ def setup_of(spec: Spec) -> Setup:
 
     def spectrum(point: Mapping[str, Any]) -> Spectrum:
         data, train = at(spec, point)
-        return initial_spectrum(train.network, data.dataset, data.clean_examples, seed=spec.grid["seed"][0])
+        return initial_spectrum(
+            train.network, data.dataset, data.clean_examples, data.source, seed=spec.grid["seed"][0]
+        )
 
     def noise_matrix(point: Mapping[str, Any], alpha: float) -> np.ndarray | None:
         data, _ = at(spec, point)
@@ -48,11 +53,14 @@ def setup_of(spec: Spec) -> Setup:
 
 
 @cache
-def initial_spectrum(network: str, dataset: str, clean_examples: int = 0, *, seed: int) -> Spectrum:
+def initial_spectrum(
+    network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
+) -> Spectrum:
     """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
-    `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out.
+    `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
+    that of the foreign images that noisy copies show.
     """
     data = datasets.load(dataset)
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
@@ -62,7 +70,11 @@ def initial_spectrum(network: str, dataset: str, clean_examples: int = 0, *, see
         train = image_subset(seed, clean_examples, available)
         held_out = np.setdiff1d(np.arange(available), train)[:500]
         images = (data.x_train[train], data.y_train[train], data.x_train[held_out], data.y_train[held_out])
-    return measure_spectrum(net, *images, num_classes=data.num_classes)
+    foreign = None
+    if source is not None:
+        foreign = foreign_images(source, data)
+        foreign = foreign[:: max(1, len(foreign) // FOREIGN_IMAGES)][:FOREIGN_IMAGES]
+    return measure_spectrum(net, *images, num_classes=data.num_classes, foreign=foreign)
 
 
 def refined_learning_rate(
