@@ -34,7 +34,15 @@ def setup(rule: dict, **extras) -> Setup:
         "warmup": 0.0,
         "copies": "fresh",
     }
-    return Setup(grid, rule, points, lambda point: options, lambda point, a, b: 100, lambda point: spectrum)
+    return Setup(
+        grid,
+        rule,
+        points,
+        lambda point: options,
+        lambda point, a, b: 100,
+        lambda point: spectrum,
+        lambda point, a: None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from effbatch.training.stacking import StackedNetwork
 CPU = torch.device("cpu")
 
 
-def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", **changes) -> Unit:
+def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", data=None, **changes) -> Unit:
     made = Unit(
         point={},
-        data=Data(dataset="little", clean_examples=50, copies=copies),
+        data=Data(dataset="little", clean_examples=50, copies=copies, **(data or {})),
         train=Train(network=network, momentum=momentum, schedule=schedule, budget={"steps": 12}),
         batch_size=7,
         steps=12,
@@ -34,6 +34,8 @@ def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", **ch
     return replace(made, **changes)
 
 
+STRUCTURED = {"noise": "structured", "delta": 0.7, "order": "confusion"}
+WHITE = {"noise": "foreign", "source": "white"}
 CASES = [
     *[{"network": name} for name in ("perceptron", "mlp1", "mlp2", "conv2")],
     {"copies": "fixed"},
@@ -41,10 +43,18 @@ CASES = [
     {"momentum": 0.9},
     {"schedule": "cosine"},
     {"network": "conv2", "copies": "fixed", "momentum": 0.5, "schedule": "cosine"},
+    *[{"copies": copies, "data": STRUCTURED} for copies in ("fresh", "fixed", "expected")],
+    *[{"copies": copies, "data": WHITE, "alphas": (2.5,)} for copies in ("fresh", "fixed")],
+    {"network": "conv2", "data": {"noise": "foreign", "source": "digits"}, "alphas": (0.5,)},
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(f"{k}={v}" for k, v in case.items()))
+def name_of(option) -> str:
+    key, value = option
+    return "-".join(map(str, value.values())) if isinstance(value, dict) else f"{key}={value}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(name_of, case.items())))
 def test_every_cell_matches_the_plain_loop(case, little_images):
     block = unit(**case)
     trained = engine.train(block, little_images, device=CPU)

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from effbatch.cube import Outcome, open_cube
-from effbatch.errors import SweepError
+from effbatch.errors import InputError, SweepError
 from effbatch.training import engine, runner, spec
 from effbatch.training.store import Store
 
@@ -92,6 +92,13 @@ def test_a_damaged_unit_is_set_aside_and_trained_again(tmp_path, spec_text, dama
     assert len(counted) == 2
     assert (tmp_path / "quarantine" / path.name).exists()
     np.testing.assert_array_equal(again["test_loss"], whole["test_loss"])
+
+
+def test_a_source_that_is_not_there_is_named_before_anything_is_trained(tmp_path, spec_text, counted):
+    text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "wite"]')
+    with pytest.raises(InputError, match="'wite' of foreign images is not known; did you mean 'white'"):
+        runner.simulate(spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]')), tmp_path)
+    assert not counted
 
 
 def test_a_changed_spec_is_refused_with_the_difference(tmp_path, spec_text):

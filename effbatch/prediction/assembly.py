@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from effbatch import laws
 from effbatch.detection import clean_labels_factor
@@ -122,6 +123,7 @@ def predict(
     alpha_interval: Interval | None = None,
     noise: str = "uniform",
     delta: float | None = None,
+    order: ArrayLike | None = None,
     matrix: Any = None,
     optimizer: str = "sgd",
     momentum: float = 0.9,
@@ -142,6 +144,7 @@ def predict(
     num_classes     K; without it that of the spectra or the matrix, else 10
     alpha_interval  (low, high) around alpha, high None for no limit: gives every number its range over it
     noise           "uniform", or "structured" of degree `delta` (`noise.structured_noise_matrix`)
+    order           of structured noise: classes by falling preference, a row per true class; default: c + 1, c + 2, ...
     matrix          N, the law of noisy labels, for any other noise. Laws are for uniform noise: others enter by the
                     effective α of their root-mean-square signal (`MatrixNoise.effective_alpha`), as each reason says
     spectra         kernels of the untrained network, one per initialisation: they add `linearised`, from first
@@ -165,7 +168,7 @@ def predict(
     )
     if spectra and setting.copies is None:
         raise InputError("first principles need a budget, and none came: give steps or examples")
-    labels_at = _noise_family(noise, delta, matrix, setting.num_classes)
+    labels_at = _noise_family(noise, delta, order, matrix, setting.num_classes)
     alphas = alphas_in(setting.alpha, alpha_interval)
     everywhere = [labels_at(a) for a in alphas.tried]
     alphas = replace(alphas, tried=np.array([_effective(labels) for labels in everywhere]))
@@ -223,7 +226,9 @@ def _num_classes(given: float | None, matrix: Any, spectra: Sequence[Spectrum]) 
     return facts[0][1] if facts else 10
 
 
-def _noise_family(kind: str, delta: float | None, matrix: Any, num_classes: int) -> Callable[[float], Labels]:
+def _noise_family(
+    kind: str, delta: float | None, order: ArrayLike | None, matrix: Any, num_classes: int
+) -> Callable[[float], Labels]:
     """The same kind of noise at any α."""
     one_of("the noise", kind, NOISE_KINDS)
     if matrix is not None and kind != "uniform":
@@ -233,10 +238,12 @@ def _noise_family(kind: str, delta: float | None, matrix: Any, num_classes: int)
             f"structured noise needs delta, from 0 to 1, and no other noise takes it; {kind} noise and delta = {delta} "
             "came"
         )
+    if order is not None and kind != "structured":
+        raise InputError(f"order is for structured noise; it came with {kind} noise: leave it out")
     if matrix is not None:
         return lambda alpha: MatrixNoise(alpha, matrix)
     if delta is not None:
-        return lambda alpha: MatrixNoise(alpha, structured_noise_matrix(alpha, num_classes, delta))
+        return lambda alpha: MatrixNoise(alpha, structured_noise_matrix(alpha, num_classes, delta, order=order))
     return lambda alpha: UniformNoise(alpha, num_classes)
 
 

@@ -44,7 +44,7 @@ class Unit:
     @property
     def key(self) -> str:
         """A name that changes when any number of the unit would change."""
-        facts = {**vars(self), "point": dict(self.point), "data": vars(self.data), "train": vars(self.train)}
+        facts = {**vars(self), "point": dict(self.point), "data": self.data.given(), "train": vars(self.train)}
         facts["train"] = {**facts["train"], "budget": dict(self.train.budget)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -55,7 +55,7 @@ def units(spec: Spec, available: Mapping[str, int]) -> Iterator[Unit]:
     blocks = list(_blocks(spec, available))
     evaluations = min(spec.train.evaluations, *(min(alphas_by_steps) for *_, alphas_by_steps in blocks))
     for point, data, train, batch_size, alphas_by_steps in blocks:
-        for steps, alphas in alphas_by_steps.items():
+        for steps, alphas in _side_by_side(data, alphas_by_steps):
             per_seed = len(alphas) * len(grid["learning_rate"])
             width = max(1, CELLS_PER_UNIT // per_seed)
             for start in range(0, len(grid["seed"]), width):
@@ -70,6 +70,14 @@ def units(spec: Spec, available: Mapping[str, int]) -> Iterator[Unit]:
                     learning_rates=grid["learning_rate"],
                     seeds=grid["seed"][start : start + width],
                 )
+
+
+def _side_by_side(data: Data, alphas_by_steps: Mapping[int, list[float]]) -> list[tuple[int, list[float]]]:
+    """The alphas that may share a unit: those with the same steps and images. Foreign images depend on α."""
+    together = list(alphas_by_steps.items())
+    if data.noise != "foreign":
+        return together
+    return [(steps, [alpha]) for steps, alphas in together for alpha in alphas]
 
 
 def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:

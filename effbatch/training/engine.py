@@ -20,6 +20,8 @@ from effbatch.schedules import multipliers
 from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.foreign import images_to_show
+from effbatch.training.label_noise import noise_matrices
 from effbatch.training.optimizers import OPTIMIZERS
 from effbatch.training.stacking import StackedNetwork
 from effbatch.training.visits import Stream
@@ -80,17 +82,25 @@ class _Run:
         self.network = StackedNetwork(built, A * L, device)
         self.optimizer = OPTIMIZERS[unit.train.optimizer](self.network.parameters, unit.train)
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
-        self.x_train = torch.as_tensor(dataset.x_train, device=device)
+        self.x_train, foreign = images_to_show(unit.data, dataset, device)
         self.x_test = torch.as_tensor(dataset.x_test, device=device).movedim(0, -1)[None, None]
         self.y_test = torch.as_tensor(dataset.y_test, device=device)
         y_train = torch.as_tensor(dataset.y_train, device=device)
+        matrices = noise_matrices(unit.data, dataset, unit.alphas)
         self.stream = Stream(
-            unit.data, y_train, self.K, alphas=unit.alphas, seeds=unit.seeds, batch_size=unit.batch_size
+            unit.data,
+            y_train,
+            self.K,
+            alphas=unit.alphas,
+            seeds=unit.seeds,
+            batch_size=unit.batch_size,
+            noise_matrices=matrices,
+            foreign_images=foreign,
         )
         self.soft_targets = None
         if unit.data.copies == "expected":
             uniform = np.full((self.K, self.K), 1 / self.K)
-            rows = np.stack([noise.expected_targets(alpha, uniform) for alpha in unit.alphas])
+            rows = noise.expected_targets(unit.alphas, uniform if matrices is None else matrices)
             self.soft_targets = torch.as_tensor(rows, dtype=torch.float32, device=device)
         self.alpha_of_member = torch.arange(A, device=device).repeat_interleave(L)
         rates = torch.tensor(unit.learning_rates, dtype=torch.float32, device=device)

@@ -19,6 +19,8 @@ from effbatch import cube as cubes
 from effbatch.errors import SpecError
 from effbatch.training import datasets, engine
 from effbatch.training.cells import Unit, units
+from effbatch.training.foreign import images_to_show
+from effbatch.training.label_noise import noise_matrices
 from effbatch.training.spec import Spec
 from effbatch.training.store import Store
 
@@ -76,6 +78,9 @@ def simulate(
     if len(classes) > 1:
         raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
     work = list(units(spec, {name: len(data.x_train) for name, data in data_of.items()}))
+    for data in {unit.data for unit in work}:  # bad noise is named before anything is trained
+        images_to_show(data, data_of[data.dataset], torch_device)
+        noise_matrices(data, data_of[data.dataset], spec.grid["alpha"])
     store = Store.open(folder, spec.resolved(), environment(torch_device), _fingerprints(data_of))
     with store.locked():
         finished = store.finished()

@@ -14,10 +14,14 @@ from effbatch.dynamics import Spectrum
 from effbatch.refinement import Refinement
 from effbatch.training import datasets, networks
 from effbatch.training.cells import steps_for
+from effbatch.training.foreign import foreign_images
 from effbatch.training.kernel import measure_spectrum
+from effbatch.training.label_noise import noise_matrices
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 from effbatch.training.visits import image_subset
+
+FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
 
 
 def setup_of(spec: Spec) -> Setup:
@@ -36,22 +40,34 @@ def setup_of(spec: Spec) -> Setup:
 
     def spectrum(point: Mapping[str, Any]) -> Spectrum:
         data, train = at(spec, point)
-        return initial_spectrum(train.network, data.dataset, data.clean_examples, seed=spec.grid["seed"][0])
+        return initial_spectrum(
+            train.network, data.dataset, data.clean_examples, data.source, seed=spec.grid["seed"][0]
+        )
 
-    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
+    def noise_matrix(point: Mapping[str, Any], alpha: float) -> np.ndarray | None:
+        data, _ = at(spec, point)
+        matrices = noise_matrices(data, datasets.load(data.dataset), [alpha])
+        return None if matrices is None else matrices[0]
+
+    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
 
 
-def initial_spectrum(network: str, dataset: str, clean_examples: int = 0, *, seed: int) -> Spectrum:
+def initial_spectrum(
+    network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
+) -> Spectrum:
     """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
-    `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out.
+    `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
+    that of the foreign images that noisy copies show.
     """
-    return _initial_spectrum(network, datasets.load(dataset), clean_examples, seed)
+    return _initial_spectrum(network, datasets.load(dataset), clean_examples, source, seed)
 
 
 @cache  # by the data set itself: its name may come to mean another content
-def _initial_spectrum(network: str, data: datasets.DataSet, clean_examples: int, seed: int) -> Spectrum:
+def _initial_spectrum(
+    network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
+) -> Spectrum:
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
     images = _split(data)
     available = len(data.x_train)
@@ -59,7 +75,11 @@ def _initial_spectrum(network: str, data: datasets.DataSet, clean_examples: int,
         train = image_subset(seed, clean_examples, available)
         held_out = np.setdiff1d(np.arange(available), train)[:500]
         images = (data.x_train[train], data.y_train[train], data.x_train[held_out], data.y_train[held_out])
-    return measure_spectrum(net, *images, num_classes=data.num_classes)
+    foreign = None
+    if source is not None:
+        foreign = foreign_images(source, data)
+        foreign = foreign[:: max(1, len(foreign) // FOREIGN_IMAGES)][:FOREIGN_IMAGES]
+    return measure_spectrum(net, *images, num_classes=data.num_classes, foreign=foreign)
 
 
 def refined_learning_rate(
