@@ -56,11 +56,6 @@ def test_a_unit_is_renamed_when_any_number_changes(spec_text):
     assert len(keys) == 3
 
 
-def test_units_of_uniform_noise_keep_their_names(spec_text):
-    (unit,) = cells.units(spec.parse(spec_text), AVAILABLE)
-    assert unit.key == "114aeca15d9a4298"
-
-
 def test_foreign_images_depend_on_alpha_so_units_have_one(spec_text):
     text = spec_text.replace("[train]", 'noise = "foreign"\nsource = "white"\n[train]')
     made = list(cells.units(spec.parse(text), AVAILABLE))
