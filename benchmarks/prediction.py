@@ -1,14 +1,16 @@
 """How well is the best learning rate predicted, at what cost? Every law, an LR range test and Optuna on the same cells.
 
-    python benchmarks/prediction.py --out benchmarks/results/prediction            # about half an hour on two cores
+    python benchmarks/prediction.py --out benchmarks/results            # about an hour on two cores
     python benchmarks/prediction.py --out /tmp/bench --cases 1                     # one case, to look
 
 Each case is a network, a data set, an optimiser and a number of steps, over a grid of α, batch size and learning rate;
 its cells are really trained (and kept: running again resumes). A method answers one learning rate per (α, B) cell and
 says what it cost, in full runs. Errors are in powers of two, over cells whose best rate lies inside the grid; regret
-is the accuracy lost against the best rate of the grid, in percentage points. Optuna (Akiba et al. 2019; `pip install
-optuna`) draws one seed per trial from the trained cells and sees its test accuracy, which flatters it; the range test
-(Smith 2017) is really run.
+is the accuracy lost against the best rate of the grid, in percentage points. A rule is anchored at the tuned clean
+cell of B = 16, and, the square root of B/(1 + α), once more at every other tuned cell in turn (the mean over the
+anchors stands for the cell). "paired" compares two methods cell by cell; its interval resamples whole cases. Optuna
+(Akiba et al. 2019; `pip install optuna`) draws one seed per trial from the trained cells and sees its test accuracy,
+which flatters it; the range test (Smith 2017) is really run.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from effbatch.training.visits import Stream
 RULES = ("square_root_clean_count", "square_root", "linear", "clean_count", "signal_to_noise", "none")
 RANGE_TEST_STEPS = 100
 UNSEEN_SEED = 1000
+ANCHORED = "square_root_clean_count, anchored at"
+RIVALS = (f"{ANCHORED} every other cell", f"{ANCHORED} a clean cell", "linearised", "Optuna, 2 runs", "Optuna, 20 runs")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Case:
             alpha = [0, 1, 4, 15]
             batch_size = [16, 64]
             learning_rate = {rates}
-            seed = 5
+            seed = 10
             [claim]
             kind = "best_learning_rate"
         """)
@@ -88,18 +92,23 @@ CASES = (
     Case("digits", "perceptron", tuned=True),
     Case("digits", "mlp2", tuned=True),
     Case("digits", "mlp1", steps=1600, tuned=True),
+    Case("fashion-mnist-14", "mlp1", tuned=True),
+    Case("fashion-mnist-14", "mlp2", tuned=True),
+    Case("digits", "conv2", steps=200, tuned=True),
     Case("digits", "mlp1", momentum=0.9),
     Case("digits", "mlp1", schedule="cosine"),
     Case("digits", "mlp1", optimizer="adam"),
-    Case("fashion-mnist-14", "mlp1"),
-    Case("fashion-mnist-14", "mlp2"),
-    Case("digits", "conv2", steps=200),
+    Case("fashion-mnist-14", "perceptron", steps=800),
+    Case("fashion-mnist-14", "mlp4"),
+    Case("digits", "mlp4", steps=800),
+    Case("fashion-mnist-14", "conv2"),
+    Case("digits", "conv4"),
 )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Predicted rates (alpha, batch_size), NaN for no answer, and the cost of one cell's answer in full runs."""
+    """Predicted rates (alpha, batch_size[, anchor]), NaN for no answer; cost of one cell's answer in full runs."""
 
     rates: xr.DataArray
     runs: float
@@ -119,10 +128,26 @@ def answers(case: Case, cube: xr.Dataset, best: xr.Dataset) -> dict[str, Answer]
         factor = LAWS[name].factor(here, Setting(anchor["alpha"], anchor["batch_size"]))
         shared = cube.sizes["learning_rate"] / cells.size  # one seed of a sweep at the anchor, shared by all cells
         said[f"{name}, anchored at a clean cell"] = Answer(tuned * factor * xr.ones_like(cells), shared)
+    said["square_root_clean_count, anchored at every other cell"] = Answer(
+        every_anchor(best), cube.sizes["learning_rate"]
+    )
     said["LR range test"] = Answer(_each(cells, lambda a, b: range_test(case, a, b)), RANGE_TEST_STEPS / case.steps)
     for trials in (2, 20):
         said[f"Optuna, {trials} runs"] = Answer(_each(cells, lambda a, b, n=trials: optuna_best(cube, a, b, n)), trials)
     return said
+
+
+def every_anchor(best: xr.Dataset) -> xr.DataArray:
+    """The rule anchored at every other cell with a tuned rate in turn, along the dim `anchor`."""
+    cells = best["best_learning_rate"]
+    rates = []
+    for alpha in cells["alpha"].values:
+        for batch_size in cells["batch_size"].values:
+            here, there = Setting(cells["alpha"], cells["batch_size"]), Setting(float(alpha), int(batch_size))
+            factor = LAWS["square_root_clean_count"].factor(here, there)
+            other = (cells["alpha"] != alpha) | (cells["batch_size"] != batch_size)
+            rates.append((cells.sel(alpha=alpha, batch_size=batch_size) * factor * xr.ones_like(cells)).where(other))
+    return xr.concat(rates, "anchor")
 
 
 def short_runs(case: Case, cells: xr.DataArray) -> Answer:
@@ -192,10 +217,17 @@ def measure(case: Case, out: Path) -> list[dict]:
     for method, answer in answers(case, cube, best).items():
         error = np.log2(answer.rates / best["best_learning_rate"].where(inside))
         lost = regret(cube, best, answer.rates)["regret"]
+        if "anchor" in answer.rates.dims:
+            error, lost = np.abs(error).mean("anchor"), lost.mean("anchor")
         for alpha in best["alpha"].values:
             for batch in best["batch_size"].values:
                 at = {"alpha": float(alpha), "batch_size": int(batch)}
-                values = {"error": float(error.sel(at)), "regret": 100 * float(lost.sel(at)), "runs": answer.runs}
+                values = {
+                    "measured": float(best["best_learning_rate"].where(inside).sel(at)),
+                    "error": float(error.sel(at)),
+                    "regret": 100 * float(lost.sel(at)),
+                    "runs": answer.runs,
+                }
                 rows.append({"case": case.name, "tuned": case.tuned, "method": method, **at, **values})
     return rows
 
@@ -225,6 +257,42 @@ def summary(rows: list[dict]) -> list[dict]:
             }
         )
     return sorted(table, key=lambda row: row["median_error"])
+
+
+def paired(rows: list[dict], method: str, rival: str) -> dict:
+    """Mean over cells of |error| and regret of `method` minus those of `rival`; the interval resamples cases."""
+    by_cell: dict[tuple, dict[str, dict]] = {}
+    for row in rows:
+        by_cell.setdefault((row["case"], row["alpha"], row["batch_size"]), {})[row["method"]] = row
+    found: dict = {"method": method, "rival": rival}
+    for name in ("error", "regret"):
+        by_case: dict[str, list[float]] = {}
+        for (case, *_), said in by_cell.items():
+            if method in said and rival in said:
+                difference = abs(said[method][name]) - abs(said[rival][name])
+                if np.isfinite(difference):
+                    by_case.setdefault(case, []).append(difference)
+        groups, rng = [np.array(values) for values in by_case.values()], np.random.default_rng(0)
+        draws = [np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(2000)]
+        low, high = np.quantile([draw.mean() for draw in draws], [0.025, 0.975])
+        cells = np.concatenate(groups)
+        found[name] = {"mean": float(cells.mean()), "low": float(low), "high": float(high), "n": len(cells)}
+        found["cases"] = len(groups)
+    return found
+
+
+def show_paired(title: str, comparisons: list[dict]) -> str:
+    """The comparisons as Markdown."""
+    lines = [
+        f"### {title}",
+        "",
+        "| method | minus | error, powers of two | regret, points | cells | cases |",
+        "|---" * 6 + "|",
+    ]
+    for c in comparisons:
+        error, lost = ("{mean:+.2f} [{low:+.2f}, {high:+.2f}]".format(**c[name]) for name in ("error", "regret"))
+        lines.append(f"| {c['method']} | {c['rival']} | {error} | {lost} | {c['error']['n']} | {c['cases']} |")
+    return "\n".join([*lines, ""])
 
 
 def show(title: str, table: list[dict]) -> str:
@@ -262,10 +330,20 @@ def main() -> None:
             [row for row in held_out if row["case"] in plain]
         ),
     }
+    comparisons = {
+        name: [paired(chosen, "short runs", rival) for rival in RIVALS]
+        for name, chosen in {
+            "Cell by cell, all cases of plain SGD": [row for row in rows if row["case"] in plain],
+            "Cell by cell, held-out cases of plain SGD": [row for row in held_out if row["case"] in plain],
+        }.items()
+        if chosen
+    }
     facts = runner.environment(torch.device("cpu"))
-    content = {**facts, "cases": [case.name for case in CASES[: arguments.cases]], "tables": tables, "rows": rows}
+    names = [case.name for case in CASES[: arguments.cases]]
+    content = {**facts, "cases": names, "tables": tables, "paired": comparisons, "rows": rows}
     (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
-    text = "\n".join(show(title, table) for title, table in tables.items())
+    shown = [show(title, table) for title, table in tables.items()]
+    text = "\n".join(shown + [show_paired(title, table) for title, table in comparisons.items()])
     intro = "Made by `python benchmarks/prediction.py`, which says what the columns mean."
     (arguments.out / "prediction.md").write_text(
         f"# Predicting the best learning rate\n\n{intro} {facts['made'][:10]}, {facts['device']}.\n\n{text}"

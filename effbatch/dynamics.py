@@ -65,16 +65,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from effbatch import schedules
 from effbatch.errors import InputError
 from effbatch.noise.transition import checked_matrix
 
 Floats = NDArray[np.float64]
-Schedule = Literal["constant", "cosine"] | ArrayLike
+Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier per step
 
 _BIN_RATIO = 1.1  # modes whose eigenvalues agree this closely are stepped as one
 _BIN_FLOOR = 1e-6  # modes below this fraction of h_1 hardly move in 10^5 stable steps: one bin
@@ -188,11 +188,12 @@ def learning_curve(
     does: a class whose true label is not the likeliest is in the end not learned. Where `spectrum.foreign` says how
     foreign images overlap the modes, noisy copies show these; their labels are uniform.
 
-    `schedule` multiplies the learning rate: "constant", "cosine" (½(1 + cos(pi t/T))) or an array of T
-    multipliers. Momentum enters as eta/(1 - momentum), its limit for small eta. Modes with eigenvalues within
-    10 % of each other are stepped as one, which moves the accuracy by less than 0.001. A cell whose mean runs
-    away (some |1 - m_k| > 1) or whose energies overflow has diverged: the linear model has nothing more to say
-    there, and the accuracy is chance.
+    `schedule` multiplies the learning rate: a name of `schedules.SCHEDULES` or an array of T multipliers. Momentum
+    enters as eta/(1 - momentum), its limit for small eta; Nesterov's is the same, as either moves the weights by
+    eta/(1 - momentum) times each gradient in the end, Nesterov's sooner. Weight decay is not in it. Modes with
+    eigenvalues within 10 % of each other are stepped as one, which moves the accuracy by less than 0.001. A cell
+    whose mean runs away (some |1 - m_k| > 1) or whose energies overflow has diverged: the linear model has nothing
+    more to say there, and the accuracy is chance.
 
     Labels are fresh at every visit and images are drawn independently; with a finite training set and many
     passes this stays a fair picture as long as labels are redrawn, and becomes optimistic for fixed copies
@@ -239,9 +240,9 @@ def best_learning_rate(
 ) -> Floats:
     """The learning rate of highest predicted accuracy, broadcast over (alpha, batch_size).
 
-    Derived: the argmax of `learning_curve` over 16 octaves in quarter octaves, up to the stability edge
-    2K/h_1 of uniform output, then the vertex of a parabola in log2 eta through the three best rates. NaN where the
-    argmax is the lowest rate of the grid: no learning rate can be told from none. `noise_matrix` is that of
+    Derived: the argmax of `learning_curve` over the 16 octaves below the stability edge 2K/h_1 of uniform output, then
+    over the quarter octaves around it, then the vertex of a parabola in log2 eta through the three best rates. NaN
+    where the lowest octave is best: no learning rate can be told from none. `noise_matrix` is that of
     `learning_curve`.
 
     `confident_edge` returns the smaller of that and
@@ -256,25 +257,31 @@ def best_learning_rate(
     """
     alphas, batches = np.broadcast_arrays(np.asarray(alpha, float), np.asarray(batch_size, float))
     h_1, classes = spectrum.eigenvalues.max(), spectrum.num_classes
-    exponents = np.arange(-16, 0.01, 0.25)
-    grid = (1 - momentum) * 2 * classes / h_1 * 2.0**exponents
-    curve = learning_curve(
-        spectrum,
-        alphas[..., None],
-        batches[..., None],
-        grid,
-        steps,
-        schedule=schedule,
-        momentum=momentum,
-        noise_matrix=noise_matrix,
-    )
-    peak = curve.accuracy.argmax(-1)
-    inner = np.clip(peak, 1, len(grid) - 2)
-    below, top, above = (np.take_along_axis(curve.accuracy, (inner + i)[..., None], -1)[..., 0] for i in (-1, 0, 1))
+    edge = (1 - momentum) * 2 * classes / h_1
+
+    def accuracy(exponents: Floats) -> Floats:
+        return learning_curve(
+            spectrum,
+            alphas[..., None],
+            batches[..., None],
+            edge * 2.0**exponents,
+            steps,
+            schedule=schedule,
+            momentum=momentum,
+            noise_matrix=noise_matrix,
+        ).accuracy
+
+    octaves = np.arange(-16.0, 1.0)
+    octave = octaves[accuracy(octaves).argmax(-1)][..., None]
+    quarters = octave + np.arange(-4, 5) / 4
+    heights = accuracy(quarters)
+    peak = np.clip(heights.argmax(-1)[..., None], 1, quarters.shape[-1] - 2)
+    below, top, above = (np.take_along_axis(heights, peak + i, -1)[..., 0] for i in (-1, 0, 1))
     bend = below - 2 * top + above
+    vertex = np.take_along_axis(quarters, peak, -1)[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where((inner == peak) & (bend < 0), 0.25 * (below - above) / (2 * bend), 0.0)
-    best = np.where(peak == 0, np.nan, grid[peak] * 2.0**shift)
+        shift = np.where((bend < 0) & (vertex < 0), 0.25 * (below - above) / (2 * bend), 0.0)
+    best = np.where(octave[..., 0] == octaves[0], np.nan, edge * 2.0 ** (vertex + np.clip(shift, -0.25, 0.25)))
     if confident_edge:
         best = np.minimum(best, (1 - momentum) * 4 / (h_1 + classes * spectrum.trace / batches))
     return best
@@ -480,11 +487,7 @@ def _held_out_accuracy(
 
 def _multipliers(schedule: Schedule, steps: int) -> Floats:
     if isinstance(schedule, str):
-        if schedule == "constant":
-            return np.ones(steps)
-        if schedule == "cosine":
-            return (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
-        raise InputError(f"schedule needs 'constant', 'cosine' or an array of {steps} multipliers; {schedule!r} came")
+        return schedules.multipliers(schedule, steps)
     multipliers = np.asarray(schedule, float)
     if multipliers.shape != (steps,) or not (np.isfinite(multipliers) & (multipliers >= 0)).all():
         raise InputError(

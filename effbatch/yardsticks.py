@@ -223,19 +223,28 @@ def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -
 
 
 def _errors(cube: xr.Dataset) -> xr.DataArray:
-    """Measured minus predicted accuracy in points, (seed, cell) with the network of every cell; NaN unless finished."""
-    predicted = linearised.from_json(_prediction(cube)["linearised"])["accuracy"]
+    """Measured minus predicted accuracy in points, (seed, cell); NaN unless finished.
+
+    With every cell its network, and whether its rate is at most twice the best one predicted: beyond, the linearised
+    theory diverges or knows no edge.
+    """
+    stored = linearised.from_json(_prediction(cube)["linearised"])
+    predicted, reach = stored["accuracy"], 2 * stored["best_learning_rate"]
     finished = cube["test_accuracy"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
     error = (100 * (finished - predicted)).drop_vars(["step", "examples"], errors="ignore")
     dims = [dim for dim in error.dims if dim != "seed"]
     network = _networks(cube).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
-    return xr.DataArray(stacked, dims=("seed", "cell"), coords={"network": ("cell", network.values.ravel())})
+    near = (cube["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
+    coords = {"network": ("cell", network.values.ravel()), "near": ("cell", near.values.ravel())}
+    return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
 
 def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
     label = "error of the accuracy predicted without training, root mean square"
     rows = [_goal(_rmse(label, errors), 3.0, "at most 3 points")]
+    near = [error.isel(cell=error["near"].values) for error in errors]
+    rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
     networks = list(dict.fromkeys(name for error in errors for name in error["network"].values))
     if len(networks) > 1:
         for network in networks:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
+import torch_reference
 from torch import nn
 
 from effbatch import noise
@@ -20,10 +19,11 @@ CLEAN, FRESH = 0, -1
 
 
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):
-    """Test accuracy and loss of one cell of `unit`, by torch.optim.SGD and nn.CrossEntropyLoss."""
+    """Test accuracy and loss of one cell of `unit`, by torch.optim and nn.CrossEntropyLoss."""
     K, B = dataset.num_classes, unit.batch_size
     net = networks.build(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
-    optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=unit.train.momentum)
+    optimizer = torch_reference.optimizer_of(unit.train, net.parameters(), learning_rate)
+    schedule = torch_reference.schedule_of(unit.train, optimizer, unit.steps)
     x_train, x_test = (torch.as_tensor(x, dtype=dtype) for x in (dataset.x_train, dataset.x_test))
     n = unit.data.clean_examples or len(x_train)
     foreign = torch.zeros(0) if unit.data.source is None else foreign_images(unit.data.source, dataset)
@@ -40,13 +40,12 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
             if unit.data.source is not None and copy != CLEAN:
                 images[-1] = foreign[_foreign(unit, image, visit_pass, copy, seed, len(foreign))].to(dtype)
             targets.append(_target(unit, int(dataset.y_train[image]), image, visit_pass, copy, alpha, seed, N))
-        if unit.train.schedule == "cosine":
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / unit.steps))
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(net(torch.stack(images)), torch.tensor(np.array(targets), dtype=dtype))
         loss.backward()
         optimizer.step()
+        if step < unit.steps - 1:
+            schedule.step()
     with torch.no_grad():
         logits = net(x_test)
         y = torch.as_tensor(dataset.y_test)

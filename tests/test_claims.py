@@ -13,7 +13,7 @@ from synthetic import peaked_cube, rising_cube
 from effbatch import claims
 from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse, linearised
 from effbatch.claims.base import at_most
-from effbatch.dynamics import Spectrum
+from effbatch.dynamics import Spectrum, learning_curve
 from effbatch.errors import CubeError, SpecError
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
@@ -26,7 +26,14 @@ def setup(rule: dict, **extras) -> Setup:
     spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100)
     grid = {"alpha": ALPHAS, "batch_size": BATCHES, "learning_rate": RATES, "seed": tuple(range(5)), **extras}
     points = [{key: value} for key, values in extras.items() for value in values] or [{}]
-    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "copies": "fresh"}
+    options = {
+        "optimizer": "sgd",
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "copies": "fresh",
+    }
     return Setup(
         grid,
         rule,
@@ -59,7 +66,18 @@ def test_predictions_survive_json_and_keep_the_order_of_the_grid():
     xr.testing.assert_allclose(again, surface)
 
 
-@pytest.mark.parametrize("other", [{"optimizer": "adam"}, {"copies": "fixed"}, {"copies": "expected"}], ids=str)
+def test_the_theory_follows_the_schedule_of_the_run():
+    made = setup({})
+    options = made.settings({}) | {"schedule": "step", "warmup": 0.2, "momentum": 0.5}
+    accuracy = linearised.surface(replace(made, settings=lambda point: options))["accuracy"]
+    factors = np.array([min(1, (t + 1) / 20) * (1 if t < 50 else 0.1 if t < 75 else 0.01) for t in range(100)])
+    expected = learning_curve(made.spectrum({}), ALPHAS[1], BATCHES[0], RATES, 100, schedule=2 * factors).accuracy
+    np.testing.assert_allclose(accuracy[1, 0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "other", [{"optimizer": "adam"}, {"weight_decay": 0.01}, {"copies": "fixed"}, {"copies": "expected"}], ids=str
+)
 def test_the_theory_is_silent_outside_its_regime(other):
     made = setup({})
     options = made.settings({}) | other

@@ -109,7 +109,7 @@ def test_laws_of_sgd_do_not_apply_to_adam_nor_the_reverse(name):
     assert applies == (False, "made for sgd and momentum, not for adam")
     for adaptive in ("adam_square_root", "surge"):
         assert complete(adaptive).applies(adam, adam).ok
-        assert complete(adaptive).applies(NOISY, NOISY) == (False, "made for adam, not for sgd")
+        assert complete(adaptive).applies(NOISY, NOISY) == (False, "made for adam, adamw and rmsprop, not for sgd")
 
 
 def test_only_none_applies_to_adadelta_without_a_fit():
@@ -228,7 +228,7 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones():
         ({"steps": 0}, "the number of steps must be from 1 .*; 0 came"),
         ({"steps": 10, "examples": 10}, "steps or examples; both came"),
         ({"optimizer": "sgdd"}, f"one of {', '.join(OPTIMIZERS)}; 'sgdd' came"),
-        ({"schedule": "step"}, "one of constant, cosine; 'step' came"),
+        ({"schedule": "linear"}, "one of constant, cosine, step, one_cycle; 'linear' came"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, words):

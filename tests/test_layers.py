@@ -14,9 +14,9 @@ import effbatch
 ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
-    "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "dynamics", "refinement",
-    "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts", "report",
-    "yardsticks", "validation", "progress", "cli",
+    "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "schedules", "dynamics",
+    "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts",
+    "report", "yardsticks", "validation", "progress", "cli",
 ]  # fmt: skip
 LAZY = {"torch", "statsmodels", "altair", "weasyprint", "vl_convert", "sklearn", "rich"}
 

@@ -1,39 +1,129 @@
-"""Stacked optimisers against `torch.optim`, step by step."""
+"""Stacked optimisers and their schedules against `torch.optim`: step by step, and through the engine."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+import torch_reference
+from slow_twin import train_cell
+from torch import nn
 
+from effbatch.schedules import multipliers
+from effbatch.training import engine, networks
+from effbatch.training.cells import Unit
 from effbatch.training.optimizers import OPTIMIZERS
-from effbatch.training.spec import Train
+from effbatch.training.spec import Data, Train
+from effbatch.training.stacking import StackedNetwork
 
-REFERENCE = {
-    "sgd": lambda w, rate, momentum: torch.optim.SGD([w], lr=rate, momentum=momentum),
-    "adam": lambda w, rate, momentum: torch.optim.Adam([w], lr=rate),
-}
+STEPS = 100
+RATES = torch.tensor([[1e-3, 1e-2, 0.1], [0.02, 0.05, 0.3]], dtype=torch.float64)  # 2 seeds x 3 members
+ADAPTIVE = {"adam": 0.03, "adamw": 0.03, "rmsprop": 0.03, "adadelta": 3.0}  # what suits them, relative to SGD
+WAYS = [
+    {"weight_decay": 0.02},
+    {"weight_decay": 0.02, "schedule": "cosine", "warmup": 0.15},
+    {"schedule": "one_cycle"},
+]
+OPTIONS = [
+    {"optimizer": "sgd"},
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+    *[{"optimizer": name} for name in ADAPTIVE],
+]
+
+
+def named(options: dict) -> str:
+    return "-".join(f"{key}={value}" for key, value in options.items())
 
 
 def test_every_optimizer_has_its_reference():
-    assert set(REFERENCE) == set(OPTIMIZERS)
+    assert set(torch_reference.OPTIMIZERS) == set(OPTIMIZERS) == {options["optimizer"] for options in OPTIONS}
 
 
-@pytest.mark.parametrize(("name", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0)])
-def test_every_member_steps_like_torch_optim(name, momentum):
-    """A hundred steps on a quadratic with noisy gradients; 2 seeds × 3 members, each with its own rate."""
-    torch.manual_seed(0)
-    start = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-    rates = torch.tensor([[1e-3, 1e-2, 0.1], [0.02, 0.05, 0.3]], dtype=torch.float64)
-    noise = torch.randn(100, *start.shape, dtype=torch.float64)
-    stacked = start.clone()
-    optimizer = OPTIMIZERS[name]([stacked], Train(optimizer=name, momentum=momentum))
-    for step in range(100):
-        optimizer.step([stacked * 0.5 + noise[step]], rates)
-    for s in range(2):
-        for m in range(3):
-            w = start[s, m].clone().requires_grad_()
-            reference = REFERENCE[name](w, float(rates[s, m]), momentum)
-            for step in range(100):
-                w.grad = w.detach() * 0.5 + noise[step, s, m]
-                reference.step()
-            torch.testing.assert_close(stacked[s, m], w.detach(), rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize("way", WAYS, ids=named)
+@pytest.mark.parametrize("options", OPTIONS, ids=named)
+def test_every_member_of_a_network_steps_like_torch_optim(options, way, little_images):
+    """One hidden layer on real gradients in double precision; all weights compared after each of 100 steps."""
+    train = Train(**options, **way)
+    rates = RATES * ADAPTIVE.get(train.optimizer, 1)
+    x, y = torch.as_tensor(little_images.x_train).double(), torch.as_tensor(little_images.y_train)
+    batches = torch.arange(STEPS * 8).remainder(len(x)).view(STEPS, 8)
+    built = [networks.build("mlp1", little_images.image_shape, 3, seed=s).double() for s in range(2)]
+    histories = [[plain_training(train, s, float(rates[s, m]), x, y, batches) for m in range(3)] for s in range(2)]
+
+    network = StackedNetwork(built, 3, torch.device("cpu"))
+    optimizer = OPTIMIZERS[train.optimizer](network.parameters, train)
+    factors = multipliers(train.schedule, STEPS, warmup=train.warmup)
+    for t, batch in enumerate(batches):
+        logits = network(x[batch].movedim(0, -1)[None, None])  # (S, M, K, B)
+        loss = nn.functional.cross_entropy(logits.movedim(2, -1).flatten(0, 2), y[batch].repeat(6), reduction="sum")
+        gradients = torch.autograd.grad(loss / 8, network.parameters)
+        with torch.no_grad():
+            optimizer.step(gradients, rates * factors[t])
+        for i, stacked in enumerate(network.parameters):
+            reference = torch.stack([torch.stack([history[t][i] for history in seed]) for seed in histories])
+            torch.testing.assert_close(stacked.detach(), reference, rtol=1e-9, atol=1e-10)
+
+
+def plain_training(train: Train, seed: int, rate: float, x, y, batches) -> list[list[torch.Tensor]]:
+    """The weights after each step of one network under `torch.optim`."""
+    net = networks.build("mlp1", x.shape[1:], 3, seed=seed).double()
+    optimizer = torch_reference.optimizer_of(train, net.parameters(), rate)
+    schedule = torch_reference.schedule_of(train, optimizer, len(batches))
+    history = []
+    for batch in batches:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
+        optimizer.step()
+        history.append([w.detach().clone() for w in net.parameters()])
+        if len(history) < len(batches):
+            schedule.step()
+    return history
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "step", "warmup": 0.25},
+        {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "one_cycle"},
+        {"optimizer": "rmsprop", "weight_decay": 0.1, "schedule": "cosine", "warmup": 0.1},
+        {"optimizer": "adadelta"},
+    ],
+    ids=named,
+)
+def test_a_unit_trains_by_its_options(options, little_images):
+    """Single precision, through the spec's options, noisy labels and the engine; steps that come from examples."""
+    unit = Unit(
+        point={},
+        data=Data(dataset="little", clean_examples=50),
+        train=Train(**options, budget={"examples": 84}),
+        batch_size=7,
+        steps=12,
+        checkpoints=(12,),
+        alphas=(2.5,),
+        learning_rates=(0.01, 0.1),
+        seeds=(0, 3),
+    )
+    trained = engine.train(unit, little_images, device=torch.device("cpu"))
+    for r, rate in enumerate(unit.learning_rates):
+        for s, seed in enumerate(unit.seeds):
+            _, loss = train_cell(unit, little_images, 2.5, rate, seed)
+            assert trained.test_loss[0, r, s, -1] == pytest.approx(loss, rel=2e-4)
+
+
+def test_decay_shrinks_the_weights_at_the_rate_of_each_member():
+    """Where the gradient is zero: w ← (1 − η λ) w by SGD and AdamW; Adam's first step is η, whatever λ."""
+    rates = torch.tensor([[0.1, 0.0, 0.5]], dtype=torch.float64)
+    for name, expected in (("sgd", 1 - 0.2 * rates), ("adamw", 1 - 0.2 * rates), ("adam", 1 - rates)):
+        w = torch.ones(1, 3, dtype=torch.float64)
+        OPTIMIZERS[name]([w], Train(optimizer=name, weight_decay=0.2)).step([torch.zeros_like(w)], rates)
+        torch.testing.assert_close(w, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_gradient_moves_the_weights_by_its_rate_over_one_minus_momentum(nesterov):
+    """One gradient, then none: why the linearised theory takes either momentum as a larger rate."""
+    w = torch.zeros(1, 1, 1, dtype=torch.float64)
+    optimizer = OPTIMIZERS["sgd"]([w], Train(momentum=0.75, nesterov=nesterov))
+    for step in range(200):
+        optimizer.step([torch.full_like(w, float(step == 0))], torch.tensor([[0.1]], dtype=torch.float64))
+    assert w.item() == pytest.approx(-0.1 / (1 - 0.75), rel=1e-12)

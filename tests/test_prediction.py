@@ -119,6 +119,8 @@ def test_with_an_anchor_rates_are_numbers():
         ("sgd", "square_root_clean_count", 0.5, "square root of the clean labels"),
         ("momentum", "square_root_clean_count", 0.5, "square root of the clean labels"),
         ("adam", "adam_square_root", 0.25, "Adam"),
+        ("adamw", "adam_square_root", 0.25, "AdamW"),
+        ("rmsprop", "adam_square_root", 0.25, "RMSprop"),
         ("adadelta", "none", 1.0, "nearly scale-free, .* untested"),
     ],
 )
@@ -338,7 +340,7 @@ def test_the_interval_of_alpha_goes_through_first_principles():
     assert "alpha has no upper limit" in endless.accuracy.reason
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adadelta"])
 def test_first_principles_know_no_adaptive_optimizers(optimizer):
     said = predict(6, 32, steps=100, spectra=[power_law()], optimizer=optimizer)
     assert not said.learning_rate["linearised"].applies

@@ -43,7 +43,7 @@ def test_finds_the_optimum_of_a_score_that_shifts_as_the_law_says(best, alpha):
 
 def test_an_optimum_that_does_not_shift_is_missed_by_the_weighted_shift():
     score, _ = parabola(-3.2, 0.0)
-    p = (1 - 1 / 16**2) / 2
+    p = 0.4 * (1 - 1 / 16**2)
     off = p * (1 / 16 * -4 + 1 / 4 * -2 + 1 / 2 * -1) / (1 / 16 + 1 / 4 + 1 / 2)
     assert np.log2(refine(score, 15.0).learning_rate) == pytest.approx(-3.2 + off, abs=1e-9)
 

@@ -86,6 +86,21 @@ def test_rmse_is_the_naive_one_over_settings_whose_runs_finished():
     assert number.n == len(squares) == 4 * 3 * len(RATES) - 1
 
 
+def test_the_surface_is_also_told_for_rates_near_the_best_predicted_one():
+    cube = run()
+    stored = json.loads(cube.attrs["predictions"])
+    surface = linearised.from_json(stored["prediction"]["linearised"])
+    beyond = surface["learning_rate"] > 2 * surface["best_learning_rate"]
+    surface["accuracy"] = surface["accuracy"] + 0.3 * beyond
+    stored["prediction"]["linearised"] = linearised.to_json(surface)
+    cube.attrs["predictions"] = json.dumps(stored)
+    rows = {y.of: y.number for y in yardsticks.measure({"one": cube}, {}) if "root mean square" in y.number.label}
+    near = rows["learning rates up to twice the best one predicted"]
+    assert near.value == pytest.approx(0, abs=0.01)
+    assert near.n == int((~beyond).sum())
+    assert rows["all networks"].value == pytest.approx(30 * float(beyond.mean()) ** 0.5, rel=1e-3)
+
+
 def test_the_interval_of_the_median_covers():
     """Errors |normal| in octaves have the median 0.6745."""
     draw, hits = np.random.default_rng(0), 0

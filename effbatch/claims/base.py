@@ -31,7 +31,7 @@ class Setup:
     """What may be known before the run: the grid, the rule, and the networks at initialisation.
 
     points     every combination of the grid's extra keys ([{}] where there is none)
-    settings   point -> the [data] and [train] options of those cells
+    settings   point -> the [data] and [train] options of those cells: optimizer, momentum, schedule, network, ...
     steps      (point, alpha, batch_size) -> optimiser steps
     spectrum   point -> kernel spectrum of the untrained network on the clean images, and how foreign ones overlap them
     noise_matrix  (point, alpha) -> N of noisy labels, None where they are uniform

@@ -39,7 +39,7 @@ def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
         "Without an anchor and without training, the linearised theory says best rates from "
         f"{float(best.min()):.2g} to {float(best.max()):.2g}."
         if bool(best.notnull().any())
-        else "The linearised theory says nothing about this optimiser, or these copies."
+        else "The linearised theory says nothing about training like this."
     )
     return (
         f"The law {prediction['law']}, {prediction['formula']}, anchored at any one tuned cell, gives the best rate "

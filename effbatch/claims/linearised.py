@@ -10,14 +10,15 @@ import xarray as xr
 
 from effbatch.claims.base import Setup
 from effbatch.dynamics import best_learning_rate, learning_curve
+from effbatch.schedules import multipliers
 
 
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    NaN where the optimiser is not SGD (with or without momentum) or labels are not drawn afresh at every visit: the
-    theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the
-    theory gives the mean.
+    NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, or labels are not
+    drawn afresh at every visit: the theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the
+    extra keys of the grid; no seed, the theory gives the mean.
     """
     pieces = []
     for point in setup.points:
@@ -31,19 +32,19 @@ def surface(setup: Setup) -> xr.Dataset:
 def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     alphas, batches, rates = (np.asarray(setup.grid[key], float) for key in ("alpha", "batch_size", "learning_rate"))
     options = setup.settings(point)
-    how = {"schedule": options["schedule"], "momentum": options["momentum"]}
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    applies = options["optimizer"] == "sgd" and options["copies"] == "fresh"
+    applies = options["optimizer"] == "sgd" and options["weight_decay"] == 0 and options["copies"] == "fresh"
     for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)
+            factors = multipliers(options["schedule"], int(count), warmup=options["warmup"])
+            how = {"schedule": factors, "momentum": options["momentum"], "noise_matrix": matrix}
             i, j = np.nonzero((steps == count) & members[:, None])
             a, b = alphas[i], batches[j]
-            labels = how | {"noise_matrix": matrix}
-            accuracy[i, j] = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **labels).accuracy
-            best[i, j] = best_learning_rate(spectrum, a, b, int(count), **labels)
+            accuracy[i, j] = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how).accuracy
+            best[i, j] = best_learning_rate(spectrum, a, b, int(count), **how)
     return xr.Dataset(
         {
             "accuracy": (("alpha", "batch_size", "learning_rate"), accuracy),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from effbatch.cli.options import DATA_DIR
 from effbatch.errors import InputError
-from effbatch.laws.base import OPTIMIZERS, SCHEDULES
+from effbatch.laws.base import OPTIMIZERS
 from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
+from effbatch.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,15 +68,24 @@ Examples
     "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
 )
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
-@click.option("--momentum", type=float, default=0.9, show_default=True, help="Where the optimizer is momentum.")
-@click.option("--schedule", type=click.Choice(SCHEDULES), default="constant", show_default=True)
+@click.option(
+    "--momentum",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Where the optimizer is momentum; Nesterov's too.",
+)
+@click.option("--schedule", type=click.Choice(tuple(SCHEDULES)), default="constant", show_default=True)
 @click.option("--steps", type=int, help="Optimiser steps, where the budget is in steps.")
 @click.option("--examples", type=int, help="Labelled copies processed, where the budget is in examples.")
 @click.option("--anchor-lr", type=float, help="A learning rate that was tuned ...")
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
 @click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
-@click.option("--dataset", help="... on this built-in data set, without training; needs --steps or --examples.")
+@click.option(
+    "--dataset", help="... on this data set (built-in, .npz or hub:NAME), untrained; needs --steps or --examples."
+)
+@DATA_DIR
 @click.option("--probe", is_flag=True, help="Also train short real runs of the network, about two full runs of work.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(

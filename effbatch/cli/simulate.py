@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli.options import DEVICE, QUICK, specs_named
+from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, specs_named
 
 
 @click.command()
 @click.argument("spec")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
 @QUICK
+@DATA_DIR
 @DEVICE
 def command(spec: str, out: str, quick: bool, device: str) -> None:
     """Run or resume the sweep of SPEC, a TOML file or the name of a built-in simulation.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from effbatch.cli.options import DEVICE, QUICK, specs_named
+from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, specs_named
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 
@@ -17,6 +17,7 @@ QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
     "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder of the results."
 )
 @QUICK
+@DATA_DIR
 @DEVICE
 @click.option("--strict", is_flag=True, help="Exit with 3 when a claim is refuted.")
 def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: bool) -> None:

@@ -11,9 +11,9 @@ import pkgutil
 from difflib import get_close_matches
 
 from effbatch.errors import InputError
-from effbatch.laws.base import ADAPTIVE, OPTIMIZERS, SCHEDULES, Applies, Law, Setting
+from effbatch.laws.base import ADAPTIVE, OPTIMIZERS, Applies, Law, Setting
 
-__all__ = ["ADAPTIVE", "LAWS", "OPTIMIZERS", "SCHEDULES", "Applies", "Law", "Setting", "get"]
+__all__ = ["ADAPTIVE", "LAWS", "OPTIMIZERS", "Applies", "Law", "Setting", "get"]
 
 
 def _discover() -> dict[str, Law]:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from effbatch.errors import InputError
+from effbatch.schedules import SCHEDULES
 
 Array = Any  # float, NumPy array or DataArray
 
-OPTIMIZERS = ("sgd", "momentum", "adam", "adadelta")
-SGD = ("sgd", "momentum")
-ADAPTIVE = ("adam",)  # steps divided by the spread of the gradient
-SCHEDULES = ("constant", "cosine")
+SGD = ("sgd", "momentum")  # momentum: Nesterov's too, which acts alike at small rates
+ADAPTIVE = ("adam", "adamw", "rmsprop")  # steps divided by the spread of the gradient
+OPTIMIZERS = (*SGD, *ADAPTIVE, "adadelta")
 
 # Far beyond any use, and far from where floating-point products of three such numbers overflow.
 LARGEST = 1e15
@@ -48,7 +48,7 @@ class Setting:
         if self.steps is not None and self.examples is not None:
             raise InputError("a budget is steps or examples; both came: leave one out, as examples = batch * steps")
         one_of("the optimizer", self.optimizer, OPTIMIZERS)
-        one_of("the schedule", self.schedule, SCHEDULES)
+        one_of("the schedule", self.schedule, tuple(SCHEDULES))
 
     @property
     def copies(self) -> Array:
@@ -90,7 +90,7 @@ class Law(Protocol):
 def transfers(setting: Setting, anchor: Setting, optimizers: tuple[str, ...]) -> str | None:
     """Why no law of these optimizers can carry a rate from anchor to setting; None where one can."""
     if setting.optimizer not in optimizers:
-        return f"made for {' and '.join(optimizers)}, not for {setting.optimizer}"
+        return f"made for {', '.join(optimizers[:-1])} and {optimizers[-1]}, not for {setting.optimizer}"
     for key in ("optimizer", "schedule", "num_classes"):
         if getattr(setting, key) != getattr(anchor, key):
             return f"the anchor has another {key} ({getattr(anchor, key)}, not {getattr(setting, key)})"

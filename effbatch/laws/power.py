@@ -125,7 +125,7 @@ LAWS = (
         source.MALLADI_2022,
         batch_exponent=0.5,
         alpha_exponent=-1.0,
-        regime="for batches far below the noise scale, where Adam steps by the sign of noise",
+        regime="for batches far below the noise scale, where Adam, AdamW and RMSprop step by the sign of noise",
         optimizers=ADAPTIVE,
     ),
     PowerLaw(

@@ -22,7 +22,9 @@ class Surge(NoiseScaleLaw):
     reference: ClassVar[str] = LI_2024.reference
     bibtex: ClassVar[str] = LI_2024.bibtex
     optimizers: ClassVar[tuple[str, ...]] = ADAPTIVE
-    regime: ClassVar[str] = "for Adam stepping by signs near uniform output; assumes a peak rate independent of alpha"
+    regime: ClassVar[str] = (
+        "for Adam, AdamW and RMSprop stepping by signs near uniform output; assumes a peak rate independent of alpha"
+    )
 
     def slowdown(self, noise_per_batch: Array) -> Array:
         root = noise_per_batch**0.5

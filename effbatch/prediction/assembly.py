@@ -45,7 +45,7 @@ _PREFERRED = {
     ),
     "adam": (
         ("adam_square_root", "none"),
-        "Adam divides the gradient by its spread, so the rate goes with the square root of B/(1 + α)²",
+        "Adam, AdamW and RMSprop divide the gradient by its spread: the rate goes with the square root of B/(1 + α)²",
     ),
     "adadelta": (
         ("none",),
@@ -53,6 +53,7 @@ _PREFERRED = {
     ),
 }
 _PREFERRED["momentum"] = _PREFERRED["sgd"]
+_PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adam"]
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def predict(
     spectra         kernels of the untrained network, one per initialisation: they add `linearised`, from first
                     principles, and the accuracy; needs a budget
     short_runs      what `training.short_runs` found of the network: adds `short_runs`, a rate from real short runs
-    momentum        coefficient where the optimizer is "momentum"; only first principles use it
+    momentum        coefficient where the optimizer is "momentum" (Nesterov's too); only first principles use it
     parameters      gives laws what they lack, as {"noise_scale": {"clean_noise_scale": 40.0}}
     evidence        recorded errors by law, and so intervals; by default those that effbatch itself recorded, for plain
                     SGD at a constant rate; {} for none

@@ -16,13 +16,13 @@ from torch import Tensor
 from effbatch import noise
 from effbatch.cube import Outcome
 from effbatch.errors import InputError
+from effbatch.schedules import multipliers
 from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
 from effbatch.training.foreign import images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.optimizers import OPTIMIZERS
-from effbatch.training.schedules import SCHEDULES
 from effbatch.training.stacking import StackedNetwork
 from effbatch.training.visits import Stream
 
@@ -81,7 +81,7 @@ class _Run:
         built = [networks.build(unit.train.network, dataset.image_shape, self.K, seed=seed) for seed in unit.seeds]
         self.network = StackedNetwork(built, A * L, device)
         self.optimizer = OPTIMIZERS[unit.train.optimizer](self.network.parameters, unit.train)
-        self.schedule = SCHEDULES[unit.train.schedule](unit.steps)
+        self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
         self.x_train, foreign = images_to_show(unit.data, dataset, device)
         self.x_test = torch.as_tensor(dataset.x_test, device=device).movedim(0, -1)[None, None]
         self.y_test = torch.as_tensor(dataset.y_test, device=device)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from effbatch.dynamics import HeldOut, Spectrum
+from effbatch.training.dense_kernel import dense_kernel
 from effbatch.training.probe import (
     Images,
     as_images,
@@ -78,13 +79,14 @@ def measure_spectrum(
     )
 
 
+@torch.no_grad()
 def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int, chunk: int) -> tuple[NDArray, NDArray]:
     """theta among the training images (n, n) and between test and training images (n_test, n)."""
-    weights = trainable_weights(network)
     n = len(train)
     images = torch.cat([train, test])
-    theta = torch.zeros(len(images), n, dtype=train.dtype, device=train.device)
-    for unit in torch.eye(classes, dtype=train.dtype, device=train.device):
+    theta, covered = dense_kernel(network, images, n, classes, chunk)
+    weights = {name: w for name, w in trainable_weights(network).items() if name not in covered}
+    for unit in torch.eye(classes, dtype=train.dtype, device=train.device) if weights else ():
 
         def gradients(x: Tensor, unit: Tensor = unit) -> Tensor:
             by_weight = image_gradients(network, weights, x, unit.expand(len(x), 1, classes))

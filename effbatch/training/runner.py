@@ -46,7 +46,8 @@ def predict_first(
 
     The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
     """
-    store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)))
+    data_of = {name: datasets.load(name) for name in _datasets(spec)}
+    store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)), _fingerprints(data_of))
     with store.locked():
         stored = store.read_json("predictions.json")
         if stored is None:
@@ -80,7 +81,7 @@ def simulate(
     for data in {unit.data for unit in work}:  # bad noise is named before anything is trained
         images_to_show(data, data_of[data.dataset], torch_device)
         noise_matrices(data, data_of[data.dataset], spec.grid["alpha"])
-    store = Store.open(folder, spec.resolved(), environment(torch_device))
+    store = Store.open(folder, spec.resolved(), environment(torch_device), _fingerprints(data_of))
     with store.locked():
         finished = store.finished()
         waiting = [unit for unit in work if unit.key not in finished]
@@ -189,11 +190,16 @@ def _attrs(spec: Spec, store: Store, data: Sequence[datasets.DataSet]) -> dict[s
         "predictions": json.dumps(store.read_json("predictions.json")),
         "num_classes": data[0].num_classes,
         "data_source": "; ".join(one.source for one in data),
+        "data_fingerprint": "; ".join(one.fingerprint for one in data),
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
         "arithmetic": "float32; the same cell repeats bit for bit in the same unit on the same device",
     }
+
+
+def _fingerprints(data_of: Mapping[str, datasets.DataSet]) -> dict[str, str]:
+    return {name: data.fingerprint for name, data in data_of.items()}
 
 
 def _datasets(spec: Spec) -> list[str]:

@@ -52,7 +52,6 @@ def setup_of(spec: Spec) -> Setup:
     return Setup(spec.grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
 
 
-@cache
 def initial_spectrum(
     network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
 ) -> Spectrum:
@@ -62,7 +61,13 @@ def initial_spectrum(
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
     that of the foreign images that noisy copies show.
     """
-    data = datasets.load(dataset)
+    return _initial_spectrum(network, datasets.load(dataset), clean_examples, source, seed)
+
+
+@cache  # by the data set itself: its name may come to mean another content
+def _initial_spectrum(
+    network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
+) -> Spectrum:
     net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
     images = _split(data)
     available = len(data.x_train)

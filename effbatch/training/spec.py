@@ -6,13 +6,15 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from effbatch import claims
 from effbatch.claims import checked_rule
-from effbatch.errors import SpecError, hint
+from effbatch.errors import InputError, SpecError, hint
 from effbatch.noise import ORDERS
+from effbatch.schedules import multipliers
 
 MAX_SPEC_BYTES = 1_000_000
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
@@ -57,12 +59,19 @@ class Data:
 
 @dataclass(frozen=True)
 class Train:
-    """`budget` is one of {steps = T}, {examples = labelled copies}, {epochs = passes over all copies}."""
+    """`budget` is one of {steps = T}, {examples = labelled copies}, {epochs = passes over all copies}.
+
+    `schedule` and `warmup` (a fraction of the steps) span the budget in any unit; see `schedules.multipliers`.
+    `weight_decay` is coupled, but decoupled with adamw; see `training.optimizers`.
+    """
 
     network: str = "mlp1"
     optimizer: str = "sgd"
     momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
     schedule: str = "constant"
+    warmup: float = 0.0
     budget: Mapping[str, float] = field(default_factory=lambda: {"steps": 500})
     evaluations: int = 12
 
@@ -150,15 +159,13 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         quick=quick,
         text=text,
     )
+    # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
+    extras = [key for key in spec.grid if key not in GRID_DIMS]
+    for values in product(*(spec.grid[key] for key in extras)):
+        point = dict(zip(extras, values, strict=True))
+        for section, options in (("data", spec.data), ("train", spec.train)):
+            _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
     _check_noise(spec)
-    for (
-        key,
-        values,
-    ) in spec.grid.items():  # a [data] or [train] key in the grid obeys the same rules as in its table
-        if key not in GRID_DIMS:
-            section = "data" if key in _names(Data) else "train"
-            for value in values:
-                _options(getattr(spec, section), {key: value}, section)
     return spec
 
 
@@ -188,7 +195,10 @@ def _options(defaults: Any, table: Mapping, section: str) -> Any:
         default = getattr(defaults, key)
         if isinstance(default, str) and not isinstance(value, str):
             raise SpecError(f"[{section}] {key} must be a string; {value!r} came")
-        if isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int)):
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise SpecError(f"[{section}] {key} must be true or false; {value!r} came")
+        elif isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int)):
             raise SpecError(f"[{section}] {key} must be a whole number; {value!r} came")
         if isinstance(default, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SpecError(f"[{section}] {key} must be a number; {value!r} came")
@@ -238,14 +248,20 @@ def _is_number(value: Any) -> bool:
 
 def _check_train(train: Train) -> None:
     from effbatch.training.optimizers import OPTIMIZERS
-    from effbatch.training.schedules import SCHEDULES
 
     _one_of(train.optimizer, tuple(OPTIMIZERS), "[train] optimizer")
-    _one_of(train.schedule, tuple(SCHEDULES), "[train] schedule")
     if not 0 <= train.momentum < 1:
         raise SpecError(f"[train] momentum must lie in [0, 1); {train.momentum} came")
     if train.momentum and train.optimizer != "sgd":
         raise SpecError(f"[train] momentum is for sgd; it came with {train.optimizer}: leave it out")
+    if train.nesterov and not train.momentum:
+        raise SpecError("[train] nesterov needs sgd with momentum above 0; none came: give momentum, or leave it out")
+    if not 0 <= train.weight_decay < math.inf:
+        raise SpecError(f"[train] weight_decay must be finite and at least 0; {train.weight_decay} came")
+    try:
+        multipliers(train.schedule, 1, warmup=train.warmup)
+    except InputError as error:
+        raise SpecError(f"[train] {error}") from error
     if train.evaluations < 1:
         raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
     budget = train.budget
