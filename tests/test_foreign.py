@@ -52,7 +52,7 @@ def test_a_data_set_may_be_its_own_source_and_others_need_its_shape(little_image
     wide = datasets.DataSet("wide", np.zeros((2, 1, 8, 9)), np.zeros(2), np.zeros((1, 1, 8, 9)), np.zeros(1), 2, "here")
     with pytest.raises(InputError, match=r"shape \(1, 8, 9\) of wide; those of digits have \(1, 8, 8\)"):
         foreign_images("digits", wide)
-    with pytest.raises(InputError, match=r"source 'wite' of foreign images is not known; did you mean 'white'"):
+    with pytest.raises(InputError, match="data set 'wite' is not known"):
         foreign_images("wite", wide)
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 from effbatch.cube import Outcome, open_cube
 from effbatch.errors import InputError, SweepError
-from effbatch.training import engine, runner, spec
+from effbatch.training import datasets, engine, runner, spec
 from effbatch.training.store import Store
 
 
@@ -96,9 +96,24 @@ def test_a_damaged_unit_is_set_aside_and_trained_again(tmp_path, spec_text, dama
 
 def test_a_source_that_is_not_there_is_named_before_anything_is_trained(tmp_path, spec_text, counted):
     text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "wite"]')
-    with pytest.raises(InputError, match="'wite' of foreign images is not known; did you mean 'white'"):
+    with pytest.raises(InputError, match="data set 'wite' is not known"):
         runner.simulate(spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]')), tmp_path)
     assert not counted
+
+
+def test_a_sweep_knows_the_foreign_images_that_it_was_begun_on(tmp_path, spec_text, monkeypatch, counted):
+    text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "little.npz"]')
+    begun = spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]'))
+    monkeypatch.chdir(tmp_path)
+    digits = datasets.load("digits")
+    for scale in (1, 2):
+        arrays = {f"{kind}_{part}": getattr(digits, f"{kind}_{part}") for kind in "xy" for part in ("train", "test")}
+        np.savez("little.npz", **arrays | {"x_train": scale * digits.x_train})
+        if scale == 1:
+            runner.simulate(begun, tmp_path / "sweep")
+            assert len(counted) == 4  # two sources, two alphas
+    with pytest.raises(SweepError, match=r"little\.npz"):
+        runner.simulate(begun, tmp_path / "sweep")
 
 
 def test_a_changed_spec_is_refused_with_the_difference(tmp_path, spec_text):

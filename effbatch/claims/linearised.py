@@ -32,7 +32,6 @@ def surface(setup: Setup) -> xr.Dataset:
 def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     alphas, batches, rates = (np.asarray(setup.grid[key], float) for key in ("alpha", "batch_size", "learning_rate"))
     options = setup.settings(point)
-    momentum = options["momentum"]
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
@@ -41,7 +40,7 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)
             factors = multipliers(options["schedule"], int(count), warmup=options["warmup"])
-            how = {"schedule": factors, "momentum": momentum, "noise_matrix": matrix}
+            how = {"schedule": factors, "momentum": options["momentum"], "noise_matrix": matrix}
             i, j = np.nonzero((steps == count) & members[:, None])
             a, b = alphas[i], batches[j]
             accuracy[i, j] = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how).accuracy

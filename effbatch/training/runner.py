@@ -19,7 +19,7 @@ from effbatch import cube as cubes
 from effbatch.errors import SpecError
 from effbatch.training import datasets, engine
 from effbatch.training.cells import Unit, units
-from effbatch.training.foreign import images_to_show
+from effbatch.training.foreign import WHITE, images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.spec import Spec
 from effbatch.training.store import Store
@@ -46,8 +46,7 @@ def predict_first(
 
     The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
     """
-    data_of = {name: datasets.load(name) for name in _datasets(spec)}
-    store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)), _fingerprints(data_of))
+    store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)), _fingerprints(spec))
     with store.locked():
         stored = store.read_json("predictions.json")
         if stored is None:
@@ -81,7 +80,7 @@ def simulate(
     for data in {unit.data for unit in work}:  # bad noise is named before anything is trained
         images_to_show(data, data_of[data.dataset], torch_device)
         noise_matrices(data, data_of[data.dataset], spec.grid["alpha"])
-    store = Store.open(folder, spec.resolved(), environment(torch_device), _fingerprints(data_of))
+    store = Store.open(folder, spec.resolved(), environment(torch_device), _fingerprints(spec))
     with store.locked():
         finished = store.finished()
         waiting = [unit for unit in work if unit.key not in finished]
@@ -198,8 +197,10 @@ def _attrs(spec: Spec, store: Store, data: Sequence[datasets.DataSet]) -> dict[s
     }
 
 
-def _fingerprints(data_of: Mapping[str, datasets.DataSet]) -> dict[str, str]:
-    return {name: data.fingerprint for name, data in data_of.items()}
+def _fingerprints(spec: Spec) -> dict[str, str]:
+    """Of all images that the sweep reads, foreign ones too."""
+    sources = {source for source in spec.grid.get("source", (spec.data.source,)) if source not in (None, WHITE)}
+    return {name: datasets.load(name).fingerprint for name in [*_datasets(spec), *sorted(sources)]}
 
 
 def _datasets(spec: Spec) -> list[str]:

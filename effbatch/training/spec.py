@@ -159,13 +159,13 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         quick=quick,
         text=text,
     )
-    _check_noise(spec)
     # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
     extras = [key for key in spec.grid if key not in GRID_DIMS]
     for values in product(*(spec.grid[key] for key in extras)):
         point = dict(zip(extras, values, strict=True))
         for section, options in (("data", spec.data), ("train", spec.train)):
             _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
+    _check_noise(spec)
     return spec
 
 
