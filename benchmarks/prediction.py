@@ -27,7 +27,7 @@ from effbatch.claims import linearised
 from effbatch.cube import score
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
-from effbatch.training import datasets, networks, runner, spec
+from effbatch.training import datasets, networks, provenance, runner, spec
 from effbatch.training.setup import refined_learning_rate, setup_of
 from effbatch.training.visits import Stream
 
@@ -262,7 +262,7 @@ def main() -> None:
             [row for row in held_out if row["case"] in plain]
         ),
     }
-    facts = runner.environment(torch.device("cpu"))
+    facts = provenance.environment(torch.device("cpu"))
     content = {**facts, "cases": [case.name for case in CASES[: arguments.cases]], "tables": tables, "rows": rows}
     (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
     text = "\n".join(show(title, table) for title, table in tables.items())

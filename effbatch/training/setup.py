@@ -21,7 +21,10 @@ from effbatch.training.visits import image_subset
 
 
 def setup_of(spec: Spec) -> Setup:
-    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set."""
+    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set.
+
+    Of an adaptive grid, the claim sees the rates from start to stop at the finest spacing: what it may come to.
+    """
     extras = {key: values for key, values in spec.grid.items() if key not in GRID_DIMS}
     points = [dict(zip(extras, values, strict=True)) for values in product(*extras.values())]
 
@@ -38,7 +41,8 @@ def setup_of(spec: Spec) -> Setup:
         data, train = at(spec, point)
         return initial_spectrum(train.network, data.dataset, data.clean_examples, seed=spec.grid["seed"][0])
 
-    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum)
+    grid = spec.grid if spec.ladder is None else {**spec.grid, "learning_rate": spec.ladder.between_ends}
+    return Setup(grid, spec.claim, points, settings, steps, spectrum)
 
 
 @cache
