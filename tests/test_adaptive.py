@@ -137,6 +137,15 @@ def test_intervals_of_the_best_rate_cover_the_truth_on_the_ragged_grid(seeds):
     assert error < 1.3 * full_error
 
 
+def test_a_rate_that_ran_without_a_score_is_not_asked_for_again():
+    ladder = Ladder(start=0.25, factor=2.0, refine=1, last=4)
+    cube = peaked_cube(lambda a, b: 0.5 + 0 * a * b, learning_rate=[ladder.rate(rung) for rung in range(5)], noise=0.0)
+    cube["outcome"].loc[{"learning_rate": [ladder.rate(1), ladder.rate(3)]}] = int(Outcome.FAILED)
+    assert adaptive.next_rates(ladder, cube)({"batch_size": 32}, 0.0) == ()
+    cube["outcome"][:] = int(Outcome.FAILED)
+    assert adaptive.next_rates(ladder, cube)({"batch_size": 32}, 0.0) == (ladder.rate(-4), ladder.rate(-2))
+
+
 def test_savings_are_counted_against_the_full_grid_of_the_same_resolution_and_range(tmp_path, spec_text, trained_units):
     cube = runner.simulate(spec.parse(adapted(spec_text)), tmp_path)
     octaves = np.log2(float(cube["learning_rate"].max() / cube["learning_rate"].min()))

@@ -65,12 +65,27 @@ def test_two_workers_one_of_them_killed_in_mid_unit_give_the_cube_of_one_process
         return commit(store, key, block)
 
     monkeypatch.setattr(Store, "commit", killing)
-    ours = runner.simulate(parsed, tmp_path / "cluster", workers=crew)
+    watcher = Watcher()
+    ours = runner.simulate(parsed, tmp_path / "cluster", workers=crew, progress=watcher)
     monkeypatch.setattr(Store, "commit", commit)
     assert killed
     assert len(committed) == len(set(committed)) == 6
     xr.testing.assert_equal(ours, runner.simulate(parsed, tmp_path / "here", device="cpu"))
     assert (ours["outcome"] == int(Outcome.FINISHED)).all()
+    assert watcher.model_steps == ours.attrs["model_steps"]  # no step of the unit that ran twice is told twice
+    assert len(watcher.seconds) > 6  # units report on the way
+    assert min(watcher.seconds) > 0
+
+
+class Watcher(runner.Silent):
+    """Adds up what it is told."""
+
+    def __init__(self):
+        self.model_steps, self.seconds = 0, []
+
+    def advance(self, unit, model_steps, seconds):
+        self.model_steps += model_steps
+        self.seconds.append(seconds)
 
 
 def test_an_adaptive_sweep_half_done_here_is_ended_by_the_cluster(tmp_path, spec_text, crew, one_thread, monkeypatch):
@@ -115,7 +130,7 @@ def test_a_unit_that_kills_every_worker_is_given_up_in_one_sentence(tmp_path, sp
         runner.simulate(spec.parse(spec_text), tmp_path, workers=crew)
 
 
-def die(unit, device):
+def die(unit, device, topic):
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -81,7 +81,7 @@ def next_rates(ladder: Ladder, cube: xr.Dataset) -> Callable[[Mapping[str, Any],
     curves = _curves(ladder, cube)
 
     def rates(point: Mapping[str, Any], alpha: float) -> tuple[float, ...]:
-        scores = _finite(curves.sel({**point, "alpha": alpha}))
+        scores = _ran(curves.sel({**point, "alpha": alpha}))
         return tuple(ladder.rate(rung) for rung in ladder.next_rungs(scores))
 
     return rates
@@ -97,7 +97,7 @@ def account(ladder: Ladder, cube: xr.Dataset) -> dict[str, int]:
     curves = _curves(ladder, cube)
     dims = [dim for dim in curves.dims if dim != "rung"]
     rows = curves.stack(setting=dims).transpose("setting", "rung")
-    settings = [_finite(row) for row in rows]
+    settings = [_ran(row) for row in rows]
     rungs = curves["rung"].values
     return {
         "trained_runs": int((cube["outcome"] != int(Outcome.NOT_RUN)).sum()),
@@ -124,13 +124,15 @@ def account_in_words(cube: xr.Dataset) -> list[str]:
 
 
 def _curves(ladder: Ladder, cube: xr.Dataset) -> xr.DataArray:
-    """Seed-mean score by setting and rung, NaN where it did not run."""
+    """Seed-mean score by setting and rung, NaN where it did not run; a rate that ran without a score is the worst."""
+    ran = (cube["outcome"] != int(Outcome.NOT_RUN)).any("seed")
+    curves = score(cube).mean("seed").fillna(-math.inf).where(ran)
     rungs = [ladder.rung(rate) for rate in cube["learning_rate"].values]
-    curves = score(cube).mean("seed").rename(learning_rate="rung").assign_coords(rung=rungs)
+    curves = curves.rename(learning_rate="rung").assign_coords(rung=rungs)
     return curves.drop_vars(["step", "examples"], errors="ignore")
 
 
-def _finite(curve: xr.DataArray) -> dict[int, float]:
+def _ran(curve: xr.DataArray) -> dict[int, float]:
     """Rung -> score of one setting, of the rungs that it ran."""
     known = curve.dropna("rung")
     return dict(zip(known["rung"].values.tolist(), known.values.tolist(), strict=True))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 FIRST_WORKER_SECONDS = 60
 KEPT = "finished units are kept, and the same command goes on from there"
+LOST = f"the Dask scheduler was lost; {KEPT}"
 
 
 @contextmanager
@@ -75,6 +77,8 @@ class DaskWorkers:
             raise RunError(
                 f"the Dask workers cannot import effbatch ({error}); install this version there too"
             ) from error
+        except OSError as error:
+            raise RunError(LOST) from error
         versions = sorted({facts["versions"]["effbatch"] for facts in found})
         if versions != [version("effbatch")]:
             raise RunError(
@@ -91,7 +95,11 @@ class DaskWorkers:
         from distributed import CancelledError, as_completed
         from distributed.scheduler import KilledWorker
 
-        unit_of = {self.client.submit(_train_there, unit, self.device, pure=False): unit for unit in work}
+        topic = f"effbatch-{self.client.id}"
+        reports: deque[tuple[str, int, float]] = deque()
+        self.client.subscribe_topic(topic, lambda event: reports.append(event[1]))
+        unit_of = {self.client.submit(_train_there, unit, self.device, topic, pure=False): unit for unit in work}
+        tell = told_once(work, advance)
         for future in as_completed(list(unit_of)):
             unit = unit_of.pop(future)
             try:
@@ -102,18 +110,39 @@ class DaskWorkers:
                     unit=unit.key,
                 ) from error
             except (CancelledError, OSError) as error:
-                raise RunError(f"the Dask scheduler was lost; {KEPT}") from error
+                raise RunError(LOST) from error
             yield unit, block
-            advance(unit, unit.model_steps, block.attrs["seconds"])
+            while reports:
+                tell(*reports.popleft())
+            tell(unit.key, unit.model_steps, block.attrs["seconds"])
 
 
 def _environment_there(device: str) -> dict[str, Any]:
     return environment(engine.pick_device(device))
 
 
-def _train_there(unit: Unit, device: str) -> xr.Dataset:
-    """What a worker does; the driver learns of a unit when it is whole."""
-    return train_unit(unit, engine.pick_device(device), lambda *steps: None)
+def _train_there(unit: Unit, device: str, topic: str) -> xr.Dataset:
+    """What a worker does; it reports its model-steps as (unit, steps, seconds) under a topic of the driver."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    return train_unit(
+        unit, engine.pick_device(device), lambda unit, *steps: worker.log_event(topic, (unit.key, *steps))
+    )
+
+
+def told_once(work: Sequence[Unit], advance: Advance) -> Callable[[str, int, float], None]:
+    """(unit's key, model-steps, seconds) -> advance, no step told twice: a unit may be trained again, or end untold."""
+    units = {unit.key: unit for unit in work}
+    left = {unit.key: unit.model_steps for unit in work}
+
+    def tell(key: str, model_steps: int, seconds: float) -> None:
+        new = min(model_steps, left.get(key, 0))
+        if new:
+            left[key] -= new
+            advance(units[key], new, seconds * new / model_steps)
+
+    return tell
 
 
 @contextmanager
