@@ -25,7 +25,10 @@ FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
 
 
 def setup_of(spec: Spec) -> Setup:
-    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set."""
+    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set.
+
+    Of an adaptive grid, the claim sees the rates from start to stop at the finest spacing: what it may come to.
+    """
     extras = {key: values for key, values in spec.grid.items() if key not in GRID_DIMS}
     points = [dict(zip(extras, values, strict=True)) for values in product(*extras.values())]
 
@@ -49,7 +52,8 @@ def setup_of(spec: Spec) -> Setup:
         matrices = noise_matrices(data, datasets.load(data.dataset), [alpha])
         return None if matrices is None else matrices[0]
 
-    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
+    grid = spec.grid if spec.ladder is None else {**spec.grid, "learning_rate": spec.ladder.between_ends}
+    return Setup(grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
 
 
 def initial_spectrum(

@@ -15,6 +15,7 @@ from effbatch.claims import checked_rule
 from effbatch.errors import InputError, SpecError, hint
 from effbatch.noise import ORDERS
 from effbatch.schedules import multipliers
+from effbatch.training.adaptive import Ladder
 
 MAX_SPEC_BYTES = 1_000_000
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
@@ -24,6 +25,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
 }
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
+MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 GRID_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 
@@ -78,7 +80,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Spec:
-    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first."""
+    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
+
+    Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
+    """
 
     name: str
     title: str
@@ -88,11 +93,13 @@ class Spec:
     train: Train
     grid: Mapping[str, tuple]
     claim: Mapping[str, Any]
+    ladder: Ladder | None = None
     quick: bool = False
     text: str = field(default="", compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers and the verdict, as JSON-ready values."""
+        adaptive = {} if self.ladder is None else {"ladder": vars(self.ladder)}
         return {
             "simulation": {
                 "name": self.name,
@@ -104,6 +111,7 @@ class Spec:
             "train": vars(self.train) | {"budget": dict(self.train.budget)},
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
+            **adaptive,
         }
 
 
@@ -156,6 +164,7 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         train=_options(Train(), tables.get("train", {}), "train"),
         grid=_grid(tables.get("grid", {})),
         claim=rule,
+        ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
         quick=quick,
         text=text,
     )
@@ -309,7 +318,7 @@ def _spread(value: Any) -> Any:
     """{start, stop, factor} -> start, start·factor, ... up to stop (included within rounding)."""
     if not isinstance(value, Mapping):
         return value
-    _check_keys(value, ("start", "stop", "factor"), where="[grid] learning_rate")
+    _check_keys(value, ("start", "stop", "factor", "refine"), where="[grid] learning_rate")
     try:
         start, stop, factor = (float(value[k]) for k in ("start", "stop", "factor"))
     except (KeyError, TypeError, ValueError) as error:
@@ -318,6 +327,18 @@ def _spread(value: Any) -> Any:
         raise SpecError(f"[grid] learning_rate needs 0 < start <= stop and factor > 1; {dict(value)} came")
     count = math.floor(math.log(stop / start) / math.log(factor) + 1e-9) + 1
     return [start * factor**i for i in range(count)]
+
+
+def _ladder(value: Any) -> Ladder | None:
+    """{start, stop, factor, refine} -> the ladder of an adaptive grid; None without `refine`: that grid is fixed."""
+    if not isinstance(value, Mapping) or "refine" not in value:
+        return None
+    refine = value["refine"]
+    if isinstance(refine, bool) or not isinstance(refine, int) or not 0 <= refine <= MAX_REFINE:
+        raise SpecError(
+            f"[grid] learning_rate refine must be a whole number from 0 (only extend) to {MAX_REFINE}; {refine!r} came"
+        )
+    return Ladder(float(value["start"]), float(value["factor"]), refine, last=(len(_spread(value)) - 1) * 2**refine)
 
 
 def _numbers(values: Any, name: str, *, low: float) -> tuple[float, ...]:
