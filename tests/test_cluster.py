@@ -34,7 +34,7 @@ def crew():
 def long_text(spec_text):
     """Six units of some tenths of a second."""
     text = spec_text.replace("batch_size = [8]", "batch_size = [2, 4, 6, 8, 10, 12]").replace(
-        "steps = 20", "steps = 400"
+        "steps = 20", "steps = 300"
     )
     return text
 
@@ -168,7 +168,7 @@ def test_a_lost_scheduler_keeps_the_finished_units_and_ends_with_one_sentence(tm
 
 
 def test_ctrl_c_keeps_the_finished_units_and_leaves_no_worker_behind(tmp_path, long_text):
-    (tmp_path / "s.toml").write_text(long_text.replace("steps = 400", "steps = 1000"), encoding="utf-8")
+    (tmp_path / "s.toml").write_text(long_text.replace("steps = 300", "steps = 700"), encoding="utf-8")
     command = [sys.executable, "-m", "effbatch", "simulate", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out")]
     run = subprocess.Popen(
         [*command, "--workers", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
