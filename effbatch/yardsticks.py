@@ -235,7 +235,7 @@ def _errors(cube: xr.Dataset) -> xr.DataArray:
     dims = [dim for dim in error.dims if dim != "seed"]
     network = _networks(cube).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
-    near = (cube["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
+    near = (error["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     coords = {"network": ("cell", network.values.ravel()), "near": ("cell", near.values.ravel())}
     return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
