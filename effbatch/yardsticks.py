@@ -244,7 +244,8 @@ def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
     label = "error of the accuracy predicted without training, root mean square"
     rows = [_goal(_rmse(label, errors), 3.0, "at most 3 points")]
     near = [error.isel(cell=error["near"].values) for error in errors]
-    rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
+    if any(bool(error.notnull().any()) for error in near):
+        rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
     networks = list(dict.fromkeys(name for error in errors for name in error["network"].values))
     if len(networks) > 1:
         for network in networks:
