@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from effbatch import noise
-from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.loading import load_network
 from effbatch.training.visits import image_order, image_subset
 
 
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):
     """Test accuracy and loss of one cell of `unit`, by torch.optim.SGD and nn.CrossEntropyLoss."""
     K, B = dataset.num_classes, unit.batch_size
-    net = networks.build(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
+    net = load_network(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
     optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=unit.train.momentum)
     x_train, x_test = (torch.as_tensor(x, dtype=dtype) for x in (dataset.x_train, dataset.x_test))
     n = unit.data.clean_examples or len(x_train)
@@ -37,6 +37,7 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
         loss = nn.functional.cross_entropy(net(x_train[images]), torch.tensor(np.array(targets), dtype=dtype))
         loss.backward()
         optimizer.step()
+    net.eval()
     with torch.no_grad():
         logits = net(x_test)
         y = torch.as_tensor(dataset.y_test)
