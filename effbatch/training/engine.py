@@ -222,7 +222,7 @@ class _Run:
             images = self._images(self.x_test[start : start + chunk].unsqueeze(1))
             log_p = self.network(images, training=False).log_softmax(dim=2)
             y = self.y_test[start : start + chunk]
-            correct += (log_p.argmax(dim=2) == y).sum(-1)
+            correct += (log_p.max(dim=2).indices == y).sum(-1)
             loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
         self._freeze(train_loss + loss)
         self.loss_sum.zero_()
