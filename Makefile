@@ -1,6 +1,7 @@
 # Two commands set up and use effbatch on a machine with Python >= 3.11 and make:
 #   make validate   trains the quick simulations and writes out/report.pdf
 #   make test       runs the tests
+# and `make data` installs the data sets that the platform offers.
 # constraints.txt pins the tested versions, PyTorch for the CPU among them; for CUDA use `pip install .` instead.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: validate test lint setup clean
+.PHONY: validate test lint data setup clean
 
 validate: setup
 	$(BIN)/effbatch validate --quick --out $(OUT)
@@ -42,6 +43,17 @@ pango:
 	  echo "  Fedora: sudo dnf install pango      macOS: brew install pango"; \
 	  exit 1; \
 	fi
+
+# Fashion-MNIST is a system package of Debian and Ubuntu: install it where we may, else say how. Never fails.
+data:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get install -y -qq dataset-fashion-mnist || \
+	  { apt-get update -qq && apt-get install -y -qq dataset-fashion-mnist; } || \
+	  echo "apt-get could not install dataset-fashion-mnist: see docs/data.md for other ways."; \
+	else \
+	  echo "Fashion-MNIST: on Debian or Ubuntu, sudo apt-get install dataset-fashion-mnist; elsewhere, see docs/data.md."; \
+	fi
+	@echo "The other data sets: effbatch datasets says what is here, docs/data.md how to bring the rest."
 
 clean:
 	rm -rf $(VENV) out

@@ -39,6 +39,24 @@ for uniform N, that of two classes swapped with each other up to 20 points too h
 frequent than 1/K soon makes the output far from uniform: where every class was often taken for the same one, the
 accuracy was up to 15 points too low.
 
+Foreign images. Where a noisy copy shows another image x' in place of the clean one, with a uniform label, it does
+harm only as far as x' overlaps the modes, omega_k = mean of phi_k(x')². It pulls mode k towards 0 by omega_k, so that
+curvature and target of the mean become
+
+    q_k = lambda + (1 - lambda) omega_k = (1 + alpha omega_k)/(1 + alpha)        a_k = d_k/q_k
+
+and every copy brings the noise of its own image. With c_k measured from this a_k, x_k = eta~ h_k and
+s_k = 1/q_k - (1 + alpha), the distance of a_k from the labels of the clean copies,
+
+    c_k(0)   = e_k/q_k² + (1 + alpha)² z_k
+    c_k(t+1) = [(1 - x_k q_k)² + (x_k²/B) (2 lambda + 2 (1 - lambda) omega_k² - q_k²)] c_k(t)
+               + (eta~² h_k²/B) [lambda F(t) + (1 - lambda) omega_k (G(t) + (1 + alpha)²)]
+    F = sum_l c_l + (s_l² - 2 (1 - m_l) s_l/q_l) e_l        residual energy on a clean copy
+    G = sum_l omega_l [c_l + (1 - 2 (1 - m_l)) e_l/q_l²]     energy of the output on a foreign one
+
+omega = 1 gives back the recursion above, omega = 0 leaves every mode without label noise. Modes are taken as
+uncorrelated over the foreign images, and what these images teach outside the modes is left out.
+
 The recursion draws an image and a fresh label at every visit. Fixed copies follow it until they are visited
 more than a few times; memorising them is not in it. Nor are features that move, or logits that saturate.
 """
@@ -60,7 +78,7 @@ Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier
 
 _BIN_RATIO = 1.1  # modes whose eigenvalues agree this closely are stepped as one
 _BIN_FLOOR = 1e-6  # modes below this fraction of h_1 hardly move in 10^5 stable steps: one bin
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,8 @@ class Spectrum:
     examples          images that the kernel was taken on
     held_out          held-out images for the accuracy per image; None leaves the accuracy from the alignment,
                       for uniform noise only
+    foreign           (n_modes,) omega_k, the mean of phi_k² over the foreign images that noisy copies show; None:
+                      they show the clean image
     """
 
     eigenvalues: Floats
@@ -113,6 +133,7 @@ class Spectrum:
     num_classes: int
     examples: int
     held_out: HeldOut | None = None
+    foreign: Floats | None = None
 
     def __post_init__(self) -> None:
         h, e, z = self.eigenvalues, self.target_energies, self.initial_energies
@@ -164,7 +185,8 @@ def learning_curve(
     `alpha`, `batch_size` and `learning_rate` broadcast. `noise_matrix` is N (K, K), rows = true class, None for
     uniform noise (a_k = d_k, |d_k|² = e_k), the same at every alpha: where it depends on alpha, as structured
     noise of a given degree does, call once per alpha. Only spectra with held-out images know what any other matrix
-    does: a class whose true label is not the likeliest is in the end not learned.
+    does: a class whose true label is not the likeliest is in the end not learned. Where `spectrum.foreign` says how
+    foreign images overlap the modes, noisy copies show these; their labels are uniform.
 
     `schedule` multiplies the learning rate: a name of `schedules.SCHEDULES` or an array of T multipliers. Momentum
     enters as eta/(1 - momentum), its limit for small eta; Nesterov's is the same, as either moves the weights by
@@ -186,8 +208,13 @@ def learning_curve(
     shape = alphas.shape
     a, b, eta = (v.reshape(-1, 1) for v in (alphas, batches, rates / (1 - momentum)))
 
-    labels = _noisy_labels(spectrum, noise_matrix)
-    error, noise = _step(spectrum, labels, a, b, eta / spectrum.num_classes, multipliers)
+    labels: _NoisyLabels | _ForeignCopies
+    if spectrum.foreign is None:
+        labels = _noisy_labels(spectrum, noise_matrix)
+        error, noise = _step(spectrum, labels, a, b, eta / spectrum.num_classes, multipliers)
+    else:
+        labels = _foreign_copies(spectrum, noise_matrix)
+        error, noise = _step_foreign(spectrum, labels, a, b, eta / spectrum.num_classes, multipliers)
     diverged = ~np.isfinite(noise).all(-1) | ~(np.abs(error) <= 1).all(-1)
     alignment, accuracy = np.full(len(a), np.nan), np.full(len(a), 1 / spectrum.num_classes)
     error, noise, a = error[~diverged], noise[~diverged], a[~diverged]
@@ -195,7 +222,7 @@ def learning_curve(
     accuracy[~diverged] = (
         accuracy_from_alignment(alignment[~diverged], spectrum.num_classes)
         if spectrum.held_out is None
-        else _held_out_accuracy(spectrum.held_out, labels.bias, a, error, noise)
+        else _held_out_accuracy(spectrum.held_out, labels, a, error, noise)
     )
     return LearningCurve(alignment.reshape(shape), accuracy.reshape(shape))
 
@@ -233,9 +260,16 @@ def best_learning_rate(
     edge = (1 - momentum) * 2 * classes / h_1
 
     def accuracy(exponents: Floats) -> Floats:
-        rates = edge * 2.0**exponents
-        options = {"schedule": schedule, "momentum": momentum, "noise_matrix": noise_matrix}
-        return learning_curve(spectrum, alphas[..., None], batches[..., None], rates, steps, **options).accuracy
+        return learning_curve(
+            spectrum,
+            alphas[..., None],
+            batches[..., None],
+            edge * 2.0**exponents,
+            steps,
+            schedule=schedule,
+            momentum=momentum,
+            noise_matrix=noise_matrix,
+        ).accuracy
 
     octaves = np.arange(-16.0, 1.0)
     octave = octaves[accuracy(octaves).argmax(-1)][..., None]
@@ -270,13 +304,13 @@ def forced_choice(margins: ArrayLike) -> Floats:
     """Probability that the true logit is the largest: integral of N(u) prod_j Phi(u + margin_j) du.
 
     `margins` (..., K - 1): mean of the true logit minus mean of each rival, over the standard deviation of
-    one logit, noise independent and alike on all K (Green & Swets 1966). By 32 Gauss-Hermite nodes, exact to
-    2e-4 for K <= 100 and 1e-3 for K = 1000.
+    one logit, noise independent and alike on all K (Green & Swets 1966). By 16 Gauss-Hermite nodes, exact to
+    1e-4 for K <= 10 and 1e-3 for K <= 1000; averaged over 500 images of different margins, to 3e-5.
     """
     from scipy.special import ndtr
 
     lead = np.asarray(margins, float)
-    # one node at a time: all at once would need 32 times the memory of the margins
+    # one node at a time: all at once would need 16 times the memory of the margins
     return sum(w * ndtr(lead + u).prod(-1) for u, w in zip(_NODES, _WEIGHTS / np.sqrt(2 * np.pi), strict=True))
 
 
@@ -302,6 +336,34 @@ class _NoisyLabels:
         """xi(alpha)."""
         return 2 * alpha * self.wrong + alpha**2 * self.spread
 
+    def goal(self, target: Floats, alpha: float) -> Floats:
+        """a_k of one cell, (n_modes, K)."""
+        return target + alpha * self.bias
+
+
+@dataclass(frozen=True)
+class _ForeignCopies:
+    """Noisy copies that show other images, uniformly labelled, at every alpha: target a_k = d_k/q_k."""
+
+    clean: Floats  # |d_k|² = e_k
+    overlap: Floats  # omega_k
+
+    def curvature(self, alpha: Floats) -> Floats:
+        """q_k of each cell, (cells, n_modes)."""
+        return (1 + alpha * self.overlap) / (1 + alpha)
+
+    def energies(self, alpha: Floats) -> Floats:
+        """|a_k|²."""
+        return self.clean / self.curvature(alpha) ** 2
+
+    def overlaps(self, alpha: Floats) -> Floats:
+        """a_k·d_k."""
+        return self.clean / self.curvature(alpha)
+
+    def goal(self, target: Floats, alpha: float) -> Floats:
+        """a_k of one cell, (n_modes, K)."""
+        return target / self.curvature(np.asarray(alpha))[:, None]
+
 
 def _noisy_labels(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _NoisyLabels:
     e, classes, test = spectrum.target_energies, spectrum.num_classes, spectrum.held_out
@@ -320,15 +382,22 @@ def _noisy_labels(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _NoisyL
     return _NoisyLabels(e, (test.target * bias).sum(1), bias, wrong / scale, spread / scale)
 
 
+def _foreign_copies(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _ForeignCopies:
+    if noise_matrix is not None:
+        raise InputError("foreign images carry uniform labels; a noise matrix came too: leave it out")
+    assert spectrum.foreign is not None
+    h2, (member, bin_of_mode) = spectrum.eigenvalues**2, _bins(spectrum.eigenvalues)
+    total = h2 @ member  # 0 where no mode of the bin is ever learned: omega does not matter
+    omega = np.divide((h2 * spectrum.foreign) @ member, total, out=np.zeros_like(total), where=total > 0)
+    return _ForeignCopies(spectrum.target_energies, omega[bin_of_mode])
+
+
 def _step(
     spectrum: Spectrum, labels: _NoisyLabels, alpha: Floats, batch: Floats, eta: Floats, multipliers: Floats
 ) -> tuple[Floats, Floats]:
     """Run the recursion: per cell and mode what is left of the mean error, 1 - m_k, and its variance."""
     h = spectrum.eigenvalues
-    bins = np.floor(np.log(np.maximum(h / h.max(), _BIN_FLOOR)) / np.log(_BIN_RATIO))
-    levels, bin_of_mode = np.unique(bins, return_inverse=True)
-    member = np.equal.outer(bins, levels).astype(float)  # (n_modes, n_bins): x @ member sums x over each bin
-
+    member, bin_of_mode = _bins(h)
     rate = eta * (h @ member) / member.sum(0)  # eta~ h of each bin
     start = (labels.energies(alpha) + (1 + alpha) ** 2 * spectrum.initial_energies) @ member
     xi = labels.noise(alpha)
@@ -344,18 +413,61 @@ def _step(
                 c *= keep
                 c += inject * noise
         variance = np.maximum(c - error**2 * start, 0)  # >= 0 but for the rounding of this difference
-        share = h**2 / (h**2 @ member)[bin_of_mode]  # noise enters the modes of a bin as h²
-        return error[:, bin_of_mode], variance[:, bin_of_mode] * share
+        return error[:, bin_of_mode], variance[:, bin_of_mode] * _share(h, member, bin_of_mode)
 
 
-def _alignment(spectrum: Spectrum, labels: _NoisyLabels, alpha: Floats, error: Floats, noise: Floats) -> Floats:
+def _step_foreign(
+    spectrum: Spectrum, copies: _ForeignCopies, alpha: Floats, batch: Floats, eta: Floats, multipliers: Floats
+) -> tuple[Floats, Floats]:
+    """`_step` where noisy copies show foreign images."""
+    h = spectrum.eigenvalues
+    member, bin_of_mode = _bins(h)
+    size = member.sum(0)
+    # the means over each bin; q and omega are the same for all of its modes
+    mean_h, omega, q = (h @ member) / size, (copies.overlap @ member) / size, (copies.curvature(alpha) @ member) / size
+    e, clean, s = spectrum.target_energies @ member, 1 / (1 + alpha), 1 / q - (1 + alpha)
+    start = e / q**2 + (1 + alpha) ** 2 * (spectrum.initial_energies @ member)
+    c, error = start.copy(), np.ones_like(q)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for multiplier in multipliers:
+            step = multiplier * eta
+            keep = (1 - step * mean_h * q) ** 2 + (step * mean_h) ** 2 / batch * (
+                2 * (clean + (1 - clean) * omega**2) - q**2
+            )
+            on_clean = (c + (s**2 - 2 * error * s / q) * e).sum(-1, keepdims=True)
+            on_foreign = (omega * (c + (1 - 2 * error) / q**2 * e)).sum(-1, keepdims=True) + (1 + alpha) ** 2
+            noise = clean * on_clean + (1 - clean) * omega * on_foreign
+            c = keep * c + step**2 * (h**2 @ member) / batch * noise
+            error = error * (1 - step * mean_h * q)
+        variance = np.maximum(c - error**2 * start, 0)
+        return error[:, bin_of_mode], variance[:, bin_of_mode] * _share(h, member, bin_of_mode)
+
+
+def _bins(h: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Modes of nearly equal eigenvalues: `x @ member` (n_modes, n_bins) sums x over each bin; the bin of each mode."""
+    bins = np.floor(np.log(np.maximum(h / h.max(), _BIN_FLOOR)) / np.log(_BIN_RATIO))
+    levels, bin_of_mode = np.unique(bins, return_inverse=True)
+    return np.equal.outer(bins, levels).astype(float), bin_of_mode
+
+
+def _share(h: Floats, member: Floats, bin_of_mode: NDArray[np.intp]) -> Floats:
+    """How the variance of a bin spreads over its modes: noise enters as h², and modes that never move have none."""
+    total = (h**2 @ member)[bin_of_mode]
+    return np.divide(h**2, total, out=np.zeros_like(h), where=total > 0)
+
+
+def _alignment(
+    spectrum: Spectrum, labels: _NoisyLabels | _ForeignCopies, alpha: Floats, error: Floats, noise: Floats
+) -> Floats:
     z = spectrum.initial_energies
     signal = ((1 - error) * labels.overlaps(alpha)).sum(-1)
     energy = ((1 - error) ** 2 * labels.energies(alpha) + (1 + alpha) ** 2 * error**2 * z + noise).sum(-1)
     return np.divide(signal, np.sqrt(energy), out=np.zeros_like(signal), where=energy > 0)
 
 
-def _held_out_accuracy(test: HeldOut, bias: Floats, alpha: Floats, error: Floats, noise: Floats) -> Floats:
+def _held_out_accuracy(
+    test: HeldOut, labels: _NoisyLabels | _ForeignCopies, alpha: Floats, error: Floats, noise: Floats
+) -> Floats:
     """Forced choice per held-out image, from its own mean logits and noise, averaged over the images."""
     target, classes = test.target, test.target.shape[1]
     rivals = np.arange(classes) != test.labels[:, None]
@@ -363,7 +475,7 @@ def _held_out_accuracy(test: HeldOut, bias: Floats, alpha: Floats, error: Floats
     sd = np.sqrt(noise @ (test.modes**2).T / (classes - 1))
     accuracy = np.empty(len(alpha))
     for cell, (a, left) in enumerate(zip(alpha[:, 0], error, strict=True)):
-        moved = (1 - left)[:, None] * (target + a * bias - (1 + a) * test.initial)
+        moved = (1 - left)[:, None] * (labels.goal(target, a) - (1 + a) * test.initial)
         mean = (1 + a) * test.start + test.modes @ moved
         lead = np.take_along_axis(mean, test.labels[:, None], 1) - mean
         # the least positive number breaks ties of a noiseless network at random

@@ -20,10 +20,12 @@ from effbatch.exhibits import Table
 from effbatch.laws import LAWS
 from effbatch.prediction import predict
 from effbatch.report import Report, Section, write_html, write_pdf
+from effbatch.training.adaptive import account_in_words
 
 if TYPE_CHECKING:
     from effbatch.training.runner import Progress
     from effbatch.training.spec import Spec
+    from effbatch.training.workers import Workers
 
 ASKED = (
     "With α noisy labels for every clean one, which learning rate and batch size suit, and what accuracy is left? "
@@ -33,12 +35,17 @@ ASKED = (
 
 
 def validate(
-    specs: Sequence[Spec], out: Path, *, device: str = "auto", progress: Progress | None = None
+    specs: Sequence[Spec],
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, xr.Dataset]:
     """Predict, store, train and assemble: the cubes by simulation name, also written to out/cube.nc.
 
     All predictions are stored before the first network trains. Each simulation has its own folder in `out`, so a
-    run that was stopped goes on where it was.
+    run that was stopped goes on where it was. `workers` train the units, by default this process on `device`.
     """
     from effbatch.training import runner
     from effbatch.training.moments_check import check_moments
@@ -46,8 +53,12 @@ def validate(
 
     for spec in specs:
         claim = claims.get(spec.claim["kind"])
-        runner.predict_first(spec, out / spec.name, partial(claim.predict, setup_of(spec)), device=device)
-    cubes = {spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress) for spec in specs}
+        predict = partial(claim.predict, setup_of(spec))
+        runner.predict_first(spec, out / spec.name, predict, device=device, workers=workers)
+    cubes = {
+        spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress, workers=workers)
+        for spec in specs
+    }
     checked = json.dumps(asdict(check_moments()))
     cubes = {name: swept.assign_attrs(moments_check=checked) for name, swept in cubes.items()}
     cube.save(cubes, out / "cube.nc")
@@ -155,7 +166,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         numbers=judged.numbers,
         figures=judged.figures,
         tables=judged.tables,
-        limits=[*_outcome_limits(swept), *judged.limits],
+        limits=[*_outcome_limits(swept), *account_in_words(swept), *judged.limits],
         reproduce=f"effbatch validate {name}{quick} --out out",
         references=judged.references,
         spec=str(swept.attrs["spec"]),
@@ -166,7 +177,8 @@ def _outcome_limits(swept: xr.Dataset) -> list[str]:
     diverged = int((swept["outcome"] == int(cube.Outcome.DIVERGED)).sum())
     if not diverged:
         return []
-    return [f"{diverged} of {swept['outcome'].size} networks diverged; they score chance in every average."]
+    trained = int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum())
+    return [f"{diverged} of {trained} networks diverged; they score chance in every average."]
 
 
 def _recommendation() -> str:

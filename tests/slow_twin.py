@@ -8,48 +8,77 @@ import torch_reference
 from torch import nn
 
 from effbatch import noise
-from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.foreign import foreign_images
+from effbatch.training.label_noise import noise_matrices
+from effbatch.training.loading import load_network
 from effbatch.training.visits import image_order, image_subset
+
+CLEAN, FRESH = 0, -1
 
 
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):
     """Test accuracy and loss of one cell of `unit`, by torch.optim and nn.CrossEntropyLoss."""
     K, B = dataset.num_classes, unit.batch_size
-    net = networks.build(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
+    net = load_network(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
     optimizer = torch_reference.optimizer_of(unit.train, net.parameters(), learning_rate)
     schedule = torch_reference.schedule_of(unit.train, optimizer, unit.steps)
     x_train, x_test = (torch.as_tensor(x, dtype=dtype) for x in (dataset.x_train, dataset.x_test))
     n = unit.data.clean_examples or len(x_train)
+    foreign = torch.zeros(0) if unit.data.source is None else foreign_images(unit.data.source, dataset)
+    matrices = noise_matrices(unit.data, dataset, [alpha])
+    N = np.full((K, K), 1 / K) if matrices is None else matrices[0]
     subset = image_subset(seed, n, len(x_train))
     for step in range(unit.steps):
         images, targets = [], []
         for position in range(step * B, (step + 1) * B):
             visit_pass, place = divmod(position, n)
             image = int(subset[image_order(seed, visit_pass, n)[place]])
-            images.append(image)
-            targets.append(_target(unit, int(dataset.y_train[image]), image, visit_pass, alpha, seed, K))
+            copy = _copy(unit, image, visit_pass, alpha, seed)
+            images.append(x_train[image])
+            if unit.data.source is not None and copy != CLEAN:
+                images[-1] = foreign[_foreign(unit, image, visit_pass, copy, seed, len(foreign))].to(dtype)
+            targets.append(_target(unit, int(dataset.y_train[image]), image, visit_pass, copy, alpha, seed, N))
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(net(x_train[images]), torch.tensor(np.array(targets), dtype=dtype))
+        loss = nn.functional.cross_entropy(net(torch.stack(images)), torch.tensor(np.array(targets), dtype=dtype))
         loss.backward()
         optimizer.step()
         if step < unit.steps - 1:
             schedule.step()
+    net.eval()
     with torch.no_grad():
         logits = net(x_test)
         y = torch.as_tensor(dataset.y_test)
         return (logits.argmax(1) == y).double().mean().item(), nn.functional.cross_entropy(logits, y).item()
 
 
-def _target(unit: Unit, true: int, image: int, visit_pass: int, alpha: float, seed: int, K: int) -> np.ndarray:
-    """The target distribution (K,) of one visit: one-hot of the drawn label, or the expectation over labels."""
-    i, p = np.array([image]), np.array([visit_pass])
-    if unit.data.copies == "expected":
-        return noise.expected_targets(alpha, np.full((K, K), 1 / K))[true]
+def _copy(unit: Unit, image: int, visit_pass: int, alpha: float, seed: int) -> int:
+    """Which copy of the image the visit shows; a fresh noisy one has no number."""
     if unit.data.copies == "fixed":
-        copy = noise.fixed_copy(alpha, p, i, seed)
-        label = noise.fixed_label(np.array([true]), i, copy, seed, num_classes=K)
-    else:
-        label = noise.fresh_label(np.array([true]), i, p, alpha, seed, num_classes=K)
-    return np.eye(K)[int(label[0])]
+        return int(noise.fixed_copy(alpha, np.array([visit_pass]), np.array([image]), seed)[0])
+    return FRESH if noise.fresh_noisy(np.array([image]), np.array([visit_pass]), alpha, seed)[0] else CLEAN
+
+
+def _foreign(unit: Unit, image: int, visit_pass: int, copy: int, seed: int, available: int) -> int:
+    if copy == FRESH:
+        return int(noise.fresh_foreign(np.array([image]), np.array([visit_pass]), seed, available)[0])
+    return int(noise.fixed_foreign(np.array([image]), np.array([copy]), seed, available)[0])
+
+
+def _target(unit: Unit, true: int, image: int, visit_pass: int, copy: int, alpha: float, seed: int, N) -> np.ndarray:
+    """The target distribution (K,) of one visit: one-hot of the drawn label, or the expectation over labels."""
+    if unit.data.copies == "expected":
+        return noise.expected_targets(alpha, N)[true]
+    K = len(N)
+    if copy == CLEAN:
+        return np.eye(K)[true]
+    turn, stream = (visit_pass, noise.Stream.FRESH_LABEL) if copy == FRESH else (copy, noise.Stream.LABEL)
+    u = float(noise.uniform_from_hash(noise.counter_hash(stream, seed, np.array([image]), turn))[0])
+    if unit.data.noise != "structured":
+        return np.eye(K)[int(u * K)]
+    label, below = 0, N[true, 0]
+    while below <= u and label < K - 1:
+        label += 1
+        below += N[true, label]
+    return np.eye(K)[label]

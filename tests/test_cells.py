@@ -56,6 +56,14 @@ def test_a_unit_is_renamed_when_any_number_changes(spec_text):
     assert len(keys) == 3
 
 
+def test_foreign_images_depend_on_alpha_so_units_have_one(spec_text):
+    text = spec_text.replace("[train]", 'noise = "foreign"\nsource = "white"\n[train]')
+    made = list(cells.units(spec.parse(text), AVAILABLE))
+    assert [unit.alphas for unit in made] == [(0.0,), (2.5,)]
+    assert set(cells_of(text).values()) == {1}
+    assert len(cells_of(text)) == 2 * 2 * 2
+
+
 def test_more_clean_examples_than_images_are_refused(spec_text):
     text = spec_text.replace("clean_examples = 100", "clean_examples = 5000")
     with pytest.raises(SpecError, match="clean_examples = 5000, but digits has 1297"):

@@ -36,7 +36,15 @@ def setup(rule: dict, **extras) -> Setup:
         "noise": "uniform",
         "budget": {"steps": 100},
     }
-    return Setup(grid, rule, points, lambda point: options, lambda point, a, b: 100, lambda point: spectrum)
+    return Setup(
+        grid,
+        rule,
+        points,
+        lambda point: options,
+        lambda point, a, b: 100,
+        lambda point: spectrum,
+        lambda point, a: None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from click.testing import CliRunner
 from effbatch.cli.predict import INITIALISATIONS, command
 from effbatch.errors import InputError
 from effbatch.prediction import Anchor, predict
+from effbatch.training.confusion import class_order
+from effbatch.training.datasets import load
+from effbatch.training.setup import initial_spectrum
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 ANCHOR = ["--anchor-lr", "0.1", "--anchor-batch", "64", "--anchor-alpha", "2"]
@@ -96,6 +99,17 @@ def test_json_with_an_interval_of_alpha_and_other_noise_is_the_prediction(tmp_pa
     assert said == predict(3, 128, matrix=SWAP).to_dict()
 
 
+def test_the_order_of_false_labels_is_that_of_the_data_set():
+    options = {"noise": "structured", "delta": 1.0, "steps": 100}
+    noise = ("--noise", "structured", "--delta", "1", "--order", "reverse")
+    network = ("--network", "perceptron", "--dataset", "digits", "--steps", "100")
+    said = json.loads(run("--alpha", "5", "--batch", "32", *noise, *network, "--json"))
+    spectra = [initial_spectrum("perceptron", "digits", seed=seed) for seed in range(INITIALISATIONS)]
+    order = class_order(load("digits"), "reverse")
+    assert said == predict(5, 32, order=order, spectra=spectra, **options).to_dict()
+    assert said["accuracy"]["value"] != predict(5, 32, spectra=spectra, **options).accuracy.value
+
+
 @pytest.mark.parametrize("width", [50, 80])
 def test_text_has_the_ranges_over_alpha(width):
     text = run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", width=width)
@@ -168,6 +182,7 @@ def test_help_has_examples():
             "need a budget, and none came: give --steps or --examples",
         ),
         (["--alpha", "1", "--batch", "8", "--noise", "structured"], "structured noise needs delta"),
+        (["--alpha", "1", "--batch", "8", "--order", "random"], "that of a data set's classes, and none came"),
         (
             ["--alpha", "1", "--alpha", "2", "--batch", "8", "--alpha-interval", "0", "9"],
             "belongs to one alpha; 2 came",

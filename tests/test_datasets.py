@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 from effbatch.cli import main
 from effbatch.errors import InputError
 from effbatch.training import datasets
+from effbatch.training.datasets import fashion_mnist, mnist
+from effbatch.training.datasets.sources import VARIABLE, data_dir, hub
 
 
 def test_digits_are_whole_standardised_and_split_without_overlap():
@@ -30,6 +33,8 @@ def test_digits_are_whole_standardised_and_split_without_overlap():
         ({"y_train": np.zeros(3, dtype=int)}, "needs images"),
         ({"x_test": np.full((30, 1, 8, 8), np.nan, dtype=np.float32)}, "test images of little hold NaN"),
         ({"num_classes": 2}, r"training labels of little must lie in 0\.\.1; 0\.\.2 came"),
+        ({"y_train": np.ones(60, dtype=int)}, "little needs training images of at least 2 classes; all are of class 1"),
+        ({"x_test": np.zeros((30, 3, 8, 8))}, r"need one shape \(C, H, W\); \(1, 8, 8\) and \(3, 8, 8\) came"),
         ({"x_test": np.zeros((0, 1, 8, 8)), "y_test": np.zeros(0, dtype=int)}, "test set of little needs images"),
     ],
 )
@@ -38,16 +43,52 @@ def test_unusable_data_is_named(little_images, change, sentence):
         datasets.checked(replace(little_images, **change))
 
 
+def test_the_data_directory_is_the_one_chosen_else_in_the_cache(monkeypatch, tmp_path):
+    for variable in (VARIABLE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert data_dir() == Path.home() / ".cache" / "effbatch" / "data"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert data_dir() == tmp_path / "effbatch" / "data"
+    monkeypatch.setenv(VARIABLE, "~/data")
+    assert data_dir() == Path.home() / "data"
+
+
+def test_the_option_names_the_data_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, "/nowhere")
+    monkeypatch.setattr(hub, "is_usable", lambda: True)
+    monkeypatch.setattr(fashion_mnist, "SYSTEM", tmp_path / "none")  # reading it takes seconds
+    (tmp_path / "cifar10").mkdir()
+    listed = CliRunner().invoke(main, ["datasets", "--data-dir", str(tmp_path)]).output
+    assert f"cifar10: not here\n    {tmp_path}/cifar10 needs cifar-10-binary.tar.gz" in listed
+    assert "mnist: not here yet\n    hub:ylecun/mnist is fetched when it is first asked for" in listed
+    result = CliRunner().invoke(main, ["datasets", "--data-dir", str(tmp_path / "none")])
+    assert (result.exit_code, "does not exist" in result.output) == (2, True)
+
+
+def test_a_name_means_another_data_set_in_another_directory(monkeypatch, tmp_path):
+    place = {}
+    monkeypatch.setattr(mnist, "load", lambda: pytest.fail("read") if place else datasets.load("digits"))
+    monkeypatch.setattr(mnist, "SIZE", datasets.load("digits").size)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    first = datasets.load("mnist")
+    place["moved"] = True
+    assert datasets.load("mnist") is first
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "other"))
+    with pytest.raises(pytest.fail.Exception, match="read"):
+        datasets.load("mnist")
+
+
 def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
     def missing(name):
         raise InputError("get it from somewhere")
 
     assert datasets.is_here("digits")
-    monkeypatch.setattr(datasets, "load", missing)
+    monkeypatch.setattr(datasets, "read", missing)
     assert not datasets.is_here("digits")
     result = CliRunner().invoke(main, ["datasets"])
     assert result.exit_code == 0
     assert "digits: not here\n    get it from somewhere" in result.output
+    assert "not here: cifar10, cifar100, digits" in CliRunner().invoke(main, ["doctor"]).output
 
 
 def test_constant_images_are_refused():
@@ -56,5 +97,5 @@ def test_constant_images_are_refused():
 
 
 def test_an_unknown_data_set_is_named_with_its_neighbour():
-    with pytest.raises(InputError, match="'digit' is not known; did you mean 'digits'"):
+    with pytest.raises(InputError, match=r"'digit' is not known; did you mean 'digits'\? \(or a file \.npz"):
         datasets.load("digit")

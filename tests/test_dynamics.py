@@ -197,6 +197,68 @@ def test_structured_labels_in_a_simulated_linear_model(alpha, batch, eta):
     assert abs(curve.accuracy - hits.mean()) < 0.03 + 4 * hits.std() / np.sqrt(repeats)
 
 
+def test_modes_that_never_move_add_no_noise_to_the_others():
+    spectrum = power_law(20)
+    e, z = (np.append(x, 0) for x in (spectrum.target_energies, spectrum.initial_energies))
+    still = Spectrum(np.append(spectrum.eigenvalues, 0), e, z, 10, 21)
+    for overlap in (None, np.full(20, 0.5)):
+        one = replace(spectrum, foreign=overlap)
+        other = replace(still, foreign=None if overlap is None else np.append(overlap, 0.5))
+        curves = [learning_curve(s, [0.0, 3.0], 32, 0.2, 50) for s in (one, other)]
+        assert curves[0].alignment.min() > 0.3
+        np.testing.assert_allclose(curves[1].alignment, curves[0].alignment, rtol=1e-10)
+
+
+def test_foreign_images_like_the_clean_ones_are_uniform_noise():
+    spectrum = linear_model(np.random.default_rng(2), 3.0 / np.arange(1, 9))
+    alpha, eta = np.array([[0.0], [1.5], [20.0]]), np.array([0.01, 0.3, 1.0])
+    foreign = replace(spectrum, foreign=np.ones(8))
+    for schedule in ("constant", "cosine"):
+        uniform, same = (learning_curve(s, alpha, 8, eta, 40, schedule=schedule) for s in (spectrum, foreign))
+        np.testing.assert_allclose(same.alignment, uniform.alignment, rtol=1e-9)
+        np.testing.assert_allclose(same.accuracy, uniform.accuracy, rtol=1e-9)
+    clean = replace(spectrum, foreign=np.linspace(0, 3, 8))
+    np.testing.assert_allclose(
+        learning_curve(clean, 0, 8, eta, 40).accuracy, learning_curve(spectrum, 0, 8, eta, 40).accuracy, rtol=1e-9
+    )
+    with pytest.raises(InputError, match="foreign images carry uniform labels; a noise matrix came too"):
+        learning_curve(foreign, 1, 8, eta, 40, noise_matrix=np.full((4, 4), 1 / 4))
+
+
+@pytest.mark.parametrize("overlap", ["none", "some", "more than the clean images"])
+@pytest.mark.parametrize(("alpha", "batch", "eta"), [(1.0, 4, 0.3), (6.0, 2, 0.3)])
+def test_foreign_images_in_a_simulated_linear_model(alpha, batch, eta, overlap):
+    rng, steps, repeats, classes, modes = np.random.default_rng(6), 25, 3000, 4, 40
+    h = 1.0 / np.arange(1, modes + 1) ** 0.5
+    omega = {"none": np.zeros(modes), "some": rng.uniform(0, 1, modes)}.get(overlap, rng.uniform(1, 2, modes))
+    spectrum = replace(linear_model(rng, h, classes), foreign=omega)
+    test = spectrum.held_out
+    initial = orthogonal(test.initial.copy(), test.target)
+    test = replace(test, initial=initial, start=test.modes @ initial)
+    spectrum = replace(spectrum, initial_energies=(initial**2).sum(1), held_out=test)
+    a = np.repeat((1 + alpha) * initial[None], repeats, 0)
+    for _ in range(steps):
+        clean = (rng.random((repeats, batch, 1)) < 1 / (1 + alpha)).astype(float)
+        phi = rng.standard_normal((repeats, batch, modes)) * np.where(clean, 1, np.sqrt(omega))
+        labels = rng.standard_normal((repeats, batch, classes)) / np.sqrt(classes - 1)  # energy 1 once centred
+        labels -= labels.mean(-1, keepdims=True)
+        residual = phi @ a - (1 + alpha) * np.where(clean, phi @ test.target, labels)
+        a -= eta / classes * h[:, None] * (phi.transpose(0, 2, 1) @ residual) / batch
+
+    curve = learning_curve(spectrum, alpha, batch, eta, steps)
+
+    overlaps, energy = (a * test.target).sum((1, 2)), (a**2).sum((1, 2))
+    measured = overlaps.mean() / np.sqrt(energy.mean())
+    error = measured * np.hypot(overlaps.std() / overlaps.mean(), energy.std() / energy.mean() / 2) / np.sqrt(repeats)
+    # 0.02: the recursion takes the labels of clean copies to have the same energy at every image
+    assert abs(curve.alignment - measured) < 4 * error + 0.02 * measured
+    assert error < 0.02 * measured
+    hits = ((test.modes @ a).argmax(-1) == test.labels).mean(1)
+    assert abs(curve.accuracy - hits.mean()) < 0.01 + 4 * hits.std() / np.sqrt(repeats)
+    as_uniform = learning_curve(replace(spectrum, foreign=None), alpha, batch, eta, steps)
+    assert abs(as_uniform.alignment - measured) > 0.05 * measured  # and the overlap matters
+
+
 def test_names_of_the_classes_do_not_matter():
     rng = np.random.default_rng(5)
     spectrum = linear_model(rng, 3.0 / np.arange(1, 9))

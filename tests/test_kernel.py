@@ -67,6 +67,16 @@ def test_energies_are_those_of_labels_and_initial_logits():
     assert (s.held_out.start**2).sum(1).mean() == pytest.approx(energy, rel=1e-5)
 
 
+def test_foreign_images_overlap_the_modes_by_their_mean_square():
+    network, (x, y, x_test, y_test) = digits_and_network(0, train=120, test=80)
+    s = measure_spectrum(network, x, y, x_test, y_test, num_classes=10, foreign=x_test)
+    np.testing.assert_allclose(s.foreign, (s.held_out.modes**2).mean(0), rtol=1e-6)
+    same = measure_spectrum(network, x, y, x_test, y_test, num_classes=10, foreign=x)
+    np.testing.assert_allclose(same.foreign[:50], 1, rtol=1e-3)  # phi_k has mean square 1 over the images
+    np.testing.assert_allclose(same.held_out.modes[:, :50], s.held_out.modes[:, :50], rtol=1e-3, atol=1e-4)
+    assert measure_spectrum(network, x, y, x_test, y_test, num_classes=10).foreign is None
+
+
 def test_only_the_examples_asked_for():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((40, 1, 8)), rng.integers(4, size=40)

@@ -407,6 +407,7 @@ def test_where_less_is_always_better_first_principles_do_not_apply():
         (lambda: predict(1, 8, delta=0.5), "no other noise takes it; uniform noise and delta = 0.5 came"),
         (lambda: predict(1, 8, noise="structured", delta=2), r"delta must lie in \[0, 1\]; 2 came"),
         (lambda: predict(1, 8, noise="structured", delta=0, matrix=SWAP), "structured noise came too"),
+        (lambda: predict(1, 8, order=[[0, 1], [1, 0]]), "order is for structured noise; it came with uniform noise"),
         (lambda: predict(1, 8, matrix=[[1, 1], [0, 1]]), "row 0 sums to 2"),
         (lambda: predict(1, 8, num_classes=10, matrix=SWAP), "10 by num_classes, 3 by the matrix came"),
         (lambda: predict(1, 8, matrix=[[0, 1], [1, 0]]), "carry no signal at alpha = 1"),

@@ -93,11 +93,40 @@ def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
         ('name = "tiny"', 'name = "../x"', "name must be letters"),
         ("seed = 2", "seed = 2\nnoise = ['unifrom']", "'unifrom' is not known; did you mean 'uniform'"),
         ("[claim]", "[claim", "not valid TOML"),
+        ("[train]", "delta = 0.5\n[train]", "delta is for structured noise; it came with uniform: leave it out"),
+        ("seed = 2", "seed = 2\nsource = ['white']", "source is for foreign noise; it came with uniform: leave it out"),
+        ("[train]", 'noise = "structured"\ndelta = 0.5\n[train]', "'structured' needs order"),
+        ("[train]", 'noise = "structured"\norder = "random"\n[train]', "'structured' needs delta"),
+        ("[train]", 'noise = "foreign"\n[train]', "'foreign' needs source"),
+        ("[train]", "delta = 1.5\n[train]", "delta must lie between 0 .* and 1; 1.5 came"),
+        ("[train]", "delta = true\n[train]", "delta must lie between 0 .* and 1; True came"),
+        ("[train]", "source = 1\n[train]", 'source must be "white" or the name of a data set; 1 came'),
+        ("[train]", 'order = "revers"\n[train]', "order = 'revers' is not known; did you mean 'reverse'"),
+        (
+            "[train]",
+            'noise = "foreign"\nsource = "white"\ncopies = "expected"\n[train]',
+            'foreign copies are other images: take "fresh" or "fixed"',
+        ),
     ],
 )
 def test_a_mistake_is_named(spec_text, old, new, sentence):
     with pytest.raises(SpecError, match=sentence):
         specs.parse(spec_text.replace(old, new))
+
+
+def test_a_grid_over_kinds_of_noise_gives_each_its_own_options(spec_text):
+    text = spec_text.replace("seed = 2", 'seed = 2\nnoise = ["uniform", "structured", "foreign"]\ndelta = [0, 1]')
+    spec = specs.parse(text.replace("[train]", 'order = "random"\nsource = "white"\n[train]'))
+    kinds = {kind: specs.at(spec, {"noise": kind, "delta": 1})[0].given() for kind in spec.grid["noise"]}
+    common = {"dataset": "digits", "clean_examples": 100, "copies": "fresh"}
+    assert kinds["uniform"] == {**common, "noise": "uniform"}
+    assert kinds["structured"] == {**common, "noise": "structured", "delta": 1, "order": "random"}
+    assert kinds["foreign"] == {**common, "noise": "foreign", "source": "white"}
+
+
+def test_specs_of_uniform_noise_resolve_to_what_they_always_did(spec_text):
+    data = specs.parse(spec_text).resolved()["data"]
+    assert data == {"dataset": "digits", "clean_examples": 100, "noise": "uniform", "copies": "fresh"}
 
 
 def test_a_missing_file_is_named(tmp_path):

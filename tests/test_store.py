@@ -14,8 +14,8 @@ import pytest
 import xarray as xr
 
 from effbatch.cube import Outcome, open_cube
-from effbatch.errors import SweepError
-from effbatch.training import engine, runner, spec
+from effbatch.errors import InputError, SweepError
+from effbatch.training import datasets, engine, runner, spec
 from effbatch.training.store import Store
 
 
@@ -94,14 +94,77 @@ def test_a_damaged_unit_is_set_aside_and_trained_again(tmp_path, spec_text, dama
     np.testing.assert_array_equal(again["test_loss"], whole["test_loss"])
 
 
+def test_a_source_that_is_not_there_is_named_before_anything_is_trained(tmp_path, spec_text, counted):
+    text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "wite"]')
+    with pytest.raises(InputError, match="data set 'wite' is not known"):
+        runner.simulate(spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]')), tmp_path)
+    assert not counted
+
+
+def test_a_sweep_knows_the_foreign_images_that_it_was_begun_on(tmp_path, spec_text, monkeypatch, counted):
+    text = spec_text.replace("seed = 2", 'seed = 2\nsource = ["white", "little.npz"]')
+    begun = spec.parse(text.replace("[train]", 'noise = "foreign"\n[train]'))
+    monkeypatch.chdir(tmp_path)
+    digits = datasets.load("digits")
+    for scale in (1, 2):
+        arrays = {f"{kind}_{part}": getattr(digits, f"{kind}_{part}") for kind in "xy" for part in ("train", "test")}
+        np.savez("little.npz", **arrays | {"x_train": scale * digits.x_train})
+        if scale == 1:
+            runner.simulate(begun, tmp_path / "sweep")
+            assert len(counted) == 4  # two sources, two alphas
+    with pytest.raises(SweepError, match=r"little\.npz"):
+        runner.simulate(begun, tmp_path / "sweep")
+
+
 def test_a_changed_spec_is_refused_with_the_difference(tmp_path, spec_text):
     runner.simulate(spec.parse(spec_text), tmp_path)
     with pytest.raises(SweepError, match=r"train.budget.steps: 20 there, 21 asked for"):
         runner.simulate(spec.parse(spec_text.replace("steps = 20", "steps = 21")), tmp_path)
 
 
+@pytest.fixture
+def own_data(tmp_path, little_images):
+    """Writes the little images, brightened, to an .npz file and returns its path."""
+
+    def write(brighter: float) -> str:
+        path = tmp_path / "own.npz"
+        x_train, x_test = little_images.x_train + brighter, little_images.x_test
+        np.savez(path, x_train=x_train, y_train=little_images.y_train, x_test=x_test, y_test=little_images.y_test)
+        os.utime(path, (1, 1 + 100 * brighter))
+        return str(path)
+
+    return write
+
+
+def test_a_sweep_on_a_file_goes_on_until_its_content_changes(tmp_path, spec_text, own_data, counted):
+    text = spec_text.replace('"digits"', f'"{own_data(0.0)}"').replace("clean_examples = 100", "")
+    parsed, out = spec.parse(text), tmp_path / "out"
+    runner.predict_first(parsed, out, lambda: {"x": 1})
+    cube = runner.simulate(parsed, out)
+    own_data(0.0)
+    xr.testing.assert_equal(runner.simulate(parsed, out), cube)
+    assert len(counted) == 1
+    assert len(cube.attrs["data_fingerprint"]) == 64
+    own_data(0.5)
+    for again in (lambda: runner.simulate(parsed, out), lambda: runner.predict_first(parsed, out, dict)):
+        with pytest.raises(
+            SweepError, match=r"begun on other images or labels than .*own\.npz holds now; give the old"
+        ):
+            again()
+    assert len(counted) == 1
+
+
+def test_a_folder_of_before_fingerprints_still_opens(tmp_path, spec_text, counted):
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    manifest = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    del manifest["data"]
+    (tmp_path / "sweep.json").write_text(json.dumps(manifest), encoding="utf-8")
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    assert len(counted) == 1
+
+
 def test_a_second_run_is_refused_with_the_owner(tmp_path, spec_text):
-    store = Store.open(tmp_path, spec.parse(spec_text).resolved(), {})
+    store = Store.open(tmp_path, spec.parse(spec_text).resolved(), {}, {})
     with store.locked(), pytest.raises(SweepError, match=f"in use by the process {os.getpid()}"), store.locked():
         pass
 

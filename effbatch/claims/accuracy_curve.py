@@ -38,7 +38,10 @@ def headline(rule: Mapping[str, Any]) -> str:
 
 
 def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    curves = _curves(linearised.from_json(prediction["linearised"])["accuracy"].max("learning_rate"))
+    predicted = linearised.from_json(prediction["linearised"])["accuracy"].max("learning_rate")
+    if not bool(predicted.notnull().any()):
+        return "The linearised theory says nothing about training like this: there is nothing to judge."
+    curves = _curves(predicted)
     first, last = (f"α = {float(curves[0][1].alpha[i]):g}" for i in (0, -1))
     lines = [f"{label} {_percent(c.values[0])} at {first}, {_percent(c.values[-1])} at {last}" for label, c in curves]
     return (

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from effbatch.dynamics import Spectrum
 from effbatch.errors import SpecError, hint
@@ -32,7 +34,8 @@ class Setup:
     points     every combination of the grid's extra keys ([{}] where there is none)
     settings   point -> the [data] and [train] options of those cells: optimizer, momentum, schedule, network, ...
     steps      (point, alpha, batch_size) -> optimiser steps
-    spectrum   point -> kernel spectrum of the untrained network on the clean images
+    spectrum   point -> kernel spectrum of the untrained network on the clean images, and how foreign ones overlap them
+    noise_matrix  (point, alpha) -> N of noisy labels, None where they are uniform
     """
 
     grid: Mapping[str, Sequence[Any]]
@@ -41,6 +44,7 @@ class Setup:
     settings: Callable[[Point], Mapping[str, Any]]
     steps: Callable[[Point, float, int], int]
     spectrum: Callable[[Point], Spectrum]
+    noise_matrix: Callable[[Point, float], NDArray[np.floating] | None]
 
 
 @dataclass(frozen=True)

@@ -32,19 +32,19 @@ def surface(setup: Setup) -> xr.Dataset:
 def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     alphas, batches, rates = (np.asarray(setup.grid[key], float) for key in ("alpha", "batch_size", "learning_rate"))
     options = setup.settings(point)
-    momentum = options["momentum"]
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
     applies = options["optimizer"] == "sgd" and options["weight_decay"] == 0 and options["copies"] == "fresh"
-    for count in np.unique(steps) if applies else ():
-        spectrum = setup.spectrum(point)
-        factors = multipliers(options["schedule"], int(count), warmup=options["warmup"])
-        i, j = np.nonzero(steps == count)
-        a, b = alphas[i], batches[j]
-        curve = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), schedule=factors, momentum=momentum)
-        accuracy[i, j] = curve.accuracy
-        best[i, j] = best_learning_rate(spectrum, a, b, int(count), schedule=factors, momentum=momentum)
+    for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
+        for count in np.unique(steps[members]):
+            spectrum = setup.spectrum(point)
+            factors = multipliers(options["schedule"], int(count), warmup=options["warmup"])
+            how = {"schedule": factors, "momentum": options["momentum"], "noise_matrix": matrix}
+            i, j = np.nonzero((steps == count) & members[:, None])
+            a, b = alphas[i], batches[j]
+            accuracy[i, j] = learning_curve(spectrum, a[:, None], b[:, None], rates, int(count), **how).accuracy
+            best[i, j] = best_learning_rate(spectrum, a, b, int(count), **how)
     return xr.Dataset(
         {
             "accuracy": (("alpha", "batch_size", "learning_rate"), accuracy),
@@ -52,6 +52,16 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
         },
         coords={"alpha": alphas, "batch_size": np.asarray(setup.grid["batch_size"]), "learning_rate": rates},
     )
+
+
+def _by_matrix(
+    setup: Setup, point: Mapping[str, Any], alphas: np.ndarray
+) -> list[tuple[np.ndarray | None, np.ndarray]]:
+    """Each noise matrix and which alphas have it, as a mask: all where noise is uniform, else a matrix for each."""
+    matrices = [setup.noise_matrix(point, alpha) for alpha in alphas]
+    if all(matrix is None for matrix in matrices):
+        return [(None, np.ones(len(alphas), dtype=bool))]
+    return [(matrix, alphas == alpha) for matrix, alpha in zip(matrices, alphas, strict=True)]
 
 
 def to_json(values: xr.Dataset) -> dict[str, Any]:

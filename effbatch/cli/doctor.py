@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import click
 
+from effbatch.cli.options import DATA_DIR
+
 PANGO = (
     "the system library Pango is missing; Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
     "libharfbuzz-subset0; Fedora: dnf install pango; macOS: brew install pango"
@@ -34,7 +36,10 @@ def _charts() -> str:
 def _data() -> str:
     from effbatch.training import datasets
 
-    return ", ".join(name for name in datasets.names() if datasets.is_here(name))
+    here = {name: datasets.is_here(name) for name in datasets.names()}
+    usable = ", ".join(f"{name} ({datasets.where(name)})" for name in here if here[name])
+    others = ", ".join(name for name in here if not here[name])
+    return f"{usable}; not here: {others} (`effbatch datasets` says how to get them)" if others else usable
 
 
 CHECKS: dict[str, Callable[[], str]] = {
@@ -46,6 +51,7 @@ CHECKS: dict[str, Callable[[], str]] = {
 
 
 @click.command()
+@DATA_DIR
 def command() -> None:
     """Check PyTorch, the GPU, the PDF library and the data sets; exit 1 if something is missing."""
     failed = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import DEVICE, JSON
+from effbatch.cli.options import DATA_DIR, DEVICE, JSON
 
 if TYPE_CHECKING:
     from effbatch.estimate import Estimate
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
 @click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
+@DATA_DIR
 @DEVICE
 @JSON
 def command(
@@ -48,8 +49,9 @@ def command(
     """Measure the gradients of NETWORK on the training images and clean labels of DATA.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module;
-    this runs its code. DATA is a built-in name, or an .npz file with x_train, y_train, x_test, y_test and perhaps
-    num_classes: floating images (n, C, H, W), scaled as the network wants them, and labels from 0.
+    this runs its code. DATA is a built-in name, hub:NAME of the Hugging Face hub, or an .npz file with x_train,
+    y_train, x_test, y_test and perhaps num_classes: floating images (n, C, H, W), scaled as the network wants them,
+    and labels from 0.
 
     \b
     effbatch measure mlp1 digits --alpha 0 --alpha 50
@@ -58,15 +60,16 @@ def command(
     """
     from effbatch.laws.base import in_range
     from effbatch.noise.matrixfile import read_matrix
+    from effbatch.training import datasets
     from effbatch.training.engine import pick_device
     from effbatch.training.gradients import measure_moments
-    from effbatch.training.loading import load_checkpoint, load_data, load_network
+    from effbatch.training.loading import load_checkpoint, load_network
 
     # said before the measurement, which may take minutes
     for a in alpha:
         in_range("alpha", a, "noisy labels per clean label", least=0)
     in_range("the batch size", batch, "labelled copies per step", least=1)
-    dataset = load_data(data)
+    dataset = datasets.load(data)
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,22 @@ import click
 if TYPE_CHECKING:
     from effbatch.training.spec import Spec
 
+
+def _use_data_dir(_: click.Context, __: click.Parameter, folder: str | None) -> None:
+    """The variable reaches every place that loads data, worker processes too."""
+    if folder is not None:
+        from effbatch.training.datasets.sources import VARIABLE
+
+        os.environ[VARIABLE] = folder
+
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    callback=_use_data_dir,
+    expose_value=False,
+    help="Where data sets lie, one folder each.  [default: $EFFBATCH_DATA_DIR, else ~/.cache/effbatch/data]",
+)
 QUICK = click.option("--quick", is_flag=True, help="The small grid of each simulation: minutes on two CPU cores.")
 DEVICE = click.option(
     "--device",
@@ -18,6 +35,10 @@ DEVICE = click.option(
     default="auto",
     show_default=True,
     help="Where to train.",
+)
+SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Train on the workers of a Dask scheduler: tcp://…")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Train in N processes of this machine."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

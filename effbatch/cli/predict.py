@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from effbatch.cli.options import DATA_DIR
 from effbatch.errors import InputError
 from effbatch.laws.base import OPTIMIZERS
+from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
 from effbatch.schedules import SCHEDULES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -56,6 +60,11 @@ Examples
     "--delta", type=float, help="Degree of structured noise: 0 uniform to 1, commonest false label as likely."
 )
 @click.option(
+    "--order",
+    type=click.Choice(ORDERS),
+    help="Of the false labels of structured noise, on --dataset.  [default: class c is taken for c + 1, c + 2, ...]",
+)
+@click.option(
     "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
 )
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
@@ -73,7 +82,10 @@ Examples
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
 @click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
-@click.option("--dataset", help="... on this built-in data set, without training; needs --steps or --examples.")
+@click.option(
+    "--dataset", help="... on this data set (built-in, .npz or hub:NAME), untrained; needs --steps or --examples."
+)
+@DATA_DIR
 @click.option("--probe", is_flag=True, help="Also train short real runs of the network, about two full runs of work.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(
@@ -84,6 +96,7 @@ def command(
     classes: int | None,
     noise: str,
     delta: float | None,
+    order: str | None,
     matrix: str | None,
     optimizer: str,
     momentum: float,
@@ -115,6 +128,7 @@ def command(
         raise InputError(f"--alpha-interval belongs to one alpha; {len(alpha)} came: ask for one at a time")
     anchor = _anchor(anchor_lr, anchor_batch, anchor_alpha)
     spectra = _spectra(network, dataset, budget=examples if steps is None else steps)
+    classes_by_preference = None if order is None else _order(order, dataset)
     predictions = [
         predict(
             a,
@@ -123,6 +137,7 @@ def command(
             alpha_interval=interval,
             noise=noise,
             delta=delta,
+            order=classes_by_preference,
             matrix=None if matrix is None else _matrix(matrix),
             optimizer=optimizer,
             momentum=momentum,
@@ -176,6 +191,16 @@ def _matrix(path: str):
     from effbatch.noise.matrixfile import read_matrix
 
     return read_matrix(path)
+
+
+def _order(name: str, dataset: str | None) -> NDArray[np.intp]:
+    """Classes of a data set by falling preference as a false label; PyTorch is imported only here."""
+    if dataset is None:
+        raise InputError("--order is that of a data set's classes, and none came: give --network and --dataset")
+    from effbatch.training import datasets
+    from effbatch.training.confusion import class_order
+
+    return class_order(datasets.load(dataset), name)
 
 
 def _spectra(network: str | None, dataset: str | None, *, budget: int | None) -> list[Spectrum]:

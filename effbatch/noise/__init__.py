@@ -4,11 +4,15 @@ from effbatch.noise.labels import (
     Stream,
     counter_hash,
     fixed_copy,
+    fixed_foreign,
     fixed_label,
+    fresh_foreign,
     fresh_label,
+    fresh_noisy,
     uniform_from_hash,
 )
 from effbatch.noise.models import (
+    ORDERS,
     Labels,
     MatrixNoise,
     UniformNoise,
@@ -18,6 +22,7 @@ from effbatch.noise.models import (
 )
 
 __all__ = [
+    "ORDERS",
     "Labels",
     "MatrixNoise",
     "Stream",
@@ -26,8 +31,11 @@ __all__ = [
     "counter_hash",
     "expected_targets",
     "fixed_copy",
+    "fixed_foreign",
     "fixed_label",
+    "fresh_foreign",
     "fresh_label",
+    "fresh_noisy",
     "structured_noise_matrix",
     "uniform_from_hash",
 ]

@@ -1,4 +1,4 @@
-"""(seed, image, copy or pass) -> the label of a noisy copy, by a counter-based hash.
+"""(seed, image, copy or pass) -> the label of a noisy copy, or the foreign image it shows, by a counter-based hash.
 
 No state is kept: a label is a hash of (stream, seed, image, ...), so any label can be asked for alone and nothing
 is stored. The functions use operators only, hence run on NumPy int64 arrays and on PyTorch int64 tensors alike, with
@@ -24,6 +24,8 @@ class Stream(IntEnum):
     LABEL = 2
     NOISY = 3
     FRESH_LABEL = 4
+    FOREIGN = 5
+    FRESH_FOREIGN = 6
 
 
 def _signed(word: int) -> int:
@@ -89,14 +91,16 @@ def fixed_label(
     seed: Array,
     cumulative: Array = None,
     *,
+    row: Array = None,
     num_classes: int | None = None,
 ) -> Array:
     """The label of one copy, the same at every visit: true for copy 0, drawn from N by (seed, image, copy) else.
 
-    cumulative is N.cumsum(axis=1); for uniform N leave it out and give `num_classes`.
+    cumulative is N.cumsum(axis=1); for uniform N leave it out and give `num_classes`. `row` says which row of it each
+    label is drawn from, where that is not `true_label`: the N of several α may stand under each other.
     """
     u = uniform_from_hash(counter_hash(Stream.LABEL, seed, image, copy))
-    drawn = _draw(u, true_label, cumulative, num_classes)
+    drawn = _draw(u, true_label if row is None else row, cumulative, num_classes)
     return drawn + (true_label - drawn) * (copy == 0)
 
 
@@ -108,26 +112,44 @@ def fresh_label(
     seed: Array,
     cumulative: Array = None,
     *,
+    row: Array = None,
     num_classes: int | None = None,
 ) -> Array:
-    """A label drawn anew at each visit p: noisy iff u₁(seed, image, p) < α/(1+α), and then drawn from N by u₂.
+    """A label drawn anew at each visit p: true, or where `fresh_noisy` says so drawn from N by u₂(seed, image, p).
 
-    Neither u depends on α (common random numbers): more noise makes more of the same labels noisy.
-    cumulative is N.cumsum(axis=1); for uniform N leave it out and give `num_classes`.
+    u₂ does not depend on α either. cumulative, row and num_classes are those of `fixed_label`.
     """
-    noisy = uniform_from_hash(counter_hash(Stream.NOISY, seed, image, visit_pass)) < alpha / (1 + alpha)
     u = uniform_from_hash(counter_hash(Stream.FRESH_LABEL, seed, image, visit_pass))
-    drawn = _draw(u, true_label, cumulative, num_classes)
-    return true_label + (drawn - true_label) * noisy
+    drawn = _draw(u, true_label if row is None else row, cumulative, num_classes)
+    return true_label + (drawn - true_label) * fresh_noisy(image, visit_pass, alpha, seed)
 
 
-def _draw(u: Array, true_label: Array, cumulative: Array, num_classes: int | None) -> Array:
-    """Inverse cdf of the row of N of the true label; floor(u K) for uniform N."""
+def fresh_noisy(image: Array, visit_pass: Array, alpha: Array, seed: Array) -> Array:
+    """Whether visit p shows a noisy copy: u₁(seed, image, p) < α/(1+α).
+
+    u₁ does not depend on α (common random numbers): more noise makes more of the same visits noisy.
+    """
+    return uniform_from_hash(counter_hash(Stream.NOISY, seed, image, visit_pass)) < alpha / (1 + alpha)
+
+
+def fixed_foreign(image: Array, copy: Array, seed: Array, available: int) -> Array:
+    """Which of `available` foreign images a noisy copy shows at every visit, drawn with replacement."""
+    return _to_int64(uniform_from_hash(counter_hash(Stream.FOREIGN, seed, image, copy)) * available)
+
+
+def fresh_foreign(image: Array, visit_pass: Array, seed: Array, available: int) -> Array:
+    """Which of `available` foreign images visit p shows where it is noisy, drawn anew at each visit."""
+    return _to_int64(uniform_from_hash(counter_hash(Stream.FRESH_FOREIGN, seed, image, visit_pass)) * available)
+
+
+def _draw(u: Array, row: Array, cumulative: Array, num_classes: int | None) -> Array:
+    """Inverse cdf of a row of N, the number of cumulative probabilities <= u; floor(u K) for uniform N."""
     if cumulative is None:
         if num_classes is None:
             raise InputError(
                 "drawing labels needs `cumulative` (any noise) or `num_classes` (uniform noise); neither came"
             )
         return _to_int64(u * num_classes)  # u <= 1 - 2⁻⁵³, so the product rounds to less than K
-    # The last entry is 1 and needs no comparison; rounded below 1 it could only do harm.
-    return (cumulative[true_label][..., :-1] <= u[..., None]).sum(-1)
+    # The last entry is 1 and needs no comparison; rounded below 1 it could only do harm. One column at a time: all
+    # at once would need K numbers per label.
+    return _to_int64(sum(cumulative[:, k][row] <= u for k in range(cumulative.shape[1] - 1)))

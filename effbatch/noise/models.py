@@ -17,6 +17,9 @@ from effbatch.noise import transition
 Array = Any  # a float, a NumPy array or a DataArray
 
 
+ORDERS = ("confusion", "reverse", "random")  # of the false labels of structured noise, where a data set is known
+
+
 @dataclass(frozen=True)
 class UniformNoise:
     """Labels drawn uniformly over all K classes, the true one included: N = 11ᵀ/K, T = λ I + (1 − λ) 11ᵀ/K.
@@ -239,11 +242,11 @@ def alpha_from_noise_rate(noise_rate: Array, num_classes: int) -> Array:
 def expected_targets(alpha: Array, noise_matrix: np.ndarray) -> np.ndarray:
     """T = (I + α N)/(1 + α): the mean label of a copy, one row per true class, shape (*alpha.shape, K, K).
 
-    Cross-entropy against row c is the objective of an infinite batch of copies of class c (for uniform N,
-    label smoothing by α/(1 + α)).
+    noise_matrix is N (K, K), or one for each α, (*alpha.shape, K, K). Cross-entropy against row c is the objective of
+    an infinite batch of copies of class c (for uniform N, label smoothing by α/(1 + α)).
     """
     a = np.asarray(alpha, dtype=float)[..., None, None]
-    return (np.eye(len(noise_matrix)) + a * noise_matrix) / (1 + a)
+    return (np.eye(noise_matrix.shape[-1]) + a * noise_matrix) / (1 + a)
 
 
 def _check_num_classes(num_classes: int) -> None:

@@ -28,6 +28,7 @@ def measure_spectrum(
     y_test: ArrayLike,
     *,
     num_classes: int,
+    foreign: Images | None = None,
     max_examples: int = 1000,
     seed: int = 0,
     chunk: int = 250,
@@ -37,7 +38,8 @@ def measure_spectrum(
         theta(x, x') = (1/K) sum_c <df_c(x)/dw, df_c(x')/dw>        (Jacot et al. 2018, arXiv 1806.07572)
 
     The kernel is taken on at most `max_examples` training images, drawn by `seed`, and its eigenfunctions are
-    carried to the images `x_test`, whose labels only score the predicted accuracy. Labels are whole numbers
+    carried to the images `x_test`, whose labels only score the predicted accuracy, and to the `foreign` images that
+    noisy copies show, if they do. Labels are whole numbers
     below K. The network runs in evaluation mode: BatchNorm uses its running statistics, which couple no
     images, and dropout is off. It keeps its weights and its mode. Memory: 2 * chunk gradients of one logit.
 
@@ -45,13 +47,14 @@ def measure_spectrum(
     """
     keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
     train, test = as_images(network, x_train)[keep], as_images(network, x_test)
+    others = [test] if foreign is None else [test, as_images(network, foreign)]
     y_train, y_test = (as_labels(y, x, num_classes) for y, x in ((y_train, x_train), (y_test, x_test)))
 
     with evaluation_mode(network):
         logits, logits_test = (
             logits_of(network, images, num_classes, chunk).double().cpu().numpy() for images in (train, test)
         )
-        gram, rows = _kernel(network, train, test, num_classes, chunk)
+        gram, rows = _kernel(network, train, torch.cat(others), num_classes, chunk)
 
     n, scale = len(train), 1 / np.sqrt(1 - 1 / num_classes)
     eigenvalues, vectors = np.linalg.eigh(gram / n)
@@ -60,6 +63,7 @@ def measure_spectrum(
     null = eigenvalues < np.finfo(np.float32).eps * eigenvalues[0]
     eigenvalues = np.where(null, 0, eigenvalues)
     modes = np.divide(rows @ vectors / np.sqrt(n), eigenvalues, out=np.zeros_like(rows), where=~null)
+    modes, foreign_modes = modes[: len(test)], modes[len(test) :]
     indicators = vectors.T @ np.eye(num_classes)[y_train[keep]] / np.sqrt(n)
     initial = vectors.T @ _centred(logits) / num_classes * scale / np.sqrt(n)
     start = _centred(logits_test) / num_classes * scale
@@ -71,6 +75,7 @@ def measure_spectrum(
         num_classes=num_classes,
         examples=n,
         held_out=held_out,
+        foreign=None if foreign is None else (foreign_modes**2).mean(0),
     )
 
 

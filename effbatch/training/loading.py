@@ -1,23 +1,18 @@
-"""What a user names -> network, checkpoint and data set; only a network `package.module:function` runs code."""
+"""What a user names -> network and checkpoint; only a network `package.module:function` runs code."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
-import numpy as np
 import torch
 from torch import nn
 
 from effbatch.errors import InputError
-from effbatch.training import datasets, networks
-from effbatch.training.datasets import DataSet
-
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+from effbatch.training import networks
 
 
 def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int) -> nn.Module:
@@ -79,47 +74,6 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
             differences=sorted(unlike),
         )
     network.load_state_dict(weights)
-
-
-def load_data(name: str) -> DataSet:
-    """A built-in data set by name, or an .npz file with x_train, y_train, x_test, y_test; its pixels stay as they are.
-
-    Images are floating, (n, C, H, W), scaled as the network wants them; labels are whole numbers from 0. The number
-    of classes is the file's `num_classes` where it has one, else the largest label + 1. Pickles are refused.
-    InputError where anything is missing, not finite, or out of range.
-    """
-    if not name.endswith(".npz"):
-        return datasets.load(name)
-    try:
-        with Path(name).open("rb") as raw, np.lib.npyio.NpzFile(raw, allow_pickle=False) as file:
-            missing = [array for array in ARRAYS if array not in file]
-            if missing:
-                raise InputError(
-                    f"{name} needs the arrays {', '.join(ARRAYS)}; {', '.join(missing)} missing, it has "
-                    f"{', '.join(file.files) or 'none'}",
-                    missing=missing,
-                )
-            x_train, y_train, x_test, y_test = (file[array] for array in ARRAYS)
-            classes = file.get("num_classes")
-    except OSError as error:
-        raise InputError(f"the data file {name} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name} is not an .npz file of plain arrays: {_first_line(error)}") from error
-    for array, x in (("x_train", x_train), ("x_test", x_test)):
-        if x.dtype.kind != "f":
-            raise InputError(f"{array} of {name} must be floating, scaled as the network wants it; {x.dtype} came")
-    for array, y in (("y_train", y_train), ("y_test", y_test)):
-        if y.dtype.kind not in "iu" or y.ndim != 1 or not len(y):
-            raise InputError(f"{array} of {name} must be whole numbers, one per image; {y.dtype} {y.shape} came")
-    if classes is None:
-        classes = max(y_train.max(), y_test.max()) + 1
-    elif classes.shape != () or classes.dtype.kind not in "iu":
-        raise InputError(f"num_classes of {name} must be one whole number; {classes.dtype} {classes.shape} came")
-    if classes < 2:
-        raise InputError(f"{name} needs at least 2 classes; {classes} came")
-    x_train, x_test = (x.astype(np.float32) for x in (x_train, x_test))
-    y_train, y_test = (y.astype(np.int64) for y in (y_train, y_test))
-    return datasets.checked(DataSet(Path(name).name, x_train, y_train, x_test, y_test, int(classes), name))
 
 
 def _first_line(error: BaseException) -> str:

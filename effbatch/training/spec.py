@@ -14,24 +14,50 @@ from typing import Any
 from effbatch import claims
 from effbatch.claims import checked_rule
 from effbatch.errors import InputError, SpecError, hint
+from effbatch.noise import ORDERS
 from effbatch.schedules import multipliers
+from effbatch.training.adaptive import Ladder
 
 MAX_SPEC_BYTES = 1_000_000
-NOISE_KINDS = ("uniform",)
+NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
+    "uniform": (),
+    "structured": ("delta", "order"),
+    "foreign": ("source",),
+}
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
+MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 GRID_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 
 
 @dataclass(frozen=True)
 class Data:
-    """`clean_examples` = 0 takes the whole training set; fewer are drawn anew for each seed."""
+    """What the networks see.
+
+    dataset         its name
+    clean_examples  0 takes the whole training set; fewer are drawn anew for each seed
+    noise           "uniform": noisy copies are labelled at random; "structured": by preference, see delta and order;
+                    "foreign": they are other images, see source, labelled at random
+    copies          "fresh": noise is drawn at every visit; "fixed": every image has α noisy copies that never change;
+                    "expected": soft targets, the mean over all labels
+    delta           of structured noise, 0 (uniform) to 1 (the commonest false label is as likely as the true one)
+    order           of the false labels of structured noise: "confusion" (first what a clean reference model takes a
+                    class for most), "reverse" (of that), "random"
+    source          of foreign images: "white" noise, or the name of a data set with images of the same shape
+    """
 
     dataset: str = "digits"
     clean_examples: int = 0
     noise: str = "uniform"
     copies: str = "fresh"
+    delta: float | None = None
+    order: str | None = None
+    source: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that this kind of noise has."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -58,6 +84,7 @@ class Spec:
     """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
 
     A budget in the grid is held by its label, "500 steps".
+    Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
     """
 
     name: str
@@ -68,11 +95,13 @@ class Spec:
     train: Train
     grid: Mapping[str, tuple]
     claim: Mapping[str, Any]
+    ladder: Ladder | None = None
     quick: bool = False
     text: str = field(default="", compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers and the verdict, as JSON-ready values."""
+        adaptive = {} if self.ladder is None else {"ladder": vars(self.ladder)}
         return {
             "simulation": {
                 "name": self.name,
@@ -80,10 +109,11 @@ class Spec:
                 "claim": self.claim_text,
                 "figure": self.figure,
             },
-            "data": vars(self.data) | {},
+            "data": self.data.given(),
             "train": vars(self.train) | {"budget": dict(self.train.budget)},
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
+            **adaptive,
         }
 
 
@@ -136,6 +166,7 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         train=_options(Train(), tables.get("train", {}), "train"),
         grid=_grid(tables.get("grid", {})),
         claim=rule,
+        ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
         quick=quick,
         text=text,
     )
@@ -145,6 +176,7 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         point = _with_budget(dict(zip(extras, values, strict=True)))
         for section, options in (("data", spec.data), ("train", spec.train)):
             _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
+    _check_noise(spec)
     return spec
 
 
@@ -152,8 +184,10 @@ def at(spec: Spec, point: Mapping[str, Any]) -> tuple[Data, Train]:
     """The [data] and [train] options of the cells at a grid point, with the grid's values put in."""
     point = _with_budget(point)
     data = replace(spec.data, **{k: v for k, v in point.items() if k in _names(Data)})
+    # where the grid varies the noise, its kinds leave alone what belongs to the others
+    others: dict[str, Any] = {key: None for kind, keys in NOISE_KINDS.items() if kind != data.noise for key in keys}
     train = replace(spec.train, **{k: v for k, v in point.items() if k in _names(Train)})
-    return data, train
+    return replace(data, **others), train
 
 
 def budget_label(budget: Mapping[str, float]) -> str:
@@ -196,13 +230,46 @@ def _options(defaults: Any, table: Mapping, section: str) -> Any:
             raise SpecError(f"[{section}] {key} must be a number; {value!r} came")
     options = replace(defaults, **table)
     if isinstance(options, Data):
-        _one_of(options.noise, NOISE_KINDS, "[data] noise")
-        _one_of(options.copies, COPIES, "[data] copies")
-        if options.clean_examples < 0:
-            raise SpecError(f"[data] clean_examples must be 0 (all) or more; {options.clean_examples} came")
+        _check_data(options)
     else:
         _check_train(options)
     return options
+
+
+def _check_data(data: Data) -> None:
+    _one_of(data.noise, tuple(NOISE_KINDS), "[data] noise")
+    _one_of(data.copies, COPIES, "[data] copies")
+    if data.clean_examples < 0:
+        raise SpecError(f"[data] clean_examples must be 0 (all) or more; {data.clean_examples} came")
+    if data.delta is not None and not (_is_number(data.delta) and 0 <= data.delta <= 1):
+        raise SpecError(f"[data] delta must lie between 0 (uniform noise) and 1; {data.delta!r} came")
+    if data.order is not None:
+        _one_of(data.order, ORDERS, "[data] order")
+    if data.source is not None and not isinstance(data.source, str):
+        raise SpecError(f'[data] source must be "white" or the name of a data set; {data.source!r} came')
+
+
+def _check_noise(spec: Spec) -> None:
+    """Every kind of noise in the spec has its keys, every key a kind that needs it, and foreign copies one label."""
+    kinds = spec.grid.get("noise", (spec.data.noise,))
+    given = {*spec.grid, *spec.data.given()}
+    for kind in kinds:
+        for key in NOISE_KINDS.get(kind, ()):
+            if key not in given:
+                raise SpecError(f"[data] noise = {kind!r} needs {key}, in [data] or as a list in [grid]", key=key)
+    for owner, keys in NOISE_KINDS.items():
+        for key in keys:
+            if key in given and owner not in kinds:
+                raise SpecError(f"[data] {key} is for {owner} noise; it came with {', '.join(kinds)}: leave it out")
+    if "foreign" in kinds and "expected" in spec.grid.get("copies", (spec.data.copies,)):
+        raise SpecError(
+            '[data] copies = "expected" averages over the labels of an image; foreign copies are other images: take '
+            '"fresh" or "fixed"'
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_train(train: Train) -> None:
@@ -281,7 +348,7 @@ def _spread(value: Any) -> Any:
     """{start, stop, factor} -> start, start·factor, ... up to stop (included within rounding)."""
     if not isinstance(value, Mapping):
         return value
-    _check_keys(value, ("start", "stop", "factor"), where="[grid] learning_rate")
+    _check_keys(value, ("start", "stop", "factor", "refine"), where="[grid] learning_rate")
     try:
         start, stop, factor = (float(value[k]) for k in ("start", "stop", "factor"))
     except (KeyError, TypeError, ValueError) as error:
@@ -290,6 +357,18 @@ def _spread(value: Any) -> Any:
         raise SpecError(f"[grid] learning_rate needs 0 < start <= stop and factor > 1; {dict(value)} came")
     count = math.floor(math.log(stop / start) / math.log(factor) + 1e-9) + 1
     return [start * factor**i for i in range(count)]
+
+
+def _ladder(value: Any) -> Ladder | None:
+    """{start, stop, factor, refine} -> the ladder of an adaptive grid; None without `refine`: that grid is fixed."""
+    if not isinstance(value, Mapping) or "refine" not in value:
+        return None
+    refine = value["refine"]
+    if isinstance(refine, bool) or not isinstance(refine, int) or not 0 <= refine <= MAX_REFINE:
+        raise SpecError(
+            f"[grid] learning_rate refine must be a whole number from 0 (only extend) to {MAX_REFINE}; {refine!r} came"
+        )
+    return Ladder(float(value["start"]), float(value["factor"]), refine, last=(len(_spread(value)) - 1) * 2**refine)
 
 
 def _numbers(values: Any, name: str, *, low: float) -> tuple[float, ...]:

@@ -1,6 +1,6 @@
 """The sweep folder: spec, predictions and one netCDF file per finished unit; the rename of a file is its commit.
 
-    sweep.json                         the resolved spec, versions, device, when it was made
+    sweep.json                         the resolved spec, fingerprints of its data, versions, device, when it was made
     predictions.json                   what was predicted, and when, before the first unit trained
     units/<unit>-<checksum>.nc         one finished unit; the name carries the SHA-256 of its content
     cube.nc                            the assembled cube
@@ -26,15 +26,21 @@ from effbatch.errors import SweepError
 
 
 class Store:
-    """One sweep folder, opened by `Store.open`, which refuses a folder made from another spec."""
+    """One sweep folder, opened by `Store.open`, which refuses a folder made from another spec or from other data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.units_folder = folder / "units"
 
     @classmethod
-    def open(cls, folder: str | Path, resolved: Mapping[str, Any], facts: Mapping[str, Any]) -> Store:
-        """Make or reopen the folder of the sweep `resolved`; `facts` (versions, device, ...) are stored once."""
+    def open(
+        cls, folder: str | Path, resolved: Mapping[str, Any], facts: Mapping[str, Any], data: Mapping[str, str]
+    ) -> Store:
+        """Make or reopen the folder of the sweep `resolved`; `facts` (versions, device, ...) are stored once.
+
+        `data` holds the fingerprint of each data set by name. A name may come to mean another content, a file written
+        anew above all, so a folder whose fingerprints differ is refused; one that stored none is taken.
+        """
         store = cls(Path(folder))
         try:
             store.units_folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +58,16 @@ class Store:
                     "choose another --out, or delete that folder",
                     changes=changes,
                 )
+            fingerprints = store.facts().get("data", {})
+            changed = [name for name, mark in data.items() if fingerprints.get(name, mark) != mark]
+            if changed:
+                raise SweepError(
+                    f"{folder} was begun on other images or labels than {', '.join(changed)} holds now; give the old "
+                    "ones back, choose another --out, or delete that folder",
+                    changed=changed,
+                )
         else:
-            store.write_json("sweep.json", {"spec": resolved, **facts})
+            store.write_json("sweep.json", {"spec": resolved, "data": data, **facts})
         return store
 
     @contextmanager

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from effbatch import noise
+from effbatch.errors import InputError
 from effbatch.training.spec import Data
 
 _ORDER, _SUBSET = 1, 2
@@ -35,14 +37,22 @@ def image_subset(seed: int, examples: int, available: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Visits:
-    """A block of steps: `image` (steps, S, B) into the training set, `label` (steps, S, A, B) for A alphas."""
+    """A block of steps: `image` (steps, S, B) into the training set, `label` (steps, S, A, B) for A alphas.
+
+    Foreign images are numbered on from the last of the training set.
+    """
 
     image: Tensor
     label: Tensor
 
 
 class Stream:
-    """The visits of all seeds of a unit, a block of steps at a time, made on the device that trains."""
+    """The visits of all seeds of a unit, a block of steps at a time, made on the device that trains.
+
+    noise_matrices  N of every α, (A, K, K), rows = true class; None: uniform
+    foreign_images  how many images there are for foreign copies; which visit shows one depends on α, so that foreign
+                    noise takes one α at a time (InputError)
+    """
 
     def __init__(
         self,
@@ -53,7 +63,13 @@ class Stream:
         alphas: Sequence[float],
         seeds: Sequence[int],
         batch_size: int,
+        noise_matrices: np.ndarray | None = None,
+        foreign_images: int = 0,
     ) -> None:
+        if data.noise == "foreign" and len(alphas) != 1:
+            raise InputError(
+                f"foreign noise shows other images at every alpha; one alpha was needed, {len(alphas)} came"
+            )
         device = y_train.device
         self.data, self.num_classes, self.batch_size, self.seeds = data, num_classes, batch_size, tuple(seeds)
         self.examples = data.clean_examples or len(y_train)
@@ -62,6 +78,11 @@ class Stream:
         self.subset = torch.as_tensor(subsets, device=device)
         self.seed = torch.tensor(self.seeds, device=device).view(1, -1, 1, 1)
         self.alpha = torch.tensor(alphas, dtype=torch.float64, device=device).view(1, 1, -1, 1)
+        self.foreign_images = foreign_images
+        self.cumulative = None  # of the rows of N, (A·K, K)
+        if noise_matrices is not None:
+            self.cumulative = torch.as_tensor(np.concatenate(noise_matrices).cumsum(1), device=device)
+            self.first_row = num_classes * torch.arange(len(alphas), device=device).view(1, 1, -1, 1)
 
     def block(self, first: int, last: int) -> Visits:
         """Visits of the steps first … last − 1."""
@@ -74,7 +95,9 @@ class Stream:
         steps = last - first
         index = index.view(steps, B, -1).transpose(1, 2)  # (steps, S, B)
         image = self.subset.gather(1, index.transpose(0, 1).flatten(1)).view(len(self.seeds), steps, B).transpose(0, 1)
-        return Visits(image, self._labels(image, visit_pass.view(steps, 1, 1, B)))
+        visit_pass = visit_pass.view(steps, 1, 1, B)
+        label = self._labels(image, visit_pass)
+        return Visits(self._shown(image, visit_pass) if self.data.noise == "foreign" else image, label)
 
     def _positions(self, seed: int, start: int, stop: int) -> np.ndarray:
         n = self.examples
@@ -88,7 +111,21 @@ class Stream:
         true = self.y_train[image]
         if self.data.copies == "expected":
             return true.expand(-1, -1, self.alpha.shape[2], -1)
+        drawn_from: dict[str, Any] = {"num_classes": self.num_classes}
+        if self.cumulative is not None:
+            drawn_from = {"cumulative": self.cumulative, "row": self.first_row + true}
         if self.data.copies == "fixed":
             copy = noise.fixed_copy(self.alpha, visit_pass, image, self.seed)
-            return noise.fixed_label(true, image, copy, self.seed, num_classes=self.num_classes)
-        return noise.fresh_label(true, image, visit_pass, self.alpha, self.seed, num_classes=self.num_classes)
+            return noise.fixed_label(true, image, copy, self.seed, **drawn_from)
+        return noise.fresh_label(true, image, visit_pass, self.alpha, self.seed, **drawn_from)
+
+    def _shown(self, image: Tensor, visit_pass: Tensor) -> Tensor:
+        """The images (steps, S, B), those of noisy visits replaced by foreign ones."""
+        clean, available = image.unsqueeze(2), self.foreign_images
+        if self.data.copies == "fixed":
+            copy = noise.fixed_copy(self.alpha, visit_pass, clean, self.seed)
+            noisy, foreign = copy > 0, noise.fixed_foreign(clean, copy, self.seed, available)
+        else:
+            noisy = noise.fresh_noisy(clean, visit_pass, self.alpha, self.seed)
+            foreign = noise.fresh_foreign(clean, visit_pass, self.seed, available)
+        return torch.where(noisy, len(self.y_train) + foreign, clean).squeeze(2)

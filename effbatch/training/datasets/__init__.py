@@ -1,20 +1,45 @@
-"""Data sets by name. Adding one is one file here with a function `load() -> DataSet` and its test."""
+"""Data sets by name: a built-in set, an .npz file, or hub:NAME of the Hugging Face hub.
+
+A built-in set is one file here with `SIZE`, `where() -> str` and `load() -> DataSet`, and its test.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from effbatch.errors import InputError, hint
+from effbatch.training.datasets.sources import Half, data_dir, hub, npz
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a built-in set has to have."""
+
+    train: int
+    test: int
+    image_shape: tuple[int, ...]
+    num_classes: int
+
+    def __str__(self) -> str:
+        shape = "×".join(str(side) for side in self.image_shape)
+        return f"{self.train:,} train, {self.test:,} test, {shape}, {self.num_classes} classes"
+
+
+@dataclass(frozen=True, eq=False)
 class DataSet:
-    """Images (n, C, H, W) float32, standardised by the training set's one mean and deviation; labels (n,) int64."""
+    """Images (n, C, H, W) float32, standardised by the training set's one mean and deviation; labels (n,) int64.
+
+    Only the images of an .npz file stay as they are. `fingerprint` is the SHA-256 of what was read, before any
+    arithmetic: another value means other images or labels.
+    """
 
     name: str
     x_train: np.ndarray
@@ -23,32 +48,79 @@ class DataSet:
     y_test: np.ndarray
     num_classes: int
     source: str
+    fingerprint: str = ""
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         return self.x_train.shape[1:]
 
+    @property
+    def size(self) -> Size:
+        return Size(len(self.x_train), len(self.x_test), self.image_shape, self.num_classes)
+
 
 def names() -> list[str]:
-    """Names of the data sets that can be asked for."""
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+    """Names of the built-in data sets."""
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
-@cache
 def load(name: str) -> DataSet:
-    """Load a data set by name and check it; raises InputError for an unknown name or unusable content."""
-    if name not in names():
-        raise InputError(f"data set {name!r} is not known; {hint(name, names())}", name=name)
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    return checked(module.load())
+    """Load a built-in data set, an .npz file by its path (`sources.npz`), or `hub:NAME[:CONFIG]` (`sources.hub`).
+
+    It is checked, and kept: the same name gives the same object as long as the file is not written anew. InputError
+    where the name is not known, or the content is missing or cannot be used.
+    """
+    return _kept(name, _edition(name))
+
+
+def read(name: str) -> DataSet:
+    """`load` without keeping it."""
+    if name.startswith(hub.PREFIX):
+        return checked(from_bytes(name, *hub.read(name), source=f"{name} (Hugging Face)"))
+    if name.endswith(".npz"):
+        arrays = npz.read(Path(name))
+        return checked(
+            DataSet(Path(name).name, *arrays, source=name, fingerprint=fingerprint(*map(np.asarray, arrays)))
+        )
+    module = _module(name)
+    data = checked(module.load())
+    if data.size != module.SIZE:
+        raise InputError(f"{name} needs {module.SIZE}; {data.size} came from {module.where()}: fetch it again")
+    return data
+
+
+def where(name: str) -> str:
+    """Where a built-in data set is read from: a path, `embedded`, or hub:NAME; InputError that says how to get it."""
+    return _module(name).where()
 
 
 def is_here(name: str) -> bool:
-    """Whether a data set can be loaded on this machine."""
+    """Whether a built-in data set can be loaded without fetching it."""
     try:
-        return load(name) is not None
+        return not is_fetched(where(name)) and read(name) is not None
     except InputError:
         return False
+
+
+def is_fetched(place: str) -> bool:
+    """Whether what `where` answered is the hub."""
+    return place.startswith(hub.PREFIX)
+
+
+def from_bytes(name: str, train: Half, test: Half, num_classes: int, *, source: str) -> DataSet:
+    """Bytes 0..255 -> pixels in [0, 1] -> `standardised`; the fingerprint is that of the bytes and labels."""
+    x_train, x_test = standardised(*(half.images.astype(np.float32) / 255 for half in (train, test)))
+    mark = fingerprint(*train, *test)
+    return DataSet(name, x_train, train.labels, x_test, test.labels, num_classes, source, mark)
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """SHA-256 of the arrays' types, shapes and values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def checked(data: DataSet) -> DataSet:
@@ -64,6 +136,15 @@ def checked(data: DataSet) -> DataSet:
             raise InputError(
                 f"{part} labels of {data.name} must lie in 0..{data.num_classes - 1}; {y.min()}..{y.max()} came"
             )
+    if data.x_test.shape[1:] != data.image_shape:
+        raise InputError(
+            f"training and test images of {data.name} need one shape (C, H, W); {data.image_shape} and "
+            f"{data.x_test.shape[1:]} came: resize them"
+        )
+    if (data.y_train == data.y_train[0]).all():
+        raise InputError(
+            f"{data.name} needs training images of at least 2 classes; all are of class {data.y_train[0]}: add others"
+        )
     return data
 
 
@@ -72,4 +153,28 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     mean, deviation = float(train.mean()), float(train.std())
     if not deviation > 0:
         raise InputError("the training images are constant: there is nothing to learn from them")
-    return tuple(((x - mean) / deviation).astype(np.float32) for x in (train, test))  # type: ignore[return-value]
+    return tuple(((x - mean) / deviation).astype(np.float32, copy=False) for x in (train, test))  # type: ignore[return-value]
+
+
+def _module(name: str) -> ModuleType:
+    if name not in names():
+        raise InputError(
+            f"data set {name!r} is not known; {hint(name, names())} (or a file .npz, or hub:NAME)", name=name
+        )
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def _edition(name: str) -> object:
+    """What has to stay the same for a name to mean the same content."""
+    if not name.endswith(".npz") or name.startswith(hub.PREFIX):
+        return data_dir()
+    try:
+        file = Path(name).absolute()
+        return file, file.stat().st_mtime_ns, file.stat().st_size
+    except OSError as error:
+        raise InputError(f"the data file {name} cannot be read: {error.strerror or error}") from error
+
+
+@cache
+def _kept(name: str, edition: object) -> DataSet:
+    return read(name)

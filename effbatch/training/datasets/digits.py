@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from effbatch.training.datasets import DataSet, standardised
+from effbatch.training.datasets import DataSet, Size, fingerprint, standardised
 
+SIZE = Size(1297, 500, (1, 8, 8), 10)
 TEST_EXAMPLES = 500
 SPLIT_SEED = 20170530  # the split never changes; the file is ordered by writer, so it is shuffled first
+
+
+def where() -> str:
+    """Embedded in scikit-learn, so always here."""
+    return "embedded"
 
 
 def load() -> DataSet:
@@ -27,4 +33,5 @@ def load() -> DataSet:
         y_test=labels[:TEST_EXAMPLES],
         num_classes=10,
         source="scikit-learn load_digits (Alpaydin & Kaynak 1998), 1,297 train and 500 test images, fixed shuffle",
+        fingerprint=fingerprint(images, labels),
     )

@@ -1,0 +1,125 @@
+"""The CIFAR binary reader on small files made here, unpacked and as an archive."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from effbatch.errors import InputError
+from effbatch.training import datasets
+from effbatch.training.datasets import cifar10, cifar100
+from effbatch.training.datasets.sources import VARIABLE, cifar_binary
+
+RECORDS = 3  # in each file
+
+
+def little(layout: cifar_binary.Layout) -> cifar_binary.Layout:
+    return replace(layout, train=dict.fromkeys(layout.train, RECORDS), test=dict.fromkeys(layout.test, RECORDS))
+
+
+def records(layout: cifar_binary.Layout, *, last_label: int = 7) -> dict[str, bytes]:
+    """Files of random pixels whose labels count up and end with `last_label`."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for name in (*layout.train, *layout.test):
+        table = rng.integers(256, size=(RECORDS, layout.label_bytes + cifar_binary.PIXELS), dtype=np.uint8)
+        table[:, layout.label_bytes - 1] = [*range(RECORDS - 1), last_label]
+        files[name] = table.tobytes()
+    return files
+
+
+def unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def packed(path: Path, files: Mapping[str, bytes], *, inside: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"{inside}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture(params=[cifar10, cifar100], ids=["cifar10", "cifar100"])
+def module(request, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setattr(request.param, "LAYOUT", little(request.param.LAYOUT))
+    return request.param
+
+
+def test_folder_and_archive_give_the_planes_and_the_last_label(module, tmp_path):
+    layout, files = module.LAYOUT, records(module.LAYOUT)
+    folder = unpacked(tmp_path / "folder", files)
+    archive = packed(tmp_path / layout.archive, files, inside=f"../{layout.folder}")
+    for source in (folder, archive):
+        train, test = cifar_binary.read(source, layout)
+        first = files[next(iter(layout.train))]
+        red_second_row = first[layout.label_bytes + 32 : layout.label_bytes + 64]
+        assert train.images[0, 0, 1].tobytes() == red_second_row
+        assert train.images.shape == (RECORDS * len(layout.train), 3, 32, 32)
+        assert test.labels.tolist() == [0, 1, 7]
+        (of_test,) = layout.test
+        assert test.images[2, 2, 31, 31] == files[of_test][-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", layout.archive}  # nothing was unpacked
+
+
+@pytest.mark.parametrize("place", ["", "folder", "archive"])
+def test_what_was_published_is_found_in_the_data_directory(module, tmp_path, place):
+    layout, name = module.LAYOUT, module.__name__.rpartition(".")[2]
+    folder, files = tmp_path / name, records(module.LAYOUT)
+    if place == "archive":
+        packed(folder / layout.archive, files, inside=layout.folder)
+    else:
+        unpacked(folder / layout.folder if place else folder, files)
+    data = datasets.checked(module.load())
+    assert (len(data.x_train), len(data.x_test), data.image_shape) == (3 * len(layout.train), 3, (3, 32, 32))
+    assert data.x_train.mean() == pytest.approx(0, abs=1e-5)
+    with pytest.raises(InputError, match=rf"{name} needs 50,000 train, .* {3 * len(layout.train)} train, 3 test"):
+        datasets.read(name)
+
+
+def test_an_empty_folder_says_what_belongs_there(module, tmp_path):
+    (tmp_path / module.__name__.rpartition(".")[2]).mkdir()
+    with pytest.raises(InputError, match=rf"needs {module.LAYOUT.archive}, or .*\.bin and the others"):
+        module.where()
+
+
+def test_broken_files_are_named(tmp_path):
+    layout = little(cifar10.LAYOUT)
+    files = records(layout)
+    whole = packed(tmp_path / "whole.tar.gz", files, inside="x")
+    cases = {
+        "test_batch.bin must have 9,219 bytes; it has 9,218": {**files, "test_batch.bin": files["test_batch.bin"][1:]},
+        "test_batch.bin": {name: content for name, content in files.items() if name != "test_batch.bin"},
+    }
+    for number, (message, content) in enumerate(cases.items()):
+        for source in (
+            unpacked(tmp_path / str(number), content),
+            packed(tmp_path / f"{number}.tar.gz", content, inside="x"),
+        ):
+            with pytest.raises(InputError, match=message.replace(" must", ".* must")):
+                cifar_binary.read(source, layout)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:20_000])
+    (tmp_path / "text.tar.gz").write_bytes(b"hello")
+    for name in ("cut", "text"):
+        with pytest.raises(InputError, match=rf"{name}\.tar\.gz must be a whole \.tar\.gz file"):
+            cifar_binary.read(tmp_path / f"{name}.tar.gz", layout)
+
+
+def test_a_label_out_of_range_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setattr(cifar10, "LAYOUT", little(cifar10.LAYOUT))
+    unpacked(tmp_path / "cifar10", records(cifar10.LAYOUT, last_label=10))
+    with pytest.raises(InputError, match=r"labels of cifar10 must lie in 0\.\.9; 0\.\.10 came"):
+        datasets.load("cifar10")
