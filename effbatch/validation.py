@@ -152,7 +152,6 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
     claim = claims.get(resolved["claim"]["kind"])
     told = claim.describe(stored["prediction"], resolved["claim"])
     when = "before training" if stored["before_training"] else "AFTER training had begun"
-    quick = " --quick" if swept.attrs["quick"] else ""
     name = resolved["simulation"]["name"]
     return Section(
         name=name,
@@ -167,7 +166,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         figures=judged.figures,
         tables=judged.tables,
         limits=[*_outcome_limits(swept), *account_in_words(swept), *judged.limits],
-        reproduce=f"effbatch validate {name}{quick} --out out",
+        reproduce=f"effbatch validate {swept.attrs.get('arguments', name)} --out out",
         references=judged.references,
         spec=str(swept.attrs["spec"]),
     )

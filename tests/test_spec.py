@@ -145,3 +145,23 @@ def test_a_huge_file_is_refused(tmp_path, spec_text, monkeypatch):
 @pytest.mark.parametrize("path", sorted(bundled("simulations").glob("*.toml")), ids=lambda p: p.stem)
 def test_built_in_simulations_are_valid_and_named_like_their_file(path, quick):
     assert specs.load(path, quick=quick).name == path.stem
+
+
+def test_another_data_set_takes_its_own_tables_and_names_the_sweep(spec_text):
+    text = spec_text + '\n[on."hub:a/b c".train]\nbudget = { steps = 7 }\n[on.digits.train]\nbudget = { steps = 9 }\n'
+    elsewhere = specs.parse(text, quick=True, dataset="hub:a/b c")
+    assert elsewhere.name == specs.parse(text).name + "-hub-a-b-c"
+    assert elsewhere.data.dataset == "hub:a/b c"
+    assert elsewhere.train.budget == {"steps": 7}
+    assert elsewhere.arguments == f"{specs.parse(text).name} --quick --dataset hub:a/b c"
+    assert specs.parse(text).resolved() == specs.parse(spec_text).resolved()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [("[on.digits.trian]", "unknown key 'trian' in .on.digits.; .*train"), ("on = 3", "must be a table; 3 came")],
+)
+def test_tables_of_other_data_sets_are_checked(spec_text, table, said):
+    text = f"{table}\n{spec_text}" if "=" in table else f"{spec_text}\n{table}\nx = 1\n"
+    with pytest.raises(SpecError, match=said):
+        specs.parse(text)

@@ -29,6 +29,9 @@ DATA_DIR = click.option(
     help="Where data sets lie, one folder each.  [default: $EFFBATCH_DATA_DIR, else ~/.cache/effbatch/data]",
 )
 QUICK = click.option("--quick", is_flag=True, help="The small grid of each simulation: minutes on two CPU cores.")
+DATASET = click.option(
+    "--dataset", metavar="DATA", help="Other images than the simulation's own: a name, .npz or hub:NAME."
+)
 DEVICE = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -43,8 +46,8 @@ WORKERS = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def specs_named(names: Sequence[str], *, quick: bool) -> list[Spec]:
-    """Specs by path, or by the name of a built-in simulation."""
+def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None) -> list[Spec]:
+    """Specs by path, or by the name of a built-in simulation; on `dataset` in place of their own where it is given."""
     from effbatch.errors import SpecError, hint
     from effbatch.resources import bundled
     from effbatch.training.spec import load
@@ -58,5 +61,5 @@ def specs_named(names: Sequence[str], *, quick: bool) -> list[Spec]:
             path = Path(name)
         else:
             raise SpecError(f"simulation {name!r} is no TOML file and not known; {hint(name, built_in)}", name=name)
-        specs.append(load(path, quick=quick))
+        specs.append(load(path, quick=quick, dataset=dataset))
     return specs

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
+from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
 
 
 @click.command()
 @click.argument("spec")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
 @QUICK
+@DATASET
 @DATA_DIR
 @DEVICE
 @WORKERS
 @SCHEDULER
-def command(spec: str, out: str, quick: bool, device: str, workers: int | None, scheduler: str | None) -> None:
+def command(
+    spec: str,
+    out: str,
+    quick: bool,
+    dataset: str | None,
+    device: str,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
     """Run or resume the sweep of SPEC, a TOML file or the name of a built-in simulation.
 
     Finished units are kept: stop it with Ctrl-C or lose the machine, and the same command goes on.
@@ -30,7 +39,7 @@ def command(spec: str, out: str, quick: bool, device: str, workers: int | None, 
     from effbatch.training.adaptive import account_in_words
     from effbatch.training.cluster import hired
 
-    (loaded,) = specs_named([spec], quick=quick)
+    (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
         cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     outcome = cube["outcome"].values

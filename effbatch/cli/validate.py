@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
+from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 
@@ -17,6 +17,7 @@ QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
     "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder of the results."
 )
 @QUICK
+@DATASET
 @DATA_DIR
 @DEVICE
 @WORKERS
@@ -26,6 +27,7 @@ def command(
     names: tuple[str, ...],
     out: str,
     quick: bool,
+    dataset: str | None,
     device: str,
     workers: int | None,
     scheduler: str | None,
@@ -39,13 +41,14 @@ def command(
     \b
     effbatch validate --quick --out out
     effbatch validate learning_rate --out out
+    effbatch validate learning_rate --dataset fashion-mnist-14 --out out
     """
     from effbatch import validation, yardsticks
     from effbatch.claims import Verdict
     from effbatch.progress import watching
     from effbatch.training.cluster import hired
 
-    specs = specs_named(names or QUICK_SET, quick=quick or not names)
+    specs = specs_named(names or QUICK_SET, quick=quick or not names, dataset=dataset)
     folder = Path(out)
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
         cubes = validation.validate(specs, folder, progress=progress, workers=crew)

@@ -136,6 +136,7 @@ def _attrs(
         "simulation": spec.name,
         "spec": spec.text,
         "quick": int(spec.quick),
+        "arguments": spec.arguments,
         "spec_resolved": json.dumps(spec.resolved()),
         "predictions": json.dumps(store.read_json("predictions.json")),
         "data_source": "; ".join(one.source for one in data),

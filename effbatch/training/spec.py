@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -19,6 +20,7 @@ from effbatch.schedules import multipliers
 from effbatch.training.adaptive import Ladder
 
 MAX_SPEC_BYTES = 1_000_000
+SECTIONS = ("simulation", "data", "train", "grid", "claim")
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
     "uniform": (),
     "structured": ("delta", "order"),
@@ -85,6 +87,7 @@ class Spec:
 
     A budget in the grid is held by its label, "500 steps".
     Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
+    `arguments` are those of the command line that make this spec of its file.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Spec:
     claim: Mapping[str, Any]
     ladder: Ladder | None = None
     quick: bool = False
+    arguments: str = field(default="", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
@@ -117,8 +121,11 @@ class Spec:
         }
 
 
-def load(path: str | Path, *, quick: bool = False) -> Spec:
-    """Read a spec file; `quick` applies its [quick.*] tables over the full ones."""
+def load(path: str | Path, *, quick: bool = False, dataset: str | None = None) -> Spec:
+    """Read a spec file; `quick` applies its [quick.*] tables over the full ones, `dataset` puts in other images.
+
+    On another data set the tables [on.DATASET.*] apply too, last: thresholds and rates that suit it.
+    """
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -129,30 +136,33 @@ def load(path: str | Path, *, quick: bool = False) -> Spec:
         raise SpecError(f"the spec {path} cannot be read ({error.strerror}); give the path of a TOML file") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"the spec {path} is not UTF-8 text") from error
-    return parse(text, quick=quick, origin=str(path))
+    return parse(text, quick=quick, dataset=dataset, origin=str(path))
 
 
-def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
+def parse(text: str, *, quick: bool = False, dataset: str | None = None, origin: str = "spec") -> Spec:
     """Turn TOML text into a checked Spec; raises SpecError that names the key and what would be right."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{origin} is not valid TOML: {error}") from error
-    sections = ("simulation", "data", "train", "grid", "claim")
-    _check_keys(tables, (*sections, "quick"), where=origin)
-    overrides = tables.pop("quick", {})
-    _check_keys(overrides, sections, where="[quick]")
-    for section in sections:
-        if not isinstance(tables.get(section, {}), dict) or not isinstance(overrides.get(section, {}), dict):
-            raise SpecError(f"[{section}] in {origin} must be a table")
+    quick_tables, on_tables = tables.pop("quick", {}), _table(tables.pop("on", {}), f"[on] in {origin}")
+    tables = _sections(tables, origin)
+    quick_tables = _sections(quick_tables, "[quick]")
+    on_tables = {name: _sections(table, f"[on.{name}]") for name, table in on_tables.items()}
     if quick:
-        tables = {s: {**tables.get(s, {}), **overrides.get(s, {})} for s in sections}
+        tables = _over(tables, quick_tables)
+    if dataset is not None:
+        tables = _over(_over(tables, {"data": {"dataset": dataset}}), on_tables.get(dataset, {}))
 
     simulation = tables.get("simulation", {})
     _check_keys(simulation, ("name", "title", "claim", "figure"), where="[simulation]")
     name = simulation.get("name")
     if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
         raise SpecError(f"[simulation] name must be letters, digits, - and _; {name!r} came")
+    arguments = name + " --quick" * quick
+    if dataset is not None:
+        arguments += f" --dataset {dataset}"
+        name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')}"
     claim = tables.get("claim", {})
     if not isinstance(claim.get("kind"), str):
         raise SpecError(f'[claim] in {origin} needs kind = "...": the rule that turns the cube into a verdict')
@@ -168,6 +178,7 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         claim=rule,
         ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
         quick=quick,
+        arguments=arguments,
         text=text,
     )
     # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
@@ -202,6 +213,22 @@ def _with_budget(point: Mapping[str, Any]) -> dict[str, Any]:
         return dict(point)
     amount, unit = point["budget"].split()
     return {**point, "budget": {unit: json.loads(amount)}}
+
+
+def _sections(tables: Any, where: str) -> dict[str, dict[str, Any]]:
+    """The tables of a spec, or of an override, each checked to be one."""
+    _check_keys(_table(tables, where), SECTIONS, where=where)
+    return {name: _table(table, f"[{name}] in {where}") for name, table in tables.items()}
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SpecError(f"{where} must be a table; {value!r} came")
+    return value
+
+
+def _over(tables: Mapping[str, dict], overrides: Mapping[str, dict]) -> dict[str, dict]:
+    return {section: {**tables.get(section, {}), **overrides.get(section, {})} for section in SECTIONS}
 
 
 def _names(kind: type) -> tuple[str, ...]:
