@@ -1,0 +1,66 @@
+"""The recorded cubes -> simulations/README.md: every simulation with its claim, prediction, measurement, verdict, cost.
+
+python simulations/make_readme.py > simulations/README.md
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from effbatch import claims, cube, validation
+from effbatch.report import number_text
+from effbatch.training import spec
+
+HERE = Path(__file__).parent
+INTRO = """# Simulations
+
+One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
+rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` runs one, `--quick` on its small grid,
+`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results); `effbatch report
+simulations/results/*` makes their report again without training. The verdicts of one data set are judged together: p
+is corrected for their number (Holm 1979). This page is made by `python simulations/make_readme.py`.
+"""
+HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
+
+
+def page() -> str:
+    """The page as Markdown: a table of all simulations for every recorded data set."""
+    parts = [INTRO]
+    for folder in sorted(path for path in (HERE / "results").iterdir() if (path / "cube.nc").exists()):
+        cubes = cube.open_cubes(folder)
+        rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
+        made = sorted(str(swept.attrs["made"])[:10] for swept in cubes.values())
+        where = f"{next(iter(cubes.values())).attrs['device']}, {made[-1]}"
+        parts += [f"## {folder.name}", f"{where}.", _table(rows)]
+    recorded = {row.split("`")[1] for part in parts for row in part.splitlines() if row.startswith("| `")}
+    missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
+    if missing:
+        parts += ["## Not recorded", "\n".join(f"* `{path.stem}`: {spec.load(path).claim_text}" for path in missing)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, swept, judged) -> list[str]:
+    resolved = json.loads(swept.attrs["spec_resolved"])
+    claim = claims.get(resolved["claim"]["kind"])
+    trained = int((swept["outcome"] != 0).sum())
+    return [
+        f"`{swept.attrs['arguments'].split()[0]}`",
+        resolved["simulation"]["figure"],
+        resolved["simulation"]["claim"],
+        claim.headline(resolved["claim"]),
+        f"{judged.numbers[0].label}: {number_text(judged.numbers[0])}",
+        f"**{judged.verdict}**",
+        "" if judged.p_value_corrected is None else f"{judged.p_value_corrected:.2g}",
+        f"{trained:,}",
+        f"{float(swept.attrs['train_seconds']):,.0f} s",
+    ]
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows])
+
+
+if __name__ == "__main__":
+    print(page(), end="")
