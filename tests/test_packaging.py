@@ -69,7 +69,7 @@ def installed(built, tmp_path_factory) -> Path:
     install = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "--quiet", "--no-index"]
     subprocess.run([*install, "--no-deps", str(next(built.glob("*.whl")))], check=True, env=OUTSIDE)
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
-    # A folder named in a .pth comes after the environment's own, and its own .pth files, an editable effbatch, are not read
+    # A folder named in a .pth comes after the environment's own; its own .pth files (an editable effbatch) are not read
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return scripts / "effbatch"
 
