@@ -119,10 +119,7 @@ def _print_exponents(powers: list[dict[str, Any]]) -> None:
     if not powers:
         return
     place = [key for key in powers[0] if key not in {"exponent", "low", "high", "n"}]
-    rows = [
-        [*(_text(row[key]) for key in place), with_interval(row["exponent"], row["low"], row["high"]), str(row["n"])]
-        for row in powers
-    ]
+    rows = [[*(_text(row[key]) for key in place), _known(row, "exponent"), str(row["n"])] for row in powers]
     headings = [*map(_heading, place), "exponent", "n"]
     print_table(Console(highlight=False), "Exponents of the best rate (95 % interval), n cells", headings, rows)
 
@@ -135,7 +132,7 @@ def _print_laws(laws: list[dict[str, Any]]) -> None:
     rows = [
         [
             row["law"],
-            with_interval(row["median_error"], row["low"], row["high"], ".2f"),
+            _known(row, "median_error", ".2f"),
             number(row["quantile90"], ".2f"),
             number(row["regret"], ".1f"),
             number(row["regret95"], ".1f"),
@@ -152,6 +149,13 @@ def _print_laws(laws: list[dict[str, Any]]) -> None:
         "mean, 95th percentile. anchored: tuned at one other cell; fitted: to all other cells.",
         style="dim",
     )
+
+
+def _known(row: dict[str, Any], key: str, form: str = "") -> str:
+    """The number with its interval, alone where too few cells give none."""
+    if row["low"] is None and row["high"] is None:
+        return number(row[key], form)
+    return with_interval(row[key], row["low"], row["high"], form)
 
 
 def _heading(key: str) -> str:
