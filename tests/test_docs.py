@@ -78,10 +78,10 @@ def run_python(code: str, namespace: dict[str, object]) -> str:
 
 def run_session(session: str) -> None:
     """Run each `$ effbatch ... | effbatch ...`; the lines below it are its output, ... stands for anything."""
-    for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", session.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
         line, _, expected = part.partition("\n")
         said = ""
-        for command in line.split(" | "):
+        for command in line.split("|"):
             program, *arguments = shlex.split(command)
             assert program == "effbatch"
             result = CliRunner(env={"COLUMNS": "80"}).invoke(main, arguments, input=said)
