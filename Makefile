@@ -1,7 +1,7 @@
 # Two commands set up and use effbatch on a machine with Python >= 3.11 and make:
 #   make validate   trains the quick simulations and writes out/report.pdf
 #   make test       runs the tests
-# and `make data` installs the data sets that the platform offers.
+# Besides, `make docs` builds the documentation into site/, and `make data` installs the data sets that the platform offers.
 # constraints.txt pins the tested versions, PyTorch for the CPU among them; for CUDA use `pip install .` instead.
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: validate test lint data setup clean
+.PHONY: validate test lint docs data setup clean
 
 validate: setup
 	$(BIN)/effbatch validate --quick --out $(OUT)
@@ -21,6 +21,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --site-dir site
 
 setup: $(VENV)/installed
 	@$(BIN)/python -c "import weasyprint" >/dev/null 2>&1 || $(MAKE) --no-print-directory pango
@@ -56,4 +59,4 @@ data:
 	@echo "The other data sets: effbatch datasets says what is here, docs/data.md how to bring the rest."
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

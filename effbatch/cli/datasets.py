@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
-from effbatch.cli.options import DATA_DIR
+from effbatch.cli.options import DATA_DIR, JSON
 
 
 @click.command()
 @DATA_DIR
-def command() -> None:
+@JSON
+def command(as_json: bool) -> None:
     """List the built-in data sets: images, shape, classes and source; those that are here are read and checked.
 
     Beside them, wherever a data set is named: a file .npz, or hub:NAME of the Hugging Face hub (docs/data.md).
+
+    \b
+    effbatch datasets
+    effbatch datasets --data-dir /data --json
     """
+    from effbatch.training import datasets
+
+    found = [_look_for(name) for name in datasets.names()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for data in found:
+        click.echo(f"{data['name']}: {data['size'] or data['state']}\n    {data['source'] or data['how']}")
+
+
+def _look_for(name: str) -> dict[str, Any]:
+    """Name and state of a built-in set; its size and source where it is here, else how to get it."""
     from effbatch.errors import InputError
     from effbatch.training import datasets
 
-    for name in datasets.names():
-        try:
-            place = datasets.where(name)
-            if datasets.is_fetched(place):
-                click.echo(f"{name}: not here yet\n    {place} is fetched when it is first asked for")
-                continue
-            data = datasets.read(name)
-        except InputError as error:
-            click.echo(f"{name}: not here\n    {error}")
-            continue
-        click.echo(f"{name}: {data.size}\n    {data.source}")
+    answer: dict[str, Any] = {"name": name, "state": "not here", "size": None, "source": None, "how": None}
+    try:
+        place = datasets.where(name)
+        if datasets.is_fetched(place):
+            return answer | {"state": "not here yet", "how": f"{place} is fetched when it is first asked for"}
+        data = datasets.read(name)
+    except InputError as error:
+        return answer | {"how": str(error)}
+    return answer | {"state": "here", "size": str(data.size), "source": data.source}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from effbatch.cli.options import DATA_DIR
+from effbatch.cli.options import DATA_DIR, JSON
 
 PANGO = (
     "the system library Pango is missing; Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
@@ -18,7 +21,11 @@ PANGO = (
 def _torch() -> str:
     import torch
 
-    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU found, training runs on the CPU"
+    if torch.cuda.is_available():
+        return f"{torch.__version__}; {torch.cuda.get_device_name()}"
+    cuda = "no GPU found, training runs on the CPU"
+    if shutil.which("nvidia-smi"):
+        cuda = "this machine has an NVIDIA driver that this PyTorch cannot use: see pytorch.org for the build that can"
     return f"{torch.__version__}; {cuda}"
 
 
@@ -42,24 +49,45 @@ def _data() -> str:
     return f"{usable}; not here: {others} (`effbatch datasets` says how to get them)" if others else usable
 
 
+def _hub() -> str:
+    try:
+        return version("datasets")
+    except PackageNotFoundError as error:
+        raise RuntimeError("not installed; pip install 'effbatch[hub]' lets data sets be named hub:NAME") from error
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "PyTorch": _torch,
     "PDF (WeasyPrint)": _weasyprint,
     "charts": _charts,
     "data sets": _data,
+    "Hugging Face hub": _hub,
 }
+OPTIONAL = {"Hugging Face hub"}
 
 
 @click.command()
 @DATA_DIR
-def command() -> None:
-    """Check PyTorch, the GPU, the PDF library and the data sets; exit 1 if something is missing."""
-    failed = False
-    for name, check in CHECKS.items():
-        try:
-            click.echo(f"ok       {name}: {check()}")
-        except Exception as error:  # a broken install can raise anything; each check must report, not end the command
-            failed = True
-            click.echo(f"missing  {name}: {error}")
-    if failed:
+@JSON
+def command(as_json: bool) -> None:
+    """Check PyTorch, the GPU, the PDF library and the data sets; exit 1 if something is missing.
+
+    \b
+    effbatch doctor
+    effbatch doctor --json
+    """
+    found = [_run(name) for name in CHECKS]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        for check in found:
+            click.echo(f"{check['state']:<8} {check['name']}: {check['says']}")
+    if any(check["state"] == "missing" for check in found):
         raise SystemExit(1)
+
+
+def _run(name: str) -> dict[str, str]:
+    try:
+        return {"name": name, "state": "ok", "says": CHECKS[name]()}
+    except Exception as error:  # a broken install can raise anything; each check must report, not end the command
+        return {"name": name, "state": "optional" if name in OPTIONAL else "missing", "says": str(error)}

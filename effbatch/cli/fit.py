@@ -8,6 +8,9 @@ from typing import Any
 import click
 
 from effbatch.cli.options import JSON
+from effbatch.cli.tables import number, print_table, with_interval
+
+_HEADINGS = {"alpha": "α", "batch_size": "B"}
 
 
 @click.command()
@@ -21,6 +24,7 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
     \b
     effbatch fit out --name learning_rate
     effbatch fit sweep --target 0.85
+    effbatch fit out --name learning_rate --json
     """
     from effbatch.cube import open_cube
     from effbatch.fitting import best_steps, collapse_exponent, fit
@@ -35,11 +39,11 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
     if as_json:
         click.echo(json.dumps({"best_learning_rates": rates, "exponents": powers, "laws": laws, "collapse": collapse}))
         return
-    _print("Best learning rate (95 % interval, n seeds)", rates)
-    _print("Exponents of the best rate (95 % interval, n cells)", powers)
-    _print("Laws on cells that they have not seen: error in powers of two, accuracy lost in points", laws)
-    for sentence in collapse or ():
-        click.echo(sentence)
+    _print_best_rates(rates)
+    _print_exponents(powers)
+    _print_laws(laws)
+    if collapse:
+        click.echo("\n" + "\n".join(collapse))
 
 
 def _best_rates(best: Any) -> list[dict[str, Any]]:
@@ -88,16 +92,75 @@ def _number(value: Any) -> float | None:
     return number if abs(number) < float("inf") else None
 
 
-def _print(title: str, rows: list[dict[str, Any]]) -> None:
+def _print_best_rates(rates: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for key in rows[0] if rows else ():
-        text = isinstance(rows[0][key], str)
-        table.add_column(key.replace("_", " "), justify="left" if text else "right", no_wrap=text)
-    for row in rows:
-        table.add_row(*("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
-    console = Console()
-    console.print(table)
-    console.print()
+    from effbatch.fitting import FitOutcome
+
+    numbers = {"best_learning_rate", "low", "high", "best_accuracy", "n", "outcome"}
+    dims = [key for key in rates[0] if key not in numbers]
+    rows = []
+    for row in rates:
+        if row["best_learning_rate"] is None:
+            rate = f"? ({row['outcome'].replace('_', ' ')})"
+        else:
+            rate = with_interval(row["best_learning_rate"], row["low"] or None, row["high"])  # 0 and None: open limits
+        rows.append([*(_text(row[dim]) for dim in dims), rate, number(row["best_accuracy"], ".1%"), str(row["n"])])
+    console = Console(highlight=False)
+    headings = [*map(_heading, dims), "best rate", "accuracy", "n"]
+    print_table(console, "Best learning rate (95 % interval), accuracy there, n seeds", headings, rows)
+    for outcome in dict.fromkeys(row["outcome"] for row in rates if row["best_learning_rate"] is None):
+        console.print(f"{outcome.replace('_', ' ')}: the setting {FitOutcome[outcome.upper()].sentence}")
+
+
+def _print_exponents(powers: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    if not powers:
+        return
+    place = [key for key in powers[0] if key not in {"exponent", "low", "high", "n"}]
+    rows = [[*(_text(row[key]) for key in place), _known(row, "exponent"), str(row["n"])] for row in powers]
+    headings = [*map(_heading, place), "exponent", "n"]
+    print_table(Console(highlight=False), "Exponents of the best rate (95 % interval), n cells", headings, rows)
+
+
+def _print_laws(laws: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    if not laws:
+        return
+    rows = [
+        [
+            row["law"],
+            _known(row, "median_error", ".2f"),
+            number(row["quantile90"], ".2f"),
+            number(row["regret"], ".1f"),
+            number(row["regret95"], ".1f"),
+            str(row["n"]),
+            row["how"].split()[0],
+        ]
+        for row in laws
+    ]
+    console = Console(highlight=False)
+    headings = ["law", "median error", "90th", "lost", "95th", "n", ""]
+    print_table(console, "Laws on n cells that they have not seen", headings, rows)
+    console.print(
+        "Error of the rate in powers of two: median (95 % interval), 90th percentile. Accuracy lost by it in points: "
+        "mean, 95th percentile. anchored: tuned at one other cell; fitted: to all other cells.",
+        style="dim",
+    )
+
+
+def _known(row: dict[str, Any], key: str, form: str = "") -> str:
+    """The number with its interval, alone where too few cells give none."""
+    if row["low"] is None and row["high"] is None:
+        return number(row[key], form)
+    return with_interval(row[key], row["low"], row["high"], form)
+
+
+def _heading(key: str) -> str:
+    return _HEADINGS.get(key, key.replace("_", " "))
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import json
+
 import click
+
+from effbatch.cli.options import JSON
 
 
 @click.command()
 @click.option("--bibtex", is_flag=True, help="Print the BibTeX entries of their sources instead.")
-def command(bibtex: bool) -> None:
-    """List the laws that predict the best learning rate: formula and reference."""
+@JSON
+def command(bibtex: bool, as_json: bool) -> None:
+    """List the laws that predict the best learning rate: formula and reference.
+
+    \b
+    effbatch laws
+    effbatch laws --bibtex >> references.bib
+    """
     from effbatch.laws import LAWS
     from effbatch.prediction.answers import LINEARISED, SHORT_RUNS
 
     if bibtex:
         click.echo("\n\n".join(dict.fromkeys(law.bibtex for law in LAWS.values())))
         return
-    for law in LAWS.values():
-        click.echo(f"{law.name}\n    {law.formula}\n    {law.reference}")
-    for name, option, (formula, reference) in (
+    laws = [
+        {"name": law.name, "formula": law.formula, "reference": law.reference, "asked_by": "effbatch predict"}
+        for law in LAWS.values()
+    ]
+    for name, options, (formula, reference) in (
         ("linearised", "--network", LINEARISED),
         ("short_runs", "--network ... --probe", SHORT_RUNS),
     ):
-        click.echo(f"{name} (effbatch predict {option})\n    {formula}\n    {reference}")
+        asked_by = f"effbatch predict {options}"
+        laws.append({"name": name, "formula": formula, "reference": reference, "asked_by": asked_by})
+    if as_json:
+        click.echo(json.dumps(laws, indent=2, ensure_ascii=False))
+        return
+    for law in laws:
+        how = "" if law["asked_by"] == "effbatch predict" else f" ({law['asked_by']})"
+        click.echo(f"{law['name']}{how}\n    {law['formula']}\n    {law['reference']}")

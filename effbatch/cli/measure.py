@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effbatch.cli.options import DATA_DIR, DEVICE, JSON
+from effbatch.cli.tables import print_table, with_interval
 
 if TYPE_CHECKING:
     from effbatch.estimate import Estimate
@@ -148,16 +149,15 @@ def _print(answer: Mapping[str, Any]) -> None:
         )
     )
     moments, at_alpha = answer["moments"], answer["at_alpha"]
-    cell = _number_and_interval
     rows: list[tuple[str, ...]]
-    rows = [(SYMBOLS[name], cell(estimate)) for name, estimate in moments.items()]
-    _table(console, "The five numbers, loss²/parameter²", ("", "value (interval)"), rows)
-    rows = [(f"{a['alpha']:g}", cell(a["noise_scale"]), cell(a["effective_batch_size"])) for a in at_alpha]
+    rows = [(SYMBOLS[name], _cell(estimate)) for name, estimate in moments.items()]
+    print_table(console, "The five numbers, loss²/parameter²", ("", "value (interval)"), rows)
+    rows = [(f"{a['alpha']:g}", _cell(a["noise_scale"]), _cell(a["effective_batch_size"])) for a in at_alpha]
     headings = ("α", "noise scale", f"effective batch of B = {at_alpha[0]['batch_size']}")
-    _table(console, "At α noisy labels per clean one, in labelled copies", headings, rows)
+    print_table(console, "At α noisy labels per clean one, in labelled copies", headings, rows)
     if layers := answer.get("layers"):
-        rows = [(layer, SYMBOLS[name], cell(numbers[name])) for name in SYMBOLS for layer, numbers in layers.items()]
-        _table(console, "By layer", ("layer", "", "value (interval)"), rows)
+        rows = [(layer, SYMBOLS[name], _cell(numbers[name])) for name in SYMBOLS for layer, numbers in layers.items()]
+        print_table(console, "By layer", ("layer", "", "value (interval)"), rows)
     overhead = answer["overhead"]
     console.print()
     console.print(
@@ -172,33 +172,5 @@ def _print(answer: Mapping[str, Any]) -> None:
         console.print(Text(sentence[0].upper() + sentence[1:] + "."))
 
 
-def _table(console: Any, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    console.print()
-    console.print(Text(title, style="bold"))
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=any(headings), header_style="dim")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-
-
-def _number_and_interval(estimate: Mapping[str, Any]) -> str:
-    """`12.3 (10.1 to 15)`; `? (at least 10.1)` where the data cannot tell the number and one limit is open."""
-    low, high = estimate["interval"]
-    value = "?" if estimate["value"] is None else _digits(estimate["value"])
-    if low is None and high is None:
-        return f"{value} (no limit)"
-    if high is None:
-        return f"{value} (at least {_digits(low)})"
-    if low is None:
-        return f"{value} (at most {_digits(high)})"
-    return f"{value} ({_digits(low)} to {_digits(high)})"
-
-
-def _digits(value: float) -> str:
-    """Three digits, whole from 1,000 on with separators."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+def _cell(estimate: Mapping[str, Any]) -> str:
+    return with_interval(estimate["value"], *estimate["interval"])

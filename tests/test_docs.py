@@ -1,0 +1,185 @@
+"""Every code block of README and docs/ runs and says what stands below it; the site builds without a warning."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+
+from effbatch.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    kind: str
+    text: str
+    not_run: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [Block(kind, text, bool(marker)) for marker, kind, text in found]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+def test_every_block_runs_and_says_what_the_page_says(page, tmp_path, monkeypatch):
+    """In order, in one folder and one Python namespace, as a reader would."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    said = ""
+    for block in blocks(page):
+        match block:
+            case Block(not_run=True):
+                pass
+            case Block("python", code):
+                said = run_python(code, namespace)
+            case Block("console", session):
+                run_session(session)
+            case Block("toml", spec):
+                tomllib.loads(spec)
+                if name := re.match(r"# (\w+\.toml)\n", spec):
+                    (tmp_path / name[1]).write_text(spec, encoding="utf-8")
+            case Block("text", expected):  # below Python, what it prints; elsewhere, no code
+                assert not said or said == expected
+                said = ""
+            case _:
+                pytest.fail(f"{block.kind or 'a block without a language'} is not run: give a reason above it")
+
+
+def run_python(code: str, namespace: dict[str, object]) -> str:
+    """What the code prints and no comment told; `print(x)  # 3` has to print 3."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(code, "a page", "exec"), namespace)
+    comments = re.findall(r"^print\(.*  # (.*)$", code, flags=re.MULTILINE)
+    if not comments:
+        return out.getvalue()
+    assert out.getvalue().splitlines() == comments
+    return ""
+
+
+def run_session(session: str) -> None:
+    """Run each `$ effbatch ... | effbatch ...`; the lines below it are its output, ... stands for anything."""
+    for part in re.split(r"^\$ ", session.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+        line, _, expected = part.partition("\n")
+        said = ""
+        for command in line.split("|"):
+            program, *arguments = shlex.split(command)
+            assert program == "effbatch"
+            result = CliRunner(env={"COLUMNS": "80"}).invoke(main, arguments, input=said)
+            assert result.exit_code == 0, result.output
+            said = result.stdout
+        pattern = re.escape(squeezed(expected)).replace(re.escape("...\n"), ".*").replace(re.escape("..."), ".*")
+        assert not expected or re.fullmatch(pattern, squeezed(said), flags=re.DOTALL), said
+
+
+def squeezed(text: str) -> str:
+    """Without spaces at the ends of lines, and with one empty line about it."""
+    return "\n" + "\n".join(line.rstrip() for line in text.splitlines()).strip() + "\n"
+
+
+def test_blocks_of_all_kinds_are_found():
+    kinds = {block.kind for page in PAGES for block in blocks(page) if not block.not_run}
+    assert {"python", "console", "toml", "text"} <= kinds
+    fences = sum(page.read_text(encoding="utf-8").count("\n```") for page in PAGES)
+    assert fences == 2 * sum(len(blocks(page)) for page in PAGES)
+
+
+def commands() -> Iterator[str]:
+    for page in PAGES:
+        yield from re.findall(r"(?:`|\$ |\| )effbatch ([a-z]+)", page.read_text(encoding="utf-8"))
+
+
+def test_every_command_named_exists():
+    assert set(commands()) <= set(COMMANDS)
+
+
+def test_every_make_target_named_exists():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert {"validate", "test"} <= set(re.findall(r"^make (\w+)", text, flags=re.MULTILINE)) <= targets
+    assert set(re.findall(r"`make (\w+)`", text)) <= targets
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(((?!http)[^)]+)\)", README))
+def test_links_of_readme_lead_somewhere(link):
+    assert (ROOT / link).exists()
+
+
+def test_citation_and_project_agree_on_the_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {project['version']}" in citation
+    assert "1705.10694" in citation
+
+
+def test_what_the_comparison_says_of_the_benchmark_is_recorded():
+    tables = json.loads((ROOT / "benchmarks" / "results" / "prediction.json").read_text(encoding="utf-8"))["tables"]
+    error = {name: {row["method"]: row["median_error"] for row in rows} for name, rows in tables.items()}
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    assert "with 20 runs it came closest of all on the held-out cases" in page
+    assert min(error["Held-out cases"], key=error["Held-out cases"].get) == "Optuna, 20 runs"
+    assert "missed the best rate of whole noisy runs by more than any other method" in page
+    assert max(error["Held-out cases"], key=error["Held-out cases"].get) == "LR range test"
+    assert max(error["All cases"], key=error["All cases"].get) == "LR range test"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    if importlib.util.find_spec("mkdocs") is None:
+        pytest.skip("mkdocs is not installed: pip install 'effbatch[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_gallery_shows_every_figure_of_the_recorded_runs(site):
+    page = (site / "gallery" / "index.html").read_text(encoding="utf-8")
+    figures = re.findall(r'<img[^>]+src="\.\./(figures/recorded/[\w-]+\.svg)"', page)
+    assert len(figures) == len(set(figures)) >= 3
+    assert all((site / figure).read_text(encoding="utf-8").startswith("<svg") for figure in figures)
+
+
+def test_the_figure_of_readme_is_that_of_the_recorded_runs(site):
+    current = (site / "figures" / "recorded" / "collapse.svg").read_text(encoding="utf-8")
+    drawn = (ROOT / "docs" / "figures" / "collapse.svg").read_text(encoding="utf-8")
+    assert drawn == current, "effbatch report simulations/results --figure collapse --out docs/figures/collapse.svg"
+
+
+def test_the_reference_has_the_public_functions(site):
+    page = (site / "reference" / "index.html").read_text(encoding="utf-8")
+    for name in ("predict", "GradientMoments", "measure_moments", "estimate_noise", "open_cube", "fit"):
+        assert re.search(rf'<h3 id="effbatch\.[\w.]*\.{name}"', page), name
+
+
+def test_no_page_asks_the_network_for_anything(site):
+    loading = re.compile(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="(?:https?:)?//')
+    for page in site.rglob("*.html"):
+        assert not loading.search(page.read_text(encoding="utf-8")), page

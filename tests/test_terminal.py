@@ -1,0 +1,156 @@
+"""The terminal: nothing is cut at any width, no colour where none is wanted, JSON, examples, completion, spelling."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from synthetic import peaked_cube
+
+from effbatch import cube as cubes
+from effbatch.cli import COMMANDS, doctor, main
+from effbatch.cli.tables import number, with_interval
+from effbatch.laws import LAWS
+
+
+def run(*arguments: object, code: int = 0, width: int = 80, **environment: str) -> str:
+    result = CliRunner(env={"COLUMNS": str(width), **environment}).invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A cube whose best rates are 0.05 √(B/(1+α)), with the last one beyond the grid."""
+    file = tmp_path_factory.mktemp("sweep") / "cube.nc"
+    cube = peaked_cube(lambda a, b: 0.05 * (b / (1 + a)) ** 0.5, alpha=(0, 1, 3), batch_size=(8, 32, 1024))
+    cubes.save({"made_up": cube}, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def fitted(sweep):
+    return json.loads(run("fit", sweep, "--json"))
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 200])
+def test_fit_cuts_no_number_at_any_width(sweep, fitted, width):
+    text = run("fit", sweep, width=width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert "…" not in text
+    words = " ".join(text.split())
+    for row in fitted["best_learning_rates"]:
+        if row["best_learning_rate"] is None:
+            assert f"? ({row['outcome'].replace('_', ' ')})" in words
+        else:
+            assert with_interval(row["best_learning_rate"], row["low"] or None, row["high"]) in words
+    for row in fitted["exponents"]:
+        assert with_interval(row["exponent"], row["low"], row["high"]) in words
+    for row in fitted["laws"]:
+        assert row["law"] in words
+        assert with_interval(row["median_error"], row["low"], row["high"], ".2f") in words
+    assert "at upper edge: the setting is best at the highest learning rate of the grid" in words
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.1234, 0.1, 0.15, "0.123 (0.1 to 0.15)"),
+        (12345.6, 1000.0, None, "12,346 (at least 1,000)"),
+        (None, None, 2.0, "? (at most 2)"),
+        (None, None, None, "? (no limit)"),
+    ],
+)
+def test_numbers_with_open_limits(value, low, high, text):
+    assert with_interval(value, low, high) == text
+    assert number(0.98765, ".1%") == "98.8%"
+
+
+def test_a_pipe_gets_no_escape_codes_and_no_color_gets_no_colour(sweep):
+    assert "\x1b" not in run("fit", sweep)
+    colour = re.compile(r"\x1b\[[\d;]*[34][0-9]m")
+    assert "\x1b" in run("fit", sweep, FORCE_COLOR="1")
+    assert not colour.search(run("fit", sweep, FORCE_COLOR="1", NO_COLOR="1"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_an_example_within_the_width(name):
+    text = run(name, "--help")
+    assert re.search(rf"^ +effbatch {name}\b", text, flags=re.MULTILINE)
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_laws_as_json():
+    laws = {law["name"]: law for law in json.loads(run("laws", "--json"))}
+    assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "short_runs"}
+    assert all(law["formula"] and law["reference"] for law in laws.values())
+
+
+def test_datasets_as_json_say_what_is_here_or_how_to_get_it(tmp_path):
+    sets = {data["name"]: data for data in json.loads(run("datasets", "--json", "--data-dir", tmp_path))}
+    assert sets["digits"]["state"] == "here"
+    assert sets["digits"]["size"].startswith("1,297 train, 500 test")
+    assert all(data["source"] if data["state"] == "here" else data["how"] for data in sets.values())
+
+
+def test_doctor_says_what_is_missing_and_exits_with_1(monkeypatch):
+    def broken() -> str:
+        raise RuntimeError("not there; install it with `this`")
+
+    monkeypatch.setattr(doctor, "CHECKS", {"fine": lambda: "1.0", "PDF": broken, "Hugging Face hub": broken})
+    assert "missing  PDF: not there; install it with `this`" in run("doctor", code=1)
+    states = {check["name"]: check["state"] for check in json.loads(run("doctor", "--json", code=1))}
+    assert states == {"fine": "ok", "PDF": "missing", "Hugging Face hub": "optional"}
+    monkeypatch.setattr(doctor, "CHECKS", {"Hugging Face hub": broken})
+    assert "optional Hugging Face hub" in run("doctor")
+
+
+def complete(shell: str, words: str, place: str) -> str:
+    """What the completion script would get for `words`."""
+    environment = {"_EFFBATCH_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": place}
+    code = "from effbatch.cli import main; main(prog_name='effbatch')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_valid_and_ask_effbatch(shell):
+    script = run("completion", shell)
+    assert f"_EFFBATCH_COMPLETE={shell}_complete" in script
+    assert "effbatch" in script
+    if program := shutil.which(shell):
+        subprocess.run([program, "-n"], input=script, text=True, check=True)
+
+
+def test_commands_and_choices_are_completed():
+    assert complete("bash", "effbatch pre", "1").split() == ["plain,predict"]
+    assert complete("bash", "effbatch predict --schedule c", "3").split() == ["plain,constant", "plain,cosine"]
+    assert "predict" in complete("zsh", "effbatch pre", "1").split()
+    assert "plain,predict" in complete("fish", "effbatch pre", "pre")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["predct"], "did you mean 'predict'"),
+        (["predict", "--alpah", "1"], "--alpha"),
+        (
+            ["predict", "--alpha", "1", "--batch", "8", "--steps", "9", "--network", "mpl1", "--dataset", "digits"],
+            "mlp1",
+        ),
+        (["measure", "mlp1", "digts"], "did you mean 'digits'"),
+        (["validate", "learning_rat"], "did you mean 'learning_rate'"),
+        (["completion", "bahs"], "bash"),
+    ],
+    ids=lambda part: part[0] if isinstance(part, list) else "",
+)
+def test_a_misspelt_name_gets_the_nearest_known_one(arguments, hint):
+    assert hint in run(*arguments, code=2)
