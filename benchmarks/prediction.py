@@ -29,7 +29,7 @@ from effbatch.claims import linearised
 from effbatch.cube import score
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
-from effbatch.training import datasets, networks, runner, spec
+from effbatch.training import datasets, networks, provenance, runner, spec
 from effbatch.training.setup import refined_learning_rate, setup_of
 from effbatch.training.visits import Stream
 
@@ -338,7 +338,7 @@ def main() -> None:
         }.items()
         if chosen
     }
-    facts = runner.environment(torch.device("cpu"))
+    facts = provenance.environment(torch.device("cpu"))
     names = [case.name for case in CASES[: arguments.cases]]
     content = {**facts, "cases": names, "tables": tables, "paired": comparisons, "rows": rows}
     (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")

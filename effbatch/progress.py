@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from effbatch.time_left import TimeLeft
+
+if TYPE_CHECKING:
+    from effbatch.training.cells import Unit
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -27,45 +32,58 @@ def watching() -> Iterator[LiveProgress | LineProgress]:
         raise
 
 
-class LineProgress:
+class Tally:
+    """Model-steps of a round, done and in all, with their rate and the time left: what both displays show."""
+
+    def __init__(self) -> None:
+        self.time_left = TimeLeft()
+
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None:
+        self.what = what
+        self.done = sum(unit.model_steps for unit in kept)
+        self.total = self.done + sum(unit.model_steps for unit in waiting)
+        self.time_left.start(waiting)
+
+    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
+        self.done += model_steps
+        self.time_left.advance(unit, model_steps, seconds)
+
+
+class LineProgress(Tally):
     """One plain line every few seconds: done/total, model-steps per second, time left."""
 
-    def start(self, total: int, done: int, what: str) -> None:
-        self.total, self.done, self.what = total, done, what
-        self.began = self.said = time.monotonic()
-        self.base = done
-        kept = f", {done / total:.0%} kept from an earlier run" if done else ""
-        print(f"{what}: {total:,} model-steps to train{kept}", file=sys.stderr, flush=True)
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None:
+        super().start(what, waiting, kept=kept)
+        self.said = self.time_left.last
+        earlier = f", {self.done / self.total:.0%} kept from an earlier run" if self.done else ""
+        self._say(f"{self.total:,} model-steps to train{earlier}")
 
-    def advance(self, model_steps: int) -> None:
-        self.done += model_steps
-        moment = time.monotonic()
-        if moment - self.said < LINE_EVERY_SECONDS and self.done < self.total:
+    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
+        super().advance(unit, model_steps, seconds)
+        if self.time_left.last - self.said < LINE_EVERY_SECONDS and self.done < self.total:
             return
-        self.said = moment
-        rate = (self.done - self.base) / max(moment - self.began, 1e-9)
-        left = (self.total - self.done) / rate
-        print(
-            f"{self.what}: {self.done:,}/{self.total:,} model-steps ({self.done / self.total:.0%}), "
-            f"{rate:,.0f} per second, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
+        self.said = self.time_left.last
+        self._say(
+            f"{self.done:,}/{self.total:,} model-steps ({self.done / self.total:.0%}), "
+            f"{self.time_left.per_second:,.0f} per second, {duration(self.time_left.seconds())} left"
         )
 
+    def _say(self, text: str) -> None:
+        print(f"{self.what}: {text}", file=sys.stderr, flush=True)
 
-class LiveProgress:
+
+class LiveProgress(Tally):
     """A bar with done/total, rate and time left, redrawn in place by rich."""
 
     def __enter__(self) -> LiveProgress:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[steps]}"),
-            TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
         )
         self.progress.start()
@@ -74,15 +92,24 @@ class LiveProgress:
     def __exit__(self, *exception: object) -> None:
         self.progress.stop()
 
-    def start(self, total: int, done: int, what: str) -> None:
-        self.began, self.base, self.done, self.total = time.monotonic(), done, done, total
-        self.task = self.progress.add_task(what, total=total, completed=done, steps="")
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None:
+        super().start(what, waiting, kept=kept)
+        self.task = self.progress.add_task(what, total=self.total, completed=self.done, steps="")
 
-    def advance(self, model_steps: int) -> None:
-        self.done += model_steps
-        rate = (self.done - self.base) / max(time.monotonic() - self.began, 1e-9)
-        steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(rate)}/s"
-        self.progress.update(self.task, completed=self.done, steps=steps)
+    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
+        super().advance(unit, model_steps, seconds)
+        steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(self.time_left.per_second)}/s"
+        left = f"{duration(self.time_left.seconds())} left"
+        self.progress.update(self.task, completed=self.done, steps=f"{steps}, {left}")
+
+
+def duration(seconds: float | None) -> str:
+    """42 -> 42 s; 600 -> 10 min; 9000 -> 2.5 h; None -> unknown time."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _short(number: float) -> str:

@@ -44,6 +44,7 @@ class Section:
     """One claim: what was asked and predicted, what was found, and where it fails.
 
     `headline` (what must come out, in a few words) and the first of `numbers` stand side by side on the first page.
+    `p_value` is corrected for all claims of the report; None where there was no test.
     `prediction` says what was predicted before the run and when that was stored; `spec` is the simulation's TOML.
     """
 
@@ -54,6 +55,7 @@ class Section:
     prediction: str
     verdict: Verdict
     finding: str
+    p_value: float | None = None
     numbers: Sequence[Number] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
@@ -187,6 +189,13 @@ def number_text(number: Number) -> str:
     return text if number.n is None else f"{text}, n = {number.n:,}"
 
 
+def p_text(p_value: float | None) -> str:
+    """A p-value with three decimals: "0.012", "< 0.001", or a dash where there was no test."""
+    if p_value is None:
+        return "–"
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def cell_text(cell: str | int | float | None, form: str = "") -> str:
     """A table cell: text as it is, None as a dash, a float by its format spec or with three digits."""
     if isinstance(cell, str):
@@ -212,7 +221,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number_text, "cell": cell_text}
+    environment.filters |= {"number": number_text, "cell": cell_text, "p": p_text}
     environment.tests["text"] = lambda cell: isinstance(cell, str)
     return environment
 

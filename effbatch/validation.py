@@ -14,15 +14,18 @@ import xarray as xr
 
 from effbatch import claims, cube, yardsticks
 from effbatch.claims import Claim, Judgement
+from effbatch.claims.multiplicity import corrected
 from effbatch.errors import CubeError, RunError
 from effbatch.exhibits import Table
 from effbatch.laws import LAWS
 from effbatch.prediction import predict
 from effbatch.report import Report, Section, write_html, write_pdf
+from effbatch.training.adaptive import account_in_words
 
 if TYPE_CHECKING:
     from effbatch.training.runner import Progress
     from effbatch.training.spec import Spec
+    from effbatch.training.workers import Workers
 
 ASKED = (
     "With α noisy labels for every clean one, which learning rate and batch size suit, and what accuracy is left? "
@@ -32,12 +35,17 @@ ASKED = (
 
 
 def validate(
-    specs: Sequence[Spec], out: Path, *, device: str = "auto", progress: Progress | None = None
+    specs: Sequence[Spec],
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, xr.Dataset]:
     """Predict, store, train and assemble: the cubes by simulation name, also written to out/cube.nc.
 
     All predictions are stored before the first network trains. Each simulation has its own folder in `out`, so a
-    run that was stopped goes on where it was.
+    run that was stopped goes on where it was. `workers` train the units, by default this process on `device`.
     """
     from effbatch.training import runner
     from effbatch.training.moments_check import check_moments
@@ -45,8 +53,12 @@ def validate(
 
     for spec in specs:
         claim = claims.get(spec.claim["kind"])
-        runner.predict_first(spec, out / spec.name, partial(claim.predict, setup_of(spec)), device=device)
-    cubes = {spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress) for spec in specs}
+        predict = partial(claim.predict, setup_of(spec))
+        runner.predict_first(spec, out / spec.name, predict, device=device, workers=workers)
+    cubes = {
+        spec.name: runner.simulate(spec, out / spec.name, device=device, progress=progress, workers=workers)
+        for spec in specs
+    }
     checked = json.dumps(asdict(check_moments()))
     cubes = {name: swept.assign_attrs(moments_check=checked) for name, swept in cubes.items()}
     cube.save(cubes, out / "cube.nc")
@@ -60,6 +72,11 @@ def judge(swept: xr.Dataset) -> Judgement:
     return claim.judge(swept, stored["prediction"], rule)
 
 
+def judge_all(cubes: Mapping[str, xr.Dataset]) -> dict[str, Judgement]:
+    """The judgements of all cubes by name, corrected for their number (`claims.multiplicity`)."""
+    return corrected({name: judge(swept) for name, swept in cubes.items()})
+
+
 def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> dict[str, Any]:
     """The verdicts and the yardsticks as JSON-ready values."""
     return {
@@ -69,6 +86,8 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
                 "claim": json.loads(cubes[name].attrs["spec_resolved"])["simulation"]["claim"],
                 "verdict": str(judged.verdict),
                 "finding": judged.finding,
+                "p_value": judged.p_value,
+                "p_value_corrected": judged.p_value_corrected,
                 "rule": json.loads(cubes[name].attrs["spec_resolved"])["claim"],
                 "prediction_stored": _stored_prediction(cubes[name])["stored"],
                 "prediction_before_training": _stored_prediction(cubes[name])["before_training"],
@@ -83,7 +102,7 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
 
 def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
     """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
-    judgements = {name: judge(swept) for name, swept in cubes.items()}
+    judgements = judge_all(cubes)
     try:
         text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
         (out / "verdicts.json").write_text(text + "\n", encoding="utf-8")
@@ -143,10 +162,11 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         prediction=f"{told} (Stored {when}, {stored['stored']}.)",
         verdict=judged.verdict.value,
         finding=judged.finding,
+        p_value=judged.p_value_corrected,
         numbers=judged.numbers,
         figures=judged.figures,
         tables=judged.tables,
-        limits=[*_outcome_limits(swept), *judged.limits],
+        limits=[*_outcome_limits(swept), *account_in_words(swept), *judged.limits],
         reproduce=f"effbatch validate {name}{quick} --out out",
         references=judged.references,
         spec=str(swept.attrs["spec"]),
@@ -157,7 +177,8 @@ def _outcome_limits(swept: xr.Dataset) -> list[str]:
     diverged = int((swept["outcome"] == int(cube.Outcome.DIVERGED)).sum())
     if not diverged:
         return []
-    return [f"{diverged} of {swept['outcome'].size} networks diverged; they score chance in every average."]
+    trained = int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum())
+    return [f"{diverged} of {trained} networks diverged; they score chance in every average."]
 
 
 def _recommendation() -> str:

@@ -235,7 +235,7 @@ def _errors(cube: xr.Dataset) -> xr.DataArray:
     dims = [dim for dim in error.dims if dim != "seed"]
     network = _networks(cube).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
-    near = (cube["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
+    near = (error["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     coords = {"network": ("cell", network.values.ravel()), "near": ("cell", near.values.ravel())}
     return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
@@ -244,7 +244,8 @@ def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
     label = "error of the accuracy predicted without training, root mean square"
     rows = [_goal(_rmse(label, errors), 3.0, "at most 3 points")]
     near = [error.isel(cell=error["near"].values) for error in errors]
-    rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
+    if any(bool(error.notnull().any()) for error in near):
+        rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
     networks = list(dict.fromkeys(name for error in errors for name in error["network"].values))
     if len(networks) > 1:
         for network in networks:

@@ -8,11 +8,11 @@ import torch_reference
 from torch import nn
 
 from effbatch import noise
-from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
 from effbatch.training.foreign import foreign_images
 from effbatch.training.label_noise import noise_matrices
+from effbatch.training.loading import load_network
 from effbatch.training.visits import image_order, image_subset
 
 CLEAN, FRESH = 0, -1
@@ -21,7 +21,7 @@ CLEAN, FRESH = 0, -1
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):
     """Test accuracy and loss of one cell of `unit`, by torch.optim and nn.CrossEntropyLoss."""
     K, B = dataset.num_classes, unit.batch_size
-    net = networks.build(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
+    net = load_network(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
     optimizer = torch_reference.optimizer_of(unit.train, net.parameters(), learning_rate)
     schedule = torch_reference.schedule_of(unit.train, optimizer, unit.steps)
     x_train, x_test = (torch.as_tensor(x, dtype=dtype) for x in (dataset.x_train, dataset.x_test))
@@ -46,6 +46,7 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
         optimizer.step()
         if step < unit.steps - 1:
             schedule.step()
+    net.eval()
     with torch.no_grad():
         logits = net(x_test)
         y = torch.as_tensor(dataset.y_test)

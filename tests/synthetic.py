@@ -75,6 +75,25 @@ def rising_cube(
     return _finished(cube, {"steps": int(step[-1])})
 
 
+def cube_of(
+    accuracy: Callable[[xr.Dataset], xr.DataArray],
+    *,
+    noise: float = 0.0,
+    seed_shift: float = 0.0,
+    rng: int = 0,
+    **axes: Sequence,
+) -> xr.Dataset:
+    """Accuracy as a function of the coordinates, plus normal noise of each cell and a shift of each seed."""
+    plain: dict[str, Sequence] = {"alpha": (0.0,), "batch_size": (32,), "learning_rate": (0.1,), "seed": range(5)}
+    cube = cubes.empty({**plain, **axes}, checkpoints=2)
+    draw = np.random.default_rng(rng)
+    scatter = noise * xr.DataArray(draw.standard_normal(cube["outcome"].shape), dims=cube["outcome"].dims)
+    shift = seed_shift * xr.DataArray(draw.standard_normal(cube.sizes["seed"]), dims="seed")
+    made = (accuracy(cube) + scatter + shift).drop_vars(cube.coords, errors="ignore")
+    cube["test_accuracy"] = made.transpose(*cube["outcome"].dims)
+    return _finished(cube, {"steps": 500})
+
+
 def _finished(cube: xr.Dataset, budget: dict[str, int]) -> xr.Dataset:
     cube["outcome"] = xr.full_like(cube["outcome"], int(Outcome.FINISHED))
     cube.attrs["num_classes"] = 10

@@ -35,6 +35,8 @@ def setup(rule: dict, **extras) -> Setup:
         "schedule": "constant",
         "warmup": 0.0,
         "copies": "fresh",
+        "noise": "uniform",
+        "budget": {"steps": 100},
     }
     return Setup(
         grid,
@@ -248,6 +250,8 @@ SPECIFIC = {  # kind -> what its rule and the grid need beside the defaults
     "ordering": ({"order": ["mlp1", "mlp2"]}, {"network": ("mlp1", "mlp2")}),
     "elasticity": ({}, {"clean_examples": (100, 200), "batch_size": (32,)}),
 }
+# what a claim needs of its runs beside the grid of `setup`
+NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}}
 
 
 @pytest.mark.parametrize("kind", claims.kinds())
@@ -255,7 +259,9 @@ def test_every_claim_says_what_it_predicts(kind):
     claim = claims.get(kind)
     keys, grid = SPECIFIC.get(kind, ({}, {}))
     rule = {**claim.RULE, **keys}
-    prediction = claim.predict(setup(rule, **grid))
+    made = setup(rule, **grid)
+    options = made.settings({}) | NEEDED.get(kind, {})
+    prediction = claim.predict(replace(made, settings=lambda point: options))
     json.dumps(prediction, allow_nan=False)
     assert claim.headline(rule)
     assert "nan" not in claim.describe(prediction, rule)

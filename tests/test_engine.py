@@ -14,7 +14,6 @@ from effbatch.errors import InputError
 from effbatch.training import engine, networks
 from effbatch.training.cells import Unit
 from effbatch.training.spec import Data, Train
-from effbatch.training.stacking import StackedNetwork
 
 CPU = torch.device("cpu")
 
@@ -37,7 +36,7 @@ def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", data
 STRUCTURED = {"noise": "structured", "delta": 0.7, "order": "confusion"}
 WHITE = {"noise": "foreign", "source": "white"}
 CASES = [
-    *[{"network": name} for name in ("perceptron", "mlp1", "mlp2", "conv2")],
+    *[{"network": name} for name in ("perceptron", "mlp1", "mlp4", "conv2", "conv6", "resnet18")],
     {"copies": "fixed"},
     {"copies": "expected"},
     {"momentum": 0.9},
@@ -78,6 +77,45 @@ def test_the_same_unit_repeats_bit_for_bit(little_images):
     np.testing.assert_array_equal(first.test_loss, second.test_loss)
 
 
+def test_results_do_not_depend_on_how_the_unit_is_cut(little_images, monkeypatch):
+    whole = engine.train(unit(), little_images, device=CPU)
+    monkeypatch.setattr(engine, "members_that_fit", lambda *_: 3)
+    cut = engine.train(unit(), little_images, device=CPU)
+    np.testing.assert_allclose(cut.test_loss, whole.test_loss, rtol=1e-5)
+    np.testing.assert_allclose(cut.train_loss, whole.train_loss, rtol=1e-5)
+    np.testing.assert_array_equal(cut.outcome, whole.outcome)
+
+
+def test_a_unit_that_does_not_fit_the_memory_is_halved(little_images, monkeypatch):
+    whole = engine.train(unit(), little_images, device=CPU)
+    room, take_steps = 2, engine._Run.steps
+
+    def steps(run, first, last, stopping):
+        if first and run.unit.cells > room:
+            raise torch.OutOfMemoryError("no memory left")
+        take_steps(run, first, last, stopping)
+
+    monkeypatch.setattr(engine._Run, "steps", steps)
+    told: list[int] = []
+    halved = engine.train(unit(), little_images, device=CPU, on_steps=told.append)
+    np.testing.assert_allclose(halved.test_loss, whole.test_loss, rtol=1e-5)
+    assert min(told) < 0, "steps that are taken again are taken back first"
+    assert sum(told) == unit().model_steps
+    room = 0
+    with pytest.raises(InputError, match="one network mlp1 with batch size 7 needs more memory than cpu has free"):
+        engine.train(unit(), little_images, device=CPU)
+
+
+def test_a_failing_part_stops_the_others(little_images, monkeypatch):
+    monkeypatch.setattr(engine, "members_that_fit", lambda *_: 1)
+
+    def fail(model_steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.train(unit(steps=10**6, checkpoints=(4, 10**6)), little_images, device=CPU, on_steps=fail)
+
+
 def test_a_diverged_member_is_marked_and_leaves_the_others_alone(little_images):
     calm = engine.train(unit(), little_images, device=CPU)
     wild = engine.train(unit(learning_rates=(0.05, 0.3, 1e30)), little_images, device=CPU)
@@ -96,7 +134,7 @@ def test_images_never_depend_on_how_many_steps_are_drawn_at_once(little_images, 
 
 def test_evaluation_in_chunks_counts_every_test_image(little_images, monkeypatch):
     whole = engine.train(unit(), little_images, device=CPU)
-    monkeypatch.setattr(engine, "TEST_ACTIVATIONS", 1)
+    monkeypatch.setattr(engine, "images_that_fit", lambda *_: 7)
     chunked = engine.train(unit(), little_images, device=CPU)
     np.testing.assert_allclose(chunked.test_accuracy, whole.test_accuracy, atol=1e-6)
 
@@ -105,12 +143,6 @@ def test_progress_reports_every_model_step(little_images):
     told: list[int] = []
     engine.train(unit(), little_images, device=CPU, on_steps=told.append)
     assert sum(told) == unit().model_steps == 8 * 12
-
-
-def test_a_layer_that_cannot_be_stacked_is_named():
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 3))
-    with pytest.raises(InputError, match="BatchNorm1d came"):
-        StackedNetwork([net], 2, CPU)
 
 
 def test_an_unknown_network_is_named_with_its_neighbour():

@@ -16,9 +16,9 @@ ROOT = Path(effbatch.__file__).parent
 LAYERS = [
     "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "schedules", "dynamics",
     "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts",
-    "report", "yardsticks", "validation", "progress", "cli",
+    "report", "yardsticks", "validation", "time_left", "progress", "cli",
 ]  # fmt: skip
-LAZY = {"torch", "statsmodels", "altair", "weasyprint", "vl_convert", "sklearn", "rich"}
+LAZY = {"torch", "statsmodels", "altair", "weasyprint", "vl_convert", "sklearn", "rich", "distributed"}
 
 
 def imports(path: Path, *, top_level_only: bool) -> list[str]:

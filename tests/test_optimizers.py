@@ -54,7 +54,7 @@ def test_every_member_of_a_network_steps_like_torch_optim(options, way, little_i
     optimizer = OPTIMIZERS[train.optimizer](network.parameters, train)
     factors = multipliers(train.schedule, STEPS, warmup=train.warmup)
     for t, batch in enumerate(batches):
-        logits = network(x[batch].movedim(0, -1)[None, None])  # (S, M, K, B)
+        logits = network(x[batch].unsqueeze(1))  # (S, M, K, B)
         loss = nn.functional.cross_entropy(logits.movedim(2, -1).flatten(0, 2), y[batch].repeat(6), reduction="sum")
         gradients = torch.autograd.grad(loss / 8, network.parameters)
         with torch.no_grad():

@@ -9,12 +9,19 @@ import pytest
 from rich.console import Console
 
 from effbatch import progress
+from effbatch.training.cells import Unit
+from effbatch.training.spec import Data, Train
+
+
+def unit(steps: int) -> Unit:
+    """Ten cells."""
+    return Unit({}, Data(), Train(), 8, steps, (steps,), (0.0,), (0.1, 0.2), tuple(range(5)))
 
 
 def test_plain_lines_count_every_model_step(capsys):
     lines = progress.LineProgress()
-    lines.start(1000, 400, "tiny")
-    lines.advance(600)
+    lines.start("tiny", [unit(steps=60)], kept=[unit(steps=40)])
+    lines.advance(unit(steps=60), 600, 1.0)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "tiny: 1,000 model-steps to train, 40% kept from an earlier run"
     assert re.fullmatch(r"tiny: 1,000/1,000 model-steps \(100%\), [\d,]+ per second, 0 s left", said[-1])
@@ -35,7 +42,16 @@ def test_the_bar_shows_done_total_and_rate(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=100))
     with progress.LiveProgress() as bar:
-        bar.start(2_000_000, 0, "tiny")
-        bar.advance(500_000)
-    assert "500k/2.0M model-steps" in screen.getvalue()
-    assert "25 %" in screen.getvalue()
+        bar.start("tiny", [unit(steps=200_000)], kept=[])
+        bar.advance(unit(steps=200_000), 500_000, 1.0)
+    shown = " ".join(screen.getvalue().split())
+    assert "500k/2.0M model-steps" in shown
+    assert "25 %" in shown
+    assert re.search(r"[\d.]+M/s, 0 s left", shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "unknown time"), (42.4, "42 s"), (600, "10 min"), (9000, "2.5 h")]
+)
+def test_durations_are_said_as_people_say_them(seconds, said):
+    assert progress.duration(seconds) == said

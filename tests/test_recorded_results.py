@@ -24,7 +24,7 @@ def cubes():
 
 
 def test_verdicts_are_rebuilt_from_the_cubes(cubes):
-    judgements = {name: validation.judge(swept) for name, swept in cubes.items()}
+    judgements = validation.judge_all(cubes)
     assert validation.verdicts(cubes, judgements) == json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))
 
 

@@ -7,6 +7,7 @@ import pytest
 from effbatch.errors import SpecError
 from effbatch.resources import bundled
 from effbatch.training import spec as specs
+from effbatch.training.cells import units
 
 
 def test_reads_grid_data_and_training(spec_text):
@@ -29,6 +30,18 @@ def test_quick_tables_override_the_full_ones_only_when_asked(spec_text):
     assert specs.parse(text, quick=True).grid["alpha"] == (0.0, 2.5)
 
 
+def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
+    text = spec_text.replace("seed = 2", "seed = 2\nbudget = [{ steps = 20 }, { examples = 400.5 }]")
+    spec = specs.parse(text)
+    assert spec.grid["budget"] == ("20 steps", "400.5 examples")
+    assert [specs.at(spec, {"budget": label})[1].budget for label in spec.grid["budget"]] == [
+        {"steps": 20},
+        {"examples": 400.5},
+    ]
+    work = list(units(spec, {"digits": 1297}))
+    assert {(unit.point["budget"], unit.steps) for unit in work} == {("20 steps", 20), ("400.5 examples", 51)}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -43,6 +56,14 @@ def test_quick_tables_override_the_full_ones_only_when_asked(spec_text):
         ("batch_size = [8]", "batch_size = [0]", "batch_size must hold finite numbers of at least 1; 0 came"),
         ("seed = 2", "seed = 0", "seed must be a count of at least 1"),
         ("{ steps = 20 }", "{ steps = 20, epochs = 1 }", "exactly one of"),
+        (
+            "seed = 2",
+            "seed = 2\nbudget = [{ step = 20 }]",
+            "unknown key 'step' in .train. budget; did you mean 'steps'",
+        ),
+        ("seed = 2", "seed = 2\nbudget = [20]", "exactly one of"),
+        ("seed = 2", "seed = 2\nbudget = { steps = 20 }", "budget must be a list of different values"),
+        ("seed = 2", "seed = 2\nbudget = [{ steps = 2 }]", "evaluations must be at most the steps; 3 came with 2"),
         ("{ steps = 20 }", "{ steps = 20.5 }", "steps must be a whole number; 20.5 came"),
         ("evaluations = 3", "evaluations = 500", "at most the steps; 500 came with 20 steps"),
         ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),

@@ -13,17 +13,16 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims import linearised
-from effbatch.claims.base import Judgement, Setup, at_most
+from effbatch.claims.base import Judgement, Setup, at_most, number
 from effbatch.claims.curves import SYMBOLS, Curves, by_setting, percent, span
 from effbatch.claims.honest import honest_best
 from effbatch.cube import num_classes, score
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
-from effbatch.fitting.resampling import MIN_SEEDS
+from effbatch.fitting.resampling import Estimate, over_seeds
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"max_rmse": 0.05, "along": "alpha"}
-RESAMPLES = 2000
 REFERENCES = (
     "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
     "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
@@ -65,16 +64,17 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     predicted = theory["accuracy"].max("learning_rate")
     curves = Curves(honest_best(score(cube)), predicted, rule["along"])
     n = curves.seeds
-    rmse, rmse_low, rmse_high = _rmse(curves.measured, predicted)
-    verdict = at_most(rmse_low, rmse_high, rule["max_rmse"])
+    rmse = _rmse(curves.measured, predicted)
+    verdict = at_most(rmse.low, rmse.high, rule["max_rmse"])
     mean = curves.measured.mean("seed")
     gap = 100 * (mean - predicted)
     finding = (
-        f"Predicted and measured accuracy differ by {rmse * 100:.1f} points (root mean square, {mean.size} points)."
+        f"Predicted and measured accuracy differ by {100 * rmse.value:.1f} points "
+        f"(root mean square, {mean.size} points)."
     )
     lost = _lost_margin(theory, curves)
     numbers = [
-        Number("RMSE of predicted accuracy", rmse * 100, rmse_low * 100, rmse_high * 100, n, "points"),
+        number("RMSE of predicted accuracy", rmse, n, "points", scale=100),
         Number("threshold of the rule", rule["max_rmse"] * 100, unit="points", exact=True),
         *_last_points(curves),
     ]
@@ -93,16 +93,19 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         (curves.table(),),
         limits,
         REFERENCES,
+        p_value=rmse.p_value(rule["max_rmse"]),
     )
 
 
 def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:
     """What accuracy is left at the last point of the curves."""
     last = float(mean[curves.along][-1])
-    wrong = f", with {100 * float(UniformNoise(last, classes).noise_rate):.0f} % of the labels wrong,"
+    wrong = ""
+    if curves.along == "alpha":
+        wrong = f", with {100 * float(UniformNoise(last, classes).noise_rate):.0f} % of the labels wrong,"
     return (
-        f"At {curves.symbol} = {last:g}{wrong if curves.along == 'alpha' else ''} the networks still reach "
-        f"{span(mean.isel({curves.along: -1}))}; chance is {percent(1 / classes)}."
+        f"At {curves.symbol} = {last:g}{wrong} the networks still reach {span(mean.isel({curves.along: -1}))}; "
+        f"chance is {percent(1 / classes)}."
     )
 
 
@@ -121,20 +124,11 @@ def _lost_margin(theory: xr.Dataset, curves: Curves) -> str:
     )
 
 
-def _rmse(measured: xr.DataArray, predicted: xr.DataArray) -> tuple[float, float, float]:
-    """RMSE of the seed-mean curve with a percentile interval over resampled seeds; no interval with too few."""
+def _rmse(measured: xr.DataArray, predicted: xr.DataArray) -> Estimate:
+    """RMSE of the seed-mean curve, resampling seeds."""
     measured, predicted = xr.align(measured, predicted, join="exact")
-    error = (
-        (measured - predicted.broadcast_like(measured))
-        .transpose("seed", ...)
-        .values.reshape(measured.sizes["seed"], -1)
-    )
-    if len(error) < MIN_SEEDS:
-        return float(np.sqrt((error.mean(0) ** 2).mean())), np.nan, np.nan
-    draws = np.random.default_rng(0).integers(0, len(error), (RESAMPLES, len(error)))
-    resampled = np.sqrt((error[draws].mean(1) ** 2).mean(1))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return float(np.sqrt((error.mean(0) ** 2).mean())), float(low), float(high)
+    error = (measured - predicted.broadcast_like(measured)).transpose("seed", ...).values
+    return over_seeds(error.reshape(len(error), -1), lambda means: np.sqrt((means**2).mean(axis=1)))
 
 
 def _last_points(curves: Curves) -> list[Number]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from effbatch.dynamics import Spectrum
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Figure, Number, Table
+from effbatch.fitting import Estimate
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
 
@@ -48,7 +49,11 @@ class Setup:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The outcome of a claim; `finding` is one sentence, the first of `numbers` is what the rule looked at."""
+    """The outcome of a claim; `finding` is one sentence, the first of `numbers` is what the rule looked at.
+
+    p_value            two-sided, of the threshold of the rule, from what its interval comes from; None: no test
+    p_value_corrected  for all claims judged together, see `multiplicity`
+    """
 
     verdict: Verdict
     finding: str
@@ -57,6 +62,8 @@ class Judgement:
     tables: Sequence[Table] = ()
     limits: Sequence[str] = ()
     references: Sequence[str] = field(default_factory=tuple)
+    p_value: float | None = None
+    p_value_corrected: float | None = None
 
 
 class Claim(Protocol):
@@ -94,3 +101,42 @@ def at_most(low: float, high: float, threshold: float) -> Verdict:
     if high <= threshold:
         return Verdict.SUPPORTED
     return Verdict.REFUTED if low > threshold else Verdict.UNDECIDED
+
+
+def within(estimate: Estimate, low: float, high: float) -> tuple[Verdict, float | None]:
+    """The verdict on "between `low` and `high`", and the p-value of the nearer of them.
+
+    Supported where the whole interval lies between, refuted where all of it lies outside, on one side.
+    """
+    if low <= estimate.low and estimate.high <= high:
+        verdict = Verdict.SUPPORTED
+    else:
+        verdict = Verdict.REFUTED if estimate.high < low or estimate.low > high else Verdict.UNDECIDED
+    return verdict, _largest([estimate.p_value(low), estimate.p_value(high)])
+
+
+def every_above(estimates: Sequence[Estimate], threshold: float) -> tuple[Verdict, float | None]:
+    """The verdict on "each of these exceeds `threshold`", and its p-value.
+
+    Supported where every interval lies above: all must hold, so p is the largest of theirs. Refuted where one lies
+    below: any could have, so p is the smallest of those below times the number of estimates (Bonferroni).
+    """
+    below = [estimate.p_value(threshold) for estimate in estimates if estimate.high < threshold]
+    if below:
+        known = [p for p in below if p is not None]
+        return Verdict.REFUTED, min(1.0, min(known) * len(estimates)) if known else None
+    decided = bool(estimates) and all(estimate.low > threshold for estimate in estimates)
+    p_value = _largest([estimate.p_value(threshold) for estimate in estimates])
+    return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, p_value
+
+
+def number(label: str, estimate: Estimate, n: int, unit: str = "", *, scale: float = 1.0, note: str = "") -> Number:
+    """An estimate as the report shows it, `scale` units each."""
+    value, low, high = (scale * limit for limit in (estimate.value, estimate.low, estimate.high))
+    return Number(label, value, low, high, n, unit, note=note)
+
+
+def _largest(p_values: Sequence[float | None]) -> float | None:
+    """The largest; None where there is none, or one is not known."""
+    known = [p for p in p_values if p is not None]
+    return max(known) if known and len(known) == len(p_values) else None

@@ -50,7 +50,7 @@ def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
 
 def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
     best = best_learning_rates(cube)
-    compared = compare_all(best, cube)
+    compared = compare_all(best, cube, threshold=rule["max_median_error"])
     row = compared.sel(law=rule["law"])
     error, low, high, cells = float(row["median_error"]), float(row["low"]), float(row["high"]), int(row["cells"])
     predicted = linearised.from_json(prediction["linearised"])["best_learning_rate"]
@@ -85,6 +85,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         (_laws_table(compared, theory), _rates_table(best, predicted)),
         limits,
         tuple(dict.fromkeys(references)),
+        p_value=float(row["p_value"]) if np.isfinite(row["p_value"]) else None,
     )
 
 

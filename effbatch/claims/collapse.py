@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Judgement, Setup, Verdict
+from effbatch.claims.base import Judgement, Setup, Verdict, number
 from effbatch.errors import CubeError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Collapse, Estimate, StepsOutcome, best_steps, collapse_exponent
+from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
 
 RULE: Mapping[str, Any] = {"target": 0.85, "delta": 2.0, "rival": 1.0, "max_spread": 1.25}
 REFERENCES = (
@@ -48,14 +48,17 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     steps = best_steps(cube, prediction["target"])
     fitted = collapse_exponent(steps["seed_steps"])
     finding = " ".join(fitted.sentences[:2])
+    verdict = _verdict(fitted, prediction, rule)
+    denied = prediction["delta" if verdict is Verdict.REFUTED else "rival"]
     return Judgement(
-        _verdict(fitted, prediction, rule),
+        verdict,
         finding,
         _numbers(fitted, rule),
         () if fitted.base is None else (_figure(steps, fitted, prediction),),
         (_table(steps),),
         _limits(steps, fitted),
         REFERENCES,
+        p_value=None if fitted.base is None else fitted.base.delta.p_value(denied),
     )
 
 
@@ -82,7 +85,7 @@ def _numbers(fitted: Collapse, rule: Mapping[str, Any]) -> list[Number]:
         return [Number("δ", None, n=n, note=fitted.outcome.value)]
     base = fitted.base
     numbers = [
-        _number("δ", base.delta, n),
+        number("δ", base.delta, n),
         Number(
             "spread before the collapse",
             fitted.spread_before,
@@ -94,19 +97,15 @@ def _numbers(fitted: Collapse, rule: Mapping[str, Any]) -> list[Number]:
             "spread after the collapse", base.spread, n=fitted.cells, unit="factor", note="residual standard deviation"
         ),
         Number("threshold of the spread", rule["max_spread"], unit="factor", exact=True),
-        _number("S_min, least steps", base.smallest_steps, n, "steps"),
-        _number("critical batch at α = 0", base.critical_batch_size, n, "labels"),
+        number("S_min, least steps", base.smallest_steps, n, "steps"),
+        number("critical batch at α = 0", base.critical_batch_size, n, "labels"),
     ]
     if fitted.extended is not None and fitted.extended.zeta is not None:
         numbers += [
-            _number("ζ, if S_min ∝ (1+α)^ζ", fitted.extended.zeta, n),
-            _number("δ of the critical batch then", fitted.extended.delta, n),
+            number("ζ, if S_min ∝ (1+α)^ζ", fitted.extended.zeta, n),
+            number("δ of the critical batch then", fitted.extended.delta, n),
         ]
     return numbers
-
-
-def _number(label: str, estimate: Estimate, n: int, unit: str = "") -> Number:
-    return Number(label, estimate.value, estimate.low, estimate.high, n, unit)
 
 
 def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:

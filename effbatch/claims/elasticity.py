@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims.base import Judgement, Setup, Verdict
+from effbatch.claims.base import Judgement, Setup, number, within
 from effbatch.claims.honest import honest_best
 from effbatch.claims.seed_mean import seed_mean
 from effbatch.cube import num_classes, score
@@ -28,12 +28,11 @@ from effbatch.detection import accuracy as detected
 from effbatch.errors import SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
+from effbatch.fitting.resampling import over_seeds
 
 Floats = NDArray[np.float64]
 
 RULE: Mapping[str, Any] = {"max_factor": 1.5}
-RESAMPLES = 1000
 REFERENCES = (
     "Green, Swets (1966), Signal Detection Theory and Psychophysics, Wiley",
     "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
@@ -70,14 +69,14 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     finding = (
         f"Halving the clean labels lowers d by {_lost(clean.value)}, doubling the noisy ones by "
         f"{_lost(-noisy.value)}: as elasticities, losing clean labels hurts {ratio.value:.2f} times as much; "
-        f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and {noisy.value:.2f}; "
-        f"{prediction['clean']:.2f} and {prediction['noisy']:.2f} were predicted."
+        f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and "
+        f"{noisy.value:.2f}; {prediction['clean']:.2f} and {prediction['noisy']:.2f} were predicted."
     )
     numbers = [
-        _number("ratio of the elasticities, −clean/noisy", ratio, n, predicted),
+        number("ratio of the elasticities, −clean/noisy", ratio, n, note=f"predicted: {predicted:.2f}"),
         Number("threshold of the rule", rule["max_factor"], unit="factor", exact=True),
-        _number("elasticity of d in clean labels", clean, n, prediction["clean"]),
-        _number("elasticity of d in noisy labels", noisy, n, prediction["noisy"]),
+        number("elasticity of d in clean labels", clean, n, note=f"predicted: {prediction['clean']:.2f}"),
+        number("elasticity of d in noisy labels", noisy, n, note=f"predicted: {prediction['noisy']:.2f}"),
     ]
     limits = [
         "The rule looks at the ratio alone: d may grow more slowly with labels of both kinds than predicted.",
@@ -87,8 +86,9 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         "Copies that are visited many times are memorised; the prediction sees each label once.",
     ]
     limits += [f"{left_out} settings at chance, or without an error, have no ln d and are left out."] * bool(left_out)
+    verdict, _ = within(ratio, predicted / rule["max_factor"], predicted * rule["max_factor"])
     return Judgement(
-        _verdict(ratio, predicted, rule["max_factor"]),
+        verdict,
         finding,
         numbers,
         (_figure(accuracy, K, finding),),
@@ -142,31 +142,19 @@ def log_d(accuracy: Floats, K: int) -> Floats:
 def _elasticities(accuracy: xr.DataArray, K: int) -> tuple[Estimate, Estimate, Estimate, int]:
     """Elasticities of d in clean and noisy labels and −clean/noisy, resampling seeds; settings without ln d."""
     known = np.isfinite(log_d(accuracy.values.mean(0), K))
-    values, n = accuracy.values[:, known], accuracy.sizes["seed"]
+    values = accuracy.values[:, known]
     clean, noisy = (labels[known] for labels in _labels(accuracy))
-    weights = np.concatenate([np.full((1, n), 1 / n), bootstrap_weights(n, RESAMPLES, 0)])
-    b_clean, b_noisy = slopes(log_d(weights @ values, K), clean, noisy)
-    found = (_estimate(b, n) for b in (b_clean, b_noisy, -b_clean / b_noisy))
-    return *found, int((~known).sum())  # type: ignore[return-value]
 
+    def fitted(means: Floats) -> tuple[Floats, Floats]:
+        return slopes(log_d(means, K), clean, noisy)
 
-def _estimate(values: Floats, n: int) -> Estimate:
-    """The first value with limits from the others, which are resampled; none with too few seeds or an unknown."""
-    if n < MIN_SEEDS or not np.isfinite(values).all():
-        return Estimate(float(values[0]), np.nan, np.nan)
-    low, high = interval(values[0], values[1:], n, 0.95)
-    return Estimate(float(values[0]), float(low), float(high))
+    def ratio(means: Floats) -> Floats:
+        b_clean, b_noisy = fitted(means)
+        return -b_clean / b_noisy
 
-
-def _verdict(ratio: Estimate, predicted: float, factor: float) -> Verdict:
-    least, most = predicted / factor, predicted * factor
-    if least <= ratio.low and ratio.high <= most:
-        return Verdict.SUPPORTED
-    return Verdict.REFUTED if ratio.high < least or ratio.low > most else Verdict.UNDECIDED
-
-
-def _number(label: str, estimate: Estimate, n: int, predicted: float) -> Number:
-    return Number(label, estimate.value, estimate.low, estimate.high, n, note=f"predicted: {predicted:.2f}")
+    statistics = (lambda means: fitted(means)[0], lambda means: fitted(means)[1], ratio)
+    b_clean, b_noisy, b_ratio = (over_seeds(values, statistic) for statistic in statistics)
+    return b_clean, b_noisy, b_ratio, int((~known).sum())
 
 
 def _lost(elasticity: float) -> str:

@@ -36,6 +36,10 @@ DEVICE = click.option(
     show_default=True,
     help="Where to train.",
 )
+SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Train on the workers of a Dask scheduler: tcp://…")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Train in N processes of this machine."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -42,7 +42,7 @@ def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
         if twice := cubes.keys() & found.keys():
             raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
         cubes |= found
-    judgements = {name: validation.judge(cube) for name, cube in cubes.items()}
+    judgements = validation.judge_all(cubes)
     if figure:
         _write_figure(judgements.values(), figure, target)
     else:

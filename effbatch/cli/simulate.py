@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, specs_named
+from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
 
 
 @click.command()
@@ -13,7 +13,9 @@ from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, specs_named
 @QUICK
 @DATA_DIR
 @DEVICE
-def command(spec: str, out: str, quick: bool, device: str) -> None:
+@WORKERS
+@SCHEDULER
+def command(spec: str, out: str, quick: bool, device: str, workers: int | None, scheduler: str | None) -> None:
     """Run or resume the sweep of SPEC, a TOML file or the name of a built-in simulation.
 
     Finished units are kept: stop it with Ctrl-C or lose the machine, and the same command goes on.
@@ -21,13 +23,18 @@ def command(spec: str, out: str, quick: bool, device: str) -> None:
     \b
     effbatch simulate learning_rate --quick --out sweep
     effbatch simulate my_sweep.toml --out sweep --device cuda
+    effbatch simulate my_sweep.toml --out sweep --scheduler tcp://10.0.0.1:8786
     """
     from effbatch.progress import watching
     from effbatch.training import runner
+    from effbatch.training.adaptive import account_in_words
+    from effbatch.training.cluster import hired
 
     (loaded,) = specs_named([spec], quick=quick)
-    with watching() as progress:
-        cube = runner.simulate(loaded, out, device=device, progress=progress)
+    with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
+        cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     outcome = cube["outcome"].values
-    click.echo(f"{outcome.size} cells, {(outcome == 1).sum()} finished, {(outcome == 2).sum()} diverged")
+    click.echo(f"{(outcome != 0).sum()} cells, {(outcome == 1).sum()} finished, {(outcome == 2).sum()} diverged")
+    for sentence in account_in_words(cube):
+        click.echo(sentence)
     click.echo(f"{out}/cube.nc")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, specs_named
+from effbatch.cli.options import DATA_DIR, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 
@@ -19,8 +19,18 @@ QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 @QUICK
 @DATA_DIR
 @DEVICE
+@WORKERS
+@SCHEDULER
 @click.option("--strict", is_flag=True, help="Exit with 3 when a claim is refuted.")
-def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: bool) -> None:
+def command(
+    names: tuple[str, ...],
+    out: str,
+    quick: bool,
+    device: str,
+    workers: int | None,
+    scheduler: str | None,
+    strict: bool,
+) -> None:
     """Check the laws against really trained networks and write the report.
 
     Predictions are stored before training starts. Without names: the quick set on embedded real data, minutes on
@@ -33,11 +43,12 @@ def command(names: tuple[str, ...], out: str, quick: bool, device: str, strict: 
     from effbatch import validation, yardsticks
     from effbatch.claims import Verdict
     from effbatch.progress import watching
+    from effbatch.training.cluster import hired
 
     specs = specs_named(names or QUICK_SET, quick=quick or not names)
     folder = Path(out)
-    with watching() as progress:
-        cubes = validation.validate(specs, folder, device=device, progress=progress)
+    with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
+        cubes = validation.validate(specs, folder, progress=progress, workers=crew)
     judgements = validation.write(cubes, folder)
     show(judgements)
     for yardstick in yardsticks.headlines(yardsticks.measure(cubes, judgements)):

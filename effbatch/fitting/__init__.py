@@ -10,6 +10,14 @@ from effbatch.fitting.best_rate import FitOutcome, best_learning_rates
 from effbatch.fitting.collapse import Collapse, CollapseOutcome, collapse_exponent
 from effbatch.fitting.compare import compare_all, compare_fitted, compare_laws
 from effbatch.fitting.exponents import exponents
+from effbatch.fitting.labels_needed import (
+    LabelsFit,
+    LabelsOutcome,
+    common_exponent,
+    fit_labels,
+    labels_needed,
+    slope_ratio,
+)
 from effbatch.fitting.law_fits import FittedLaw, LawOutcome, fit_law
 from effbatch.fitting.regret import regret
 from effbatch.fitting.resampling import Estimate
@@ -22,18 +30,24 @@ __all__ = [
     "Fit",
     "FitOutcome",
     "FittedLaw",
+    "LabelsFit",
+    "LabelsOutcome",
     "LawOutcome",
     "StepsOutcome",
     "best_learning_rates",
     "best_steps",
     "collapse_exponent",
+    "common_exponent",
     "compare_all",
     "compare_fitted",
     "compare_laws",
     "exponents",
     "fit",
+    "fit_labels",
     "fit_law",
+    "labels_needed",
     "regret",
+    "slope_ratio",
     "steps_to_target",
 ]
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from effbatch.errors import InputError
 from effbatch.fitting.hyperbola import Array, determined, fit_hyperbola, many_starts
-from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval
+from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval, resampled_estimate
 
 _SPARE_CELLS = 2  # cells beyond the number of parameters, so that a misfit can show
 CANDIDATES = (1.0, 2.0)  # δ of counting clean labels, and of the signal-to-noise ratio
@@ -155,7 +155,9 @@ def _fit(
     low, high = interval(best, draws, len(log_steps), confidence)
     with np.errstate(over="ignore"):  # a limit beyond the largest float is inf: open
         smallest, clean = (Estimate(*map(float, np.exp([best[i], low[i], high[i]]))) for i in (0, 1))
-    delta, *zeta = (Estimate(*map(float, (best[i], low[i], high[i]))) for i in range(2, parameters))
+    delta, *zeta = (
+        resampled_estimate(float(best[i]), draws[:, i], len(log_steps), confidence) for i in range(2, parameters)
+    )
     return Hyperbola(
         smallest_steps=smallest,
         critical_batch_size=clean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,14 @@ from effbatch.errors import InputError
 from effbatch.fitting.cells import groups
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, over_cells, percentile_interval
+from effbatch.fitting.resampling import (
+    MIN_SEEDS,
+    Estimate,
+    bootstrap_weights,
+    over_cells,
+    percentile_interval,
+    percentile_p_value,
+)
 from effbatch.fitting.settings import setting_of
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law, open_parameters, with_parameters
@@ -21,11 +29,11 @@ ANCHORED, FITTED = "anchored at one cell", "fitted on the other cells"
 _UNITS = {"median_error": "powers of two", "quantile90": "powers of two", "regret": "score", "regret95": "score"}
 
 
-def compare_all(best: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
+def compare_all(best: xr.Dataset, cube: xr.Dataset, *, threshold: float = np.nan) -> xr.Dataset:
     """Every known law: those without open parameters by `compare_laws`, the others by `compare_fitted`."""
     closed = {name: law for name, law in LAWS.items() if not open_parameters(law)}
-    anchored = compare_laws(best, closed, cube=cube)
-    return xr.concat([anchored, compare_fitted(best, cube)], "law", combine_attrs="override")
+    anchored = compare_laws(best, closed, cube=cube, threshold=threshold)
+    return xr.concat([anchored, compare_fitted(best, cube, threshold=threshold)], "law", combine_attrs="override")
 
 
 def compare_laws(
@@ -33,6 +41,7 @@ def compare_laws(
     laws: Mapping[str, Law],
     *,
     cube: xr.Dataset | None = None,
+    threshold: float = np.nan,
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -43,6 +52,7 @@ def compare_laws(
     dims (network, data, ...): error = log2(predicted/measured), in powers of two.
 
     median_error, low, high   median of |error|; limits by bootstrap over cells, since pairs share cells
+    p_value                   two-sided, of a median equal to `threshold`; NaN without one
     quantile90                90th percentile of |error|
     cells, pairs              cells and pairs for which the law gave a factor, inside its regime or not
     applies                   share of those pairs in groups where the law says that it applies
@@ -56,7 +66,7 @@ def compare_laws(
         raise InputError("a comparison needs at least one law; none came: give effbatch.laws.LAWS")
     measured = best if cube is None else best.assign(curve=seed_mean(cube))
     tables = [cells for _, cells in groups(measured) if cells.sizes["cell"] > 1]
-    rows = [_row(law, tables, resamples, seed, confidence) for law in laws.values()]
+    rows = [_row(law, tables, threshold, resamples, seed, confidence) for law in laws.values()]
     return _table(dict(zip(laws, rows, strict=True)), ANCHORED, resamples, seed, confidence)
 
 
@@ -64,6 +74,7 @@ def compare_fitted(
     best: xr.Dataset,
     cube: xr.Dataset | None = None,
     *,
+    threshold: float = np.nan,
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -79,7 +90,9 @@ def compare_fitted(
         if not (parameters := open_parameters(law)):
             continue
         predicted = left_out_rates(name, best)
-        row = prediction_row(best, predicted, cube, resamples=resamples, seed=seed, confidence=confidence)
+        row = prediction_row(
+            best, predicted, cube, threshold=threshold, resamples=resamples, seed=seed, confidence=confidence
+        )
         closed = with_parameters(law, **dict.fromkeys(parameters, 1.0))  # the regime is the same for all values
         regimes = []
         for _, cells in groups(best):
@@ -95,6 +108,7 @@ def prediction_row(
     predicted: xr.DataArray,
     cube: xr.Dataset | None = None,
     *,
+    threshold: float = np.nan,
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -110,6 +124,7 @@ def prediction_row(
         "median_error": middle.value,
         "low": middle.low,
         "high": middle.high,
+        "p_value": _or_nan(middle.p_value(threshold)),
         "quantile90": float(np.quantile(error, 0.9)) if len(error) else np.nan,
         "cells": len(error),
         "pairs": len(error),
@@ -131,7 +146,13 @@ def _table(rows: Mapping[str, Mapping], how: str, resamples: int, seed: int, con
     return table.assign_attrs(confidence=confidence, resamples=resamples, bootstrap_seed=seed)
 
 
-def _row(law: Law, tables: list[xr.Dataset], resamples: int, seed: int, confidence: float) -> dict[str, object]:
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _row(
+    law: Law, tables: list[xr.Dataset], threshold: float, resamples: int, seed: int, confidence: float
+) -> dict[str, object]:
     """The entry of one law, from the pairs of every group."""
     errors, pairs, lost, off_grid, applying = [], [], [], [], 0
     reason, cells_before = "", 0
@@ -158,11 +179,12 @@ def _row(law: Law, tables: list[xr.Dataset], resamples: int, seed: int, confiden
                 lost.append(one_lost)
                 off_grid.append(one_off)
     error = np.concatenate([*errors, []])
-    low, high = _median_interval(error, pairs, cells_before, resamples, seed, confidence)
+    middle = _median(error, pairs, cells_before, resamples, seed, confidence)
     row: dict[str, object] = {
-        "median_error": np.median(error) if len(error) else np.nan,
-        "low": low,
-        "high": high,
+        "median_error": middle.value,
+        "low": middle.low,
+        "high": middle.high,
+        "p_value": _or_nan(middle.p_value(threshold)),
         "quantile90": np.quantile(error, 0.9) if len(error) else np.nan,
         "cells": cells_before,
         "pairs": len(error),
@@ -176,15 +198,14 @@ def _row(law: Law, tables: list[xr.Dataset], resamples: int, seed: int, confiden
     return row
 
 
-def _median_interval(
-    error: NDArray, pairs: list[NDArray], cells: int, resamples: int, seed: int, confidence: float
-) -> tuple[float, float]:
-    """Limits of the median of `error` when cells are resampled; a pair weighs the product of its cells' weights.
+def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int, seed: int, confidence: float) -> Estimate:
+    """Median of `error`, its limits from resampled cells; a pair weighs the product of its cells' weights.
 
-    NaN with fewer than three cells, or where a law gives no finite error.
+    Limits are NaN with fewer than three cells, or where a law gives no finite error.
     """
+    value = float(np.median(error)) if len(error) else np.nan
     if cells < MIN_SEEDS or not np.isfinite(error).all():
-        return np.nan, np.nan
+        return Estimate(value, np.nan, np.nan)
     order = error.argsort()
     anchor, target = np.concatenate(pairs, axis=1)[:, order]
     medians = []
@@ -192,5 +213,7 @@ def _median_interval(
         running = np.cumsum(weights[anchor] * weights[target])
         if running[-1] > 0:  # a resample of one cell only has no pair
             medians.append(error[order[np.searchsorted(running, running[-1] / 2)]])
-    low, high = percentile_interval(np.array(medians), cells, confidence)
-    return float(low), float(high)
+    resampled = np.array(medians)
+    low, high = percentile_interval(resampled, cells, confidence)
+    test = partial(percentile_p_value, estimate=value, resampled=resampled, count=cells)
+    return Estimate(value, float(low), float(high), test=test)

@@ -30,7 +30,9 @@ def peak(x: Array, scores: Array) -> Peak:
     grid point is no peak: its own x and score are returned.
 
     A parabola says nothing at a cliff, the edge of stability: there the grid point itself is returned. A cliff is
-    where, one octave away, one side has lost 8 times what the other has, and a quarter of the curve's range.
+    where, one octave away, one side has lost 8 times what the other has, and a quarter of the curve's range. Where
+    the points of one side end earlier, as on a grid refined around another point, both losses are taken as near as
+    that.
     """
     best = scores.argmax(axis=-1)
     location, height = x[best], scores.max(axis=-1)
@@ -41,18 +43,27 @@ def peak(x: Array, scores: Array) -> Peak:
         near[i - 1 : i + 2] = True
         wide = _vertex(x, scores[here], i, near)
         narrow = _vertex(x, scores[here], i, np.abs(np.arange(len(x)) - i) <= 1)
-        falls = _falls(scores[here], i, near)
+        falls = _falls(x, scores[here], i, near)
         at_vertex = np.where(np.isfinite(wide[0]), wide, narrow)
         location[here], height[here] = np.where(falls, (location[here], height[here]), at_vertex)
         cliff[here] = falls
     return Peak(location, height, cliff)
 
 
-def _falls(scores: Array, i: int, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether one end of the window lies below a cliff."""
-    ends = np.flatnonzero(near)[[0, -1]]
-    lost = scores[:, [i]] - scores[:, ends]
+def _falls(x: Array, scores: Array, i: int, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether one end of the window lies below a cliff; scores are linear in x between grid points."""
+    ends = x[near][[0, -1]]
+    distance = np.abs(ends - x[i]).min()
+    at_ends = [_linear(x, scores, place) for place in (x[i] - distance, x[i] + distance)]
+    lost = scores[:, [i]] - np.stack(at_ends, axis=1)
     return (lost.max(1) > CLIFF_RATIO * lost.min(1)) & (lost.max(1) > CLIFF_DROP * np.ptp(scores, axis=1))
+
+
+def _linear(x: Array, scores: Array, place: float) -> Array:
+    """Scores (rows, len(x)) at a place within x."""
+    right = int(np.searchsorted(x, place - 1e-9).clip(1, len(x) - 1))
+    share = (place - x[right - 1]) / (x[right] - x[right - 1])
+    return (1 - share) * scores[:, right - 1] + share * scores[:, right]
 
 
 def _vertex(x: Array, scores: Array, i: int, near: NDArray[np.bool_]) -> Array:

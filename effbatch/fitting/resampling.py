@@ -1,9 +1,10 @@
-"""Seeds -> bootstrap weights, and resampled estimates -> an interval that is honest with few seeds."""
+"""Seeds -> bootstrap weights, and resampled estimates -> an interval and a p-value that are honest with few seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +15,20 @@ FEW_SEEDS = 10
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its confidence limits."""
+    """A value with its confidence limits; `test` (value -> p-value) is None where nothing was resampled."""
 
     value: float
     low: float
     high: float
+    test: Callable[[float], float] | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def excludes(self, value: float) -> bool:
         return not self.low <= value <= self.high
+
+    def p_value(self, value: float) -> float | None:
+        """Two-sided p-value of "the truth is `value`", from what the limits come from; None where there is no test."""
+        p = np.nan if self.test is None else self.test(value)
+        return p if np.isfinite(p) else None
 
 
 def bootstrap_weights(count: int, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -65,6 +72,57 @@ def percentile_interval(
     return low, np.quantile(resampled, 1 - tail, axis=0, method="higher")
 
 
+def p_value(value: float, *, estimate: float, resampled: NDArray[np.float64], count: int) -> float:
+    """Two-sided p-value of "the truth is `value`": 1 - the confidence at which a limit of `interval` falls on it."""
+    if count >= FEW_SEEDS:
+        return percentile_p_value(value, estimate=estimate, resampled=resampled, count=count)
+    return _student_p_value(value, estimate, resampled, count)
+
+
+def percentile_p_value(value: float, *, estimate: float, resampled: NDArray[np.float64], count: int) -> float:
+    """The same for `percentile_interval`.
+
+    Where no resample lies beyond `value`, percentiles say no more than that p is small; the Student form, estimate
+    ± t √(n/(n−1)) SE, takes over there.
+    """
+    from scipy import stats
+
+    beyond = min((resampled <= value).mean(), (resampled >= value).mean())
+    if beyond == 0:
+        return _student_p_value(value, estimate, resampled, count)
+    return float(min(1.0, 2 * stats.t.cdf(stats.norm.ppf(beyond) * np.sqrt((count - 1) / count), count - 1)))
+
+
+def over_seeds(
+    values: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """`statistic` of the seed mean of `values` (seeds, ...), with limits by resampling whole seeds: `interval`.
+
+    statistic   means (rows, ...) -> (rows,)
+    Limits are NaN with fewer than three seeds, or where some resample has no finite statistic.
+    """
+    count = len(values)
+    value = float(statistic(values.mean(axis=0, keepdims=True))[0])
+    if count < MIN_SEEDS:
+        return Estimate(value, np.nan, np.nan)
+    means = np.tensordot(bootstrap_weights(count, resamples, seed), values, axes=1)
+    return resampled_estimate(value, statistic(means), count, confidence)
+
+
+def resampled_estimate(value: float, resampled: NDArray[np.float64], count: int, confidence: float = 0.95) -> Estimate:
+    """`value` with the limits of `interval` and the test of `p_value`; neither where some resample is not finite."""
+    if not np.isfinite(resampled).all():
+        return Estimate(value, np.nan, np.nan)
+    low, high = interval(value, resampled, count, confidence)
+    test = partial(p_value, estimate=value, resampled=resampled, count=count)
+    return Estimate(value, float(low), float(high), test=test)
+
+
 def over_cells(
     values: NDArray[np.float64],
     statistic: Callable[..., NDArray[np.float64]],
@@ -83,11 +141,22 @@ def over_cells(
     if count < MIN_SEEDS:
         return Estimate(float(statistic(values, axis=0)), np.nan, np.nan)
     draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
-    low, high = percentile_interval(statistic(values[draws], axis=1), count, confidence)
-    return Estimate(float(statistic(values, axis=0)), float(low), float(high))
+    value, resampled = float(statistic(values, axis=0)), statistic(values[draws], axis=1)
+    low, high = percentile_interval(resampled, count, confidence)
+    test = partial(percentile_p_value, estimate=value, resampled=resampled, count=count)
+    return Estimate(value, float(low), float(high), test=test)
 
 
 def _student_quantile(count: int, confidence: float) -> float:
     from scipy import stats
 
     return float(stats.t.ppf((1 - confidence) / 2, count - 1)) * np.sqrt(count / (count - 1))
+
+
+def _student_p_value(value: float, estimate: float, resampled: NDArray[np.float64], count: int) -> float:
+    from scipy import stats
+
+    error = resampled.std() * np.sqrt(count / (count - 1))
+    if error == 0:
+        return float(estimate == value)
+    return float(2 * stats.t.sf(abs(estimate - value) / error, count - 1))

@@ -28,7 +28,8 @@ def copy_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:
         attrs["schedule"] = train["schedule"]
     if train.get("budget"):
         name, source = ("steps", "step") if "steps" in train["budget"] else ("examples", "examples")
-        best = best.assign_coords({name: cube[source].isel(checkpoint=-1, drop=True)})
+        amount = cube[source].isel(checkpoint=-1, drop=True).drop_vars(["step", "examples"], errors="ignore")
+        best = best.assign_coords({name: amount})
     return best.assign_attrs(best.attrs | attrs)
 
 

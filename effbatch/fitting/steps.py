@@ -90,7 +90,7 @@ def best_steps(
     early = (held_out <= cube["step"].isel(checkpoint=0, drop=True)).any("seed")
     held_out = held_out.where(~early)
     overall = logs.where(ran, 0.0).sum("seed").argmin("learning_rate")
-    at_edge = (overall == 0) | (overall == steps.sizes["learning_rate"] - 1)
+    at_edge = _at_edge(overall, (cube["outcome"] != int(Outcome.NOT_RUN)).any("seed").sortby("learning_rate"))
     outcome = xr.full_like(seeds, int(StepsOutcome.REACHED), dtype=np.int8)
     for case, condition in (
         (StepsOutcome.AT_EDGE, at_edge),
@@ -118,6 +118,13 @@ def best_steps(
         too_early=int((outcome == int(StepsOutcome.TOO_EARLY)).sum()),
         confidence=confidence,
     )
+
+
+def _at_edge(chosen: xr.DataArray, tried: xr.DataArray) -> xr.DataArray:
+    """Whether the chosen learning rate is the first or last one that its own setting tried."""
+    first = tried.argmax("learning_rate")
+    after_last = tried.isel(learning_rate=slice(None, None, -1)).argmax("learning_rate")
+    return (chosen == first) | (chosen == tried.sizes["learning_rate"] - 1 - after_last)
 
 
 def _held_out(steps: xr.DataArray, logs: xr.DataArray, ran: xr.DataArray, s: object) -> xr.DataArray:

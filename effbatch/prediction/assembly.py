@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,11 @@ from effbatch import laws
 from effbatch.detection import clean_labels_factor
 from effbatch.errors import InputError
 from effbatch.jsonable import jsonable
-from effbatch.laws.base import LARGEST, Law, Setting, one_of, with_parameters
-from effbatch.noise import Labels, MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.laws.base import Law, Setting, with_parameters
+from effbatch.noise import Labels, MatrixNoise, UniformNoise
 from effbatch.noise.transition import checked_matrix
 from effbatch.prediction.alpha_interval import Alphas, Interval, alphas_in
 from effbatch.prediction.answers import (
-    LINEARISED,
     SHORT_RUNS,
     Accuracy,
     Anchor,
@@ -27,33 +26,13 @@ from effbatch.prediction.answers import (
     Recommendation,
 )
 from effbatch.prediction.evidence import recorded
+from effbatch.prediction.first_principles import FirstPrinciples
+from effbatch.prediction.noise_family import effective_alpha, noise_family, num_classes_of
+from effbatch.prediction.recommendation import COMPUTED, recommend
 
 if TYPE_CHECKING:
     from effbatch.dynamics import Spectrum
     from effbatch.refinement import Refinement
-
-NOISE_KINDS = ("uniform", "structured")
-
-# Laws that compute the rate of a given network; where they apply they come before the others.
-_COMPUTED = ("short_runs", "linearised")
-
-# By optimizer, the laws to choose from (the first that applies) and the reason for the order.
-_PREFERRED = {
-    "sgd": (
-        ("square_root_clean_count", "none"),
-        "the rate goes with the square root of the clean labels in a batch, an empirical rule for SGD",
-    ),
-    "adam": (
-        ("adam_square_root", "none"),
-        "Adam, AdamW and RMSprop divide the gradient by its spread: the rate goes with the square root of B/(1 + α)²",
-    ),
-    "adadelta": (
-        ("none",),
-        "AdaDelta is nearly scale-free, so the rate is kept; this is untested",
-    ),
-}
-_PREFERRED["momentum"] = _PREFERRED["sgd"]
-_PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adam"]
 
 
 @dataclass(frozen=True)
@@ -160,7 +139,7 @@ def predict(
     setting = Setting(
         float(alpha),
         _whole("the batch size", batch_size),
-        _whole("the number of classes", _num_classes(num_classes, matrix, spectra)),
+        _whole("the number of classes", num_classes_of(num_classes, matrix, spectra)),
         optimizer,
         schedule,
         None if steps is None else _whole("the number of steps", steps),
@@ -168,13 +147,13 @@ def predict(
     )
     if spectra and setting.copies is None:
         raise InputError("first principles need a budget, and none came: give steps or examples")
-    labels_at = _noise_family(noise, delta, order, matrix, setting.num_classes)
+    labels_at = noise_family(noise, delta, order, matrix, setting.num_classes)
     alphas = alphas_in(setting.alpha, alpha_interval)
     everywhere = [labels_at(a) for a in alphas.tried]
-    alphas = replace(alphas, tried=np.array([_effective(labels) for labels in everywhere]))
+    alphas = replace(alphas, tried=np.array([effective_alpha(labels) for labels in everywhere]))
     labels, here = everywhere[0], replace(setting, alpha=float(alphas.tried[0]))
     at_anchor = labels_at(0.0 if anchor is None else anchor.alpha)
-    origin, rate = replace(setting, alpha=_effective(at_anchor)), None
+    origin, rate = replace(setting, alpha=effective_alpha(at_anchor)), None
     if anchor is not None:
         origin, rate = replace(origin, batch_size=anchor.batch_size), anchor.learning_rate
 
@@ -184,15 +163,14 @@ def predict(
     if evidence is None:
         evidence = recorded() if (optimizer, schedule) == ("sgd", "constant") and noise == "uniform" else {}
     for name in evidence:
-        if name not in _COMPUTED:
+        if name not in COMPUTED:
             laws.get(name)
     here_only = {name: score for name, score in evidence.items() if score.covers(setting.alpha, setting.batch_size)}
     scores, beyond = here_only, evidence.keys() - here_only.keys()
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
-    at_ends = alphas.at_ends(everywhere)
+    theory = FirstPrinciples(spectra, here, alphas.at_ends(everywhere), alphas, momentum)
     said["linearised"] = _widened(
-        _linearised(spectra, here, origin, rate, at_ends, at_anchor, alphas, momentum),
-        scores.get("linearised") if alphas.bounded else None,
+        theory.learning_rate(origin, rate, at_anchor), scores.get("linearised") if alphas.bounded else None
     )
     said["short_runs"] = _widened(_short_runs(short_runs, setting, labels), scores.get("short_runs"))
     if isinstance(labels, MatrixNoise):
@@ -201,7 +179,7 @@ def predict(
             name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
             for name, law in said.items()
         }
-    recommended = _recommend(setting, said, scores, beyond)
+    recommended = recommend(setting, said, scores, beyond)
     return Prediction(
         setting,
         anchor,
@@ -209,52 +187,10 @@ def predict(
         _noise_facts(noise if matrix is None else "matrix", delta, labels),
         said,
         recommended,
-        _accuracy(spectra, here, recommended.value, at_ends, alphas, momentum) if spectra else None,
+        theory.accuracy(recommended.value) if spectra else None,
         alpha_interval,
         None if alpha_interval is None else _spans([_consequences(x, setting.batch_size) for x in everywhere], alphas),
     )
-
-
-def _num_classes(given: float | None, matrix: Any, spectra: Sequence[Spectrum]) -> float:
-    """The number of classes that everything given agrees on."""
-    facts = [("num_classes", given)] if given is not None else []
-    facts += [("the matrix", len(matrix))] if matrix is not None else []
-    facts += [("the network", spectrum.num_classes) for spectrum in spectra]
-    if len({value for _, value in facts}) > 1:
-        came = ", ".join(dict.fromkeys(f"{value:g} by {what}" for what, value in facts))
-        raise InputError(f"one number of classes is needed; {came} came: leave num_classes out")
-    return facts[0][1] if facts else 10
-
-
-def _noise_family(
-    kind: str, delta: float | None, order: ArrayLike | None, matrix: Any, num_classes: int
-) -> Callable[[float], Labels]:
-    """The same kind of noise at any α."""
-    one_of("the noise", kind, NOISE_KINDS)
-    if matrix is not None and kind != "uniform":
-        raise InputError("a noise matrix says all about the noise; structured noise came too: leave one out")
-    if (delta is not None) != (kind == "structured"):
-        raise InputError(
-            f"structured noise needs delta, from 0 to 1, and no other noise takes it; {kind} noise and delta = {delta} "
-            "came"
-        )
-    if order is not None and kind != "structured":
-        raise InputError(f"order is for structured noise; it came with {kind} noise: leave it out")
-    if matrix is not None:
-        return lambda alpha: MatrixNoise(alpha, matrix)
-    if delta is not None:
-        return lambda alpha: MatrixNoise(alpha, structured_noise_matrix(alpha, num_classes, delta, order=order))
-    return lambda alpha: UniformNoise(alpha, num_classes)
-
-
-def _effective(labels: Labels) -> float:
-    alpha = float(labels.effective_alpha)
-    if alpha > LARGEST and isinstance(labels, MatrixNoise):
-        raise InputError(
-            f"labels of this noise matrix carry no signal at alpha = {labels.alpha:g}: their law is the same for "
-            "every class, and nothing can be learned from them"
-        )
-    return alpha
 
 
 def _noise_facts(kind: str, delta: float | None, labels: Labels) -> dict[str, Any]:
@@ -329,25 +265,6 @@ def _times(interval: Interval, rate: float) -> Interval:
     return (None if low is None else low * rate, None if high is None else high * rate)
 
 
-def _linearised(
-    spectra: Sequence[Spectrum],
-    setting: Setting,
-    anchor: Setting,
-    rate: float | None,
-    labels: Sequence[Labels],
-    at_anchor: Labels,
-    alphas: Alphas,
-    momentum: float,
-) -> LawPrediction:
-    """First principles, imported only where a network was given."""
-    if spectra:
-        from effbatch.prediction.first_principles import linearised
-
-        return linearised(spectra, setting, anchor, rate, labels, at_anchor, alphas, momentum=momentum)
-    reason = "needs a network, a data set and a budget: it is computed from the untrained network"
-    return LawPrediction(None, None, None, None, False, reason, *LINEARISED)
-
-
 def _short_runs(found: Refinement | None, setting: Setting, labels: Labels) -> LawPrediction:
     """The rate that short real runs found, if any were asked for."""
     if found is None:
@@ -379,49 +296,6 @@ def _widened(law: LawPrediction, score: LawScore | None) -> LawPrediction:
         factor_interval=wider(law.factor_interval, law.factor),
         covers=f"{law.covers} and {recorded_errors}" if law.covers else recorded_errors,
         n=law.n or score.n,
-    )
-
-
-def _accuracy(
-    spectra: Sequence[Spectrum],
-    setting: Setting,
-    rate: float | None,
-    labels: Sequence[Labels],
-    alphas: Alphas,
-    momentum: float,
-) -> Accuracy:
-    from effbatch.prediction.first_principles import accuracy
-
-    return accuracy(spectra, setting, rate, labels, alphas, momentum=momentum)
-
-
-def _recommend(
-    setting: Setting, said: Mapping[str, LawPrediction], scores: Mapping[str, LawScore], beyond: Collection[str]
-) -> Recommendation:
-    """First principles where they apply, else the first law preferred for the optimizer; `none` always does."""
-    preferred, why = _PREFERRED[setting.optimizer]
-    name = next(name for name in (*_COMPUTED, *preferred) if said[name].applies)
-    chosen, score = said[name], scores.get(name)
-    if name == "linearised":
-        why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
-        if chosen.interval and score is None:
-            why += "; the interval reflects these, not what the theory leaves out"
-    if name == "short_runs":
-        why = chosen.reason
-    if score is not None:
-        why += (
-            f"; over n = {score.n} cells it missed the measured best rate by a factor of "
-            f"{2**score.median_error_log2:.3g} (median) and {2**score.quantile90_log2:.3g} (90th percentile), "
-            f"by {score.source}"
-        )
-    elif name in beyond:
-        why += "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
-    elif name not in _COMPUTED:
-        why += "; its errors are on no record here, so it carries no interval" + (
-            " but that of alpha" if chosen.factor_interval else ""
-        )
-    return Recommendation(
-        name, chosen.factor, chosen.value, chosen.interval, chosen.n, why, chosen.factor_interval, chosen.covers
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -49,15 +49,22 @@ class Unit:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def units(spec: Spec, available: Mapping[str, int]) -> Iterator[Unit]:
-    """All units of a spec; `available` gives the size of each data set's training set."""
+def units(
+    spec: Spec,
+    available: Mapping[str, int],
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]] | None = None,
+) -> Iterator[Unit]:
+    """All units of a spec; `available` gives the size of each data set's training set.
+
+    `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
+    """
     grid = spec.grid
+    rates = rates or (lambda point, alpha: grid["learning_rate"])
     blocks = list(_blocks(spec, available))
     evaluations = min(spec.train.evaluations, *(min(alphas_by_steps) for *_, alphas_by_steps in blocks))
     for point, data, train, batch_size, alphas_by_steps in blocks:
-        for steps, alphas in _side_by_side(data, alphas_by_steps):
-            per_seed = len(alphas) * len(grid["learning_rate"])
-            width = max(1, CELLS_PER_UNIT // per_seed)
+        for steps, learning_rates, alphas in _alike(point, data, alphas_by_steps, rates):
+            width = max(1, CELLS_PER_UNIT // (len(alphas) * len(learning_rates)))
             for start in range(0, len(grid["seed"]), width):
                 yield Unit(
                     point=point,
@@ -67,17 +74,29 @@ def units(spec: Spec, available: Mapping[str, int]) -> Iterator[Unit]:
                     steps=steps,
                     checkpoints=log_spaced_steps(steps, evaluations),
                     alphas=tuple(alphas),
-                    learning_rates=grid["learning_rate"],
+                    learning_rates=learning_rates,
                     seeds=grid["seed"][start : start + width],
                 )
 
 
-def _side_by_side(data: Data, alphas_by_steps: Mapping[int, list[float]]) -> list[tuple[int, list[float]]]:
-    """The alphas that may share a unit: those with the same steps and images. Foreign images depend on α."""
-    together = list(alphas_by_steps.items())
-    if data.noise != "foreign":
-        return together
-    return [(steps, [alpha]) for steps, alphas in together for alpha in alphas]
+def _alike(
+    point: Mapping[str, Any],
+    data: Data,
+    alphas_by_steps: Mapping[int, list[float]],
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
+) -> Iterator[tuple[int, tuple[float, ...], list[float]]]:
+    """Steps, learning rates, and the alphas that share both; those with no rate to run are left out.
+
+    Foreign images depend on α: there each has a unit of its own.
+    """
+    for steps, alphas in alphas_by_steps.items():
+        by_rates: dict[tuple[Any, ...], list[float]] = {}
+        for alpha in alphas:
+            shared = alpha if data.noise == "foreign" else None
+            by_rates.setdefault((rates(point, alpha), shared), []).append(alpha)
+        for (learning_rates, _), sharing in by_rates.items():
+            if learning_rates:
+                yield steps, learning_rates, sharing
 
 
 def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:

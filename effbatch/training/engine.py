@@ -6,28 +6,32 @@ couples two members, so a diverged one is frozen and marked without touching the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event, Lock
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from effbatch import noise
 from effbatch.cube import Outcome
 from effbatch.errors import InputError
 from effbatch.schedules import multipliers
-from effbatch.training import networks
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.ensembles import ensemble
 from effbatch.training.foreign import images_to_show
 from effbatch.training.label_noise import noise_matrices
-from effbatch.training.optimizers import OPTIMIZERS
-from effbatch.training.stacking import StackedNetwork
+from effbatch.training.loading import load_network
+from effbatch.training.optimizers import OPTIMIZERS, SGD, Optimizer
+from effbatch.training.parts import images_that_fit, joined, members_that_fit, outputs_per_image, parts
+from effbatch.training.stacking import Product, StackedNetwork
 from effbatch.training.visits import Stream
 
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
-TEST_ACTIVATIONS = 16_000_000  # numbers per evaluation chunk
 
 
 @dataclass(frozen=True)
@@ -57,33 +61,81 @@ def train(
     device: torch.device,
     on_steps: Callable[[int], None] = lambda model_steps: None,
 ) -> Trained:
-    """Train every cell of `unit`; `on_steps` is told the model-steps done since it was last told."""
-    run = _Run(unit, dataset, device)
-    records = []
-    done = 0
-    for checkpoint in unit.checkpoints:
-        while done < checkpoint:
-            last = min(checkpoint, done + run.block_steps)
-            run.steps(done, last)
-            on_steps((last - done) * unit.cells)
-            done = last
-        records.append(run.evaluate())
-    return run.finished(records)
+    """Train every cell of `unit`; `on_steps` is told the model-steps done since it was last told.
+
+    The unit is trained in parts that fit the caches or the GPU's memory, on a CPU as many at once as PyTorch has
+    threads. A part that does not fit the memory is halved and begun again, and `on_steps` is told the steps that this
+    undoes, as a negative number. InputError where not even one member fits, or the network does not fit the data set.
+    """
+    shape, K = dataset.image_shape, dataset.num_classes
+    networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in unit.seeds}
+    one = networks[unit.seeds[0]]
+    outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
+    stopping, telling = Event(), Lock()
+
+    def train_part(part: Unit) -> list[tuple[Unit, dict[str, np.ndarray]]]:
+        told = 0
+
+        def tell(model_steps: int) -> None:
+            nonlocal told
+            told += model_steps
+            with telling:
+                on_steps(model_steps)
+
+        try:
+            run = _Run(part, dataset, device, [networks[seed] for seed in part.seeds], outputs)
+            return [(part, run.trained(tell, stopping))]
+        except torch.OutOfMemoryError as error:
+            if part.cells == 1:
+                raise InputError(
+                    f"one network {unit.train.network} with batch size {unit.batch_size} needs more memory than "
+                    f"{device} has free; lower the batch size, or train on the CPU with --device cpu"
+                ) from error
+        tell(-told)
+        return [trained for half in parts(part, part.cells // 2) for trained in train_part(half)]
+
+    todo = parts(unit, members_that_fit(one, outputs, unit.batch_size, device))
+    workers = min(torch.get_num_threads(), len(todo)) if device.type == "cpu" else 1
+    with _threads_within(1 if workers > 1 else None), ThreadPoolExecutor(workers) as pool:
+        try:
+            done = list(pool.map(train_part, todo))
+        except BaseException:
+            stopping.set()
+            raise
+    return Trained(**joined(unit, [trained for of_part in done for trained in of_part]))
+
+
+@contextmanager
+def _threads_within(operations: int | None) -> Iterator[None]:
+    """PyTorch's threads within one operation, for a while; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(operations or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Run:
-    """The state of one unit in training: stacked weights, optimiser, streams, and who is still alive."""
+    """The state of one part of a unit in training: weights, optimiser, streams, and who is still alive."""
 
-    def __init__(self, unit: Unit, dataset: DataSet, device: torch.device) -> None:
+    def __init__(
+        self, unit: Unit, dataset: DataSet, device: torch.device, networks: Sequence[nn.Module], outputs: int
+    ) -> None:
         self.unit, self.dataset, self.device = unit, dataset, device
         self.K = dataset.num_classes
         A, L, S = len(unit.alphas), len(unit.learning_rates), len(unit.seeds)
-        built = [networks.build(unit.train.network, dataset.image_shape, self.K, seed=seed) for seed in unit.seeds]
-        self.network = StackedNetwork(built, A * L, device)
+        few = torch.as_tensor(dataset.x_test[:4], device=device)
+        self.network = ensemble(networks, A * L, device, seeds=unit.seeds, images=few, num_classes=self.K)
+        self.test_chunk = images_that_fit(outputs, unit.cells, device)
         self.optimizer = OPTIMIZERS[unit.train.optimizer](self.network.parameters, unit.train)
+        self.descending = None  # the network, where its steps need no gradients
+        if isinstance(self.network, StackedNetwork) and _is_plain(self.optimizer):
+            self.descending = self.network
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
-        self.x_train, foreign = images_to_show(unit.data, dataset, device)
-        self.x_test = torch.as_tensor(dataset.x_test, device=device).movedim(0, -1)[None, None]
+        shown, foreign = images_to_show(unit.data, dataset, device)
+        self.x_train = _rows(shown) if isinstance(shown, Tensor) else shown
+        self.x_test = _rows(torch.as_tensor(dataset.x_test, device=device))
         self.y_test = torch.as_tensor(dataset.y_test, device=device)
         y_train = torch.as_tensor(dataset.y_train, device=device)
         matrices = noise_matrices(unit.data, dataset, unit.alphas)
@@ -102,7 +154,7 @@ class _Run:
             uniform = np.full((self.K, self.K), 1 / self.K)
             rows = noise.expected_targets(unit.alphas, uniform if matrices is None else matrices)
             self.soft_targets = torch.as_tensor(rows, dtype=torch.float32, device=device)
-        self.alpha_of_member = torch.arange(A, device=device).repeat_interleave(L)
+        self.minus_one = torch.full((1,), -1.0, device=device)
         rates = torch.tensor(unit.learning_rates, dtype=torch.float32, device=device)
         self.learning_rate = rates.repeat(A).expand(S, A * L).clone()
         self.alive = torch.ones(S, A * L, dtype=torch.bool, device=device)
@@ -110,44 +162,82 @@ class _Run:
         self.loss_steps = 0
         self.block_steps = max(1, BLOCK_LABELS // (S * A * unit.batch_size))
 
-    def steps(self, first: int, last: int) -> None:
-        """Take the steps first … last − 1."""
+    def trained(self, on_steps: Callable[[int], None], stopping: Event) -> dict[str, np.ndarray]:
+        """The arrays of `Trained`, after all steps and evaluations."""
+        records = []
+        done = 0
+        for checkpoint in self.unit.checkpoints:
+            while done < checkpoint:
+                last = min(checkpoint, done + self.block_steps)
+                self.steps(done, last, stopping)
+                on_steps((last - done) * self.unit.cells)
+                done = last
+            records.append(self.evaluate())
+        return self._by_cell(records)
+
+    def steps(self, first: int, last: int, stopping: Event) -> None:
+        """Take the steps first … last − 1, unless another part has failed."""
         visits = self.stream.block(first, last)
-        for t in range(last - first):
-            images = self.x_train[visits.image[t]].movedim(1, -1).unsqueeze(1)  # (S, 1, C, H, W, B)
+        S, B = visits.image.shape[1:]
+        for image, label, factor in zip(visits.image, visits.label, self.schedule[first:last], strict=True):
+            if stopping.is_set():
+                raise CancelledError
+            index = image.T.flatten()
+            rows = (
+                self.x_train.index_select(0, index) if isinstance(self.x_train, Tensor) else _rows(self.x_train[index])
+            )
+            images = self._images(rows.view(B, S, -1))
+            self.loss_sum += self._step(images, label, self.learning_rate * float(factor))
+        self.loss_steps += last - first
+
+    def _step(self, images: Tensor, label: Tensor, learning_rate: Tensor) -> Tensor:
+        """One step of the optimiser; the losses (S, M) before it."""
+        if self.descending is not None:
+            products: list[Product] = []
+            logits = self.descending(images, products=products)
+            loss, slope = self._loss(logits.detach(), label)
+            self.descending.descend(logits, slope, products, learning_rate)
+        else:
             logits = self.network(images)
-            loss, slope = self._loss(logits.detach(), visits.label[t])
+            loss, slope = self._loss(logits.detach(), label)
             gradients = torch.autograd.grad(logits, self.network.parameters, slope)
             with torch.no_grad():
-                self.optimizer.step(gradients, self.learning_rate * float(self.schedule[first + t]))
-            self.loss_sum += loss
-            self.loss_steps += 1
+                self.optimizer.step(gradients, learning_rate)
+        return loss
+
+    def _images(self, rows: Tensor) -> Tensor:
+        """Rows of pixels (B, G, H·W·C) as images (B, G, C, H, W)."""
+        C, H, W = self.dataset.image_shape
+        return rows.view(*rows.shape[:2], H, W, C).movedim(-1, 2)
 
     def _loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy (S, M) over the batch and its slope in the logits, (softmax − target)/B."""
-        label = label[:, self.alpha_of_member].unsqueeze(2)  # (S, M, 1, B)
+        """Mean cross-entropy (S, M) over the batch and its slope in the logits (S, M, K, B), (softmax − target)/B."""
+        S, M, K, B = logits.shape
+        A = label.shape[1]
         log_p = logits.log_softmax(dim=2)
-        B = logits.shape[-1]
         if self.soft_targets is not None:
-            target = self.soft_targets[self.alpha_of_member.view(1, -1, 1), label.squeeze(2)].movedim(-1, 2)
+            target = self.soft_targets[torch.arange(A, device=label.device).view(1, -1, 1), label]  # (S, A, B, K)
+            target = target.movedim(-1, 2).repeat_interleave(M // A, dim=1)
             return -(target * log_p).sum(2).mean(-1), (log_p.exp() - target) / B
-        loss = -log_p.gather(2, label).squeeze(2).mean(-1)
-        slope = log_p.exp().scatter_add(2, label, torch.full_like(label, -1, dtype=log_p.dtype)) / B
-        return loss, slope
+        label = label.view(S, A, 1, 1, B).expand(S, A, M // A, 1, B)  # the members of one α have the same labels
+        log_p = log_p.view(S, A, M // A, K, B)
+        loss = -log_p.gather(3, label).mean((3, 4))
+        slope = log_p.exp().scatter_add_(3, label, self.minus_one.expand(label.shape)).div_(B)
+        return loss.view(S, M), slope.view(S, M, K, B)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Test accuracy, test loss, mean training loss since the last call, each (S, M); freezes the diverged."""
         train_loss = self.loss_sum / self.loss_steps
-        n = self.x_test.shape[-1]
+        n = len(self.x_test)
         correct = torch.zeros_like(self.loss_sum)
         loss = torch.zeros_like(self.loss_sum)
-        widest = max(p.shape[2] for p in self.network.parameters) * self.x_test.shape[3] * self.x_test.shape[4]
-        chunk = max(1, TEST_ACTIVATIONS // (widest * correct.numel()))
+        chunk = self.test_chunk
         for start in range(0, n, chunk):
-            log_p = self.network(self.x_test[..., start : start + chunk]).log_softmax(dim=2)
+            images = self._images(self.x_test[start : start + chunk].unsqueeze(1))
+            log_p = self.network(images, training=False).log_softmax(dim=2)
             y = self.y_test[start : start + chunk]
-            correct += (log_p.argmax(dim=2) == y).sum(-1)
+            correct += (log_p.max(dim=2).indices == y).sum(-1)
             loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
         self._freeze(train_loss + loss)
         self.loss_sum.zero_()
@@ -164,7 +254,7 @@ class _Run:
         for w in self.network.parameters:
             w.masked_fill_(dead.view(*dead.shape, *[1] * (w.ndim - 2)), 0.0)
 
-    def finished(self, records: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Trained:
+    def _by_cell(self, records: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
         unit = self.unit
         A, L, S = len(unit.alphas), len(unit.learning_rates), len(unit.seeds)
 
@@ -174,4 +264,14 @@ class _Run:
         accuracy, loss, train_loss = (by_cell(np.stack(values)) for values in zip(*records, strict=True))
         alive = by_cell(self.alive.cpu().numpy())
         outcome = np.where(alive, int(Outcome.FINISHED), int(Outcome.DIVERGED)).astype(np.int8)
-        return Trained(accuracy, loss, train_loss, outcome)
+        return {"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss, "outcome": outcome}
+
+
+def _is_plain(optimizer: Optimizer) -> bool:
+    """Whether this is w ← w − η g: SGD with every option (momentum, ...) at zero and no memory of former steps."""
+    return type(optimizer) is SGD and not any(v for name, v in vars(optimizer).items() if name != "parameters")
+
+
+def _rows(images: Tensor) -> Tensor:
+    """(n, C, H, W) -> (n, H·W·C): channels last, the order in memory that makes convolutions fast."""
+    return images.movedim(1, -1).flatten(1)

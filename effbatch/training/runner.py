@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 import xarray as xr
 
 from effbatch import cube as cubes
 from effbatch.errors import SpecError
-from effbatch.training import datasets, engine
+from effbatch.training import adaptive, datasets
+from effbatch.training.assembly import assemble
 from effbatch.training.cells import Unit, units
 from effbatch.training.foreign import WHITE, images_to_show
 from effbatch.training.label_noise import noise_matrices
+from effbatch.training.provenance import now
 from effbatch.training.spec import Spec
 from effbatch.training.store import Store
+from effbatch.training.workers import InProcess, Workers
+
+ADAPTIVE_SELECTION = (
+    "which learning rates were run was decided by the seed-mean test score of those before them; "
+    "last values and histories are stored, nothing else is selected on the test set"
+)
 
 
 class Progress(Protocol):
-    """What a run tells its watcher; model-steps are the unit of work."""
+    """What a run tells its watcher: the units of a round, then model-steps done and the seconds that they took."""
 
-    def start(self, total: int, done: int, what: str) -> None: ...
-    def advance(self, model_steps: int) -> None: ...
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
+    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None: ...
 
 
 class Silent:
     """No display."""
 
-    def start(self, total: int, done: int, what: str) -> None: ...
-    def advance(self, model_steps: int) -> None: ...
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
+    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None: ...
 
 
 def predict_first(
-    spec: Spec, folder: str | Path, predict: Callable[[], Mapping[str, Any]], *, device: str = "auto"
+    spec: Spec,
+    folder: str | Path,
+    predict: Callable[[], Mapping[str, Any]],
+    *,
+    device: str = "auto",
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Store what `predict` says in the sweep folder, with the time and whether training had begun; keep it if stored.
 
     The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
     """
-    store = Store.open(folder, spec.resolved(), environment(engine.pick_device(device)), _fingerprints(spec))
+    store = Store.open(folder, spec.resolved(), (workers or InProcess(device)).environment(), _fingerprints(spec))
     with store.locked():
         stored = store.read_json("predictions.json")
         if stored is None:
@@ -65,121 +75,62 @@ def simulate(
     *,
     device: str = "auto",
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> xr.Dataset:
     """Run or resume the sweep of `spec` in `folder` and return its cube (also written to folder/cube.nc).
 
-    Finished units found there are kept. Raises SweepError or InputError.
+    Finished units found there are kept. `workers` train the units, by default this process on `device`; they change
+    who computes, not what comes out. Raises SweepError, RunError or InputError.
     """
-    progress = progress or Silent()
-    torch_device = engine.pick_device(device)
+    progress, workers = progress or Silent(), workers or InProcess(device)
     data_of = {name: datasets.load(name) for name in _datasets(spec)}
     classes = {data.num_classes for data in data_of.values()}
     if len(classes) > 1:
         raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
-    work = list(units(spec, {name: len(data.x_train) for name, data in data_of.items()}))
-    for data in {unit.data for unit in work}:  # bad noise is named before anything is trained
-        images_to_show(data, data_of[data.dataset], torch_device)
-        noise_matrices(data, data_of[data.dataset], spec.grid["alpha"])
-    store = Store.open(folder, spec.resolved(), environment(torch_device), _fingerprints(spec))
+    (num_classes,) = classes
+    available = {name: len(data.x_train) for name, data in data_of.items()}
+    for options in {unit.data for unit in units(spec, available)}:  # bad noise is named before anything is trained
+        images_to_show(options, data_of[options.dataset], torch.device("cpu"))
+        noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
+    store = Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec))
     with store.locked():
         finished = store.finished()
-        waiting = [unit for unit in work if unit.key not in finished]
-        total = sum(unit.model_steps for unit in work)
-        progress.start(total, total - sum(unit.model_steps for unit in waiting), spec.name)
-        maker = made_by(torch_device)
-        for unit in waiting:
-            began = time.monotonic()
-            trained = engine.train(unit, data_of[unit.data.dataset], device=torch_device, on_steps=progress.advance)
-            block = to_block(unit, trained)
-            block.attrs["seconds"] = time.monotonic() - began
-            block.attrs["made_by"] = maker
-            finished[unit.key] = store.commit(unit.key, block)
-        blocks = [(unit, store.read(finished[unit.key])) for unit in work]
-        cube = assemble(spec, blocks)
-        cube.attrs["train_seconds"] = sum(block.attrs["seconds"] for _, block in blocks)
-        cube.attrs["model_steps"] = total
-        cube.attrs["made_by"] = "; ".join(sorted({block.attrs["made_by"] for _, block in blocks}))
-        cube.attrs |= _attrs(spec, store, list(data_of.values()))
+        blocks: list[tuple[Unit, xr.Dataset]] = []
+        work, rounds = list(units(spec, available)), 0
+        while work:
+            rounds += 1
+            what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
+            waiting = mixed([unit for unit in work if unit.key not in finished])
+            progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
+            for unit, block in workers.train(waiting, progress.advance):
+                finished[unit.key] = store.commit(unit.key, block)
+            blocks += [(unit, store.read(finished[unit.key])) for unit in work]
+            cube = assemble(spec, blocks).assign_attrs(num_classes=num_classes)
+            work = list(units(spec, available, adaptive.next_rates(spec.ladder, cube))) if spec.ladder else []
+        cube.attrs |= _attrs(spec, store, list(data_of.values()), blocks)
+        if spec.ladder:
+            cube.attrs |= adaptive.account(spec.ladder, cube) | {"rounds": rounds, "selection": ADAPTIVE_SELECTION}
         cubes.save(cube, store.folder / "cube.nc")
     return cube
 
 
-def to_block(unit: Unit, trained: engine.Trained) -> xr.Dataset:
-    """The arrays of one unit as a Dataset with dims (alpha, learning_rate, seed, checkpoint)."""
-    cell = ("alpha", "learning_rate", "seed")
-    block = xr.Dataset(
-        coords={
-            "alpha": list(unit.alphas),
-            "learning_rate": list(unit.learning_rates),
-            "seed": list(unit.seeds),
-            "checkpoint": np.arange(len(unit.checkpoints)),
-            "step": ("checkpoint", list(unit.checkpoints)),
-        }
-    )
-    block["outcome"] = (cell, trained.outcome)
-    for name in cubes.METRICS:
-        block[f"{name}_history"] = ((*cell, "checkpoint"), getattr(trained, name).astype(np.float32))
-    return block
+def mixed(work: Sequence[Unit]) -> list[Unit]:
+    """The units with every network and batch size among the first, small batches before large ones.
+
+    The time left is then known early: see `effbatch.time_left`.
+    """
+    met: Counter[tuple[str, int]] = Counter()
+    turns = []
+    for unit in work:
+        kind = (unit.train.network, unit.batch_size)
+        turns.append((met[kind], unit.batch_size))
+        met[kind] += 1
+    return [work[i] for i in sorted(range(len(work)), key=turns.__getitem__)]
 
 
-def assemble(spec: Spec, blocks: list[tuple[Unit, xr.Dataset]]) -> xr.Dataset:
-    """Put the blocks of all units into one cube."""
-    checkpoints = len(blocks[0][0].checkpoints)
-    cube = cubes.empty(spec.grid, checkpoints)
-    step = xr.full_like(cube["test_loss_history"].isel(seed=0, learning_rate=0, drop=True), 0, dtype=np.int64)
-    for unit, block in blocks:
-        place = {**unit.point, "alpha": list(unit.alphas), "seed": list(unit.seeds)}
-        cube["outcome"].loc[place] = block["outcome"].transpose("alpha", "learning_rate", "seed").values
-        for name in cubes.METRICS:
-            history = block[f"{name}_history"].transpose("alpha", "learning_rate", "seed", "checkpoint")
-            cube[f"{name}_history"].loc[place] = _ordered(history, cube[f"{name}_history"], unit)
-            cube[name].loc[place] = _ordered(history.isel(checkpoint=-1, drop=True), cube[name], unit)
-        step.loc[{**unit.point, "alpha": list(unit.alphas)}] = np.asarray(unit.checkpoints)
-    examples = step * step["batch_size"]
-    cube.coords["step"] = _compact(step).assign_attrs(long_name="optimiser steps at the evaluation", units="1")
-    cube.coords["examples"] = _compact(examples).assign_attrs(
-        long_name="labelled copies processed at the evaluation", units="1"
-    )
-    return cube
-
-
-def _ordered(block: xr.DataArray, target: xr.DataArray, unit: Unit) -> np.ndarray:
-    """The block's values in the order of the target's dims, those that the unit fixes left out."""
-    return block.transpose(*(dim for dim in target.dims if dim not in unit.point)).values
-
-
-def _compact(values: xr.DataArray) -> xr.DataArray:
-    """Drop the dims along which `values` does not change."""
-    for dim in values.dims:
-        if dim != "checkpoint" and bool((values == values.isel({dim: 0})).all()):
-            values = values.isel({dim: 0}, drop=True)
-    return values
-
-
-def now() -> str:
-    """The present time, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a reader needs to reproduce the numbers: versions, device and time."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    packages = ("effbatch", "torch", "numpy", "scipy", "xarray")
-    return {
-        "made": now(),
-        "device": name,
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in packages},
-    }
-
-
-def made_by(device: torch.device) -> str:
-    """Device and versions in one line; every unit carries it, so that a sweep resumed elsewhere says so."""
-    facts = environment(device)
-    return f"{facts['device']}, effbatch {facts['versions']['effbatch']}, torch {facts['versions']['torch']}"
-
-
-def _attrs(spec: Spec, store: Store, data: Sequence[datasets.DataSet]) -> dict[str, Any]:
+def _attrs(
+    spec: Spec, store: Store, data: Sequence[datasets.DataSet], blocks: Sequence[tuple[Unit, xr.Dataset]]
+) -> dict[str, Any]:
     facts = store.facts()
     return {
         "simulation": spec.name,
@@ -187,13 +138,15 @@ def _attrs(spec: Spec, store: Store, data: Sequence[datasets.DataSet]) -> dict[s
         "quick": int(spec.quick),
         "spec_resolved": json.dumps(spec.resolved()),
         "predictions": json.dumps(store.read_json("predictions.json")),
-        "num_classes": data[0].num_classes,
         "data_source": "; ".join(one.source for one in data),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
         "arithmetic": "float32; the same cell repeats bit for bit in the same unit on the same device",
+        "train_seconds": sum(block.attrs["seconds"] for _, block in blocks),
+        "model_steps": sum(unit.model_steps for unit, _ in blocks),
+        "made_by": "; ".join(sorted({block.attrs["made_by"] for _, block in blocks})),
     }
 
 

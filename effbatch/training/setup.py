@@ -12,11 +12,12 @@ import numpy as np
 from effbatch.claims import Setup
 from effbatch.dynamics import Spectrum
 from effbatch.refinement import Refinement
-from effbatch.training import datasets, networks
+from effbatch.training import datasets
 from effbatch.training.cells import steps_for
 from effbatch.training.foreign import foreign_images
 from effbatch.training.kernel import measure_spectrum
 from effbatch.training.label_noise import noise_matrices
+from effbatch.training.loading import load_network
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 from effbatch.training.visits import image_subset
@@ -25,7 +26,10 @@ FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
 
 
 def setup_of(spec: Spec) -> Setup:
-    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set."""
+    """The setup of a spec; kernels are measured when a claim asks for them, once per network and data set.
+
+    Of an adaptive grid, the claim sees the rates from start to stop at the finest spacing: what it may come to.
+    """
     extras = {key: values for key, values in spec.grid.items() if key not in GRID_DIMS}
     points = [dict(zip(extras, values, strict=True)) for values in product(*extras.values())]
 
@@ -49,13 +53,14 @@ def setup_of(spec: Spec) -> Setup:
         matrices = noise_matrices(data, datasets.load(data.dataset), [alpha])
         return None if matrices is None else matrices[0]
 
-    return Setup(spec.grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
+    grid = spec.grid if spec.ladder is None else {**spec.grid, "learning_rate": spec.ladder.between_ends}
+    return Setup(grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
 
 
 def initial_spectrum(
     network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
 ) -> Spectrum:
-    """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
+    """Kernel spectrum of a network as initialised by `seed`, on the clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
@@ -68,7 +73,7 @@ def initial_spectrum(
 def _initial_spectrum(
     network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
 ) -> Spectrum:
-    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
+    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     images = _split(data)
     available = len(data.x_train)
     if 0 < clean_examples < available:
@@ -85,9 +90,9 @@ def _initial_spectrum(
 def refined_learning_rate(
     network: str, dataset: str, alpha: float, batch_size: int, steps: int, *, seed: int = 0
 ) -> Refinement:
-    """Best rate of a built-in network by short real runs, scored on held-out training images: `short_runs`."""
+    """Best rate of a network by short real runs, scored on held-out training images: `short_runs`."""
     data = datasets.load(dataset)
-    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
+    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     return refine_learning_rate(
         net, *_split(data), num_classes=data.num_classes, alpha=alpha, batch_size=batch_size, steps=steps, seed=seed
     )

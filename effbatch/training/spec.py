@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from effbatch.claims import checked_rule
 from effbatch.errors import InputError, SpecError, hint
 from effbatch.noise import ORDERS
 from effbatch.schedules import multipliers
+from effbatch.training.adaptive import Ladder
 
 MAX_SPEC_BYTES = 1_000_000
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
@@ -24,6 +26,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
 }
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
+MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 GRID_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 
@@ -78,7 +81,11 @@ class Train:
 
 @dataclass(frozen=True)
 class Spec:
-    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first."""
+    """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
+
+    A budget in the grid is held by its label, "500 steps".
+    Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
+    """
 
     name: str
     title: str
@@ -88,11 +95,13 @@ class Spec:
     train: Train
     grid: Mapping[str, tuple]
     claim: Mapping[str, Any]
+    ladder: Ladder | None = None
     quick: bool = False
     text: str = field(default="", compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers and the verdict, as JSON-ready values."""
+        adaptive = {} if self.ladder is None else {"ladder": vars(self.ladder)}
         return {
             "simulation": {
                 "name": self.name,
@@ -104,6 +113,7 @@ class Spec:
             "train": vars(self.train) | {"budget": dict(self.train.budget)},
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
+            **adaptive,
         }
 
 
@@ -156,13 +166,14 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
         train=_options(Train(), tables.get("train", {}), "train"),
         grid=_grid(tables.get("grid", {})),
         claim=rule,
+        ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
         quick=quick,
         text=text,
     )
     # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
     extras = [key for key in spec.grid if key not in GRID_DIMS]
     for values in product(*(spec.grid[key] for key in extras)):
-        point = dict(zip(extras, values, strict=True))
+        point = _with_budget(dict(zip(extras, values, strict=True)))
         for section, options in (("data", spec.data), ("train", spec.train)):
             _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
     _check_noise(spec)
@@ -171,11 +182,26 @@ def parse(text: str, *, quick: bool = False, origin: str = "spec") -> Spec:
 
 def at(spec: Spec, point: Mapping[str, Any]) -> tuple[Data, Train]:
     """The [data] and [train] options of the cells at a grid point, with the grid's values put in."""
+    point = _with_budget(point)
     data = replace(spec.data, **{k: v for k, v in point.items() if k in _names(Data)})
     # where the grid varies the noise, its kinds leave alone what belongs to the others
     others: dict[str, Any] = {key: None for kind, keys in NOISE_KINDS.items() if kind != data.noise for key in keys}
     train = replace(spec.train, **{k: v for k, v in point.items() if k in _names(Train)})
     return replace(data, **others), train
+
+
+def budget_label(budget: Mapping[str, float]) -> str:
+    """A budget as a coordinate of the cube: {steps = 500} -> "500 steps"."""
+    ((unit, amount),) = budget.items()
+    return f"{amount!r} {unit}"
+
+
+def _with_budget(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The grid point with its budget, where it has one, as the table that its label stands for."""
+    if "budget" not in point:
+        return dict(point)
+    amount, unit = point["budget"].split()
+    return {**point, "budget": {unit: json.loads(amount)}}
 
 
 def _names(kind: type) -> tuple[str, ...]:
@@ -264,7 +290,13 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] {error}") from error
     if train.evaluations < 1:
         raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
-    budget = train.budget
+    _check_budget(train.budget)
+    steps = train.budget.get("steps")
+    if steps is not None and train.evaluations > steps:
+        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {steps} steps")
+
+
+def _check_budget(budget: Any) -> None:
     if not isinstance(budget, Mapping) or len(budget) != 1:
         raise SpecError(
             f"[train] budget needs exactly one of {{steps = T}}, {{examples = n}}, {{epochs = e}}; {budget!r} came"
@@ -275,8 +307,6 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] budget {unit} must be a positive number; {amount!r} came")
     if unit == "steps" and amount != int(amount):
         raise SpecError(f"[train] budget steps must be a whole number; {amount!r} came")
-    if unit == "steps" and train.evaluations > amount:
-        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {amount} steps")
 
 
 def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
@@ -285,7 +315,7 @@ def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
 
 
 def _grid(table: Mapping) -> dict[str, tuple]:
-    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in ("budget", "evaluations"))
+    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n != "evaluations")
     _check_keys(table, (*GRID_DIMS, *extras), where="[grid]")
     for dim in ("alpha", "batch_size", "learning_rate"):
         if dim not in table:
@@ -298,18 +328,27 @@ def _grid(table: Mapping) -> dict[str, tuple]:
     }
     for key in extras:
         if key in table:
-            values = table[key]
+            values = _budget_labels(table[key]) if key == "budget" else table[key]
             if not isinstance(values, list) or not values or len(set(values)) != len(values):
                 raise SpecError(f"[grid] {key} must be a list of different values; {values!r} came")
             grid[key] = tuple(values)
     return grid
 
 
+def _budget_labels(values: Any) -> Any:
+    """[{steps = 500}, ...] -> ["500 steps", ...], which the cube can hold."""
+    if not isinstance(values, list):
+        return values
+    for budget in values:
+        _check_budget(budget)
+    return [budget_label(budget) for budget in values]
+
+
 def _spread(value: Any) -> Any:
     """{start, stop, factor} -> start, start·factor, ... up to stop (included within rounding)."""
     if not isinstance(value, Mapping):
         return value
-    _check_keys(value, ("start", "stop", "factor"), where="[grid] learning_rate")
+    _check_keys(value, ("start", "stop", "factor", "refine"), where="[grid] learning_rate")
     try:
         start, stop, factor = (float(value[k]) for k in ("start", "stop", "factor"))
     except (KeyError, TypeError, ValueError) as error:
@@ -318,6 +357,18 @@ def _spread(value: Any) -> Any:
         raise SpecError(f"[grid] learning_rate needs 0 < start <= stop and factor > 1; {dict(value)} came")
     count = math.floor(math.log(stop / start) / math.log(factor) + 1e-9) + 1
     return [start * factor**i for i in range(count)]
+
+
+def _ladder(value: Any) -> Ladder | None:
+    """{start, stop, factor, refine} -> the ladder of an adaptive grid; None without `refine`: that grid is fixed."""
+    if not isinstance(value, Mapping) or "refine" not in value:
+        return None
+    refine = value["refine"]
+    if isinstance(refine, bool) or not isinstance(refine, int) or not 0 <= refine <= MAX_REFINE:
+        raise SpecError(
+            f"[grid] learning_rate refine must be a whole number from 0 (only extend) to {MAX_REFINE}; {refine!r} came"
+        )
+    return Ladder(float(value["start"]), float(value["factor"]), refine, last=(len(_spread(value)) - 1) * 2**refine)
 
 
 def _numbers(values: Any, name: str, *, low: float) -> tuple[float, ...]:

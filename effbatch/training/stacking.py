@@ -1,104 +1,186 @@
-"""One `nn.Sequential` per seed -> all members of a unit as one network with stacked parameters.
+"""One network per seed -> all members of a unit as one network with stacked parameters.
 
-Every parameter gains two leading axes, seeds S and members M (the cells of one seed: they share initialisation
-and images). Activations are (S, M, *features, B) with the batch last, so that a linear layer reads W·h as in
-the formula, and flattening is a view. Images are shared by the members of a seed (M = 1 until the first layer
-with weights), which makes that layer one wide matrix product per seed.
+Every parameter gains two leading axes, seeds S and members M (the cells of one seed: they share initialisation and
+images). Activations are (B, N, C, H, W), later (B, N, D), of all N = S·M members: side by side they are a batch of
+images with N·C channels, so that pooling and activation functions are PyTorch's own and a convolution is a grouped one.
+Images that several members share come as fewer groups, G < N; the first layer with weights then is one wide matrix
+product, or one wide convolution, per group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from effbatch.errors import InputError
+from effbatch.training.networks import Residual
 
-LayerFunction = Callable[[nn.Module, Sequence[Tensor], Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Product:
+    """A linear layer in one forward pass, z = W·h + b: W (S, M, O, D), b (S, M, O), h (G, D, B), z (N, O, B)."""
+
+    W: Tensor
+    b: Tensor | None
+    h: Tensor
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: the stacked parameters yet to be used, and the products so far where they are kept."""
+
+    weights: Iterator[Tensor]
+    products: list[Product] | None
+
+
+LayerFunction = Callable[[nn.Module, Pass, Tensor], Tensor]
 
 
 class StackedNetwork:
     """S·M networks trained side by side; `parameters` holds the stacked tensors, ready for autograd."""
 
-    def __init__(self, networks: Sequence[nn.Sequential], members: int, device: torch.device) -> None:
-        self.layers = list(networks[0])
-        for layer in self.layers:
+    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.network = networks[0]
+        for layer in self.network.modules():
             if type(layer) not in LAYERS:
                 known = ", ".join(kind.__name__ for kind in LAYERS)
-                raise InputError(f"an ensemble can hold the layers {known}; {type(layer).__name__} came")
-        self.parameters: list[Tensor] = []
-        for tensors in zip(*(net.parameters() for net in networks), strict=True):
-            stacked = torch.stack([t.detach() for t in tensors]).to(device)
-            repeated = stacked.unsqueeze(1).expand(-1, members, *tensors[0].shape)
-            self.parameters.append(repeated.clone(memory_format=torch.contiguous_format).requires_grad_())
+                raise InputError(f"members side by side can hold the layers {known}; {type(layer).__name__} came")
+        self.parameters = stacked_parameters(networks, members, device)
+        linear = {id(w) for layer in self.network.modules() if type(layer) is nn.Linear for w in layer.parameters()}
+        own = [id(w) for w in self.network.parameters()]
+        self.elsewhere = [w for w, i in zip(self.parameters, own, strict=True) if i not in linear]
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images (S or 1, 1, C, H, W, B) -> logits (S, M, K, B)."""
-        remaining = iter(self.parameters)
-        h = images
-        for layer in self.layers:
-            own = [next(remaining) for _ in layer.parameters()]
-            h = LAYERS[type(layer)](layer, own, h)
-        return h
+    def __call__(self, images: Tensor, *, training: bool = True, products: list[Product] | None = None) -> Tensor:
+        """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B).
+
+        Where `products` are asked for, the linear layers' weights stay out of autograd: see `descend`.
+        """
+        S, M = self.parameters[0].shape[:2]
+        h = _apply(self.network, Pass(iter(self.parameters), products), images)
+        return h.permute(1, 2, 0).unflatten(0, (S, M))
+
+    def descend(self, logits: Tensor, slope: Tensor, products: Sequence[Product], learning_rate: Tensor) -> None:
+        """One step of plain SGD, w ← w − η g, in place; `slope` is that of the loss in the logits, η is (S, M).
+
+        The gradient of a linear layer is the outer product δ hᵀ of the slope in its output and its input. It is added
+        to W by the matrix product itself and never written to memory, which for small batches is half of the work.
+        """
+        others = self.elsewhere
+        slopes = torch.autograd.grad(logits, [product.z for product in products] + others, slope)
+        with torch.no_grad():
+            rates = -learning_rate.view(-1, 1, 1)
+            for product, delta in zip(products, slopes, strict=False):
+                W, h = product.W, product.h
+                step = delta * rates  # (N, O, B)
+                G, D, B = h.shape
+                W.view(G, -1, D).baddbmm_(step.view(G, -1, B), h.transpose(1, 2))
+                if product.b is not None:
+                    product.b.add_(step.sum(-1).view_as(product.b))
+            for w, g in zip(others, slopes[len(products) :], strict=True):
+                w.addcmul_(g, learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2)), value=-1)
 
 
-def _matmul(weight: Tensor, bias: Tensor | None, h: Tensor) -> Tensor:
-    """weight (S, M, O, D) · h (S or 1, M or 1, D, B) [+ bias (S, M, O)] -> (S, M, O, B)."""
-    S, M, O, D = weight.shape  # noqa: E741 - the letters of the docstring
-    B = h.shape[-1]
-    if h.shape[1] == 1:  # shared by the members: one product of M·O rows per seed
-        out = weight.reshape(S, M * O, D) @ h.squeeze(1)
-        out = out.view(S, M, O, B)
-        return out if bias is None else out + bias.unsqueeze(-1)
-    flat = h.reshape(S * M, D, B)
-    if bias is None:
-        return torch.bmm(weight.view(S * M, O, D), flat).view(S, M, O, B)
-    return torch.baddbmm(bias.view(S * M, O, 1), weight.view(S * M, O, D), flat).view(S, M, O, B)
+def stacked_parameters(networks: Sequence[nn.Module], members: int, device: torch.device) -> list[Tensor]:
+    """The trainable parameters of one network per seed, each repeated for its members: tensors (S, M, ...).
+
+    Kernels of convolutions (S, M, O, C, h, w) lie in memory with the channels C last.
+    """
+    stacked = []
+    for tensors in zip(*(net.parameters() for net in networks), strict=True):
+        if not tensors[0].requires_grad:
+            continue
+        of_seeds = torch.stack([t.detach() for t in tensors]).to(device)
+        last = 2 if of_seeds.ndim == 5 else -1
+        repeated = of_seeds.movedim(last, -1).unsqueeze(1).repeat(1, members, *[1] * (of_seeds.ndim - 1))
+        stacked.append(repeated.movedim(-1, last + 1 if last > 0 else -1).requires_grad_())
+    return stacked
 
 
-def _linear(layer: nn.Module, own: Sequence[Tensor], h: Tensor) -> Tensor:
-    return _matmul(own[0], own[1] if len(own) > 1 else None, h)
+def _apply(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    return LAYERS[type(layer)](layer, state, h)
 
 
-def _conv2d(layer: nn.Module, own: Sequence[Tensor], h: Tensor) -> Tensor:
-    """Convolution as patches times weights: h (S, M, C, H, W, B) -> (S, M, O, H', W', B)."""
+def _sequential(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    for inner in layer.children():
+        h = _apply(inner, state, h)
+    return h
+
+
+def _residual(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    assert isinstance(layer, Residual)
+    return _apply(layer.body, state, h) + _apply(layer.shortcut, state, h)
+
+
+def _linear(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    """W·h + b: h (B, G, D) -> (B, N, O). The batch comes last in memory, as the matrix product leaves it."""
+    assert isinstance(layer, nn.Linear)
+    W, b = next(state.weights), None if layer.bias is None else next(state.weights)
+    columns = h.permute(1, 2, 0)
+    B = len(h)
+    if state.products is None:
+        z = _product(W, b, columns).view(-1, layer.out_features, B)
+    else:
+        z = _product(W.detach(), None if b is None else b.detach(), columns).view(-1, layer.out_features, B)
+        state.products.append(Product(W, b, columns.detach(), z if z.requires_grad else z.requires_grad_()))
+    return z.permute(2, 0, 1)
+
+
+def _product(W: Tensor, b: Tensor | None, columns: Tensor) -> Tensor:
+    """W (S, M, O, D) · columns (G, D, B) + b (S, M, O) -> (G, S·M·O/G, B): one product per group."""
+    G, D, _ = columns.shape
+    rows = W.view(G, -1, D)
+    return torch.bmm(rows, columns) if b is None else torch.baddbmm(b.view(G, -1, 1), rows, columns)
+
+
+def _conv2d(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    """W * h + b: h (B, G, C, H, W) -> (B, N, O, H', W'), one convolution of N·O channels in G groups."""
     assert isinstance(layer, nn.Conv2d)
-    if layer.groups != 1 or layer.dilation != (1, 1) or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        raise InputError(
-            f"an ensemble needs plain convolutions (numeric zero padding, no groups or dilation); {layer} came"
-        )
-    (kh, kw), (sh, sw), (ph, pw) = layer.kernel_size, layer.stride, layer.padding
-    h = nn.functional.pad(h, (0, 0, pw, pw, ph, ph))
-    patches = h.unfold(3, kh, sh).unfold(4, kw, sw)  # (S, M, C, H', W', B, kh, kw)
-    S, M, C, height, width, B = patches.shape[:6]
-    columns = patches.permute(0, 1, 2, 6, 7, 3, 4, 5).reshape(S, M, C * kh * kw, height * width * B)
-    out = _matmul(own[0].flatten(3), own[1] if len(own) > 1 else None, columns)
-    return out.view(*out.shape[:3], height, width, B)
+    W = next(state.weights).flatten(0, 1)
+    b = None if layer.bias is None else next(state.weights).flatten()
+    N, G = len(W), h.shape[1]
+    x, kernel = (t.contiguous(memory_format=torch.channels_last) for t in (_side_by_side(h), W.flatten(0, 1)))
+    out = F.conv2d(x, kernel, b, layer.stride, layer.padding, layer.dilation, G * layer.groups)
+    return out.unflatten(1, (N, -1))
 
 
-def _max_pool2d(layer: nn.Module, own: Sequence[Tensor], h: Tensor) -> Tensor:
-    assert isinstance(layer, nn.MaxPool2d)
-    k = layer.kernel_size
-    if not isinstance(k, int) or layer.stride != k or layer.padding != 0 or layer.dilation != 1 or layer.ceil_mode:
-        raise InputError(f"an ensemble needs max pooling with stride = kernel size and no padding; {layer} came")
-    height, width = h.shape[3] // k, h.shape[4] // k
-    h = h[:, :, :, : height * k, : width * k]
-    return h.unflatten(3, (height, k)).unflatten(5, (width, k)).amax(dim=(4, 6))
+def _side_by_side(h: Tensor) -> Tensor:
+    """(B, N, C, H, W) -> (B, N·C, H, W); one member alone keeps its strides, by which PyTorch knows channels-last."""
+    return h[:, 0] if h.shape[1] == 1 else h.flatten(1, 2)
 
 
-def _flatten(layer: nn.Module, own: Sequence[Tensor], h: Tensor) -> Tensor:
-    return h.flatten(2, -2)
+def _group_norm(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    assert isinstance(layer, nn.GroupNorm)
+    w, b = (next(state.weights).flatten(), next(state.weights).flatten()) if layer.affine else (None, None)
+    G = h.shape[1]
+    return F.group_norm(_side_by_side(h), G * layer.num_groups, w, b, layer.eps).unflatten(1, (G, -1))
 
 
-def _elementwise(layer: nn.Module, own: Sequence[Tensor], h: Tensor) -> Tensor:
+def _pool(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    return layer(_side_by_side(h)).unflatten(1, h.shape[1:3])
+
+
+def _flatten(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+    return h.flatten(2)
+
+
+def _elementwise(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
     return layer(h)
 
 
 LAYERS: dict[type[nn.Module], LayerFunction] = {
+    nn.Sequential: _sequential,
+    Residual: _residual,
     nn.Linear: _linear,
     nn.Conv2d: _conv2d,
-    nn.MaxPool2d: _max_pool2d,
+    nn.GroupNorm: _group_norm,
+    nn.MaxPool2d: _pool,
+    nn.AvgPool2d: _pool,
+    nn.AdaptiveAvgPool2d: _pool,
     nn.Flatten: _flatten,
     nn.ReLU: _elementwise,
     nn.Tanh: _elementwise,

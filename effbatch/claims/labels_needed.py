@@ -1,0 +1,187 @@
+"""Claim: the clean labels needed for a target accuracy grow linearly with the noisy ones that come with each.
+
+Rule: the exponent β of n* ∝ (1+α)^β, one for all `targets`, lies within `tolerance` of 1. It is the same as a collapse
+of accuracy on n/(1+α). Beside it stand the lines n* = n_0 + n_1 α, whose slopes should grow with the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.claims.base import Judgement, Setup, number, within
+from effbatch.claims.honest import honest_best
+from effbatch.cube import score
+from effbatch.errors import CubeError, SpecError
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
+
+RULE: Mapping[str, Any] = {"targets": [0.8, 0.9], "tolerance": 0.25}
+EXPONENT = 1.0
+REFERENCES = (
+    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
+    "Green, Swets (1966), Signal Detection Theory and Psychophysics",
+)
+
+Needed = Mapping[float, xr.Dataset]  # by target
+Fits = Mapping[float, LabelsFit | None]
+
+
+def predict(setup: Setup) -> dict[str, Any]:
+    """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
+    targets = setup.rule["targets"]
+    if len(targets) < 2 or not all(isinstance(t, float) and 0 < t < 1 for t in targets):
+        raise SpecError(f"[claim] targets needs at least two accuracies between 0 and 1; {targets} came")
+    return {"targets": sorted(targets), "exponent": EXPONENT}
+
+
+def headline(rule: Mapping[str, Any]) -> str:
+    return f"n* ∝ (1+α)^β, β = 1 ± {rule['tolerance']:g}"
+
+
+def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    targets = _listed([f"{100 * target:g} %" for target in prediction["targets"]])
+    return (
+        "Each label stands out of the noise by a signal ∝ n/(1+α) against a scatter ∝ √n, so the clean labels needed "
+        f"for an accuracy ({targets}) grow as n* = n_0 + n_1 α, more steeply for a higher accuracy. Supported if the "
+        f"interval of β in n* ∝ (1+α)^β lies within {rule['tolerance']:g} of 1, refuted if all of it lies outside."
+    )
+
+
+def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
+    accuracy = _accuracy(cube)
+    needed = {target: labels_needed(accuracy, target) for target in prediction["targets"]}
+    fits = {target: fit_labels(at) for target, at in needed.items()}
+    exponent = common_exponent(list(needed.values()))
+    verdict, p_value = within(exponent, EXPONENT - rule["tolerance"], EXPONENT + rule["tolerance"])
+    finding = _finding(exponent, fits)
+    return Judgement(
+        verdict,
+        finding,
+        _numbers(exponent, needed, fits, rule, accuracy.sizes["seed"]),
+        (_figure(accuracy, needed, fits, finding),),
+        (_table(needed),),
+        _limits(needed),
+        REFERENCES,
+        p_value=p_value,
+    )
+
+
+def _accuracy(cube: xr.Dataset) -> xr.DataArray:
+    """Accuracy by clean_examples, alpha and seed, at the learning rate that is best for the other seeds."""
+    if "clean_examples" not in cube.dims:
+        raise CubeError("labels needed are judged over several numbers of clean labels; give [grid] clean_examples")
+    known = ("clean_examples", "alpha", "learning_rate", "seed")
+    others = [str(dim) for dim in cube["outcome"].dims if dim not in known and cube.sizes[dim] > 1]
+    if others:
+        raise CubeError(f"labels needed are judged for one way of training; the grid also varies {_listed(others)}")
+    return honest_best(score(cube).squeeze([d for d in cube["outcome"].dims if d not in known], drop=True))
+
+
+def _finding(exponent: Estimate, fits: Fits) -> str:
+    if not np.isfinite(exponent.value):
+        return "At fewer than three noise levels do these runs bracket the clean labels needed: the growth is unknown."
+    slopes = [(target, fit.slope.value) for target, fit in fits.items() if fit is not None]
+    told = _listed([f"{slope:.0f} for {100 * target:g} %" for target, slope in slopes])
+    return (
+        f"The clean labels needed for an accuracy grow as (1+α)^{exponent.value:.2f}. Every noisy label per clean one "
+        f"costs that many more clean ones: {told}."
+    )
+
+
+def _numbers(exponent: Estimate, needed: Needed, fits: Fits, rule: Mapping[str, Any], n: int) -> list[Number]:
+    numbers = [
+        number("exponent β of 1 + α", exponent, n, note="one for all targets"),
+        Number("tolerance of the rule, about 1", rule["tolerance"], exact=True),
+    ]
+    for target, fit in fits.items():
+        name = f"{100 * target:g} %"
+        if fit is None:
+            note = "fewer than three noise levels"
+            numbers.append(Number(f"clean labels per unit of α, n_1, for {name}", None, n=n, note=note))
+            continue
+        numbers += [
+            number(f"clean labels per unit of α, n_1, for {name}", fit.slope, n, "labels"),
+            number(f"clean labels without noise, n_0, for {name}", fit.intercept, n, "labels", note="of the line"),
+            number(f"exponent β for {name}", fit.exponent, n),
+            Number(f"residual of the line for {name}", 100 * fit.linear_spread, n=fit.cells, unit="%"),
+            Number(f"residual of the power law for {name}", 100 * fit.power_spread, n=fit.cells, unit="%"),
+        ]
+    for below, target in pairwise(needed):
+        label = f"slope for {100 * target:g} % over that for {100 * below:g} %"
+        numbers.append(number(label, slope_ratio(needed[below], needed[target]), n, note="predicted above 1"))
+    return numbers
+
+
+def _limits(needed: Needed) -> list[str]:
+    outcomes = np.concatenate([at["outcome"].values for at in needed.values()])
+    limits = []
+    for outcome in (LabelsOutcome.NOT_REACHED, LabelsOutcome.TOO_EASY):
+        if count := int((outcomes == outcome).sum()):
+            limits.append(f"{count} of {len(outcomes)} settings take no part: {outcome.sentence}.")
+    return [
+        *limits,
+        "A power law is not quite a line: where n_0 and n_1 differ, β is near 1 only on average over α. With clean "
+        "labels alone the limit is coverage of the images, not noise.",
+        "The number of passes over the labels was fixed: other budgets memorise more, or less.",
+    ]
+
+
+def _figure(accuracy: xr.DataArray, needed: Needed, fits: Fits, finding: str) -> Figure:
+    n = accuracy.sizes["seed"]
+    caption = (
+        f"{finding} Left: clean labels needed, with 95 % intervals over {n} seeds and fitted lines. Middle and right: "
+        "accuracy at the best learning rate, against the clean labels, and against clean labels over 1 + α."
+    )
+    panels = (_needed_panel(needed, fits), _accuracy_panel(accuracy, 0.0), _accuracy_panel(accuracy, 1.0))
+    return Figure("labels_needed", caption, panels)
+
+
+def _needed_panel(needed: Needed, fits: Fits) -> Panel:
+    series = []
+    for target, at in needed.items():
+        alpha, group = at["alpha"].values, f"{100 * target:g} %"
+        limits = {name: at[name].values for name in ("low", "high")}
+        series.append(Series(f"{group}, measured", "measured", alpha, at["labels"].values, **limits, group=group))
+        if (fit := fits[target]) is not None:
+            line = fit.intercept.value + fit.slope.value * alpha
+            series.append(Series(f"{group}, line", "rival", alpha, line, group=group))
+    return Panel(Axis("α (noisy labels per clean one)"), Axis("clean labels needed"), tuple(series), "labels needed")
+
+
+def _accuracy_panel(accuracy: xr.DataArray, power: float) -> Panel:
+    mean = accuracy.mean("seed").sortby("clean_examples")
+    series = []
+    for alpha in mean["alpha"].values:
+        x = mean["clean_examples"].values / (1 + alpha) ** power
+        group = f"α = {alpha:g}"
+        series.append(Series(group, "measured", x, mean.sel(alpha=alpha).values, group=group))
+    label = "clean labels / (1 + α)" if power else "clean labels"
+    return Panel(Axis(label, "log"), Axis("test accuracy", domain=(0, 1)), tuple(series), label)
+
+
+def _table(needed: Needed) -> Table:
+    rows: list[list[str | float | int | None]] = []
+    for target, at in needed.items():
+        for alpha in at["alpha"].values:
+            here = at.sel(alpha=alpha)
+            outcome = LabelsOutcome(int(here["outcome"]))  # type: ignore[call-arg]
+            known = outcome is LabelsOutcome.BRACKETED
+            limits = f"{float(here['low']):.0f} to {float(here['high']):.0f}" if known else outcome.sentence
+            labels = float(here["labels"]) if known else None
+            rows.append([100 * target, float(alpha), labels, limits, at.attrs["seeds"]])
+    return Table(
+        "labels_needed",
+        "Clean labels needed for an accuracy, at the learning rate that is best for the other seeds.",
+        ("accuracy, %", "α", "clean labels", "95 % interval", "n"),
+        rows,
+        ("g", "g", ".0f", "", "d"),
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,39 @@
+"""Claims judged together -> the same with p-values corrected for their number, and verdicts that survive it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from effbatch.claims.base import Judgement, Verdict
+
+LEVEL = 0.05
+
+
+def corrected(judgements: Mapping[str, Judgement]) -> dict[str, Judgement]:
+    """The judgements with `p_value_corrected` by the method of Holm (1979), which keeps the chance of any false verdict
+    among them at 5 %.
+
+    A verdict whose corrected p-value is not below 0.05 becomes undecided, with that reason in its finding. Judgements
+    without a p-value are no part of it. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
+    Journal of Statistics 6, 65.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    tested = {name: judged.p_value for name, judged in judgements.items() if judged.p_value is not None}
+    if not tested:
+        return dict(judgements)
+    p_values = dict(zip(tested, multipletests(list(tested.values()), method="holm")[1], strict=True))
+    return {
+        name: _with(judged, float(p_values[name]), len(tested)) if name in tested else judged
+        for name, judged in judgements.items()
+    }
+
+
+def _with(judged: Judgement, p_value: float, claims: int) -> Judgement:
+    judged = replace(judged, p_value_corrected=p_value)
+    if judged.verdict is Verdict.UNDECIDED or p_value < LEVEL:
+        return judged
+    others = f", corrected for {claims} claims judged together (Holm), is {p_value:.2g}" if claims > 1 else ""
+    reason = f"By itself it would be {judged.verdict}, but its p-value of {judged.p_value:.2g}{others}: undecided."
+    return replace(judged, verdict=Verdict.UNDECIDED, finding=f"{judged.finding} {reason}")

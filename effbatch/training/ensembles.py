@@ -1,0 +1,131 @@
+"""One network per seed -> the fastest ensemble that computes what the network itself computes.
+
+Known layers are stacked (`stacking`); any other network without buffers or random layers goes through `torch.func`; the
+rest, such as BatchNorm and dropout, is trained member by member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from threading import Lock
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from effbatch.noise.labels import counter_hash
+from effbatch.training.probe import evaluation_mode, logits_of, trainable_weights
+from effbatch.training.stacking import StackedNetwork, stacked_parameters
+
+RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
+_random_state = Lock()  # PyTorch's own generator is one for all threads
+
+
+class Ensemble(Protocol):
+    """S·M networks; `parameters` are their weights (S, M, ...), ready for autograd."""
+
+    parameters: list[Tensor]
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
+        ...
+
+
+def ensemble(
+    networks: Sequence[nn.Module],
+    members: int,
+    device: torch.device,
+    *,
+    seeds: Sequence[int],
+    images: Tensor,
+    num_classes: int,
+) -> Ensemble:
+    """`members` copies of each network, one network per seed, to be trained side by side.
+
+    A way to train them all at once is taken only if it gives the first network's own logits of `images` (n, C, H, W),
+    a few will do. InputError where the network does not take them, or has no parameter to train.
+    """
+    first = deepcopy(networks[0]).to(device)
+    trainable_weights(first)
+    with evaluation_mode(first):
+        logits = logits_of(first, images, num_classes, len(images))
+    side_by_side: tuple[Callable[..., Ensemble], ...] = (StackedNetwork, VectorisedNetwork)
+    for way in side_by_side:
+        if _gives(way, first, images, logits):
+            return way(networks, members, device)
+    return SequentialMembers(networks, members, device, seeds)
+
+
+def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:
+    """Whether an ensemble of this one network has its logits, and can be trained."""
+    if any(True for _ in network.buffers()) or not all(w.requires_grad for w in network.parameters()):
+        return False
+    try:
+        made = way([deepcopy(network)], 1, images.device)
+        made(images.unsqueeze(1))  # layers that draw random numbers raise only in training
+        with torch.no_grad():
+            same = made(images.unsqueeze(1), training=False)[0, 0].T
+    except Exception:  # the user's code may raise anything where it meets what it was not written for
+        return False
+    return same.shape == logits.shape and torch.allclose(same, logits, rtol=1e-3, atol=1e-4 * float(logits.abs().max()))
+
+
+class VectorisedNetwork:
+    """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
+
+    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.network = deepcopy(networks[0]).to(device).train()
+        self.names = [name for name, _ in self.network.named_parameters()]
+        self.parameters = stacked_parameters(networks, members, device)
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`."""
+        S, M = self.parameters[0].shape[:2]
+        G = images.shape[1]
+        weights = {
+            name: w.flatten(0, 1).unflatten(0, (G, -1)) for name, w in zip(self.names, self.parameters, strict=True)
+        }
+
+        def logits(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+            return functional_call(self.network, weights, (images,))
+
+        of_members = vmap(vmap(logits, in_dims=(0, None)), in_dims=(0, 1))
+        with nullcontext() if training else evaluation_mode(self.network):
+            return of_members(weights, images).flatten(0, 1).transpose(1, 2).unflatten(0, (S, M))
+
+
+class SequentialMembers:
+    """Any network, one member after another, each with buffers of its own.
+
+    Random layers draw from the member's seed and the number of its step, so that all members of a seed draw alike.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int]) -> None:
+        self.networks = [deepcopy(net).to(device).train() for net in networks for _ in range(members)]
+        self.names = [name for name, w in networks[0].named_parameters() if w.requires_grad]
+        self.parameters = stacked_parameters(networks, members, device)
+        self.seeds = [seed for seed in seeds for _ in range(members)]
+        self.steps = 0
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`."""
+        S, M = self.parameters[0].shape[:2]
+        weights = zip(*(w.flatten(0, 1).unbind() for w in self.parameters), strict=True)
+        shared = S * M // images.shape[1]
+        logits = []
+        for i, (network, own, seed) in enumerate(zip(self.networks, weights, self.seeds, strict=True)):
+            with self._drawing(seed) if training else evaluation_mode(network):
+                named = dict(zip(self.names, own, strict=True))
+                logits.append(functional_call(network, named, (images[:, i // shared],)))
+        self.steps += training
+        return torch.stack(logits).transpose(1, 2).unflatten(0, (S, M))
+
+    @contextmanager
+    def _drawing(self, seed: int) -> Iterator[None]:
+        device = self.parameters[0].device
+        with _random_state, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))
+            yield

@@ -1,0 +1,56 @@
+"""Units -> their blocks, trained by whoever is at hand: this process, or the workers of a cluster (`cluster`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+import xarray as xr
+
+from effbatch.training import datasets, engine
+from effbatch.training.assembly import to_block
+from effbatch.training.cells import Unit
+from effbatch.training.provenance import environment, made_by
+
+Advance = Callable[[Unit, int, float], None]  # told of a unit: model-steps just done, and the seconds they took
+
+
+class Workers(Protocol):
+    """Who trains.
+
+    environment   facts for the record: versions, device, time
+    train         units -> (unit, block), in whatever order they finish
+    """
+
+    def environment(self) -> dict[str, Any]: ...
+    def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]: ...
+
+
+class InProcess:
+    """This process, on one device; InputError where that device is not there."""
+
+    def __init__(self, device: str = "auto") -> None:
+        self.device = engine.pick_device(device)
+
+    def environment(self) -> dict[str, Any]:
+        return environment(self.device)
+
+    def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]:
+        for unit in work:
+            yield unit, train_unit(unit, self.device, advance)
+
+
+def train_unit(unit: Unit, device: torch.device, advance: Advance) -> xr.Dataset:
+    """The block of one unit; its attributes say how many `seconds` it took and what it was `made_by`."""
+    began = last = time.monotonic()
+
+    def on_steps(model_steps: int) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        advance(unit, model_steps, last - before)
+
+    trained = engine.train(unit, datasets.load(unit.data.dataset), device=device, on_steps=on_steps)
+    block = to_block(unit, trained)
+    return block.assign_attrs(seconds=time.monotonic() - began, made_by=made_by(device))

@@ -1,0 +1,142 @@
+"""Networks of the user's own: each finds its way of training, and gives what the plain loop gives."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from slow_twin import train_cell
+from torch import nn
+
+from effbatch.errors import InputError
+from effbatch.training import engine
+from effbatch.training.cells import Unit
+from effbatch.training.ensembles import SequentialMembers, VectorisedNetwork, ensemble
+from effbatch.training.spec import Data, Train
+from effbatch.training.stacking import StackedNetwork
+
+CPU = torch.device("cpu")
+OWN = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def layers():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=False), nn.Flatten(), nn.Linear(144, 3))
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.scale = nn.Linear(64, 3), nn.Parameter(torch.ones(3))
+    def forward(self, x):
+        return self.inner(x.flatten(1)).tanh() * self.scale
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.once, self.last = nn.Linear(64, 64), nn.Linear(64, 3)
+    def forward(self, x):
+        return self.last(self.once(self.once(x.flatten(1)).tanh()).tanh())
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fixed, self.last = nn.Linear(64, 32).requires_grad_(False), nn.Linear(32, 3)
+    def forward(self, x):
+        return self.last(self.fixed(x.flatten(1)).relu())
+
+def last_axis():  # no Flatten in front: Linear acts on the width of the image
+    return nn.Sequential(nn.Linear(8, 2), nn.Flatten(), nn.Linear(16, 3))
+
+def repeated():
+    layer = nn.Linear(64, 64)
+    return nn.Sequential(nn.Flatten(), layer, nn.ReLU(), layer, nn.Linear(64, 3))
+
+def batch_norm():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+def dropout():
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3))
+
+def too_many():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+
+def other_images():
+    return nn.Sequential(nn.Flatten(), nn.Linear(63, 3))
+"""
+WAYS = {
+    "layers": StackedNetwork,
+    "Scaled": VectorisedNetwork,
+    "Tied": VectorisedNetwork,
+    "Frozen": SequentialMembers,
+    "last_axis": VectorisedNetwork,
+    "repeated": VectorisedNetwork,
+    "batch_norm": SequentialMembers,
+    "dropout": SequentialMembers,
+}
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch) -> str:
+    (tmp_path / "networks_of_a_user.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "networks_of_a_user"
+    sys.modules.pop("networks_of_a_user", None)
+
+
+def unit(network: str, **changes) -> Unit:
+    facts = {"alphas": (0.0, 2.5), "learning_rates": (0.05, 0.3), "seeds": (0, 3)} | changes
+    train = Train(network=network, budget={"steps": 6})
+    return Unit({}, Data("little", 50), train, batch_size=7, steps=6, checkpoints=(6,), **facts)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_network_finds_its_way(name, own, little_images):
+    __import__(own)
+    net = getattr(sys.modules[own], name)()
+    images = torch.as_tensor(little_images.x_test[:4])
+    found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
+    assert type(found) is WAYS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])
+def test_every_cell_matches_the_plain_loop(name, own, little_images):
+    block = unit(f"{own}:{name}")
+    trained = engine.train(block, little_images, device=CPU)
+    for a, alpha in enumerate(block.alphas):
+        for r, rate in enumerate(block.learning_rates):
+            for s, seed in enumerate(block.seeds):
+                accuracy, loss = train_cell(block, little_images, alpha, rate, seed)
+                assert trained.test_loss[a, r, s, -1] == pytest.approx(loss, rel=2e-4)
+                assert trained.test_accuracy[a, r, s, -1] == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_dropout_draws_from_the_seed_alone(own, little_images):
+    name = f"{own}:dropout"
+    whole = engine.train(unit(name), little_images, device=CPU)
+    again = engine.train(unit(name), little_images, device=CPU)
+    np.testing.assert_array_equal(whole.train_loss, again.train_loss)
+    alone = engine.train(unit(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
+    np.testing.assert_allclose(alone.train_loss[0, :, 0], whole.train_loss[1, :, 1], rtol=1e-5)
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation():
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3))
+    together = SequentialMembers([net], 2, CPU, [0])
+    images = torch.randn(5, 1, 1, 8, 8)
+    state = torch.random.get_rng_state()
+    first, second = together(images), together(images)
+    assert (first[0, 0] == first[0, 1]).all(), "members of a seed draw alike"
+    assert (first != second).any()
+    torch.testing.assert_close(together(images, training=False)[0, 0].T, net.eval()(images[:, 0]))
+    assert (torch.random.get_rng_state() == state).all(), "the caller's random numbers are left alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("too_many", "3 logits per image; shape"), ("other_images", "take images of shape")]
+)
+def test_a_network_that_does_not_fit_the_data_is_said_so(name, message, own, little_images):
+    with pytest.raises(InputError, match=message):
+        engine.train(unit(f"{own}:{name}"), little_images, device=CPU)

@@ -1,0 +1,91 @@
+"""Stacked networks against their members one by one: outputs, gradients, and steps that need no gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from effbatch.errors import InputError
+from effbatch.training.stacking import Product, StackedNetwork
+
+CPU = torch.device("cpu")
+
+
+def network(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, padding=2, dilation=2),
+        nn.GroupNorm(2, 4),
+        nn.Tanh(),
+        nn.Conv2d(4, 6, (1, 3), groups=2, bias=False),
+        nn.AvgPool2d(2, stride=1),
+        nn.MaxPool2d(2, padding=1),
+        nn.Flatten(),
+        nn.Linear(6 * 2 * 1, 5, bias=False),
+        nn.GELU(),
+        nn.Linear(5, 3),
+    )
+
+
+@pytest.fixture
+def stacked() -> tuple[list[nn.Sequential], StackedNetwork]:
+    nets = [network(seed) for seed in range(2)]
+    return nets, StackedNetwork(nets, 3, CPU)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6], ids=["shared by all", "by seed", "own images"])
+def test_outputs_and_gradients_are_those_of_the_members(stacked, groups):
+    nets, together = stacked
+    images = torch.randn(4, groups, 2, 7, 7)
+    slope = torch.randn(2, 3, 3, 4)
+    logits = together(images)
+    gradients = torch.autograd.grad(logits, together.parameters, slope)
+    for seed, net in enumerate(nets):
+        for member in range(3):
+            own = net(images[:, (3 * seed + member) * groups // 6])
+            torch.testing.assert_close(logits[seed, member].T, own)
+            expected = torch.autograd.grad(own, list(net.parameters()), slope[seed, member].T)
+            for g, e in zip(gradients, expected, strict=True):
+                torch.testing.assert_close(g[seed, member], e, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6], ids=["shared by all", "by seed", "own images"])
+def test_descending_is_a_step_along_the_gradient(stacked, groups):
+    _, together = stacked
+    images, slope = torch.randn(4, groups, 2, 7, 7), torch.randn(2, 3, 3, 4)
+    rate = torch.rand(2, 3)
+    gradients = torch.autograd.grad(together(images), together.parameters, slope)
+    expected = [
+        w.detach() - rate.view(2, 3, *[1] * (w.ndim - 2)) * g
+        for w, g in zip(together.parameters, gradients, strict=True)
+    ]
+    products: list[Product] = []
+    together.descend(together(images, products=products), slope, products, rate)
+    assert len(products) == 2
+    for w, e in zip(together.parameters, expected, strict=True):
+        torch.testing.assert_close(w.detach(), e, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_that_cannot_be_stacked_is_named():
+    net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
+    with pytest.raises(InputError, match="BatchNorm1d came"):
+        StackedNetwork([net], 2, CPU)
+
+
+def test_members_never_touch_each_other(stacked):
+    _, together = stacked
+    with torch.no_grad():
+        together.parameters[0][0, 1] = torch.nan
+        logits = together(torch.randn(4, 1, 2, 7, 7))
+    assert logits[0, 1].isnan().all()
+    assert logits[0, 0].isfinite().all()
+    assert logits[1].isfinite().all()
+
+
+def test_kernels_lie_channels_last(stacked):
+    _, together = stacked
+    kernels = together.parameters[0].flatten(0, 2)
+    assert kernels.is_contiguous(memory_format=torch.channels_last)
+    assert F.conv2d(torch.randn(1, 2, 7, 7), kernels).is_contiguous(memory_format=torch.channels_last)
