@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch import claims, cube, yardsticks
-from effbatch.claims import Judgement
+from effbatch.claims import Claim, Judgement
 from effbatch.claims.multiplicity import corrected
 from effbatch.errors import CubeError, RunError
 from effbatch.exhibits import Table
@@ -68,8 +68,8 @@ def validate(
 def judge(swept: xr.Dataset) -> Judgement:
     """The judgement of one cube by the rule and the prediction stored in it."""
     stored = _stored_prediction(swept)
-    rule = json.loads(swept.attrs["spec_resolved"])["claim"]
-    return claims.get(rule["kind"]).judge(swept, stored["prediction"], rule)
+    claim, rule = _claim(swept)
+    return claim.judge(swept, stored["prediction"], rule)
 
 
 def judge_all(cubes: Mapping[str, xr.Dataset]) -> dict[str, Judgement]:
@@ -149,15 +149,15 @@ def _mixed(cubes: Mapping[str, xr.Dataset]) -> dict[str, str]:
 def _section(swept: xr.Dataset, judged: Judgement) -> Section:
     resolved = json.loads(swept.attrs["spec_resolved"])
     stored = _stored_prediction(swept)
-    claim = claims.get(resolved["claim"]["kind"])
-    told = claim.describe(stored["prediction"], resolved["claim"])
+    claim, rule = _claim(swept)
+    told = claim.describe(stored["prediction"], rule)
     when = "before training" if stored["before_training"] else "AFTER training had begun"
     name = resolved["simulation"]["name"]
     return Section(
         name=name,
         title=resolved["simulation"]["title"],
         question=resolved["simulation"]["claim"],
-        headline=claim.headline(resolved["claim"]),
+        headline=claim.headline(rule),
         prediction=f"{told} (Stored {when}, {stored['stored']}.)",
         verdict=judged.verdict.value,
         finding=judged.finding,
@@ -210,6 +210,13 @@ def _scaling_table() -> Table:
         rows,
         ("g", ".3g", ".3f", ",.0f", ".0f"),
     )
+
+
+def _claim(swept: xr.Dataset) -> tuple[Claim, dict[str, Any]]:
+    """The claim of a cube and its rule; a key younger than the cube has its default."""
+    rule = json.loads(swept.attrs["spec_resolved"])["claim"]
+    claim = claims.get(rule["kind"])
+    return claim, {**claim.RULE, **rule}
 
 
 def _stored_prediction(swept: xr.Dataset) -> dict[str, Any]:

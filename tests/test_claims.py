@@ -11,9 +11,11 @@ import xarray as xr
 from synthetic import peaked_cube, rising_cube
 
 from effbatch import claims
+from effbatch import cube as cubes
 from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse, linearised
 from effbatch.claims.base import at_most
-from effbatch.dynamics import Spectrum, learning_curve
+from effbatch.claims.honest import honest_best
+from effbatch.dynamics import HeldOut, Spectrum, learning_curve
 from effbatch.errors import CubeError, SpecError
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
@@ -112,6 +114,45 @@ def test_the_accuracy_curve_is_judged_by_its_error(offset, verdict):
     assert judged.numbers[0].n == 6
 
 
+def structured(along: str = "delta") -> tuple[Setup, dict]:
+    """A grid of δ with one α, and the rule along δ; at δ = 1 two classes are taken for each other."""
+    swapped = np.eye(10)[[1, 0, *range(2, 10)]]
+    matrices = {0.0: np.full((10, 10), 0.1), 1.0: swapped}
+    rule = {**accuracy_curve.RULE, "along": along}
+    made = setup(rule, delta=(0.0, 1.0))
+    h = 10.0 / np.arange(1, 30) ** 1.5
+    held_out = HeldOut(*(np.ones((29, n)) for n in (29, 10, 10, 10)), np.arange(29) % 10)
+    spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100, held_out=held_out)
+    grid = {**made.grid, "alpha": (3.0,), "batch_size": (32,)}
+    return replace(
+        made, grid=grid, spectrum=lambda point: spectrum, noise_matrix=lambda point, a: matrices[point["delta"]]
+    ), rule
+
+
+@pytest.mark.parametrize(("offset", "verdict"), [(0.0, "supported"), (0.2, "refuted")])
+def test_the_accuracy_curve_may_run_along_delta(offset, verdict):
+    made, rule = structured()
+    prediction = accuracy_curve.predict(made)
+    truth = linearised.from_json(prediction["linearised"])["accuracy"]
+    cube = cubes.empty({**made.grid, "seed": range(6)}, checkpoints=1)
+    draw = 0.005 * np.random.default_rng(0).standard_normal(cube["outcome"].shape)
+    cube["test_accuracy"] = (truth.broadcast_like(cube["outcome"]) + offset).transpose(*cube["outcome"].dims) + draw
+    cube["outcome"] = xr.full_like(cube["outcome"], int(cubes.Outcome.FINISHED))
+    cube.attrs["num_classes"] = 10
+    judged = accuracy_curve.judge(cube, prediction, rule)
+    assert judged.verdict == verdict
+    assert "At δ = 1 the true label of 2 classes is not the likeliest" in judged.finding
+    (panel,) = judged.figures[0].panels
+    assert list(panel.series[0].x) == [0, 1]
+    assert judged.tables[0].columns[1] == "δ"
+
+
+def test_a_curve_along_what_the_grid_does_not_hold_is_refused():
+    made, _ = structured(along="detla")
+    with pytest.raises(SpecError, match=r"along = 'detla' is no list of numbers in \[grid\]; did you mean 'delta'"):
+        accuracy_curve.predict(made)
+
+
 def test_one_seed_decides_nothing():
     cube, prediction = accuracy_cube(0.0, seeds=1)
     assert accuracy_curve.judge(cube, prediction, accuracy_curve.RULE).verdict is Verdict.UNDECIDED
@@ -123,7 +164,7 @@ def test_choosing_the_learning_rate_does_not_flatter_the_accuracy():
         np.random.default_rng(3).standard_normal((400, 20, 5)), dims=("alpha", "learning_rate", "seed")
     )
     assert float(noise.mean("seed").max("learning_rate").mean()) > 0.5
-    assert abs(float(accuracy_curve.honest_best(noise).mean())) < 0.1
+    assert abs(float(honest_best(noise).mean())) < 0.1
 
 
 @pytest.mark.parametrize(("batch_power", "alpha_power", "verdict"), [(0.5, -0.5, "supported"), (1.0, -2.0, "refuted")])
@@ -205,6 +246,10 @@ def test_a_collapse_over_several_networks_is_refused():
         collapse.judge(twice, {"target": 0.7, "delta": 2.0, "rival": 1.0}, collapse.RULE)
 
 
+SPECIFIC = {  # kind -> what its rule and the grid need beside the defaults
+    "ordering": ({"order": ["mlp1", "mlp2"]}, {"network": ("mlp1", "mlp2")}),
+    "elasticity": ({}, {"clean_examples": (100, 200), "batch_size": (32,)}),
+}
 # what a claim needs of its runs beside the grid of `setup`
 NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}}
 
@@ -212,12 +257,14 @@ NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}}
 @pytest.mark.parametrize("kind", claims.kinds())
 def test_every_claim_says_what_it_predicts(kind):
     claim = claims.get(kind)
-    made = setup(dict(claim.RULE))
+    keys, grid = SPECIFIC.get(kind, ({}, {}))
+    rule = {**claim.RULE, **keys}
+    made = setup(rule, **grid)
     options = made.settings({}) | NEEDED.get(kind, {})
     prediction = claim.predict(replace(made, settings=lambda point: options))
     json.dumps(prediction, allow_nan=False)
-    assert claim.headline(claim.RULE)
-    assert "nan" not in claim.describe(prediction, claim.RULE)
+    assert claim.headline(rule)
+    assert "nan" not in claim.describe(prediction, rule)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,16 @@ import xarray as xr
 
 from effbatch.claims.base import Setup
 from effbatch.dynamics import best_learning_rate, learning_curve
+from effbatch.noise import MatrixNoise
 from effbatch.schedules import multipliers
 
 
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, or labels are not
-    drawn afresh at every visit: the theory has nothing to say there. Dims: alpha, batch_size, learning_rate and the
+    Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, or labels
+    are not drawn afresh at every visit: the theory has nothing to say there. `unlearnable`, of every alpha: classes
+    whose true label is not the likeliest one (margin of T at most 0). Dims: alpha, batch_size, learning_rate and the
     extra keys of the grid; no seed, the theory gives the mean.
     """
     pieces = []
@@ -49,9 +51,14 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
         {
             "accuracy": (("alpha", "batch_size", "learning_rate"), accuracy),
             "best_learning_rate": (("alpha", "batch_size"), best),
+            "unlearnable": ("alpha", [_unlearnable(setup.noise_matrix(point, alpha), alpha) for alpha in alphas]),
         },
         coords={"alpha": alphas, "batch_size": np.asarray(setup.grid["batch_size"]), "learning_rate": rates},
     )
+
+
+def _unlearnable(matrix: np.ndarray | None, alpha: float) -> float:
+    return 0.0 if matrix is None else float(len(MatrixNoise(alpha, matrix).unlearnable))
 
 
 def _by_matrix(

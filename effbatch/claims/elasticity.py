@@ -1,0 +1,196 @@
+"""Claim: losing clean labels hurts more than gaining noisy ones, by the ratio that signal detection predicts.
+
+How far the true class stands out, d, follows from the accuracy among K classes (`detection.d_prime`); a log-linear
+fit over the grid of clean_examples and α,
+
+    ln d = b_clean ln n_clean + b_noisy ln n_noisy + constant,      n_noisy = α n_clean,
+
+gives both elasticities at once. The prediction is the same fit to d = κ √(n_clean/(1 + α)): at each point its slopes
+are 1 − 1/(2(1+α)) and −α/(2(1+α)), so that −b_clean/b_noisy is (2α+1)/α, 2 for heavy noise.
+Rule: supported if the 95 % interval of the ratio −b_clean/b_noisy lies within a factor `max_factor` of the predicted
+one, refuted if it lies wholly outside, undecided else. Its interval comes from resampling the seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from effbatch.claims.base import Judgement, Setup, number, within
+from effbatch.claims.honest import honest_best
+from effbatch.claims.seed_mean import seed_mean
+from effbatch.cube import num_classes, score
+from effbatch.detection import accuracy as detected
+from effbatch.errors import SpecError
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.fitting import Estimate
+from effbatch.fitting.resampling import over_seeds
+
+Floats = NDArray[np.float64]
+
+RULE: Mapping[str, Any] = {"max_factor": 1.5}
+REFERENCES = (
+    "Green, Swets (1966), Signal Detection Theory and Psychophysics, Wiley",
+    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
+)
+
+
+def predict(setup: Setup) -> dict[str, Any]:
+    """The slopes of ln d = ln √(n_clean/(1 + α)) over the same settings, and their ratio."""
+    _check_grid(setup.grid)
+    clean, alpha = (np.array(setup.grid[key], dtype=float) for key in ("clean_examples", "alpha"))
+    clean, alpha = (grid.ravel() for grid in np.meshgrid(clean, alpha[alpha > 0], indexing="ij"))
+    b_clean, b_noisy = slopes(0.5 * np.log(clean / (1 + alpha)), clean, alpha * clean)
+    return {"clean": float(b_clean), "noisy": float(b_noisy), "ratio": float(-b_clean / b_noisy)}
+
+
+def headline(rule: Mapping[str, Any]) -> str:
+    return f"ratio of the elasticities within a factor {rule['max_factor']:g} of (2α+1)/α"
+
+
+def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    return (
+        "The true class stands out by d ∝ n_clean/√(n_clean + n_noisy): over this grid d goes as n_clean to the "
+        f"{prediction['clean']:.2f} and n_noisy to the {prediction['noisy']:.2f}, so losing clean labels hurts "
+        f"{prediction['ratio']:.2f} times as much as gaining noisy ones. The claim holds if the interval of the "
+        f"measured ratio lies within a factor {rule['max_factor']:g} of that, and is refuted if it lies outside."
+    )
+
+
+def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
+    accuracy = _settings(honest_best(score(cube)))
+    K, n = num_classes(cube), accuracy.sizes["seed"]
+    clean, noisy, ratio, left_out = _elasticities(accuracy, K)
+    predicted = prediction["ratio"]
+    finding = (
+        f"Halving the clean labels lowers d by {_lost(clean.value)}, doubling the noisy ones by "
+        f"{_lost(-noisy.value)}: as elasticities, losing clean labels hurts {ratio.value:.2f} times as much; "
+        f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and "
+        f"{noisy.value:.2f}; {prediction['clean']:.2f} and {prediction['noisy']:.2f} were predicted."
+    )
+    numbers = [
+        number("ratio of the elasticities, −clean/noisy", ratio, n, note=f"predicted: {predicted:.2f}"),
+        Number("threshold of the rule", rule["max_factor"], unit="factor", exact=True),
+        number("elasticity of d in clean labels", clean, n, note=f"predicted: {prediction['clean']:.2f}"),
+        number("elasticity of d in noisy labels", noisy, n, note=f"predicted: {prediction['noisy']:.2f}"),
+    ]
+    limits = [
+        "The rule looks at the ratio alone: d may grow more slowly with labels of both kinds than predicted.",
+        "d stands for label noise alone; with few clean images what the network has not seen limits the accuracy too, "
+        "and near the ceiling of the network more labels of any kind change little.",
+        "One power law over the whole grid: the elasticities themselves change with α, in the prediction as well.",
+        "Copies that are visited many times are memorised; the prediction sees each label once.",
+    ]
+    limits += [f"{left_out} settings at chance, or without an error, have no ln d and are left out."] * bool(left_out)
+    verdict, _ = within(ratio, predicted / rule["max_factor"], predicted * rule["max_factor"])
+    return Judgement(
+        verdict,
+        finding,
+        numbers,
+        (_figure(accuracy, K, finding),),
+        (_table(accuracy, K),),
+        limits,
+        REFERENCES,
+    )
+
+
+def slopes(log_d: Floats, clean: Floats, noisy: Floats) -> tuple[Floats, Floats]:
+    """Least-squares slopes of ln d (..., settings) in ln n_clean and ln n_noisy (settings,)."""
+    design = np.stack([np.log(clean), np.log(noisy), np.ones(len(clean))], axis=1)
+    b = log_d @ np.linalg.pinv(design).T
+    return b[..., 0], b[..., 1]
+
+
+def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
+    """SpecError unless clean_examples and α vary, and nothing else but the learning rate and the seed does."""
+    varied = {key for key, values in grid.items() if len(values) > 1} - {"learning_rate", "seed"}
+    noisy = [alpha for alpha in grid["alpha"] if alpha > 0]
+    if varied != {"clean_examples", "alpha"} or len(noisy) < 2 or min(grid["clean_examples"]) == 0:
+        raise SpecError(
+            "[claim] kind = 'elasticity' needs lists of clean_examples and of alpha above 0 in [grid], two values each "
+            f"at least, and one value of all else but learning_rate and seed; {', '.join(sorted(varied))} vary"
+        )
+
+
+def _settings(accuracy: xr.DataArray) -> xr.DataArray:
+    """Dims (seed, setting): every clean_examples with every α above 0."""
+    noisy = accuracy.sel(alpha=accuracy["alpha"] > 0)
+    single = [dim for dim in noisy.dims if dim not in ("clean_examples", "alpha", "seed")]
+    return noisy.squeeze(single, drop=True).stack(setting=("clean_examples", "alpha")).transpose("seed", "setting")
+
+
+def _labels(accuracy: xr.DataArray) -> tuple[Floats, Floats]:
+    """n_clean and n_noisy of every setting."""
+    clean, alpha = (accuracy[key].values.astype(float) for key in ("clean_examples", "alpha"))
+    return clean, alpha * clean
+
+
+def log_d(accuracy: Floats, K: int) -> Floats:
+    """ln d of accuracies, NaN at chance and below, and where d would be above 6.
+
+    Read off a table: thousands of resampled accuracies are no task for the bisection of `detection.d_prime`.
+    """
+    d = np.linspace(0, 6, 3001)
+    found = np.interp(accuracy, detected(d, K), d, left=np.nan, right=np.nan)
+    return np.log(np.where(found > 0, found, np.nan))
+
+
+def _elasticities(accuracy: xr.DataArray, K: int) -> tuple[Estimate, Estimate, Estimate, int]:
+    """Elasticities of d in clean and noisy labels and −clean/noisy, resampling seeds; settings without ln d."""
+    known = np.isfinite(log_d(accuracy.values.mean(0), K))
+    values = accuracy.values[:, known]
+    clean, noisy = (labels[known] for labels in _labels(accuracy))
+
+    def fitted(means: Floats) -> tuple[Floats, Floats]:
+        return slopes(log_d(means, K), clean, noisy)
+
+    def ratio(means: Floats) -> Floats:
+        b_clean, b_noisy = fitted(means)
+        return -b_clean / b_noisy
+
+    statistics = (lambda means: fitted(means)[0], lambda means: fitted(means)[1], ratio)
+    b_clean, b_noisy, b_ratio = (over_seeds(values, statistic) for statistic in statistics)
+    return b_clean, b_noisy, b_ratio, int((~known).sum())
+
+
+def _lost(elasticity: float) -> str:
+    """What half as much of something with this elasticity takes off."""
+    return f"{100 * (1 - 0.5**elasticity):.0f} %"
+
+
+def _figure(accuracy: xr.DataArray, K: int, finding: str) -> Figure:
+    """d against the number of noisy labels, one curve per number of clean ones; κ of the prediction is fitted."""
+    mean, low, high = (np.exp(log_d(v.values, K)) for v in seed_mean(accuracy))
+    clean, noisy = _labels(accuracy)
+    predicted = clean / np.sqrt(clean + noisy)
+    kappa = np.exp(np.nanmean(np.log(mean / predicted)))
+    series = []
+    for count in np.unique(clean):
+        at, group = clean == count, f"{count:g} clean labels"
+        series.append(Series(f"{group}, measured", "measured", noisy[at], mean[at], low[at], high[at], group=group))
+        series.append(Series(f"{group}, predicted", "predicted", noisy[at], kappa * predicted[at], group=group))
+    panel = Panel(Axis("noisy labels", "log"), Axis("d", "log"), tuple(series))
+    caption = (
+        f"{finding} Points: d of the mean accuracy and its 95 % interval over {accuracy.sizes['seed']} seeds. Lines: "
+        "d = κ n_clean/√(n_clean + n_noisy), one κ fitted to all points."
+    )
+    return Figure("clean_against_noisy", caption, (panel,))
+
+
+def _table(accuracy: xr.DataArray, K: int) -> Table:
+    mean, low, high = (100 * values.values for values in seed_mean(accuracy))
+    rows = [
+        [int(c), int(m), m / c, a, f"{lo:.1f} to {hi:.1f}", d if np.isfinite(d) else None, accuracy.sizes["seed"]]
+        for c, m, a, lo, hi, d in zip(*_labels(accuracy), mean, low, high, np.exp(log_d(mean / 100, K)), strict=True)
+    ]
+    return Table(
+        "labels",
+        "Accuracy at the best learning rate, and d, by the numbers of clean and noisy labels.",
+        ("clean labels", "noisy labels", "α", "accuracy, %", "95 % interval", "d", "n"),
+        rows,
+        ("d", "d", "g", ".1f", "", ".2f", "d"),
+    )
