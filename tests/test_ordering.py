@@ -115,3 +115,17 @@ def test_a_grid_without_noise_is_refused():
     clean = replace(made(), grid={**made().grid, "alpha": (0.0,)})
     with pytest.raises(SpecError, match="needs a value above 0"):
         ordering.predict(clean)
+
+
+@pytest.mark.parametrize(
+    ("left", "verdict"),
+    [
+        (RISING, "supported"),
+        ({**RISING, "mlp1": 0.3}, "refuted"),
+        ({**RISING, "mlp1": 0.5}, "undecided"),
+    ],
+)
+def test_the_p_value_goes_with_the_verdict(left, verdict):
+    judged = judge(left)
+    assert judged.verdict == verdict
+    assert (judged.p_value < 0.05) == (verdict != "undecided")

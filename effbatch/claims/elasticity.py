@@ -86,7 +86,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         "Copies that are visited many times are memorised; the prediction sees each label once.",
     ]
     limits += [f"{left_out} settings at chance, or without an error, have no ln d and are left out."] * bool(left_out)
-    verdict, _ = within(ratio, predicted / rule["max_factor"], predicted * rule["max_factor"])
+    verdict, p_value = within(ratio, predicted / rule["max_factor"], predicted * rule["max_factor"])
     return Judgement(
         verdict,
         finding,
@@ -95,6 +95,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         (_table(accuracy, K),),
         limits,
         REFERENCES,
+        p_value,
     )
 
 

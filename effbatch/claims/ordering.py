@@ -20,7 +20,7 @@ from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, Verdict
 from effbatch.claims.curves import Curves, percent
 from effbatch.claims.honest import honest_best
-from effbatch.claims.seed_mean import seed_mean
+from effbatch.claims.seed_mean import seed_mean, seed_mean_p
 from effbatch.cube import score
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
@@ -77,6 +77,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     steps = noisy.sizes[rule["along"]] - 1
     n = noisy.sizes["seed"]
     mean, low, high = (limit.values for limit in seed_mean(_steps(noisy, rule), comparisons=steps))
+    p_values = seed_mean_p(_steps(noisy, rule), comparisons=steps).values
     pairs = list(pairwise(rule["order"]))
     differences = [
         _points(f"accuracy, {b} minus {a}", values, n)
@@ -93,6 +94,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         (curves.table(),),
         _limits(accuracy, expected, steps),
         REFERENCES,
+        _p_value(p_values, high),
     )
 
 
@@ -122,6 +124,13 @@ def _verdict(low: Floats, high: Floats) -> Verdict:
     if np.any(high < 0):
         return Verdict.REFUTED
     return Verdict.SUPPORTED if np.all(low > 0) else Verdict.UNDECIDED
+
+
+def _p_value(p_values: Floats, high: Floats) -> float | None:
+    """Of "every difference exceeds 0": all must hold, so the largest; where some are reversed, the smallest of those."""
+    turned = p_values[high < 0]
+    p_value = float(turned.min() if len(turned) else p_values.max())
+    return None if np.isnan(p_value) else p_value
 
 
 def _finding(mean: xr.DataArray, rule: Mapping[str, Any], low: Floats, high: Floats) -> str:
