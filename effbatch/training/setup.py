@@ -12,11 +12,12 @@ import numpy as np
 from effbatch.claims import Setup
 from effbatch.dynamics import Spectrum
 from effbatch.refinement import Refinement
-from effbatch.training import datasets, networks
+from effbatch.training import datasets
 from effbatch.training.cells import steps_for
 from effbatch.training.foreign import foreign_images
 from effbatch.training.kernel import measure_spectrum
 from effbatch.training.label_noise import noise_matrices
+from effbatch.training.loading import load_network
 from effbatch.training.short_runs import refine_learning_rate
 from effbatch.training.spec import GRID_DIMS, Spec, at
 from effbatch.training.visits import image_subset
@@ -55,7 +56,7 @@ def setup_of(spec: Spec) -> Setup:
 def initial_spectrum(
     network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
 ) -> Spectrum:
-    """Kernel spectrum of a built-in network as initialised by `seed`, on the clean training images of a data set.
+    """Kernel spectrum of a network (see `loading`) as initialised by `seed`, on clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
@@ -68,8 +69,8 @@ def initial_spectrum(
 def _initial_spectrum(
     network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
 ) -> Spectrum:
-    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
-    images = _split(data)
+    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
+    images = with_held_out(data)
     available = len(data.x_train)
     if 0 < clean_examples < available:
         train = image_subset(seed, clean_examples, available)
@@ -85,15 +86,21 @@ def _initial_spectrum(
 def refined_learning_rate(
     network: str, dataset: str, alpha: float, batch_size: int, steps: int, *, seed: int = 0
 ) -> Refinement:
-    """Best rate of a built-in network by short real runs, scored on held-out training images: `short_runs`."""
+    """Best rate of a network (see `loading`) by short real runs, scored on held-out training images: `short_runs`."""
     data = datasets.load(dataset)
-    net = networks.build(network, data.image_shape, data.num_classes, seed=seed)
+    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     return refine_learning_rate(
-        net, *_split(data), num_classes=data.num_classes, alpha=alpha, batch_size=batch_size, steps=steps, seed=seed
+        net,
+        *with_held_out(data),
+        num_classes=data.num_classes,
+        alpha=alpha,
+        batch_size=batch_size,
+        steps=steps,
+        seed=seed,
     )
 
 
-def _split(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def with_held_out(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, then those held out from them: a quarter, at most 500."""
     n = min(500, len(data.x_train) // 4)
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
