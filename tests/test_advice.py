@@ -209,6 +209,15 @@ def test_the_page_says_every_number_with_its_interval(advice):
     assert replace(advice, network="<b>")._repr_html_().count("&lt;b&gt;") == 1
 
 
+def test_without_an_upper_limit_of_alpha_the_page_says_that_there_is_no_interval(file):
+    said = effbatch.advise("perceptron", file, checked=20, wrong=12, steps=40, batch_sizes=(16,))
+    page = " ".join(str(said).split())
+    assert "to no upper limit) noisy labels per clean one" in page
+    assert f"at learning rate {said.learning_rate:.3g} (no interval)" in page
+    assert "interval is null: alpha has no upper limit" in page
+    assert "the only batch size asked for" in page
+
+
 def test_the_figure_has_a_line_per_alpha_and_the_advised_rate(advice):
     drawing = advice.figure()
     assert drawing._repr_svg_().startswith("<svg")
@@ -250,6 +259,7 @@ def test_a_probe_finds_the_rate_by_real_runs(little_images):
         (["mlp1", "digits", "--steps", "9", "--checked", "9", "--wrong", "9"], "no alpha to advise on"),
         (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high; 3 to 2 came"),
         (["mlp1", "digits", "--steps", "9", "--batch", "0"], "batch size must be from 1"),
+        (["mlp1", "digits", "--steps", "9", "--probe", "--optimizer", "adam"], "made for plain sgd; adam came"),
         (["mlp9", "digits", "--steps", "9"], "mlp9.* is not known"),
         (["mlp1", "nothing", "--steps", "9"], "data set 'nothing' is not known"),
     ],

@@ -62,6 +62,8 @@ def advise(
     if (steps is None) == (examples is None):
         raise InputError("advice needs a budget: give either steps or examples, one of them")
     one_of("the optimizer", optimizer, OPTIMIZERS)
+    if probe and optimizer != "sgd":
+        raise InputError(f"a probe is made for plain sgd; {optimizer} came: leave the probe out")
     sizes = tuple(dict.fromkeys(batch_sizes)) or (BATCH_SIZES if optimizer in SGD else (BATCH_SIZES[-1],))
     for size in sizes:
         in_range("the batch size", size, "labelled copies per step", least=1)
@@ -191,6 +193,8 @@ def _choice(predictions: Sequence[Prediction], by_examples: bool) -> tuple[Predi
         return predictions[0], (), f"which batch size is best cannot be told{reason}; this is the first asked for"
     best, chosen = max(known, key=lambda pair: pair[0])
     as_good = tuple(p.setting.batch_size for value, p in known if value >= best - AS_GOOD)
+    if len(predictions) == 1:
+        return chosen, as_good, "the only batch size asked for"
     why = f"the highest predicted accuracy of n = {len(known)} batch sizes"
     if by_examples:
         why += "; at a fixed number of examples smaller batches make more steps"

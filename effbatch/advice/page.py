@@ -90,14 +90,14 @@ def _batch_sizes(advice: Advice) -> _Section:
     sentences = [f"* {advice.why}."]
     if len(advice.as_good) > 1:
         sentences.append(f"Within one point of it: B = {', '.join(map(str, advice.as_good))}.")
-    covers = chosen.covers and f"; its interval covers {chosen.covers}"
-    sentences.append(f"Rate by {chosen.law}: {chosen.why}{covers or ''}.")
+    covers = f"its interval covers {chosen.covers}" if chosen.covers else "without an interval"
+    sentences.append(f"Rate by {chosen.law}: {chosen.why}; {covers}.")
     expected = advice.chosen.accuracy
     if expected is not None and expected.value is not None:
-        sentences.append(
-            f"Accuracy: that {expected.how.removeprefix('accuracy ')}; its interval covers n = "
-            f"{expected.initialisations} initialisations and α, not what the theory leaves out."
+        covers = (
+            f"its interval covers n = {expected.initialisations} initialisations and α, not what the theory leaves out"
         )
+        sentences.append(f"Accuracy: that {expected.how.removeprefix('accuracy ')}; {expected.reason or covers}.")
     return _Section("Batch sizes, each at its own rate", sentences, rows)
 
 
@@ -153,7 +153,11 @@ def _better(worth: LabelsWorth) -> str:
 
 def _probe(advice: Advice) -> _Section:
     without, with_probe = advice.probe.without, advice.probe.with_probe
-    done = "It was run for this answer." if advice.probe.done else "It costs about two full runs: ask for a probe."
+    done = "It costs about two full runs: ask for a probe."
+    if advice.probe.done:
+        done = "It was run for this answer."
+    elif advice.chosen.setting.optimizer != "sgd":
+        done = "It is made for plain SGD, so not for this."
     return _Section(
         "What a short probe adds",
         (
@@ -174,7 +178,7 @@ def _rate(chosen: Recommendation) -> str:
         return f"× {_number(chosen.factor)}" + (
             f" ({_limits_of(chosen.factor_interval)})" if chosen.factor_interval else ""
         )
-    return _number(chosen.value) + ("" if chosen.interval is None else f" ({_limits_of(chosen.interval)})")
+    return f"{_number(chosen.value)} ({'no interval' if chosen.interval is None else _limits_of(chosen.interval)})"
 
 
 def _accuracy(prediction: Prediction) -> str:
@@ -182,7 +186,7 @@ def _accuracy(prediction: Prediction) -> str:
     if accuracy is None or accuracy.value is None:
         return "cannot tell" if accuracy is None else f"cannot tell, {accuracy.reason}"
     if accuracy.interval is None:
-        return f"{100 * accuracy.value:.3g} %"
+        return f"{100 * accuracy.value:.3g} % (no interval)"
     low, high = (100 * limit if limit is not None else 0.0 for limit in accuracy.interval)
     return f"{100 * accuracy.value:.3g} % ({low:.3g} to {high:.3g})"
 
