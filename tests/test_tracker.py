@@ -146,6 +146,18 @@ def test_it_takes_no_more_than_its_share_of_the_time():
     assert tracker.seconds >= sum(record.seconds for record in tracker.history)
 
 
+def test_measurements_pool_into_one_that_tells_more():
+    _, tracker = train(lambda network: NoiseScaleTracker(network, every=3, batches=1, overhead=math.inf))
+    all_of_it, last = tracker.pooled(), tracker.pooled(1)
+    assert vars(last) == vars(tracker.history[-1])
+    assert all_of_it.noise_scale.n == sum(record.noise_scale.n for record in tracker.history)
+    assert all_of_it.norm_squared.value == pytest.approx(np.mean([r.norm_squared.value for r in tracker.history]))
+    widths = [high - low for low, high in (r.norm_squared.interval for r in (*tracker.history, all_of_it))]
+    assert widths[-1] < np.mean(widths[:-1])
+    with pytest.raises(InputError, match="none is done: 0 steps of 100 came"):
+        NoiseScaleTracker(little()[0]).pooled()
+
+
 def test_one_record_is_what_measure_moments_says_of_the_batch():
     network, x, y = little()
     with effbatch.NoiseScaleTracker(network, alpha=0.0, every=1, batches=1) as tracker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -26,6 +27,8 @@ _NEEDS_ALPHA = "it compares with clean labels, so it needs alpha: `effbatch esti
 @dataclass(frozen=True)
 class NoiseScaleRecord:
     """One measurement of `NoiseScaleTracker`; each number has the n images behind it, and says why where it has none.
+
+    In those reasons, the index 0 stands for the labels as given; for clean ones in that of the effective batch size.
 
     step                  of the loop, from 1, at which the last of its batches came
     batch_size            B of that step
@@ -62,7 +65,7 @@ class NoiseScaleTracker:
 
     alpha     noisy labels per clean one, uniform: without it the effective batch size is not known
     overhead  most that measuring may take, as a share of the loop's own time since the start: a measurement that would
-              come sooner is put off (the first never is). math.inf measures every time.
+              go beyond it if it took as long as the last one is put off (the first never is); math.inf: none is
     The loss is cross-entropy, labels are whole numbers (n,) and the network maps images (n, ...) to logits (n, K). It
     runs in evaluation mode while measured, keeps weights, gradients and modes, and draws no random number, so training
     goes on as it would have. One measurement of a batch costs as much as 10 to 40 of its training steps (K = 10).
@@ -91,7 +94,8 @@ class NoiseScaleTracker:
         self.history: list[NoiseScaleRecord] = []
         self.steps, self.seconds = 0, 0.0
         self._due, self._parts, self._began, self._ended = every, list[MeasuredMoments](), perf_counter(), 0.0
-        self._seconds_before, self._num_classes = 0.0, 0
+        self._measured_batches: list[list[MeasuredMoments]] = []
+        self._num_classes = 0
 
     def __enter__(self) -> Self:
         self._began, self._ended = perf_counter(), 0.0
@@ -103,7 +107,11 @@ class NoiseScaleTracker:
     @property
     def overhead(self) -> float:
         """Seconds spent on measuring over those of the loop without it."""
-        return self.seconds / max((self._ended or perf_counter()) - self._began - self.seconds, 1e-9)
+        return self.seconds / self._loop_seconds
+
+    @property
+    def _loop_seconds(self) -> float:
+        return max((self._ended or perf_counter()) - self._began - self.seconds, 1e-9)
 
     def step(self, images: Images, labels: ArrayLike | Tensor) -> None:
         """Count one step of the loop, and measure its batch if that is due; call it before the weights change."""
@@ -114,9 +122,22 @@ class NoiseScaleTracker:
         self._parts.append(self._measured(images, labels))
         self.seconds += perf_counter() - start
         if len(self._parts) == self.batches:
-            self.history.append(self._record(len(images)))
-            self._parts, self._seconds_before = [], self.seconds
+            took = self.seconds - sum(record.seconds for record in self.history)
+            self.history.append(self._record(self._parts, len(images), took))
+            self._measured_batches.append(self._parts)
+            self._parts = []
             self._due = self.steps + max(1, self.every - self.batches + 1)
+
+    def pooled(self, last: int | None = None) -> NoiseScaleRecord:
+        """The last measurements (all, without a number) as one: means over that stretch of the run, where each alone
+        cannot tell. InputError where nothing has been measured yet.
+        """
+        in_range("the number of measurements", last, "the last ones", least=1)
+        if not self.history:
+            raise InputError(f"a measurement is needed, and none is done: {self.steps} steps of {self._due} came")
+        records = self.history[-last:] if last else self.history
+        parts = [part for batches in self._measured_batches[-len(records) :] for part in batches]
+        return self._record(parts, records[-1].batch_size, sum(record.seconds for record in records))
 
     def to_dataset(self) -> xr.Dataset:
         """The history along `step`: each number with its limits, NaN where there is none."""
@@ -139,7 +160,9 @@ class NoiseScaleTracker:
         return xr.Dataset(variables, {"step": [record.step for record in self.history]}, attrs)
 
     def _is_due(self) -> bool:
-        return self.steps >= self._due and (not self.history or self.overhead <= self.allowed)
+        if self.steps < self._due or not self.history:
+            return self.steps >= self._due
+        return self.seconds + self.history[-1].seconds <= self.allowed * self._loop_seconds
 
     def _measured(self, images: Images, labels: ArrayLike | Tensor) -> MeasuredMoments:
         if not self._num_classes:
@@ -149,11 +172,11 @@ class NoiseScaleTracker:
             self.network, images, labels, num_classes=self._num_classes, max_examples=self.images, seed=self.steps
         )
 
-    def _record(self, batch_size: int) -> NoiseScaleRecord:
-        given = PooledMoments.of(self._parts)  # labels as they came stand at index 0
+    def _record(self, parts: Sequence[MeasuredMoments], batch_size: int, seconds: float) -> NoiseScaleRecord:
+        given = PooledMoments.of(parts)  # labels as they came stand at index 0
         effective = Estimate(None, None, given.n, _NEEDS_ALPHA)
         if self.alpha is not None:
-            clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha)) for part in self._parts]
+            clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha)) for part in parts]
             effective = PooledMoments.of(clean).effective_batch_size(self.alpha, batch_size)
         return NoiseScaleRecord(
             self.steps,
@@ -162,5 +185,5 @@ class NoiseScaleTracker:
             given.covariance_trace(0.0),
             given.noise_scale(0.0),
             effective,
-            self.seconds - self._seconds_before,
+            seconds,
         )
