@@ -12,6 +12,8 @@ _PUBLIC = {
     "estimate_noise": "effbatch.audit",
     "fit": "effbatch.fitting",
     "measure_moments": "effbatch.training.gradients",
+    "NoiseScaleTracker": "effbatch.training.tracker",
+    "advise": "effbatch.advice",
     "open_cube": "effbatch.cube",
     "predict": "effbatch.prediction",
 }

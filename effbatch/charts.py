@@ -47,6 +47,10 @@ class Drawing:
     spec: dict[str, Any]
     svg: str
 
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return self.svg
+
 
 def draw(figure: Figure) -> Drawing:
     """Draw `figure`; on screen, hovering shows values and intervals, a click in the legend switches a group.

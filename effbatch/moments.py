@@ -44,6 +44,22 @@ class GradientMoments:
         second = clean_noise_scale + 1
         return cls(1.0, 0.0, 0.0, second, second)
 
+    def with_clean_labels(self, alpha: Array) -> Self:
+        """The five numbers with clean labels, where index 0 of these stands for labels of uniform noise alpha.
+
+            G_0 = (1 + α) G_α − α G_N,      S_0 = (1 + α) S_α − α S_N
+
+        Only uniform N: it draws the same labels whatever the true class is, which is not known here.
+        """
+        a, b = 1 + alpha, alpha
+        return type(self)(
+            a * a * self.clean_norm_squared - 2 * a * b * self.clean_noisy_inner + b * b * self.noisy_norm_squared,
+            a * self.clean_noisy_inner - b * self.noisy_norm_squared,
+            self.noisy_norm_squared,
+            a * self.clean_second_moment - b * self.noisy_second_moment,
+            self.noisy_second_moment,
+        )
+
     def mean_norm_squared(self, alpha: Array) -> Array:
         """‖G_α‖² = (‖G_0‖² + 2α G_0·G_N + α² ‖G_N‖²)/(1 + α)²."""
         a = alpha

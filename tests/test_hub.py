@@ -15,6 +15,7 @@ from effbatch.errors import InputError
 from effbatch.training import datasets
 from effbatch.training.datasets import cifar100, mnist
 from effbatch.training.datasets.sources import VARIABLE, hub
+from effbatch.training.datasets.sources import pictures as pictures_source
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(256, size=(9, 5, 4), dtype=np.uint8)
@@ -144,7 +145,7 @@ def test_what_cannot_be_used_is_one_sentence(library, splits, message):
 
 
 def test_a_data_set_too_large_for_the_memory_is_refused_at_its_first_image(library, monkeypatch):
-    monkeypatch.setattr(hub, "MAX_PIXELS", 100)
+    monkeypatch.setattr(pictures_source, "MAX_PIXELS", 100)
     library.splits = good()
     with pytest.raises(InputError, match=r"at most 100 values can be used; the train split of hub:x has 6 images of"):
         hub.read("hub:x")

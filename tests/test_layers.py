@@ -15,10 +15,22 @@ ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
     "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "schedules", "dynamics",
-    "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training", "charts",
-    "report", "yardsticks", "validation", "time_left", "progress", "cli",
+    "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training",
+    "integrations", "charts", "advice", "report", "yardsticks", "validation", "time_left", "progress", "cli",
 ]  # fmt: skip
-LAZY = {"torch", "statsmodels", "altair", "weasyprint", "vl_convert", "sklearn", "rich", "distributed"}
+LAZY = {
+    "torch",
+    "statsmodels",
+    "altair",
+    "weasyprint",
+    "vl_convert",
+    "sklearn",
+    "rich",
+    "distributed",
+    "PIL",
+    "lightning",
+    "transformers",
+}
 
 
 def imports(path: Path, *, top_level_only: bool) -> list[str]:

@@ -127,7 +127,7 @@ def _verdict(low: Floats, high: Floats) -> Verdict:
 
 
 def _p_value(p_values: Floats, high: Floats) -> float | None:
-    """Of "every difference exceeds 0": all must hold, so the largest; where some are reversed, the smallest of those."""
+    """Of "every difference exceeds 0": all must hold, so the largest; where some are turned, the smallest of those."""
     turned = p_values[high < 0]
     p_value = float(turned.min() if len(turned) else p_values.max())
     return None if np.isnan(p_value) else p_value

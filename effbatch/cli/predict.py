@@ -15,6 +15,7 @@ from effbatch.laws.base import OPTIMIZERS
 from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
+from effbatch.prediction.first_principles import INITIALISATIONS
 from effbatch.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from effbatch.dynamics import Spectrum
     from effbatch.prediction.alpha_interval import Interval
     from effbatch.refinement import Refinement
-
-INITIALISATIONS = 4  # their least and greatest hold the median over all with a chance of 1 − 2⁻³ = 88 %
 
 _EPILOG = """\b
 Examples
@@ -81,9 +80,12 @@ Examples
 @click.option("--anchor-lr", type=float, help="A learning rate that was tuned ...")
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
-@click.option("--network", help="A built-in network: rate and accuracy from first principles, in seconds ...")
 @click.option(
-    "--dataset", help="... on this data set (built-in, .npz or hub:NAME), untrained; needs --steps or --examples."
+    "--network", help="A network (built-in, or package.module:function): rate and accuracy from first principles ..."
+)
+@click.option(
+    "--dataset",
+    help="... on this data set (built-in, .npz, folder or hub:NAME), untrained; needs --steps or --examples.",
 )
 @DATA_DIR
 @click.option("--probe", is_flag=True, help="Also train short real runs of the network, about two full runs of work.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -27,9 +27,7 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does; a console script starts without it
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = getattr(importlib.import_module(module_name), function_name)()
+        network = drawn(lambda: getattr(importlib.import_module(module_name), function_name)(), seed=seed)
     except Exception as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"network {name!r} needs to be package.module:function, a function without arguments that returns an "
@@ -39,6 +37,13 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
     if not isinstance(network, nn.Module):
         raise InputError(f"{name} needs to return an nn.Module; {type(network).__name__} came", name=name)
     return network
+
+
+def drawn(make: Callable[[], nn.Module], *, seed: int) -> nn.Module:
+    """What `make` returns with its weights drawn by `seed`; PyTorch's own random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
 
 
 def load_checkpoint(network: nn.Module, path: str | Path) -> None:

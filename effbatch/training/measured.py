@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
@@ -83,6 +83,11 @@ class MeasuredMoments:
         _check_alpha(alpha)
         return self._estimate(lambda m: m.mean_norm_squared(alpha), f"‖G_{alpha:g}‖²", norm=True)
 
+    def covariance_trace(self, alpha: float) -> Estimate:
+        """trΣ_α = S_α − ‖G_α‖², loss²/parameter²; InputError unless α is finite and >= 0."""
+        _check_alpha(alpha)
+        return self._estimate(lambda m: m.covariance_trace(alpha), f"trΣ_{alpha:g}", norm=False)
+
     def noise_scale(self, alpha: float) -> Estimate:
         """B_noise(α) = trΣ_α/‖G_α‖², in labelled copies; no value where the interval of ‖G_α‖² reaches zero."""
         _check_alpha(alpha)
@@ -134,6 +139,39 @@ class MeasuredMoments:
     def _covariance(self, *of: Callable[[GradientMoments], NDArray]) -> NDArray:
         """Jackknife covariance of numbers, (n − 1)/n Σ_i (θ_−i − mean)(θ_−i − mean)ᵀ."""
         return (self.n - 1) * np.cov(np.stack([one(self.left_out) for one in of]), bias=True)
+
+
+@dataclass(frozen=True)
+class PooledMoments(MeasuredMoments):
+    """Several batches, each measured at weights of its own: the mean of their numbers, all batches weighted alike.
+
+    With θ̂ = Σ_b θ_b/m over m batches, leaving image i of batch b out moves it by (θ_b,−i − θ_b)/m; the jackknife
+    variance is the sum over batches of each one's own, (n_b − 1)/n_b Σ_i (θ_−i − mean)². Products between images of
+    different batches are left out: their weights differ.
+    """
+
+    batches: tuple[MeasuredMoments, ...]
+
+    @classmethod
+    def of(cls, batches: Sequence[MeasuredMoments]) -> PooledMoments:
+        """The pool of one or more batches."""
+        together = zip(*(_values(batch.per_image) for batch in batches), strict=True)
+        return cls(GradientMoments(*(np.concatenate(values) for values in together)), tuple(batches))
+
+    @cached_property
+    def estimate(self) -> GradientMoments:
+        """The five numbers: means over the batches."""
+        together = zip(*(_values(batch.estimate) for batch in self.batches), strict=True)
+        return GradientMoments(*(float(np.mean(values)) for values in together))
+
+    def _covariance(self, *of: Callable[[GradientMoments], NDArray]) -> NDArray:
+        m, pooled = len(self.batches), _values(self.estimate)
+        total = np.zeros((len(of), len(of)))
+        for batch in self.batches:
+            without = zip(pooled, _values(batch.left_out), _values(batch.estimate), strict=True)
+            left_out = GradientMoments(*(all_ + (less - own) / m for all_, less, own in without))
+            total += (batch.n - 1) * np.cov(np.stack([one(left_out) for one in of]), bias=True)
+        return total if len(of) > 1 else total[0, 0]
 
 
 def fieller(x: float, y: float, covariance: NDArray, t: float) -> tuple[float | None, float | None]:

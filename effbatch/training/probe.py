@@ -116,11 +116,21 @@ def image_gradients(
 ) -> dict[str, Tensor]:
     """J_iᵀ v_ic of image i, J_i = ∂(logits of image i)/∂(weights), by parameter: shapes (n, c, size of parameter).
 
-    cotangents v (n, c, K). All c share one forward pass; all n·c gradients are held at once.
+    cotangents v (n, c, K). All c share one forward pass; all n·c gradients are held at once. InputError where
+    torch.func cannot differentiate the network.
     """
 
     def of_one(image: Tensor, v: Tensor) -> dict[str, Tensor]:
         pull_back = vjp(lambda w: functional_call(network, w, (image[None],))[0], dict(weights))[1]
         return vmap(lambda one: pull_back(one)[0])(v)
 
-    return {name: g.reshape(*g.shape[:2], -1) for name, g in vmap(of_one)(images, cotangents).items()}
+    try:
+        gradients = vmap(of_one)(images, cotangents)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise InputError(
+            "gradients of single images are needed, and torch.func cannot take them of this network "
+            f"({str(error).splitlines()[0]}): write it without in-place changes and branches on values"
+        ) from error
+    return {name: g.reshape(*g.shape[:2], -1) for name, g in gradients.items()}

@@ -60,7 +60,7 @@ def setup_of(spec: Spec) -> Setup:
 def initial_spectrum(
     network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
 ) -> Spectrum:
-    """Kernel spectrum of a network as initialised by `seed`, on the clean training images of a data set.
+    """Kernel spectrum of a network (see `loading`) as initialised by `seed`, on clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
@@ -74,7 +74,7 @@ def _initial_spectrum(
     network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
 ) -> Spectrum:
     net = load_network(network, data.image_shape, data.num_classes, seed=seed)
-    images = _split(data)
+    images = with_held_out(data)
     available = len(data.x_train)
     if 0 < clean_examples < available:
         train = image_subset(seed, clean_examples, available)
@@ -90,15 +90,21 @@ def _initial_spectrum(
 def refined_learning_rate(
     network: str, dataset: str, alpha: float, batch_size: int, steps: int, *, seed: int = 0
 ) -> Refinement:
-    """Best rate of a network by short real runs, scored on held-out training images: `short_runs`."""
+    """Best rate of a network (see `loading`) by short real runs, scored on held-out training images: `short_runs`."""
     data = datasets.load(dataset)
     net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     return refine_learning_rate(
-        net, *_split(data), num_classes=data.num_classes, alpha=alpha, batch_size=batch_size, steps=steps, seed=seed
+        net,
+        *with_held_out(data),
+        num_classes=data.num_classes,
+        alpha=alpha,
+        batch_size=batch_size,
+        steps=steps,
+        seed=seed,
     )
 
 
-def _split(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def with_held_out(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, then those held out from them: a quarter, at most 500."""
     n = min(500, len(data.x_train) // 4)
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]

@@ -1,4 +1,4 @@
-"""Data sets by name: a built-in set, an .npz file, or hub:NAME of the Hugging Face hub.
+"""Data sets by name: a built-in set, an .npz file, a folder of images by class, or hub:NAME of the Hugging Face hub.
 
 A built-in set is one file here with `SIZE`, `where() -> str` and `load() -> DataSet`, and its test.
 """
@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from effbatch.errors import InputError, hint
-from effbatch.training.datasets.sources import Half, data_dir, hub, npz
+from effbatch.training.datasets.sources import Half, data_dir, folder, hub, npz
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def names() -> list[str]:
 
 
 def load(name: str) -> DataSet:
-    """Load a built-in data set, an .npz file by its path (`sources.npz`), or `hub:NAME[:CONFIG]` (`sources.hub`).
+    """Load a built-in data set, an .npz file (`sources.npz`) or a folder (`sources.folder`) by its path, or
+    `hub:NAME[:CONFIG]` (`sources.hub`). A built-in name wins over a folder called the same.
 
     It is checked, and kept: the same name gives the same object as long as the file is not written anew. InputError
     where the name is not known, or the content is missing or cannot be used.
@@ -82,6 +83,8 @@ def read(name: str) -> DataSet:
         return checked(
             DataSet(Path(name).name, *arrays, source=name, fingerprint=fingerprint(*map(np.asarray, arrays)))
         )
+    if _is_folder(name):
+        return checked(from_bytes(Path(name).name, *folder.read(Path(name)), source=name))
     module = _module(name)
     data = checked(module.load())
     if data.size != module.SIZE:
@@ -159,13 +162,19 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 def _module(name: str) -> ModuleType:
     if name not in names():
         raise InputError(
-            f"data set {name!r} is not known; {hint(name, names())} (or a file .npz, or hub:NAME)", name=name
+            f"data set {name!r} is not known; {hint(name, names())} (or a file .npz, a folder, or hub:NAME)", name=name
         )
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
+def _is_folder(name: str) -> bool:
+    return not name.startswith(hub.PREFIX) and name not in names() and Path(name).is_dir()
+
+
 def _edition(name: str) -> object:
     """What has to stay the same for a name to mean the same content."""
+    if _is_folder(name):
+        return tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in folder.files_of(Path(name)))
     if not name.endswith(".npz") or name.startswith(hub.PREFIX):
         return data_dir()
     try:

@@ -7,16 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from effbatch.errors import InputError
-from effbatch.training.datasets.sources import MAX_PIXELS, Half
+from effbatch.training.datasets.sources import Half
+from effbatch.training.datasets.sources.pictures import halves_of, rows_of
 
 PREFIX = "hub:"
 INSTALL = "pip install 'effbatch[hub]'"
 SAFE = 4  # older ones run Python code that lies beside a data set
-GREY = ("1", "L")
-COLOUR = ("RGB", "RGBA", "P")  # palettes become colours, transparency is dropped; other modes do not fit into bytes
 
 
 def is_usable() -> bool:
@@ -69,13 +66,12 @@ def read(name: str, *, label: str | None = None) -> tuple[Half, Half, int]:
     features = splits["train"].features
     image = _column(name, features, hugging_face.Image)
     label = _column(name, features, hugging_face.ClassLabel, wanted=label)
-    train, test = (
-        _rows(f"the {split} split of {name}", splits[split].cast_column(image, hugging_face.Image()), image, label)
-        for split in ("train", "test")  # the cast decodes images that are kept encoded
-    )
-    channels = max(x.shape[0] for images, _ in (train, test) for x in images)
-    halves = [Half(_stacked(images, channels), np.array(labels, dtype=np.int64)) for images, labels in (train, test)]
-    return halves[0], halves[1], int(features[label].num_classes)
+    halves = []
+    for split in ("train", "test"):
+        what = f"the {split} split of {name}"
+        rows = splits[split].cast_column(image, hugging_face.Image())  # decodes images that are kept encoded
+        halves.append(rows_of(what, _pictures(what, rows, image, label), len(rows)))
+    return (*halves_of(*halves), int(features[label].num_classes))
 
 
 def _column(name: str, features: Mapping[str, Any], kind: type, *, wanted: str | None = None) -> str:
@@ -89,38 +85,9 @@ def _column(name: str, features: Mapping[str, Any], kind: type, *, wanted: str |
     return found[0]
 
 
-def _rows(what: str, split: Any, image: str, label: str) -> tuple[list[np.ndarray], list[int]]:
-    """Images (1 or 3, H, W) and labels of a split."""
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    for number, row in enumerate(_decoded(what, split.select_columns([image, label]))):
-        picture, of_class = row[image], row[label]
-        if picture is None or of_class is None:
-            raise InputError(f"every row needs an image and a label; row {number} of {what} lacks one: leave it out")
-        if picture.mode in GREY:
-            images.append(np.asarray(picture.convert("L"))[None])
-        elif picture.mode in COLOUR:
-            images.append(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
-        else:
-            raise InputError(
-                f"images need one of the modes {', '.join(GREY + COLOUR)}; row {number} of {what} has {picture.mode}: "
-                "convert it"
-            )
-        if number == 0 and len(split) * images[0].size > MAX_PIXELS:
-            raise InputError(
-                f"a data set is held in memory, so at most {MAX_PIXELS:,} values can be used; {what} has "
-                f"{len(split):,} images of {images[0].shape}: take fewer or smaller ones"
-            )
-        if images[-1].shape[1:] != images[0].shape[1:]:
-            (height, width), (h, w) = images[0].shape[1:], images[-1].shape[1:]
-            raise InputError(
-                f"images need to be of one size; row 0 of {what} is {height}×{width}, row {number} is {h}×{w}: "
-                "resize them"
-            )
-        labels.append(of_class)
-    if not images:
-        raise InputError(f"{what} needs at least one image; it is empty")
-    return images, labels
+def _pictures(what: str, split: Any, image: str, label: str) -> Iterator[tuple[Any, int | None]]:
+    for row in _decoded(what, split.select_columns([image, label])):
+        yield row[image], row[label]
 
 
 def _decoded(what: str, rows: Iterable[Any]) -> Iterator[Any]:
@@ -131,11 +98,6 @@ def _decoded(what: str, rows: Iterable[Any]) -> Iterator[Any]:
         raise InputError(
             f"the images of {what} need to be readable; decoding one raised {_first_line(error)}"
         ) from error
-
-
-def _stacked(images: list[np.ndarray], channels: int) -> np.ndarray:
-    shape = (channels, *images[0].shape[1:])
-    return np.stack([np.broadcast_to(image, shape) for image in images])  # a grey image has all its channels equal
 
 
 def _first_line(error: Exception) -> str:

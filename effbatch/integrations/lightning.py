@@ -1,0 +1,38 @@
+"""A Lightning `Trainer` -> `NoiseScaleTracker`, as a callback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from effbatch.errors import InputError
+
+if TYPE_CHECKING:
+    from effbatch.training.tracker import NoiseScaleTracker
+
+
+def noise_scale_callback(tracker: NoiseScaleTracker) -> Any:
+    """A `lightning.pytorch.Callback` that gives every training batch to the tracker before the step.
+
+        tracker = NoiseScaleTracker(module, alpha=3.0)
+        Trainer(callbacks=[noise_scale_callback(tracker)]).fit(module, loader)
+
+    A batch is a pair (images, labels), and the module's `forward` returns the logits. The clock of the overhead starts
+    with the training. Raises InputError where Lightning is not installed.
+    """
+    try:
+        from lightning.pytorch import Callback
+    except ImportError as error:
+        raise InputError("the callback needs Lightning, which is not installed: pip install lightning") from error
+
+    class NoiseScale(Callback):
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            tracker.__enter__()
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            images, labels = batch
+            tracker.step(images, labels)
+
+        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+            tracker.__exit__()
+
+    return NoiseScale()

@@ -1,0 +1,74 @@
+"""Folders of images by class: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PIL import Image
+
+from effbatch.errors import InputError
+from effbatch.training import datasets
+from effbatch.training.datasets.sources import folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes, two training images and one test image each, every pixel of an image alike."""
+    for value, (half, name, number) in enumerate(
+        [(h, c, n) for h, ns in (("train", (1, 2)), ("test", (3,))) for c in ("dog", "cat") for n in ns]
+    ):
+        place = tmp_path / half / name
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (5, 4), 10 * value).save(place / f"{number}.png")
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def test_classes_are_numbered_by_name_and_pixels_kept(pictures):
+    train, test, classes = folder.read(pictures)
+    assert classes == 2
+    assert train.images.shape == (4, 1, 4, 5)
+    assert train.images[:, 0, 0, 0].tolist() == [20, 30, 0, 10]  # cat before dog
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    assert (test.images[:, 0, 0, 0].tolist(), test.labels.tolist()) == ([50, 40], [0, 1])
+
+
+def test_a_coloured_image_makes_all_coloured(pictures):
+    Image.new("RGB", (5, 4), (1, 2, 3)).save(pictures / "test" / "dog" / "4.png")
+    train, test, _ = folder.read(pictures)
+    assert train.images.shape[1] == test.images.shape[1] == 3
+    assert (train.images[0] == 20).all()
+    assert test.images[-1, :, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_folder_is_a_data_set_until_it_changes(pictures):
+    data = datasets.load(str(pictures))
+    assert (data.num_classes, data.image_shape, len(data.x_test)) == (2, (1, 4, 5), 2)
+    assert datasets.load(str(pictures)) is data
+    Image.new("L", (5, 4), 99).save(pictures / "test" / "cat" / "9.png")
+    assert len(datasets.load(str(pictures)).x_test) == 3
+
+
+def test_a_built_in_name_wins_over_a_folder(pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    (pictures / "digits").mkdir()
+    assert len(datasets.load("digits").x_train) > 1000
+    with pytest.raises(InputError, match="train and test missing"):
+        datasets.load("./digits")
+
+
+def test_what_cannot_be_used_is_named(pictures, monkeypatch):
+    (pictures / "test" / "bird").mkdir()
+    with pytest.raises(InputError, match=r"\(cat, dog\); bird came too"):
+        folder.read(pictures)
+    (pictures / "test" / "bird").rmdir()
+    Image.new("L", (6, 4)).save(pictures / "train" / "dog" / "8.png")
+    with pytest.raises(InputError, match=r"row 0 of .*train is 4×5, row 4 is 4×6"):
+        folder.read(pictures)
+    (pictures / "train" / "dog" / "8.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"8\.png needs to be an image that Pillow reads"):
+        folder.read(pictures)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(InputError, match=r"needs Pillow .* pip install pillow"):
+        folder.read(pictures)
