@@ -17,23 +17,21 @@ INTRO = """# Simulations
 
 One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
 rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` runs one, `--quick` on its small grid,
-`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results); `effbatch report
-simulations/results/*` makes their report again without training. The verdicts of one data set are judged together: p
-is corrected for their number (Holm 1979). This page is made by `python simulations/make_readme.py`.
+`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results); `effbatch
+report simulations/results` makes their report again without training. All are judged together: p is corrected for their
+number (Holm 1979). This page is made by `python simulations/make_readme.py`.
 """
 HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
 
 
 def page() -> str:
-    """The page as Markdown: a table of all simulations for every recorded data set."""
-    parts = [INTRO]
-    for folder in sorted(path for path in (HERE / "results").iterdir() if (path / "cube.nc").exists()):
-        cubes = cube.open_cubes(folder)
-        rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
-        made = sorted(str(swept.attrs["made"])[:10] for swept in cubes.values())
-        where = f"{next(iter(cubes.values())).attrs['device']}, {made[-1]}"
-        parts += [f"## {folder.name}", f"{where}.", _table(rows)]
-    recorded = {row.split("`")[1] for part in parts for row in part.splitlines() if row.startswith("| `")}
+    """The page as Markdown: every recorded simulation, then those that are not."""
+    cubes = cube.open_cubes(HERE / "results")
+    made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
+    devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
+    rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
+    parts = [INTRO, f"Recorded on {devices}; the last on {made}.", _table(rows)]
+    recorded = {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
     if missing:
         parts += ["## Not recorded", "\n".join(f"* `{path.stem}`: {spec.load(path).claim_text}" for path in missing)]
@@ -45,7 +43,7 @@ def _row(name: str, swept, judged) -> list[str]:
     claim = claims.get(resolved["claim"]["kind"])
     trained = int((swept["outcome"] != 0).sum())
     return [
-        f"`{swept.attrs['arguments'].split()[0]}`",
+        f"`{swept.attrs['arguments']}`",
         resolved["simulation"]["figure"],
         resolved["simulation"]["claim"],
         claim.headline(resolved["claim"]),

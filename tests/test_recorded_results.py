@@ -40,6 +40,15 @@ def test_the_readable_summary_is_current(tmp_path):
     assert made.read_text(encoding="utf-8") == (RESULTS / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_table_of_simulations_is_current():
+    made = subprocess.run(
+        [sys.executable, "make_readme.py"], cwd=ROOT / "simulations", capture_output=True, text=True, check=True
+    ).stdout
+    assert made == (ROOT / "simulations" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "simulations").glob("*.toml"):
+        assert f"`{path.stem}" in made
+
+
 def test_the_law_scores_come_from_the_recorded_cube(tmp_path):
     code = "import json, law_scores; print(json.dumps(law_scores.scores()))"
     done = subprocess.run(
