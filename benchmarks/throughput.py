@@ -2,11 +2,14 @@
 
 A plain PyTorch loop over one network, the ensembling recipe of `torch.func` (functional_call, vmap, grad), and
 effbatch. Repeats are interleaved, so that another job on the machine slows all three, and ratios are taken within a
-repeat. With one thread, processor time is counted, which another job does not stretch; with more, wall time, on a
-machine that must be quiet, and the first two ways count with one thread where that is faster.
+repeat. Steps alone are timed, labels drawn and images fetched; building networks is not, in any of the three.
 
-python benchmarks/throughput.py            # -> results/throughput.json, .md, .svg; some minutes
-python benchmarks/throughput.py --threads 2
+python benchmarks/throughput.py                    # two threads, wall time, on a quiet machine; half an hour
+python benchmarks/throughput.py --processor-time   # one thread, a clock that other jobs hardly stretch
+python benchmarks/throughput.py --evaluation       # only the cost of evaluations, in one thread's processor time
+
+It writes results/throughput.json, .md and .svg. With more threads than one, the first two ways count with one thread
+where that is faster.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter, process_time, thread_time
+from threading import get_ident
+from time import perf_counter, process_time
 from unittest.mock import patch
 
 import numpy as np
@@ -27,25 +33,30 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from effbatch import resources
 from effbatch.training import datasets, engine, networks
-from effbatch.training.cells import Unit
+from effbatch.training import spec as specs
+from effbatch.training.cells import Unit, units
 from effbatch.training.datasets import DataSet
 from effbatch.training.parts import outputs_per_image
 from effbatch.training.provenance import environment
 from effbatch.training.spec import Data, Train
 
 RESULTS = Path(__file__).parent / "results"
-REPEATS, SECONDS, LEAST_STEPS = 5, 0.15, 25  # of work in every timed run, roughly; effbatch prepares a run
+REPEATS, SECONDS, LEAST_STEPS = 5, 0.15, 4  # of work in every timed run, roughly
+EVALUATION_REPEATS, EVALUATION_STEPS = 3, 20
 BATCH_SIZES = (8, 32, 128)
 CASES = {  # network: side of the images, members trained together
     "mlp1": (14, (1, 100, 400)),
     "conv2": (14, (1, 10)),
     "mlp2": (14, (1, 100)),
     "conv4": (14, (10,)),
-    "resnet18": (8, (4,)),
+    "resnet18": (8, (1, 4)),
 }
 RATE = 0.01
+Clock = Callable[[], float]
 Steps = Callable[[int], None]  # takes so many steps
+Timed = Callable[[int], float]  # takes so many steps and tells how many seconds they took
 
 
 def plain_loop(network: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Steps:
@@ -81,8 +92,8 @@ def torch_func(built: list[nn.Module], x: Tensor, y: Tensor, index: Tensor) -> S
     return run
 
 
-def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int) -> Steps:
-    """`engine.train` on a unit of one seed, its labels drawn and its weights made anew in every run."""
+def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int, clock: Clock) -> Timed:
+    """`engine.train` on a unit of one seed; the time of its steps, in the thread that is busy longest."""
     rates = min(members, 10)
     unit = Unit(
         point={}, data=Data(data.name), train=Train(network), batch_size=batch_size, steps=1, checkpoints=(1,),
@@ -90,46 +101,77 @@ def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int) ->
         learning_rates=tuple(RATE / (1 + r) for r in range(rates)), seeds=(0,),
     )  # fmt: skip
 
-    def run(steps: int) -> None:
-        engine.train(replace(unit, steps=steps, checkpoints=(steps,)), data, device=torch.device("cpu"))
+    def run(steps: int) -> float:
+        with spent(clock, "steps") as seconds:
+            engine.train(replace(unit, steps=steps, checkpoints=(steps,)), data, device=torch.device("cpu"))
+        return max(seconds["steps"].values())
 
     return run
 
 
-def multiply() -> Callable[[], float]:
+@contextmanager
+def spent(clock: Clock, *methods: str) -> Iterator[dict[str, Counter[int]]]:
+    """Seconds that these methods of the engine's parts take in every thread."""
+    seconds: dict[str, Counter[int]] = {name: Counter() for name in methods}
+
+    def clocked(name: str) -> Callable:
+        method = getattr(engine._Run, name)
+
+        def measure(*arguments):  # type: ignore[no-untyped-def]
+            began = clock()
+            result = method(*arguments)
+            seconds[name][get_ident()] += clock() - began
+            return result
+
+        return measure
+
+    with ExitStack() as patches:
+        for name in methods:
+            patches.enter_context(patch.object(engine._Run, name, clocked(name)))
+        yield seconds
+
+
+def multiply(clock: Clock) -> Callable[[], float]:
     """FLOP per second of one large matrix product."""
     a, b = torch.randn(2, 1536, 1536)
     out = torch.empty(1536, 1536)
-
-    def measure() -> float:
-        return 2 * 1536**3 / seconds(lambda _: torch.mm(a, b, out=out), 1)
-
-    return measure
+    product = timed(lambda _: torch.mm(a, b, out=out), clock)
+    return lambda: 2 * 1536**3 / product(1)
 
 
-def seconds(run: Steps, steps: int, *threads: int) -> float:
-    """Time of so many steps, with the best of these numbers of threads, else with as many as are set."""
-    before = torch.get_num_threads()
-    clock = process_time if before == 1 else perf_counter
-    took = []
-    for count in threads or (before,):
-        torch.set_num_threads(count)
+def timed(run: Steps, clock: Clock) -> Timed:
+    """The same steps, and their time."""
+
+    def seconds(steps: int) -> float:
         began = clock()
         run(steps)
-        took.append(clock() - began)
-    torch.set_num_threads(before)
-    return min(took)
+        return clock() - began
+
+    return seconds
 
 
-def enough(run: Steps) -> int:
-    """Steps that take about SECONDS, at least 2."""
-    steps = 2
-    while (took := seconds(run, steps)) < SECONDS / 4 and steps < 20_000:
+def in_few_threads(run: Timed) -> Timed:
+    """The shorter time of one thread and of as many as are set."""
+
+    def seconds(steps: int) -> float:
+        took = [run(steps)]
+        if torch.get_num_threads() > 1:
+            with engine._threads_within(1):
+                took.append(run(steps))
+        return min(took)
+
+    return seconds
+
+
+def enough(run: Timed) -> int:
+    """Steps that take about SECONDS, at least LEAST_STEPS."""
+    steps = LEAST_STEPS
+    while (took := run(steps)) < SECONDS / 4 and steps < 20_000:
         steps *= 4
-    return max(2, round(steps * SECONDS / took))
+    return max(LEAST_STEPS, round(steps * SECONDS / took))
 
 
-def measured(network: str, side: int, batch_size: int, members: int) -> dict:
+def measured(network: str, side: int, batch_size: int, members: int, clock: Clock) -> dict:
     """One row of the table: medians over the repeats, and the range of the ratios."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2000, 1, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
@@ -139,19 +181,17 @@ def measured(network: str, side: int, batch_size: int, members: int) -> dict:
     with FlopCounterMode(display=False) as counter:
         plain_loop(built[0], images, labels, index)(1)
     ways = {
-        "plain loop": (1, plain_loop(built[0], images, labels, index)),
-        "torch.func": (members, torch_func(built, images, labels, index)),
-        "effbatch": (members, effbatch_unit(network, data, batch_size, members)),
+        "plain loop": (1, in_few_threads(timed(plain_loop(built[0], images, labels, index), clock))),
+        "torch.func": (members, in_few_threads(timed(torch_func(built, images, labels, index), clock))),
+        "effbatch": (members, effbatch_unit(network, data, batch_size, members, clock)),
     }
     steps = {name: enough(run) for name, (_, run) in ways.items()}
-    steps["effbatch"] = max(LEAST_STEPS, steps["effbatch"])
-    peak = multiply()
+    peak = multiply(clock)
     speeds: dict[str, list[float]] = {name: [] for name in (*ways, "peak")}
     for _ in range(REPEATS):
         speeds["peak"].append(max(peak() for _ in range(3)))
         for name, (many, run) in ways.items():
-            threads = {torch.get_num_threads()} | (set() if name == "effbatch" else {1})
-            speeds[name].append(many * steps[name] / seconds(run, steps[name], *threads))
+            speeds[name].append(many * steps[name] / run(steps[name]))
     flop = counter.get_total_flops()
     ratios = {name: np.divide(speeds["effbatch"], speeds[name]) for name in ("plain loop", "torch.func")}
     weights = sum(w.numel() for w in built[0].parameters())
@@ -172,52 +212,55 @@ def spread(values: np.ndarray) -> dict:
     return {"median": float(np.median(values)), "range": [float(np.min(values)), float(np.max(values))]}
 
 
-def evaluation_cost(network: str, batch_size: int) -> dict:
-    """Time of the default evaluations as a share of the default steps, on digits; processor time of one thread."""
-    data = datasets.load("digits")
-    steps, evaluations = int(Train().budget["steps"]), Train().evaluations
-    unit = Unit(
-        point={}, data=Data(), train=Train(network), batch_size=batch_size, steps=40, checkpoints=(20, 40),
-        alphas=(0.0, 1.0, 2.0, 4.0), learning_rates=tuple(0.02 * 2.0**r for r in range(-4, 1)), seeds=(0,),
-    )  # fmt: skip
-    spent = {"steps": 0.0, "evaluate": 0.0}
+def evaluation_costs() -> list[dict]:
+    """For every network and batch size of the built-in simulations, the time of all evaluations over that of all steps.
 
-    def timed(name: str) -> Callable:
-        method = getattr(engine._Run, name)
+    One unit of each is timed, a few steps of it and one evaluation, in one thread; units of a simulation count with
+    their numbers. The data set is the simulation's own.
+    """
+    rows = []
+    for path in sorted(resources.bundled("simulations").glob("*.toml")):
+        simulation = specs.load(path)
+        data = datasets.load(simulation.data.dataset)
+        alike: dict[tuple[str, int], list[Unit]] = {}
+        for unit in units(simulation, {data.name: len(data.x_train)}):
+            alike.setdefault((unit.train.network, unit.batch_size), []).append(unit)
+        for (network, batch_size), same in alike.items():
+            repeats = [seconds_of_steps_and_evaluations(same[0], data) for _ in range(EVALUATION_REPEATS)]
+            rows.append({
+                "simulation": path.stem, "network": network, "batch_size": batch_size, "steps": same[0].steps,
+                "evaluations": len(same[0].checkpoints), "test_images": len(data.x_test), "units": len(same),
+                "cells_per_unit": same[0].cells,
+                "share": spread(np.array([evaluations / steps for steps, evaluations in repeats])),
+                "seconds": {
+                    name: len(same) * float(np.median(seconds))
+                    for name, seconds in zip(("steps", "evaluations"), zip(*repeats, strict=True), strict=True)
+                },
+            })  # fmt: skip
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
 
-        def measure(*arguments):  # type: ignore[no-untyped-def]
-            began = thread_time()
-            result = method(*arguments)
-            spent[name] += thread_time() - began
-            return result
 
-        return measure
-
-    shares = []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with patch.object(engine._Run, "steps", timed("steps")), patch.object(engine._Run, "evaluate", timed("evaluate")):
-        for _ in range(REPEATS):
-            spent.update(steps=0.0, evaluate=0.0)
-            engine.train(unit, data, device=torch.device("cpu"))
-            shares.append(spent["evaluate"] / 2 * evaluations / (spent["steps"] / 40 * steps))
-    torch.set_num_threads(threads)
-    return {
-        "network": network, "batch_size": batch_size, "steps": steps, "evaluations": evaluations,
-        "test_images": len(data.x_test), "share": spread(np.array(shares)),
-    }  # fmt: skip
+def seconds_of_steps_and_evaluations(unit: Unit, data: DataSet) -> tuple[float, float]:
+    """What all steps and all evaluations of a unit take, from a few of each: processor time of one thread."""
+    short = replace(unit, steps=EVALUATION_STEPS, checkpoints=(EVALUATION_STEPS // 2, EVALUATION_STEPS))
+    with engine._threads_within(1), spent(process_time, "steps", "evaluate") as seconds:
+        engine.train(short, data, device=torch.device("cpu"))
+    steps, evaluate = (sum(seconds[name].values()) for name in ("steps", "evaluate"))
+    return steps * unit.steps / EVALUATION_STEPS, evaluate * len(unit.checkpoints) / 2
 
 
 def as_markdown(result: dict) -> str:
     """The JSON as tables for people."""
     facts = result["environment"]
-    counted = "processor time, one thread" if result["threads"] == 1 else f"wall time, {result['threads']} threads"
+    counted = f"{result['clock']}, threads: {result['threads']}"
+    setup = "steps alone" if result["steps_only"] else "in effbatch's time its networks are built, too"
     lines = ["# Throughput", ""]
     lines += [
         f"Written by `python benchmarks/throughput.py`, {facts['made'][:10]}, torch {facts['versions']['torch']}."
     ]
     lines += [f"Model-steps per second of {counted}; medians of {REPEATS} interleaved repeats, ratios within a repeat"]
-    lines += ["with their range. `load` is the one-minute load average of the machine, which was shared.", ""]
+    lines += [f"with their range; {setup}. `load` is the one-minute load average of the machine.", ""]
     lines += [
         "| network | image | B | members | plain loop | torch.func | effbatch | × plain | × torch.func | of peak "
         "| KB per member | load |",
@@ -232,14 +275,27 @@ def as_markdown(result: dict) -> str:
             cells.append(f"{ratio[name]['median']:.2g} [{low:.2g}, {high:.2g}]")
         cells += [f"{row['share_of_peak']:.0%}", f"{row['member_bytes'] / 1e3:,.0f}", f"{row['load']:.1f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "## Evaluation", "", "Time that the default evaluations add to a sweep on digits.", ""]
-    lines += ["| network | B | steps | evaluations | share of training |", "|---|--:|--:|--:|--:|"]
-    for row in result["evaluation"]:
+    return "\n".join([*lines, "", *evaluation_markdown(result["evaluation"])]) + "\n"
+
+
+def evaluation_markdown(rows: list[dict]) -> list[str]:
+    """The share of evaluations, by setting and by simulation."""
+    lines = ["## Evaluation", ""]
+    lines += ["Time of all evaluations over that of all steps, full grids of the built-in simulations;"]
+    lines += [f"processor time of one thread, medians of {EVALUATION_REPEATS} repeats with their range.", ""]
+    lines += ["| simulation | network | B | units | steps | evaluations | test images | share |"]
+    lines += ["|---|---|" + "--:|" * 6]
+    for row in rows:
         low, high = row["share"]["range"]
-        cells = [row["network"], row["batch_size"], row["steps"], row["evaluations"]]
-        cells.append(f"{row['share']['median']:.1%} [{low:.1%}, {high:.1%}]")
+        cells = [row[k] for k in ("simulation", "network", "batch_size", "units", "steps", "evaluations")]
+        cells += [row["test_images"], f"{row['share']['median']:.1%} [{low:.1%}, {high:.1%}]"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+    for simulation in (*dict.fromkeys(row["simulation"] for row in rows), None):
+        own = [row for row in rows if simulation in (None, row["simulation"])]
+        steps, evaluations = (sum(row["seconds"][name] for row in own) for name in ("steps", "evaluations"))
+        lines.append(f"| {simulation or 'all simulations'} | all | | {sum(r['units'] for r in own)} | | | "
+                     f"| {evaluations / steps:.1%} |")  # fmt: skip
+    return lines
 
 
 def chart(result: dict) -> str:
@@ -269,16 +325,23 @@ def chart(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    threads = parser.parse_args().threads
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processor-time", action="store_true", help="of one thread, for a busy machine")
+    parser.add_argument("--evaluation", action="store_true", help="only the cost of evaluations")
+    asked = parser.parse_args()
+    if asked.evaluation:
+        write(json.loads(RESULTS.joinpath("throughput.json").read_text()) | {"evaluation": evaluation_costs()})
+        return
+    threads, clock = (1, process_time) if asked.processor_time else (asked.threads, perf_counter)
     torch.set_num_threads(threads)
-    facts = {"environment": environment(torch.device("cpu")), "threads": threads}
-    evaluation = [evaluation_cost(network, B) for network in ("mlp1", "conv2") for B in (8, 32)]
+    facts = {"environment": environment(torch.device("cpu")), "threads": threads, "steps_only": True}
+    facts |= {"clock": "processor time" if asked.processor_time else "wall time"}
+    evaluation = evaluation_costs()
     rows = []
     for network, (side, counts) in CASES.items():
         for batch_size in BATCH_SIZES:
             for members in counts:
-                rows.append(measured(network, side, batch_size, members))
+                rows.append(measured(network, side, batch_size, members, clock))
                 print(json.dumps(rows[-1]), flush=True)
                 write(facts | {"rows": rows, "evaluation": evaluation})
 

@@ -65,11 +65,39 @@ def test_every_cell_matches_the_plain_loop(case, little_images):
                 assert trained.test_accuracy[a, r, s, -1] == pytest.approx(accuracy, abs=1e-6)
 
 
-def test_a_cell_does_not_depend_on_its_unit(little_images):
-    whole = engine.train(unit(), little_images, device=CPU)
-    alone = engine.train(unit(alphas=(2.5,), learning_rates=(0.3,), seeds=(3,)), little_images, device=CPU)
-    np.testing.assert_allclose(alone.test_loss[0, 0, 0], whole.test_loss[1, 1, 1], rtol=1e-5)
-    np.testing.assert_allclose(alone.train_loss[0, 0, 0], whole.train_loss[1, 1, 1], rtol=1e-5)
+@pytest.mark.parametrize("network", ["mlp1", "conv2"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"alphas": (2.5, 0.0), "learning_rates": (0.3, 0.05), "seeds": (3, 0)},
+        {"seeds": (5, 3, 0)},
+        {"alphas": (2.5,), "learning_rates": (0.3, 0.1, 0.2)},
+    ],
+    ids=["as listed", "the other way round", "another seed", "other rates"],
+)
+def test_a_cell_does_not_depend_on_its_unit(network, others, little_images):
+    """Within 1e-5 of its losses after a short run; one member alone is the network itself, so the yardstick."""
+    among = unit(network, **others)
+    whole = engine.train(among, little_images, device=CPU)
+    alone = engine.train(unit(network, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,)), little_images, device=CPU)
+    a, r, s = among.alphas.index(2.5), among.learning_rates.index(0.3), among.seeds.index(3)
+    np.testing.assert_allclose(alone.test_loss[0, 0, 0], whole.test_loss[a, r, s], rtol=1e-5)
+    np.testing.assert_allclose(alone.train_loss[0, 0, 0], whole.train_loss[a, r, s], rtol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["mlp1", "conv2"])
+@pytest.mark.parametrize("members", [1, 3, 100], ids=lambda members: f"parts of {members}")
+def test_results_do_not_depend_on_the_number_of_threads(network, members, little_images, monkeypatch):
+    monkeypatch.setattr(engine, "members_that_fit", lambda *_: members)
+    found = []
+    for threads in (1, 2):
+        with engine._threads_within(threads):
+            found.append(engine.train(unit(network), little_images, device=CPU))
+    np.testing.assert_allclose(found[0].test_loss, found[1].test_loss, rtol=1e-5)
+    np.testing.assert_allclose(found[0].train_loss, found[1].train_loss, rtol=1e-5)
+    if members < unit().cells:  # as many parts as threads at once, one thread each
+        np.testing.assert_array_equal(found[0].test_loss, found[1].test_loss)
 
 
 def test_the_same_unit_repeats_bit_for_bit(little_images):
@@ -148,6 +176,22 @@ def test_progress_reports_every_model_step(little_images):
 def test_an_unknown_network_is_named_with_its_neighbour():
     with pytest.raises(InputError, match="'mpl1' is not known; did you mean 'mlp1'"):
         networks.build("mpl1", (1, 8, 8), 10, seed=0)
+
+
+def test_products_are_rounded_to_float32_alone_whatever_the_caller_has_set(little_images, monkeypatch):
+    def settings() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    seen = []
+    before = settings()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.set_float32_matmul_precision("high")
+    try:
+        engine.train(unit(), little_images, device=CPU, on_steps=lambda _: seen.append(settings()))
+        assert set(seen) == {("highest", False)}
+        assert settings() == ("high", True)
+    finally:
+        torch.set_float32_matmul_precision(before[0])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without GPU")

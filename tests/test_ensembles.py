@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,42 @@ def test_a_network_finds_its_way(name, own, little_images):
     images = torch.as_tensor(little_images.x_test[:4])
     found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
     assert type(found) is WAYS[name]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_one_member_alone_is_trained_as_it_is(name, own, little_images):
+    __import__(own)
+    net = getattr(sys.modules[own], name)()
+    images = torch.as_tensor(little_images.x_test[:4])
+    alone = ensemble([net], 1, CPU, seeds=[0], images=images, num_classes=3)
+    assert type(alone) is SequentialMembers
+    assert (alone.seeds is None) == (WAYS[name] is not SequentialMembers), "random layers alone need the seed"
+    torch.testing.assert_close(alone(images.unsqueeze(1), training=False)[0, 0].T, net.eval()(images))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_one_member_alone_matches_the_plain_loop(momentum, own, little_images):
+    for name in ("mlp1", "conv4", f"{own}:Tied"):
+        cell = unit(name, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,))
+        cell = replace(cell, train=replace(cell.train, momentum=momentum))
+        trained = engine.train(cell, little_images, device=CPU)
+        assert trained.test_loss.item() == pytest.approx(train_cell(cell, little_images, 2.5, 0.3, 3)[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+@pytest.mark.parametrize("way", [StackedNetwork, VectorisedNetwork, SequentialMembers])
+def test_every_way_starts_from_the_network_itself_and_has_its_gradients(way, networks, own):
+    __import__(own)
+    nets = [sys.modules[own].layers() for _ in range(networks)]
+    together = way(nets, 2, CPU)
+    images, slope = torch.randn(5, 1, 1, 8, 8), torch.randn(networks, 2, 3, 5)
+    gradients = together.gradients(together(images), slope)
+    for s, net in enumerate(nets):
+        for m in range(2):
+            expected = torch.autograd.grad(net(images[:, 0]), list(net.parameters()), slope[s, m].T)
+            for stacked, weight, g, e in zip(together.parameters, net.parameters(), gradients, expected, strict=True):
+                assert torch.equal(stacked[s, m], weight), "bit for bit"
+                torch.testing.assert_close(g[s, m], e, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])

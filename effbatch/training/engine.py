@@ -20,6 +20,7 @@ from effbatch import noise
 from effbatch.cube import Outcome
 from effbatch.errors import InputError
 from effbatch.schedules import multipliers
+from effbatch.training.arithmetic import exact_float32
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
 from effbatch.training.ensembles import ensemble
@@ -96,7 +97,7 @@ def train(
 
     todo = parts(unit, members_that_fit(one, outputs, unit.batch_size, device))
     workers = min(torch.get_num_threads(), len(todo)) if device.type == "cpu" else 1
-    with _threads_within(1 if workers > 1 else None), ThreadPoolExecutor(workers) as pool:
+    with exact_float32(), _threads_within(1 if workers > 1 else None), ThreadPoolExecutor(workers) as pool:
         try:
             done = list(pool.map(train_part, todo))
         except BaseException:
@@ -179,15 +180,16 @@ class _Run:
         """Take the steps first … last − 1, unless another part has failed."""
         visits = self.stream.block(first, last)
         S, B = visits.image.shape[1:]
-        for image, label, factor in zip(visits.image, visits.label, self.schedule[first:last], strict=True):
+        indices = visits.image.transpose(1, 2).flatten(1)
+        factors = torch.as_tensor(self.schedule[first:last], dtype=torch.float32, device=self.device)
+        rates = factors.view(-1, 1, 1) * self.learning_rate
+        for index, label, rate in zip(indices, visits.label, rates, strict=True):
             if stopping.is_set():
                 raise CancelledError
-            index = image.T.flatten()
             rows = (
                 self.x_train.index_select(0, index) if isinstance(self.x_train, Tensor) else _rows(self.x_train[index])
             )
-            images = self._images(rows.view(B, S, -1))
-            self.loss_sum += self._step(images, label, self.learning_rate * float(factor))
+            self.loss_sum += self._step(self._images(rows, B, S), label, rate)
         self.loss_steps += last - first
 
     def _step(self, images: Tensor, label: Tensor, learning_rate: Tensor) -> Tensor:
@@ -200,15 +202,15 @@ class _Run:
         else:
             logits = self.network(images)
             loss, slope = self._loss(logits.detach(), label)
-            gradients = torch.autograd.grad(logits, self.network.parameters, slope)
+            gradients = self.network.gradients(logits, slope)
             with torch.no_grad():
                 self.optimizer.step(gradients, learning_rate)
         return loss
 
-    def _images(self, rows: Tensor) -> Tensor:
-        """Rows of pixels (B, G, H·W·C) as images (B, G, C, H, W)."""
+    def _images(self, rows: Tensor, B: int, G: int) -> Tensor:
+        """Rows of pixels (B·G, H·W·C) as images (B, G, C, H, W)."""
         C, H, W = self.dataset.image_shape
-        return rows.view(*rows.shape[:2], H, W, C).movedim(-1, 2)
+        return rows.view(B, G, H, W, C).permute(0, 1, 4, 2, 3)
 
     def _loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy (S, M) over the batch and its slope in the logits (S, M, K, B), (softmax − target)/B."""
@@ -221,7 +223,7 @@ class _Run:
             return -(target * log_p).sum(2).mean(-1), (log_p.exp() - target) / B
         label = label.view(S, A, 1, 1, B).expand(S, A, M // A, 1, B)  # the members of one α have the same labels
         log_p = log_p.view(S, A, M // A, K, B)
-        loss = -log_p.gather(3, label).mean((3, 4))
+        loss = log_p.gather(3, label).sum((3, 4)).div_(-B)
         slope = log_p.exp().scatter_add_(3, label, self.minus_one.expand(label.shape)).div_(B)
         return loss.view(S, M), slope.view(S, M, K, B)
 
@@ -234,7 +236,8 @@ class _Run:
         loss = torch.zeros_like(self.loss_sum)
         chunk = self.test_chunk
         for start in range(0, n, chunk):
-            images = self._images(self.x_test[start : start + chunk].unsqueeze(1))
+            rows = self.x_test[start : start + chunk]
+            images = self._images(rows, len(rows), 1)
             log_p = self.network(images, training=False).log_softmax(dim=2)
             y = self.y_test[start : start + chunk]
             correct += (log_p.max(dim=2).indices == y).sum(-1)

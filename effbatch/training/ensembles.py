@@ -1,13 +1,13 @@
 """One network per seed -> the fastest ensemble that computes what the network itself computes.
 
 Known layers are stacked (`stacking`); any other network without buffers or random layers goes through `torch.func`; the
-rest, such as BatchNorm and dropout, is trained member by member.
+rest, such as BatchNorm and dropout, is trained member by member, and so is one member alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from threading import Lock
 from typing import Protocol
@@ -33,6 +33,10 @@ class Ensemble(Protocol):
         """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
         ...
 
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """What `slope`, that of the loss in the logits, becomes in the `parameters`."""
+        ...
+
 
 def ensemble(
     networks: Sequence[nn.Module],
@@ -54,8 +58,9 @@ def ensemble(
         logits = logits_of(first, images, num_classes, len(images))
     side_by_side: tuple[Callable[..., Ensemble], ...] = (StackedNetwork, VectorisedNetwork)
     for way in side_by_side:
-        if _gives(way, first, images, logits):
-            return way(networks, members, device)
+        if _gives(way, first, images, logits):  # so it draws no random numbers
+            alone = len(networks) * members == 1
+            return SequentialMembers(networks, members, device) if alone else way(networks, members, device)
     return SequentialMembers(networks, members, device, seeds)
 
 
@@ -96,35 +101,58 @@ class VectorisedNetwork:
         with nullcontext() if training else evaluation_mode(self.network):
             return of_members(weights, images).flatten(0, 1).transpose(1, 2).unflatten(0, (S, M))
 
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`."""
+        return torch.autograd.grad(logits, self.parameters, slope)
+
 
 class SequentialMembers:
-    """Any network, one member after another, each with buffers of its own.
+    """Any network, one member after another: the modules themselves, their weights slices of `parameters`.
 
-    Random layers draw from the member's seed and the number of its step, so that all members of a seed draw alike.
+    Where `seeds` are given, random layers draw from the member's seed and the number of its step, so that all members
+    of a seed draw alike.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int] | None = None
+    ) -> None:
         self.networks = [deepcopy(net).to(device).train() for net in networks for _ in range(members)]
-        self.names = [name for name, w in networks[0].named_parameters() if w.requires_grad]
-        self.parameters = stacked_parameters(networks, members, device)
-        self.seeds = [seed for seed in seeds for _ in range(members)]
+        self.parameters = [w.requires_grad_(False) for w in stacked_parameters(networks, members, device)]
+        self.weights = [[w for w in net.parameters() if w.requires_grad] for net in self.networks]
+        for own, slices in zip(
+            self.weights, zip(*(w.flatten(0, 1) for w in self.parameters), strict=True), strict=True
+        ):
+            for weight, slice_ in zip(own, slices, strict=True):
+                weight.data = slice_
+        self.seeds = None if seeds is None else [seed for seed in seeds for _ in range(members)]
         self.steps = 0
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """As `Ensemble`."""
-        S, M = self.parameters[0].shape[:2]
-        weights = zip(*(w.flatten(0, 1).unbind() for w in self.parameters), strict=True)
-        shared = S * M // images.shape[1]
+        shared = len(self.networks) // images.shape[1]
         logits = []
-        for i, (network, own, seed) in enumerate(zip(self.networks, weights, self.seeds, strict=True)):
-            with self._drawing(seed) if training else evaluation_mode(network):
-                named = dict(zip(self.names, own, strict=True))
-                logits.append(functional_call(network, named, (images[:, i // shared],)))
+        for i, network in enumerate(self.networks):
+            with self._drawing(i) if training else evaluation_mode(network):
+                logits.append(network(images[:, i // shared]).T)
         self.steps += training
-        return torch.stack(logits).transpose(1, 2).unflatten(0, (S, M))
+        return self._stacked(logits)
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`."""
+        found = torch.autograd.grad(logits, [w for own in self.weights for w in own], slope)
+        return [self._stacked(found[i :: len(self.parameters)]) for i in range(len(self.parameters))]
+
+    def _stacked(self, tensors: Sequence[Tensor]) -> Tensor:
+        """One tensor per member as (S, M, ...); a single one needs no copy."""
+        S, M = self.parameters[0].shape[:2]
+        together = torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0]
+        return together.view(S, M, *tensors[0].shape)
+
+    def _drawing(self, member: int) -> AbstractContextManager[None]:
+        return nullcontext() if self.seeds is None else self._drawing_from(self.seeds[member])
 
     @contextmanager
-    def _drawing(self, seed: int) -> Iterator[None]:
+    def _drawing_from(self, seed: int) -> Iterator[None]:
         device = self.parameters[0].device
         with _random_state, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))

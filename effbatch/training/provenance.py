@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from effbatch.training.arithmetic import ARITHMETIC
+
 
 def now() -> str:
     """The present time, ISO 8601 in UTC."""
@@ -16,12 +18,13 @@ def now() -> str:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What a reader needs to reproduce the numbers: versions, device and time."""
+    """What a reader needs to reproduce the numbers: versions, device, arithmetic of the training, and time."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     packages = ("effbatch", "torch", "numpy", "scipy", "xarray")
     return {
         "made": now(),
         "device": name,
+        "arithmetic": ARITHMETIC,
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
     }

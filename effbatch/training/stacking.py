@@ -64,6 +64,10 @@ class StackedNetwork:
         h = _apply(self.network, Pass(iter(self.parameters), products), images)
         return h.permute(1, 2, 0).unflatten(0, (S, M))
 
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """The gradients of all `parameters`, from the slope of the loss in the logits."""
+        return torch.autograd.grad(logits, self.parameters, slope)
+
     def descend(self, logits: Tensor, slope: Tensor, products: Sequence[Product], learning_rate: Tensor) -> None:
         """One step of plain SGD, w ← w − η g, in place; `slope` is that of the loss in the logits, η is (S, M).
 
