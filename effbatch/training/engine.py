@@ -20,10 +20,11 @@ from effbatch import noise
 from effbatch.cube import Outcome
 from effbatch.errors import InputError
 from effbatch.schedules import multipliers
+from effbatch.training import graphs
 from effbatch.training.arithmetic import exact_float32
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
-from effbatch.training.ensembles import ensemble
+from effbatch.training.ensembles import SequentialMembers, ensemble
 from effbatch.training.foreign import images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.loading import load_network
@@ -162,6 +163,9 @@ class _Run:
         self.loss_sum = torch.zeros(S, A * L, device=device)
         self.loss_steps = 0
         self.block_steps = max(1, BLOCK_LABELS // (S * A * unit.batch_size))
+        capture = graphs.capture_on(device)
+        fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
+        self.take: Callable[..., None] = graphs.Replayed(self._take, capture) if capture and fixed else self._take
 
     def trained(self, on_steps: Callable[[int], None], stopping: Event) -> dict[str, np.ndarray]:
         """The arrays of `Trained`, after all steps and evaluations."""
@@ -179,18 +183,20 @@ class _Run:
     def steps(self, first: int, last: int, stopping: Event) -> None:
         """Take the steps first … last − 1, unless another part has failed."""
         visits = self.stream.block(first, last)
-        S, B = visits.image.shape[1:]
         indices = visits.image.transpose(1, 2).flatten(1)
         factors = torch.as_tensor(self.schedule[first:last], dtype=torch.float32, device=self.device)
         rates = factors.view(-1, 1, 1) * self.learning_rate
         for index, label, rate in zip(indices, visits.label, rates, strict=True):
             if stopping.is_set():
                 raise CancelledError
-            rows = (
-                self.x_train.index_select(0, index) if isinstance(self.x_train, Tensor) else _rows(self.x_train[index])
-            )
-            self.loss_sum += self._step(self._images(rows, B, S), label, rate)
+            self.take(index, label, rate)
         self.loss_steps += last - first
+
+    def _take(self, index: Tensor, label: Tensor, rate: Tensor) -> None:
+        """One step on the images `index` (B·S,) of the training set, with labels (S, A, B) and rates (S, M)."""
+        x, (S, B) = self.x_train, (len(label), label.shape[-1])
+        rows = x.index_select(0, index) if isinstance(x, Tensor) else _rows(x[index])
+        self.loss_sum += self._step(self._images(rows, B, S), label, rate)
 
     def _step(self, images: Tensor, label: Tensor, learning_rate: Tensor) -> Tensor:
         """One step of the optimiser; the losses (S, M) before it."""

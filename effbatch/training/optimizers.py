@@ -19,13 +19,20 @@ if TYPE_CHECKING:
 
 
 class Optimizer(Protocol):
-    """`step(gradients, learning_rate)`: learning_rate is (S, M), already multiplied by the schedule."""
+    """`step(gradients, learning_rate)`: learning_rate is (S, M), already multiplied by the schedule.
+
+    replayable   every step but the first is the same operations on tensors; Adam counts its steps in Python
+    """
+
+    replayable: bool
 
     def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None: ...
 
 
 class SGD:
     """w ← w − η v with v ← μ v + g, v = g at the first step; Nesterov: w ← w − η (g + μ v). μ = 0: plain SGD."""
+
+    replayable = True
 
     def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
         self.parameters = parameters
@@ -54,6 +61,7 @@ class Adam:
     β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸, as in `torch.optim.Adam`.
     """
 
+    replayable = False
     BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
     def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
@@ -92,6 +100,7 @@ class RMSprop:
     Smoothing 0.99, ε = 10⁻⁸, not centred, no momentum, as in `torch.optim.RMSprop`.
     """
 
+    replayable = True
     SMOOTHING, EPSILON = 0.99, 1e-8
 
     def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
@@ -111,6 +120,7 @@ class AdaDelta:
     u is brought up to date after Δ. ρ = 0.9, ε = 10⁻⁶, as in `torch.optim.Adadelta`; the original has η = 1.
     """
 
+    replayable = True
     RHO, EPSILON = 0.9, 1e-6
 
     def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
