@@ -124,6 +124,7 @@ def test_several_rates_are_refused():
         ({"copies": "fresh"}, "copies = 'fresh' came"),
         ({"budget": {"steps": 100}}, "more than one epoch; {'steps': 100} came"),
         ({"budget": {"epochs": 1}}, "more than one epoch; {'epochs': 1} came"),
+        ({"budget": {"epochs": 300}}, "within the first epoch, .*{'epochs': 300} came: give at most 128 epochs"),
     ],
     ids=str,
 )

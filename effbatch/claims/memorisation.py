@@ -23,6 +23,7 @@ from effbatch.fitting.resampling import over_seeds
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"min_lost": 0.01}
+FIRST_EVALUATION = 128  # a run is evaluated first after this part of its steps (`training.cells.log_spaced_steps`)
 REFERENCES = (
     "Arpit et al. (2017), A Closer Look at Memorization in Deep Networks, arXiv:1706.05394",
     "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
@@ -85,6 +86,11 @@ def _check(settings: Mapping[str, Any]) -> None:
         raise SpecError(f'memorisation is judged on [data] noise = "uniform" and copies = "fixed"; {came} came')
     if settings["budget"].get("epochs", 0) <= 1:
         raise SpecError(f"memorisation takes a budget of more than one epoch; {dict(settings['budget'])} came")
+    if settings["budget"]["epochs"] > FIRST_EVALUATION:
+        raise SpecError(
+            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_EVALUATION} of "
+            f"the budget; {dict(settings['budget'])} came: give at most {FIRST_EVALUATION} epochs"
+        )
 
 
 def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
