@@ -88,8 +88,8 @@ def _check(settings: Mapping[str, Any]) -> None:
         raise SpecError(f"memorisation takes a budget of more than one epoch; {dict(settings['budget'])} came")
     if settings["budget"]["epochs"] > FIRST_EVALUATION:
         raise SpecError(
-            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_EVALUATION} of "
-            f"the budget; {dict(settings['budget'])} came: give at most {FIRST_EVALUATION} epochs"
+            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_EVALUATION} "
+            f"of the budget; {dict(settings['budget'])} came: give at most {FIRST_EVALUATION} epochs"
         )
 
 
