@@ -18,7 +18,7 @@ from torch.func import functional_call, vmap
 
 from effbatch.noise.labels import counter_hash
 from effbatch.training.probe import evaluation_mode, logits_of, trainable_weights
-from effbatch.training.stacking import StackedNetwork, stacked_parameters
+from effbatch.training.stacking import StackedNetwork, member_of, stacked_parameters
 
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
 _random_state = Lock()  # PyTorch's own generator is one for all threads
@@ -31,6 +31,10 @@ class Ensemble(Protocol):
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
+        ...
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """One network with the weights that it has now, a copy; both indices count from 0."""
         ...
 
 
@@ -77,6 +81,7 @@ class VectorisedNetwork:
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.as_built = networks[0]  # functional_call does not give a layer that comes twice its weights back
         self.network = deepcopy(networks[0]).to(device).train()
         self.names = [name for name, _ in self.network.named_parameters()]
         self.parameters = stacked_parameters(networks, members, device)
@@ -95,6 +100,10 @@ class VectorisedNetwork:
         of_members = vmap(vmap(logits, in_dims=(0, None)), in_dims=(0, 1))
         with nullcontext() if training else evaluation_mode(self.network):
             return of_members(weights, images).flatten(0, 1).transpose(1, 2).unflatten(0, (S, M))
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.as_built, self.parameters, seed, member)
 
 
 class SequentialMembers:
@@ -122,6 +131,11 @@ class SequentialMembers:
                 logits.append(functional_call(network, named, (images[:, i // shared],)))
         self.steps += training
         return torch.stack(logits).transpose(1, 2).unflatten(0, (S, M))
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        network = self.networks[seed * self.parameters[0].shape[1] + member]
+        return member_of(network, self.parameters, seed, member)
 
     @contextmanager
     def _drawing(self, seed: int) -> Iterator[None]:
