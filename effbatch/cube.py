@@ -8,6 +8,7 @@ Variables
     train_loss                      mean loss of the minibatches since the checkpoint before the last
     *_history                       the same at every checkpoint
     step, examples                  (coordinates) optimiser steps and labelled copies at each checkpoint
+    what MEASURED lists             _history only, and only where the spec's [train] measure names its kind
 Conventions, stored in attrs
     loss_reduction = "mean" over the batch; a NaN in a metric only ever means "no finite value", and
     `outcome` says which of not run, diverged and failed it was.
@@ -30,6 +31,35 @@ METRICS = {
     "test_accuracy": {"long_name": "accuracy on the test set", "units": "1"},
     "test_loss": {"long_name": "mean cross-entropy on the clean test set", "units": "nat"},
     "train_loss": {"long_name": "mean cross-entropy on the noisy training batches", "units": "nat"},
+}
+_MOMENTS = {
+    "clean_norm_squared": "‖G_0‖², squared norm of the mean gradient with clean labels",
+    "clean_noisy_inner": "G_0·G_N, inner product of the mean gradients with clean and with noisy labels",
+    "noisy_norm_squared": "‖G_N‖², squared norm of the mean gradient with noisy labels",
+    "clean_second_moment": "S_0, mean squared norm of one gradient with clean labels",
+    "noisy_second_moment": "S_N, mean squared norm of one gradient with noisy labels",
+}
+MEASURED = {  # kind -> variables
+    "moments": {
+        **{
+            f"{name}{limit}": {"long_name": f"{meaning}{of}", "units": "nat2"}
+            for name, meaning in _MOMENTS.items()
+            for limit, of in (("", ""), ("_low", ": lower 95 % limit"), ("_high", ": upper 95 % limit"))
+        },
+        "noised_sets": {"long_name": "data sets really noised at the cell's alpha", "units": "1"},
+        "norm_squared_inside": {
+            "long_name": "of them, those whose 95 % interval of ‖G‖² holds the closed form",
+            "units": "1",
+        },
+        "second_moment_inside": {
+            "long_name": "of them, those whose 95 % interval of E‖g‖² holds the closed form",
+            "units": "1",
+        },
+        "exact_error": {
+            "long_name": "greatest relative error of the closed form against every label enumerated",
+            "units": "1",
+        },
+    },
 }
 _COORD_ATTRS = {
     "alpha": {"long_name": "noisy labels per clean label", "units": "1"},
@@ -58,8 +88,8 @@ class Outcome(IntEnum):
         }[self]
 
 
-def empty(axes: Mapping[str, Sequence], checkpoints: int) -> xr.Dataset:
-    """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run."""
+def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[str] = ()) -> xr.Dataset:
+    """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run; `measured` are kinds."""
     missing = [dim for dim in CORE_DIMS if dim not in axes]
     if missing:
         raise CubeError(f"a cube needs the dimensions {', '.join(CORE_DIMS)}; {', '.join(missing)} did not come")
@@ -78,6 +108,7 @@ def empty(axes: Mapping[str, Sequence], checkpoints: int) -> xr.Dataset:
     cube["outcome"] = (tuple(axes), np.full(shape, int(Outcome.NOT_RUN), dtype=np.int8), flags)
     for name, attrs in METRICS.items():
         cube[name] = (tuple(axes), np.full(shape, np.nan, dtype=np.float32), attrs)
+    for name, attrs in (METRICS | measurements(measured)).items():
         cube[f"{name}_history"] = (dims, np.full((*shape, checkpoints), np.nan, dtype=np.float32), attrs)
     cube.attrs = {
         "schema": "effbatch cube",
@@ -87,6 +118,11 @@ def empty(axes: Mapping[str, Sequence], checkpoints: int) -> xr.Dataset:
         "selection": "none: last values and histories are stored, nothing is selected on the test set",
     }
     return cube
+
+
+def measurements(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The variables that kinds of `MEASURED` add, with their attributes."""
+    return {name: attrs for kind in kinds for name, attrs in MEASURED[kind].items()}
 
 
 def check(cube: xr.Dataset) -> xr.Dataset:

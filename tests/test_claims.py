@@ -251,7 +251,7 @@ SPECIFIC = {  # kind -> what its rule and the grid need beside the defaults
     "elasticity": ({}, {"clean_examples": (100, 200), "batch_size": (32,)}),
 }
 # what a claim needs of its runs beside the grid of `setup`
-NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}}
+NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}, "moments": {"measure": ("moments",)}}
 
 
 @pytest.mark.parametrize("kind", claims.kinds())

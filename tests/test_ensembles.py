@@ -138,6 +138,20 @@ def test_every_way_starts_from_the_network_itself_and_has_its_gradients(way, net
                 torch.testing.assert_close(g[s, m], e, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", WAYS)
+def test_a_member_alone_has_the_logits_of_the_ensemble(name, own, little_images):
+    __import__(own)
+    images = torch.as_tensor(little_images.x_test[:4])
+    nets = [getattr(sys.modules[own], name)() for _ in range(2)]
+    together = ensemble(nets, 3, CPU, seeds=[0, 1], images=images, num_classes=3)
+    with torch.no_grad():
+        for w in together.parameters:
+            w += 0.3 * torch.randn(w.shape)
+        logits = together(images.unsqueeze(1).expand(-1, 2, -1, -1, -1), training=False)
+        for s, m in np.ndindex(2, 3):
+            torch.testing.assert_close(together.member(s, m).eval()(images), logits[s, m].T, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])
 def test_every_cell_matches_the_plain_loop(name, own, little_images):
     block = unit(f"{own}:{name}")

@@ -28,6 +28,8 @@ def to_block(unit: Unit, trained: Trained) -> xr.Dataset:
     block["outcome"] = (cell, trained.outcome)
     for name in cubes.METRICS:
         block[f"{name}_history"] = ((*cell, "checkpoint"), getattr(trained, name).astype(np.float32))
+    for name, values in trained.measured.items():
+        block[f"{name}_history"] = ((*cell, "checkpoint"), values.astype(np.float32))
     return block
 
 
@@ -35,16 +37,17 @@ def assemble(spec: Spec, blocks: Sequence[tuple[Unit, xr.Dataset]]) -> xr.Datase
     """Put the blocks of all units into one cube; a learning rate that only some settings ran is NOT_RUN elsewhere."""
     rates = sorted({rate for unit, _ in blocks for rate in unit.learning_rates})
     checkpoints = len(blocks[0][0].checkpoints)
-    cube = cubes.empty({**spec.grid, "learning_rate": rates}, checkpoints)
+    cube = cubes.empty({**spec.grid, "learning_rate": rates}, checkpoints, measured=spec.train.measure)
     step = xr.full_like(cube["test_loss_history"].isel(seed=0, learning_rate=0, drop=True), 0, dtype=np.int64)
     for unit, block in blocks:
         at = {**unit.point, "alpha": list(unit.alphas)}
         place = {**at, "learning_rate": list(unit.learning_rates), "seed": list(unit.seeds)}
         cube["outcome"].loc[place] = _ordered(block["outcome"], cube["outcome"], unit)
-        for name in cubes.METRICS:
+        for name in (*cubes.METRICS, *cubes.measurements(spec.train.measure)):
             history = block[f"{name}_history"]
             cube[f"{name}_history"].loc[place] = _ordered(history, cube[f"{name}_history"], unit)
-            cube[name].loc[place] = _ordered(history.isel(checkpoint=-1, drop=True), cube[name], unit)
+            if name in cubes.METRICS:
+                cube[name].loc[place] = _ordered(history.isel(checkpoint=-1, drop=True), cube[name], unit)
         step.loc[at] = np.asarray(unit.checkpoints)
     examples = step * step["batch_size"]
     cube.coords["step"] = _compact(step).assign_attrs(long_name="optimiser steps at the evaluation", units="1")

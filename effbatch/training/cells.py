@@ -44,8 +44,8 @@ class Unit:
     @property
     def key(self) -> str:
         """A name that changes when any number of the unit would change."""
-        facts = {**vars(self), "point": dict(self.point), "data": self.data.given(), "train": vars(self.train)}
-        facts["train"] = {**facts["train"], "budget": dict(self.train.budget)}
+        options = {"data": self.data.given(), "train": self.train.given()}
+        facts = {**vars(self), "point": dict(self.point), **options}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -6,10 +6,10 @@ couples two members, so a diverged one is frozen and marked without touching the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Lock
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from effbatch import noise
-from effbatch.cube import Outcome
+from effbatch.cube import Outcome, measurements
 from effbatch.errors import InputError
 from effbatch.schedules import multipliers
 from effbatch.training import graphs
@@ -28,6 +28,7 @@ from effbatch.training.ensembles import SequentialMembers, ensemble
 from effbatch.training.foreign import images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.loading import load_network
+from effbatch.training.moments_along import MEASURES
 from effbatch.training.optimizers import OPTIMIZERS, SGD, Optimizer
 from effbatch.training.parts import images_that_fit, joined, members_that_fit, outputs_per_image, parts
 from effbatch.training.stacking import Product, StackedNetwork
@@ -38,12 +39,16 @@ BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawi
 
 @dataclass(frozen=True)
 class Trained:
-    """Arrays of one unit with the dims (alpha, learning_rate, seed, checkpoint); `outcome` without checkpoint."""
+    """Arrays of one unit with the dims (alpha, learning_rate, seed, checkpoint); `outcome` without checkpoint.
+
+    `measured` holds what [train] measure asked for, by the names of `cube.MEASURED`.
+    """
 
     test_accuracy: np.ndarray
     test_loss: np.ndarray
     train_loss: np.ndarray
     outcome: np.ndarray
+    measured: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -104,7 +109,9 @@ def train(
         except BaseException:
             stopping.set()
             raise
-    return Trained(**joined(unit, [trained for of_part in done for trained in of_part]))
+    arrays = joined(unit, [trained for of_part in done for trained in of_part])
+    measured = {name: arrays.pop(name) for name in measurements(unit.train.measure)}
+    return Trained(**arrays, measured=measured)
 
 
 @contextmanager
@@ -169,7 +176,7 @@ class _Run:
 
     def trained(self, on_steps: Callable[[int], None], stopping: Event) -> dict[str, np.ndarray]:
         """The arrays of `Trained`, after all steps and evaluations."""
-        records = []
+        records, measured = [], []
         done = 0
         for checkpoint in self.unit.checkpoints:
             while done < checkpoint:
@@ -178,7 +185,8 @@ class _Run:
                 on_steps((last - done) * self.unit.cells)
                 done = last
             records.append(self.evaluate())
-        return self._by_cell(records)
+            measured.append(self.measure(checkpoint, stopping))
+        return self._by_cell(records, measured)
 
     def steps(self, first: int, last: int, stopping: Event) -> None:
         """Take the steps first … last − 1, unless another part has failed."""
@@ -255,6 +263,25 @@ class _Run:
         values = (correct / n, loss / n, train_loss)
         return tuple(v.masked_fill(dead, torch.nan).cpu().numpy() for v in values)  # type: ignore[return-value]
 
+    def measure(self, step: int, stopping: Event) -> dict[str, np.ndarray]:
+        """What [train] measure asks for, each (S, M), of the members that are alive; NaN of the others."""
+        values = {name: np.full(self.alive.shape, np.nan) for name in measurements(self.unit.train.measure)}
+        for kind in self.unit.train.measure:
+            for s, m in self.alive.nonzero().tolist():
+                if stopping.is_set():
+                    raise CancelledError
+                found = MEASURES[kind](
+                    self.network.member(s, m),
+                    self.dataset,
+                    clean_examples=self.stream.examples,
+                    alpha=self.unit.alphas[m // len(self.unit.learning_rates)],
+                    seed=self.unit.seeds[s],
+                    step=step,
+                )
+                for name, value in found.items():
+                    values[name][s, m] = value
+        return values
+
     def _freeze(self, loss: Tensor) -> None:
         """Stop the members whose loss is not finite: rate and weights to zero (NaN is lasting, so none is missed)."""
         self.alive &= loss.isfinite()
@@ -263,7 +290,9 @@ class _Run:
         for w in self.network.parameters:
             w.masked_fill_(dead.view(*dead.shape, *[1] * (w.ndim - 2)), 0.0)
 
-    def _by_cell(self, records: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    def _by_cell(
+        self, records: list[tuple[np.ndarray, np.ndarray, np.ndarray]], measured: list[dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
         unit = self.unit
         A, L, S = len(unit.alphas), len(unit.learning_rates), len(unit.seeds)
 
@@ -273,7 +302,8 @@ class _Run:
         accuracy, loss, train_loss = (by_cell(np.stack(values)) for values in zip(*records, strict=True))
         alive = by_cell(self.alive.cpu().numpy())
         outcome = np.where(alive, int(Outcome.FINISHED), int(Outcome.DIVERGED)).astype(np.int8)
-        return {"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss, "outcome": outcome}
+        more = {name: by_cell(np.stack([values[name] for values in measured])) for name in measured[0]}
+        return {"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss, "outcome": outcome, **more}
 
 
 def _is_plain(optimizer: Optimizer) -> bool:

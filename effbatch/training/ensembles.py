@@ -18,7 +18,7 @@ from torch.func import functional_call, vmap
 
 from effbatch.noise.labels import counter_hash
 from effbatch.training.probe import evaluation_mode, logits_of, trainable_weights
-from effbatch.training.stacking import StackedNetwork, stacked_parameters
+from effbatch.training.stacking import StackedNetwork, member_of, stacked_parameters
 
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
 _random_state = Lock()  # PyTorch's own generator is one for all threads
@@ -35,6 +35,10 @@ class Ensemble(Protocol):
 
     def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
         """What `slope`, that of the loss in the logits, becomes in the `parameters`."""
+        ...
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """One network with the weights that it has now, a copy; both indices count from 0."""
         ...
 
 
@@ -82,6 +86,7 @@ class VectorisedNetwork:
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.as_built = networks[0]  # functional_call does not give a layer that comes twice its weights back
         self.network = deepcopy(networks[0]).to(device).train()
         self.names = [name for name, _ in self.network.named_parameters()]
         self.parameters = stacked_parameters(networks, members, device)
@@ -104,6 +109,10 @@ class VectorisedNetwork:
     def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
         """As `Ensemble`."""
         return torch.autograd.grad(logits, self.parameters, slope)
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.as_built, self.parameters, seed, member)
 
 
 class SequentialMembers:
@@ -150,6 +159,11 @@ class SequentialMembers:
 
     def _drawing(self, member: int) -> AbstractContextManager[None]:
         return nullcontext() if self.seeds is None else self._drawing_from(self.seeds[member])
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        network = self.networks[seed * self.parameters[0].shape[1] + member]
+        return member_of(network, self.parameters, seed, member)
 
     @contextmanager
     def _drawing_from(self, seed: int) -> Iterator[None]:

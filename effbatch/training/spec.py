@@ -14,6 +14,7 @@ from typing import Any
 
 from effbatch import claims
 from effbatch.claims import checked_rule
+from effbatch.cube import MEASURED
 from effbatch.errors import InputError, SpecError, hint
 from effbatch.noise import ORDERS
 from effbatch.schedules import multipliers
@@ -68,6 +69,7 @@ class Train:
 
     `schedule` and `warmup` (a fraction of the steps) span the budget in any unit; see `schedules.multipliers`.
     `weight_decay` is coupled, but decoupled with adamw; see `training.optimizers`.
+    `measure` names what else is measured at every evaluation of every cell, of `cube.MEASURED`.
     """
 
     network: str = "mlp1"
@@ -79,6 +81,12 @@ class Train:
     warmup: float = 0.0
     budget: Mapping[str, float] = field(default_factory=lambda: {"steps": 500})
     evaluations: int = 12
+    measure: tuple[str, ...] = ()
+
+    def given(self) -> dict[str, Any]:
+        """The options as JSON-ready values; `measure` only where something is, so that old sweeps keep their names."""
+        options = {**vars(self), "budget": dict(self.budget), "measure": list(self.measure)}
+        return {key: value for key, value in options.items() if key != "measure" or value}
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Spec:
                 "figure": self.figure,
             },
             "data": self.data.given(),
-            "train": vars(self.train) | {"budget": dict(self.train.budget)},
+            "train": self.train.given(),
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
             **adaptive,
@@ -255,6 +263,10 @@ def _options(defaults: Any, table: Mapping, section: str) -> Any:
             raise SpecError(f"[{section}] {key} must be a whole number; {value!r} came")
         if isinstance(default, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SpecError(f"[{section}] {key} must be a number; {value!r} came")
+        if isinstance(default, tuple):
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise SpecError(f"[{section}] {key} must be a list of names; {value!r} came")
+            table = {**table, key: tuple(value)}
     options = replace(defaults, **table)
     if isinstance(options, Data):
         _check_data(options)
@@ -277,7 +289,10 @@ def _check_data(data: Data) -> None:
 
 
 def _check_noise(spec: Spec) -> None:
-    """Every kind of noise in the spec has its keys, every key a kind that needs it, and foreign copies one label."""
+    """Every kind of noise in the spec has its keys, every key a kind that needs it, and foreign copies one label.
+
+    Measured moments are those of uniform noise.
+    """
     kinds = spec.grid.get("noise", (spec.data.noise,))
     given = {*spec.grid, *spec.data.given()}
     for kind in kinds:
@@ -292,6 +307,11 @@ def _check_noise(spec: Spec) -> None:
         raise SpecError(
             '[data] copies = "expected" averages over the labels of an image; foreign copies are other images: take '
             '"fresh" or "fixed"'
+        )
+    if "moments" in spec.train.measure and set(kinds) != {"uniform"}:
+        raise SpecError(
+            f'[train] measure = ["moments"] takes uniform noise; {", ".join(kinds)} came: leave measure out, or take '
+            'noise = "uniform"'
         )
 
 
@@ -315,6 +335,8 @@ def _check_train(train: Train) -> None:
         multipliers(train.schedule, 1, warmup=train.warmup)
     except InputError as error:
         raise SpecError(f"[train] {error}") from error
+    for kind in train.measure:
+        _one_of(kind, tuple(MEASURED), "[train] measure")
     if train.evaluations < 1:
         raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
     _check_budget(train.budget)
@@ -342,7 +364,7 @@ def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
 
 
 def _grid(table: Mapping) -> dict[str, tuple]:
-    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n != "evaluations")
+    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in ("evaluations", "measure"))
     _check_keys(table, (*GRID_DIMS, *extras), where="[grid]")
     for dim in ("alpha", "batch_size", "learning_rate"):
         if dim not in table:

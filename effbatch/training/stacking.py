@@ -10,6 +10,7 @@ product, or one wide convolution, per group.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +69,10 @@ class StackedNetwork:
         """The gradients of all `parameters`, from the slope of the loss in the logits."""
         return torch.autograd.grad(logits, self.parameters, slope)
 
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.network, self.parameters, seed, member)
+
     def descend(self, logits: Tensor, slope: Tensor, products: Sequence[Product], learning_rate: Tensor) -> None:
         """One step of plain SGD, w ← w − η g, in place; `slope` is that of the loss in the logits, η is (S, M).
 
@@ -103,6 +108,16 @@ def stacked_parameters(networks: Sequence[nn.Module], members: int, device: torc
         repeated = of_seeds.movedim(last, -1).unsqueeze(1).repeat(1, members, *[1] * (of_seeds.ndim - 1))
         stacked.append(repeated.movedim(-1, last + 1 if last > 0 else -1).requires_grad_())
     return stacked
+
+
+def member_of(network: nn.Module, parameters: Sequence[Tensor], seed: int, member: int) -> nn.Module:
+    """A copy of `network` with the trainable weights that one member has in the stacked tensors (S, M, ...)."""
+    copy = deepcopy(network).to(parameters[0].device)
+    own = (w for w in copy.parameters() if w.requires_grad)
+    with torch.no_grad():
+        for w, stacked in zip(own, parameters, strict=True):
+            w.copy_(stacked[seed, member])
+    return copy
 
 
 def _apply(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
