@@ -339,3 +339,23 @@ def test_a_network_that_torch_func_cannot_differentiate_is_refused():
 
     with pytest.raises(InputError, match=r"torch\.func cannot take them of this network \(.*control flow.*branches"):
         measure_moments(Branching(), *little_data(5), num_classes=K)
+
+
+@pytest.mark.parametrize("kind", ["the same layer", "the same weights"])
+def test_a_network_that_uses_weights_twice_is_measured_rightly_and_left_as_it_was(kind):
+    torch.manual_seed(0)
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    if kind == "the same weights":
+        second.weight, second.bias = first.weight, first.bias
+    network = nn.Sequential(first, nn.Tanh(), first if kind == "the same layer" else second, nn.Linear(4, 3)).double()
+    x, y = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])
+    rows = []
+    for image, label in zip(x, y, strict=True):
+        loss = nn.functional.cross_entropy(network(image[None]), label[None])
+        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(network.parameters()))]))
+    second_moment = float(torch.stack(rows).square().sum(1).mean())
+    before = network(x)
+    for _ in range(2):
+        found = measure_moments(network, x, y.numpy(), num_classes=3).estimate
+        assert found.clean_second_moment == pytest.approx(second_moment, rel=1e-9)
+    torch.testing.assert_close(network(x), before)

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from effbatch.noise.labels import counter_hash
-from effbatch.training.probe import evaluation_mode, logits_of, trainable_weights
+from effbatch.training.probe import evaluation_mode, logits_of, output, trainable_weights
 from effbatch.training.stacking import StackedNetwork, member_of, stacked_parameters
 
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
@@ -86,7 +86,6 @@ class VectorisedNetwork:
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
-        self.as_built = networks[0]  # functional_call does not give a layer that comes twice its weights back
         self.network = deepcopy(networks[0]).to(device).train()
         self.names = [name for name, _ in self.network.named_parameters()]
         self.parameters = stacked_parameters(networks, members, device)
@@ -100,7 +99,7 @@ class VectorisedNetwork:
         }
 
         def logits(weights: dict[str, Tensor], images: Tensor) -> Tensor:
-            return functional_call(self.network, weights, (images,))
+            return output(self.network, weights, images)
 
         of_members = vmap(vmap(logits, in_dims=(0, None)), in_dims=(0, 1))
         with nullcontext() if training else evaluation_mode(self.network):
@@ -112,7 +111,7 @@ class VectorisedNetwork:
 
     def member(self, seed: int, member: int) -> nn.Module:
         """As `Ensemble`."""
-        return member_of(self.as_built, self.parameters, seed, member)
+        return member_of(self.network, self.parameters, seed, member)
 
 
 class SequentialMembers:

@@ -111,6 +111,22 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     return logits
 
 
+def output(network: nn.Module, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """The network's output with other weights, by the names of its parameters; the network keeps its own.
+
+    A layer that stands in the network twice is replaced in one place: `functional_call`, left to tie weights by itself,
+    replaces it in both and puts back the wrong ones (seen in PyTorch 2.13).
+    """
+    given = {id(w): weights[name] for name, w in network.named_parameters() if name in weights}
+    places = {
+        f"{path}.{name}".removeprefix("."): given[id(w)]
+        for path, module in network.named_modules()  # each once
+        for name, w in module.named_parameters(recurse=False, remove_duplicate=False)
+        if id(w) in given
+    }
+    return functional_call(network, places, (images,), tie_weights=False)
+
+
 def image_gradients(
     network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, cotangents: Tensor
 ) -> dict[str, Tensor]:
@@ -121,7 +137,7 @@ def image_gradients(
     """
 
     def of_one(image: Tensor, v: Tensor) -> dict[str, Tensor]:
-        pull_back = vjp(lambda w: functional_call(network, w, (image[None],))[0], dict(weights))[1]
+        pull_back = vjp(lambda w: output(network, w, image[None])[0], dict(weights))[1]
         return vmap(lambda one: pull_back(one)[0])(v)
 
     try:
