@@ -4,9 +4,9 @@ A plain PyTorch loop over one network, the ensembling recipe of `torch.func` (fu
 effbatch. Repeats are interleaved, so that another job on the machine slows all three, and ratios are taken within a
 repeat. Steps alone are timed, labels drawn and images fetched; building networks is not, in any of the three.
 
-python benchmarks/throughput.py                    # two threads, wall time, on a quiet machine; half an hour
+python benchmarks/throughput.py                    # two threads, wall time, on a quiet machine; ten minutes
 python benchmarks/throughput.py --processor-time   # one thread, a clock that other jobs hardly stretch
-python benchmarks/throughput.py --evaluation       # only the cost of evaluations, in one thread's processor time
+python benchmarks/throughput.py --evaluation       # the cost of evaluations, in one thread's processor time
 
 It writes results/throughput.json, .md and .svg. With more threads than one, the first two ways count with one thread
 where that is faster.
@@ -329,21 +329,21 @@ def main() -> None:
     parser.add_argument("--processor-time", action="store_true", help="of one thread, for a busy machine")
     parser.add_argument("--evaluation", action="store_true", help="only the cost of evaluations")
     asked = parser.parse_args()
+    recorded = json.loads(RESULTS.joinpath("throughput.json").read_text())
     if asked.evaluation:
-        write(json.loads(RESULTS.joinpath("throughput.json").read_text()) | {"evaluation": evaluation_costs()})
+        write(recorded | {"evaluation": evaluation_costs()})
         return
     threads, clock = (1, process_time) if asked.processor_time else (asked.threads, perf_counter)
     torch.set_num_threads(threads)
     facts = {"environment": environment(torch.device("cpu")), "threads": threads, "steps_only": True}
     facts |= {"clock": "processor time" if asked.processor_time else "wall time"}
-    evaluation = evaluation_costs()
     rows = []
     for network, (side, counts) in CASES.items():
         for batch_size in BATCH_SIZES:
             for members in counts:
                 rows.append(measured(network, side, batch_size, members, clock))
                 print(json.dumps(rows[-1]), flush=True)
-                write(facts | {"rows": rows, "evaluation": evaluation})
+                write(facts | {"rows": rows, "evaluation": recorded["evaluation"]})
 
 
 def write(result: dict) -> None:
