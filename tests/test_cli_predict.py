@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from effbatch.cli.predict import INITIALISATIONS, command
 from effbatch.errors import InputError
 from effbatch.prediction import Anchor, predict
+from effbatch.prediction.evidence import recorded
 from effbatch.training.confusion import class_order
 from effbatch.training.datasets import load
 from effbatch.training.setup import initial_spectrum
@@ -72,7 +73,8 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
 
 def test_without_an_anchor_the_headline_is_a_factor():
     assert run("--alpha", "3", "--batch", "128").startswith("Multiply the learning rate")
-    assert "by 0.5 (0.2 to 1.2" in words_of(run("--alpha", "3", "--batch", "128"))
+    spread = 2 ** recorded()["square_root_clean_count"].quantile90_log2
+    assert f"by 0.5 ({0.5 / spread:.3g} to {0.5 * spread:.3g})" in words_of(run("--alpha", "3", "--batch", "128"))
     assert run("--alpha", "3", "--batch", "128", "--optimizer", "adadelta").startswith("Keep the learning rate")
 
 
@@ -115,8 +117,10 @@ def test_text_has_the_ranges_over_alpha(width):
     text = run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     words = words_of(text)
+    spread = 2 ** recorded()["square_root_clean_count"].quantile90_log2
+    low, high = 17**-0.5 / spread, 10**-0.5 * spread
     assert words.startswith(
-        "Multiply the learning rate best on clean labels at this batch size by 0.277 (0.0969 to 0.79"
+        f"Multiply the learning rate best on clean labels at this batch size by 0.277 ({low:.3g} to {high:.3g})"
     )
     for part in (
         "α = 12 (9 to 16)",
