@@ -25,8 +25,8 @@ INITIALISATIONS = 4  # their least and greatest hold the median over all with a 
 
 REGIME = (
     "no training: features stay as initialised and labels are fresh at every visit, so fixed copies once memorised and "
-    "kernels that grow in training (two hidden layers) need other, lower rates; the edge that caps the rate, mostly at "
-    "small alpha, is observed on small ReLU networks, not derived"
+    "kernels that grow in training (two hidden layers and more; with four the rate was eight times too high) need "
+    "lower rates; the edge that caps the rate, mostly at small alpha, is observed on small ReLU networks, not derived"
 )
 HOW = (
     "accuracy of the linearised network after all steps at the recommended rate, on a held-out part of the training "

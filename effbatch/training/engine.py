@@ -34,6 +34,7 @@ from effbatch.training.parts import images_that_fit, joined, members_that_fit, o
 from effbatch.training.stacking import Product, StackedNetwork
 from effbatch.training.visits import Stream
 
+WIDE = 500_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
 
@@ -103,7 +104,8 @@ def train(
 
     todo = parts(unit, members_that_fit(one, outputs, unit.batch_size, device))
     workers = min(torch.get_num_threads(), len(todo)) if device.type == "cpu" else 1
-    with exact_float32(), _threads_within(1 if workers > 1 else None), ThreadPoolExecutor(workers) as pool:
+    small = outputs * unit.batch_size * unit.cells < WIDE  # threads would wait for each other longer than they work
+    with exact_float32(), _threads_within(1 if workers > 1 or small else None), ThreadPoolExecutor(workers) as pool:
         try:
             done = list(pool.map(train_part, todo))
         except BaseException:
