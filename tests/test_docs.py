@@ -139,8 +139,9 @@ def test_what_the_comparison_says_of_the_benchmark_is_recorded():
     tables = json.loads((ROOT / "benchmarks" / "results" / "prediction.json").read_text(encoding="utf-8"))["tables"]
     error = {name: {row["method"]: row["median_error"] for row in rows} for name, rows in tables.items()}
     page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-    assert "with 20 runs it came closest of all on the held-out cases" in page
-    assert min(error["Held-out cases"], key=error["Held-out cases"].get) == "Optuna, 20 runs"
+    assert "with 20 runs it came closest on the held-out cases of our benchmark after effbatch's short runs" in page
+    closest = sorted(error["Held-out cases"], key=error["Held-out cases"].get)
+    assert closest[:2] == ["short runs", "Optuna, 20 runs"]
     assert "missed the best rate of whole noisy runs by more than any other method" in page
     assert max(error["Held-out cases"], key=error["Held-out cases"].get) == "LR range test"
     assert max(error["All cases"], key=error["All cases"].get) == "LR range test"
