@@ -26,6 +26,7 @@ import xarray as xr
 from effbatch.errors import CubeError
 
 SCHEMA_VERSION = 1
+FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
 CORE_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 METRICS = {
     "test_accuracy": {"long_name": "accuracy on the test set", "units": "1"},

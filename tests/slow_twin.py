@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch_reference
 from torch import nn
@@ -10,12 +11,23 @@ from torch import nn
 from effbatch import noise
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.engine import Trained
 from effbatch.training.foreign import foreign_images
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.loading import load_network
 from effbatch.training.visits import image_order, image_subset
 
 CLEAN, FRESH = 0, -1
+
+
+def assert_cells_match(unit: Unit, dataset: DataSet, trained: Trained) -> None:
+    """Every cell of a trained unit has the loss and accuracy of its plain loop."""
+    for a, alpha in enumerate(unit.alphas):
+        for r, rate in enumerate(unit.learning_rates):
+            for s, seed in enumerate(unit.seeds):
+                accuracy, loss = train_cell(unit, dataset, alpha, rate, seed)
+                assert trained.test_loss[a, r, s, -1] == pytest.approx(loss, rel=2e-4)
+                assert trained.test_accuracy[a, r, s, -1] == pytest.approx(accuracy, abs=1e-6)
 
 
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):

@@ -15,7 +15,7 @@ import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, every_above, number
 from effbatch.claims.honest import honest_best
-from effbatch.cube import Outcome, score
+from effbatch.cube import FIRST_CHECKPOINT, Outcome, score
 from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
@@ -23,7 +23,6 @@ from effbatch.fitting.resampling import over_seeds
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"min_lost": 0.01}
-FIRST_EVALUATION = 128  # a run is evaluated first after this part of its steps (`training.cells.log_spaced_steps`)
 REFERENCES = (
     "Arpit et al. (2017), A Closer Look at Memorization in Deep Networks, arXiv:1706.05394",
     "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
@@ -86,10 +85,10 @@ def _check(settings: Mapping[str, Any]) -> None:
         raise SpecError(f'memorisation is judged on [data] noise = "uniform" and copies = "fixed"; {came} came')
     if settings["budget"].get("epochs", 0) <= 1:
         raise SpecError(f"memorisation takes a budget of more than one epoch; {dict(settings['budget'])} came")
-    if settings["budget"]["epochs"] > FIRST_EVALUATION:
+    if settings["budget"]["epochs"] > FIRST_CHECKPOINT:
         raise SpecError(
-            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_EVALUATION} "
-            f"of the budget; {dict(settings['budget'])} came: give at most {FIRST_EVALUATION} epochs"
+            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_CHECKPOINT} "
+            f"of the budget; {dict(settings['budget'])} came: give at most {FIRST_CHECKPOINT} epochs"
         )
 
 

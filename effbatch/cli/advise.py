@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import click
 
-from effbatch.cli.options import DATA_DIR, JSON
+from effbatch.cli.options import DATA_DIR, JSON, echo_json
 from effbatch.laws.base import OPTIMIZERS
 
 
@@ -65,4 +64,7 @@ def command(
         optimizer=optimizer,
         probe=probe,
     )
-    click.echo(json.dumps(advice.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) if as_json else str(advice))
+    if as_json:
+        echo_json(advice.to_dict())
+    else:
+        click.echo(advice)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from effbatch.cli.options import DATA_DIR, JSON
+from effbatch.cli.options import DATA_DIR, JSON, echo_json
 
 
 @click.command()
@@ -26,7 +25,7 @@ def command(as_json: bool) -> None:
 
     found = [_look_for(name) for name in datasets.names()]
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        echo_json(found)
         return
     for data in found:
         click.echo(f"{data['name']}: {data['size'] or data['state']}\n    {data['source'] or data['how']}")

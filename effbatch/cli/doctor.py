@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from effbatch.cli.options import DATA_DIR, JSON
+from effbatch.cli.options import DATA_DIR, JSON, echo_json
 
 PANGO = (
     "the system library Pango is missing; Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
@@ -78,7 +77,7 @@ def command(as_json: bool) -> None:
     """
     found = [_run(name) for name in CHECKS]
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        echo_json(found)
     else:
         for check in found:
             click.echo(f"{check['state']:<8} {check['name']}: {check['says']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +16,7 @@ from effbatch.audit import (
     estimate_noise,
 )
 from effbatch.audit.confusion import CountsEstimate, Learnability, estimate_from_counts
-from effbatch.cli.options import JSON
+from effbatch.cli.options import JSON, echo_json
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
 from effbatch.noise.matrixfile import read_matrix
@@ -97,7 +96,7 @@ def command(
     if as_json:
         answer: dict[str, Any] = {"num_classes": classes} if found is None else found.to_dict()
         answer["bounds"] = {name: asdict(bound) for name, bound in bounds.items()}
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+        echo_json(answer)
         return
     if isinstance(found, CountsEstimate):
         _print_sample(found.sample)

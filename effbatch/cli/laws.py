@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from effbatch.cli.options import JSON
+from effbatch.cli.options import JSON, echo_json
 
 
 @click.command()
@@ -36,7 +34,7 @@ def command(bibtex: bool, as_json: bool) -> None:
         asked_by = f"effbatch predict {options}"
         laws.append({"name": name, "formula": formula, "reference": reference, "asked_by": asked_by})
     if as_json:
-        click.echo(json.dumps(laws, indent=2, ensure_ascii=False))
+        echo_json(laws)
         return
     for law in laws:
         how = "" if law["asked_by"] == "effbatch predict" else f" ({law['asked_by']})"

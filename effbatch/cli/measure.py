@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, JSON
+from effbatch.cli.options import DATA_DIR, DEVICE, JSON, echo_json
 from effbatch.cli.tables import print_table, with_interval
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def command(
     if per_layer:
         answer["layers"] = {name: _json(layer.numbers()) for name, layer in measured.layers.items()}
     if as_json:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+        echo_json(answer)
     else:
         _print(answer)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,6 +45,11 @@ WORKERS = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Train in N processes of this machine."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def echo_json(answer: Any) -> None:
+    """Print an answer as JSON: numbers or null, never NaN."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None) -> list[Spec]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from effbatch.cli.options import DATA_DIR
+from effbatch.cli.options import DATA_DIR, echo_json
 from effbatch.errors import InputError
 from effbatch.laws.base import OPTIMIZERS
 from effbatch.noise import ORDERS
@@ -155,7 +155,7 @@ def command(
     if as_json:
         objects = [prediction.to_dict() for prediction in predictions]
         answer = objects[0] if len(objects) == 1 else objects
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+        echo_json(answer)
         return
 
     from rich.console import Console

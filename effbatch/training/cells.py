@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from effbatch.cube import FIRST_CHECKPOINT
 from effbatch.errors import SpecError
 from effbatch.training.spec import MEMBER_DIMS, Data, Spec, Train, at
 
@@ -115,7 +116,7 @@ def log_spaced_steps(steps: int, count: int) -> tuple[int, ...]:
 
     Needs count <= steps; where rounding would repeat a step the next free one is taken.
     """
-    wanted = np.geomspace(max(1.0, steps / 128), steps, count).round().astype(int)
+    wanted = np.geomspace(max(1.0, steps / FIRST_CHECKPOINT), steps, count).round().astype(int)
     for i in range(1, count):
         wanted[i] = max(wanted[i], wanted[i - 1] + 1)
     wanted[-1] = steps

@@ -89,14 +89,14 @@ def simulate(
         raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
     (num_classes,) = classes
     available = {name: len(data.x_train) for name, data in data_of.items()}
-    for options in {unit.data for unit in units(spec, available)}:  # bad noise is named before anything is trained
+    work, rounds = list(units(spec, available)), 0
+    for options in {unit.data for unit in work}:  # bad noise is named before anything is trained
         images_to_show(options, data_of[options.dataset], torch.device("cpu"))
         noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
     store = Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec))
     with store.locked():
         finished = store.finished()
         blocks: list[tuple[Unit, xr.Dataset]] = []
-        work, rounds = list(units(spec, available)), 0
         while work:
             rounds += 1
             what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
