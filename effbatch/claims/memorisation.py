@@ -99,7 +99,7 @@ def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
 
     above   mean training loss of the first epoch minus the floor
     below   the floor minus the training loss at the end
-    lost    accuracy at the checkpoint that is best for the seeds before, minus the accuracy at the end; not of the first
+    lost    accuracy at the checkpoint that is best for the seeds before, minus that at the end; NaN of the first seed
     """
     dims = ("alpha", "seed", "checkpoint")
     others = [str(dim) for dim in cube["outcome"].dims if dim not in dims and cube.sizes[dim] > 1]
