@@ -65,7 +65,7 @@ def test_a_world_of_memorising_is_recognised():
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
-        ({"lost": 0.0}, "refuted"),
+        ({"lost": 0.0, "noise": 0.003}, "refuted"),
         ({"lost": 0.01, "noise": 0.02}, "undecided"),
         ({"crossing": 1000.0}, "refuted"),
         ({"first": -0.2}, "refuted"),
@@ -96,7 +96,7 @@ def test_the_first_epoch_is_averaged_over_its_steps():
 
 
 def test_luck_in_the_best_checkpoint_is_no_loss():
-    """Accuracy that only fluctuates: a seed's best checkpoint is high by chance, that of the other seeds is not."""
+    """Accuracy that only fluctuates: a seed's best checkpoint is high by chance, that of the seeds before is not."""
     lost = [
         claim.judge(world(lost=0.0, noise=0.05, rng=rng), PREDICTION, claim.RULE).numbers[0].value for rng in range(20)
     ]

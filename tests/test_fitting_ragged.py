@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 from synthetic import peaked_cube, rising_cube
 
-from effbatch.claims.accuracy_curve import honest_best
 from effbatch.cube import Outcome, score
 from effbatch.fitting import FitOutcome, StepsOutcome, best_learning_rates, best_steps, compare_all, regret
+from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 
 RATES = 2.0 ** np.arange(-9, 1, 0.25)

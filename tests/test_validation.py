@@ -125,7 +125,8 @@ def test_fit_prints_rates_laws_and_the_collapse(validated):
 
 def test_strict_exits_3_on_a_refuted_claim(validated, tmp_path):
     spec = tmp_path / "s.toml"
-    spec.write_text(LITTLE.format(name="s", kind="accuracy_curve", rule="max_rmse = 1e-9", network="perceptron"))
+    little = LITTLE.format(name="s", kind="accuracy_curve", rule="max_rmse = 1e-9", network="perceptron")
+    spec.write_text(little.replace("seed = 3", "seed = 8"))  # three decide little, as the first only chooses
     run("validate", spec, "--out", tmp_path / "out", "--strict", "--device", "cpu", code=3)
 
 

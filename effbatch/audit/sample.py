@@ -104,7 +104,9 @@ def estimate_noise(
 def _alpha_of(rate: float, limits: tuple[float, float], n: int, num_classes: int) -> Estimate:
     """α for a noise rate and its limits: None from (K − 1)/K on."""
     nothing = (num_classes - 1) / num_classes
-    value, low, high = (float(alpha_from_noise_rate(r, num_classes)) if r < nothing else None for r in (rate, *limits))
+    value, low, high = (
+        float(alpha_from_noise_rate(r, num_classes)) if num_classes * (1 - r) > 1 else None for r in (rate, *limits)
+    )
     reason = None
     if low is None:
         reason = f"the noise rate is above {nothing:.4g} = (K − 1)/K throughout: uniform noise cannot do that"
@@ -131,13 +133,13 @@ def alpha_bound_from_accuracy(accuracy: float, num_classes: int) -> Bound:
         "labels that the model was not trained on, as noisy as the others, uniform noise that does not depend on the "
         "image, and no sampling error; a model that can guess the mistakes may exceed the bound"
     )
-    signal = (accuracy - 1 / num_classes) / (1 - 1 / num_classes)
-    if signal <= 0:
+    above_chance = num_classes * accuracy - 1  # (K − 1) λ
+    if above_chance <= 0:
         return Bound(accuracy, None, f"no bound: an accuracy up to chance, {1 / num_classes:.4g}, fits any α", assumes)
     reason = (
         "no model agrees with held-out noisy labels more often than the labels are right; a lower bound is not implied"
     )
-    return Bound(accuracy, 1 / signal - 1, reason, assumes)
+    return Bound(accuracy, num_classes * (1 - accuracy) / above_chance, reason, assumes)
 
 
 def alpha_bound_from_loss(loss: float, num_classes: int) -> Bound:
@@ -159,8 +161,7 @@ def alpha_bound_from_loss(loss: float, num_classes: int) -> Bound:
         reason = f"no bound: a loss of ln K = {np.log(num_classes):.4g} or more fits any α"
         return Bound(loss, None, reason, assumes)
     no_more, too_much = 0.0, 1.0  # the share of noisy labels, α/(1 + α)
-    for _ in range(60):
-        middle = (no_more + too_much) / 2
+    while no_more < (middle := (no_more + too_much) / 2) < too_much:  # until no float lies between
         fits = UniformNoise(middle / (1 - middle), num_classes).loss_floor <= loss
         no_more, too_much = (middle, too_much) if fits else (no_more, middle)
     reason = "no model goes below the entropy of labels that it has not seen; a lower bound is not implied"

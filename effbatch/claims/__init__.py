@@ -11,7 +11,7 @@ from effbatch.errors import SpecError, hint
 
 __all__ = ["Claim", "Judgement", "Setup", "Verdict", "checked_rule", "get", "kinds"]
 
-_SHARED = ("base", "curves", "honest", "linearised", "multiplicity", "seed_mean")  # modules that are no claim
+_SHARED = ("base", "curves", "linearised", "multiplicity", "seed_mean")  # modules that are no claim
 
 
 def kinds() -> list[str]:

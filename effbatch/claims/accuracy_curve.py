@@ -1,7 +1,8 @@
 """Claim: the accuracy at the best learning rate, as a function of α or δ, is the one predicted before training.
 
 Rule: the root-mean-square difference between predicted and measured accuracy over the curve is at most `max_rmse`;
-its interval comes from resampling the seeds. The curves run `along` a dimension of the grid that holds numbers.
+its interval is over seeds, whose own scatter is taken out of it. The curves run `along` a dimension of the grid that
+holds numbers.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, at_most, number
 from effbatch.claims.curves import SYMBOLS, Curves, by_setting, percent, span
-from effbatch.claims.honest import honest_best
 from effbatch.cube import num_classes, score
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
-from effbatch.fitting.resampling import Estimate, over_seeds
+from effbatch.fitting import Estimate
+from effbatch.fitting.honest import honest_best
+from effbatch.fitting.mean_square import root_mean_square
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"max_rmse": 0.05, "along": "alpha"}
@@ -81,8 +82,9 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     limits = [
         "The theory freezes the features at initialisation; networks that learn features leave it. Measured minus "
         f"predicted runs from {float(gap.min()):+.1f} to {float(gap.max()):+.1f} points.",
-        "The learning rate of each seed is chosen on the other seeds, so that choosing does not flatter the accuracy."
-        if n > 1
+        "The learning rate of each seed is chosen on the seeds before it, so that choosing does not flatter the "
+        "accuracy; the first seed only chooses."
+        if cube.sizes["seed"] > 1
         else "One seed: its learning rate is chosen on its own test accuracy, which flatters it.",
     ]
     return Judgement(
@@ -125,10 +127,10 @@ def _lost_margin(theory: xr.Dataset, curves: Curves) -> str:
 
 
 def _rmse(measured: xr.DataArray, predicted: xr.DataArray) -> Estimate:
-    """RMSE of the seed-mean curve, resampling seeds."""
+    """RMSE of the curve, without the scatter of the seeds."""
     measured, predicted = xr.align(measured, predicted, join="exact")
     error = (measured - predicted.broadcast_like(measured)).transpose("seed", ...).values
-    return over_seeds(error.reshape(len(error), -1), lambda means: np.sqrt((means**2).mean(axis=1)))
+    return root_mean_square(error.reshape(len(error), -1))
 
 
 def _last_points(curves: Curves) -> list[Number]:

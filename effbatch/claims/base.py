@@ -115,16 +115,19 @@ def within(estimate: Estimate, low: float, high: float) -> tuple[Verdict, float 
     return verdict, _largest([estimate.p_value(low), estimate.p_value(high)])
 
 
-def every_above(estimates: Sequence[Estimate], threshold: float) -> tuple[Verdict, float | None]:
+def every_above(
+    estimates: Sequence[Estimate], threshold: float, *, together: bool = False
+) -> tuple[Verdict, float | None]:
     """The verdict on "each of these exceeds `threshold`", and its p-value.
 
     Supported where every interval lies above: all must hold, so p is the largest of theirs. Refuted where one lies
-    below: any could have, so p is the smallest of those below times the number of estimates (Bonferroni).
+    below: any could have, so p is the smallest of those below times the number of estimates (Bonferroni), unless their
+    intervals and p-values hold `together` as they are.
     """
     below = [estimate.p_value(threshold) for estimate in estimates if estimate.high < threshold]
     if below:
         known = [p for p in below if p is not None]
-        return Verdict.REFUTED, min(1.0, min(known) * len(estimates)) if known else None
+        return Verdict.REFUTED, min(1.0, min(known) * (1 if together else len(estimates))) if known else None
     decided = bool(estimates) and all(estimate.low > threshold for estimate in estimates)
     p_value = _largest([estimate.p_value(threshold) for estimate in estimates])
     return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, p_value

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.claims.honest import honest_best
 from effbatch.cube import score
 from effbatch.errors import CubeError, SpecError, hint
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
+from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
 
@@ -85,7 +85,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     verdict, p_value = every_above(signed, 0.0)
     surface = linearised.from_json(prediction["linearised"])["accuracy"].expand_dims(seed=[0])
     theory = _arms(surface, rule["rates"])
-    n = accuracy.sizes["seed"]
+    n = next(iter(arms.values())).sizes["seed"]
     finding = _finding(measured, prediction["arms"], rule)
     return Judgement(
         verdict,
@@ -219,7 +219,7 @@ def _best(arm: xr.DataArray) -> Array:
 
 
 def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
-    n = cube.sizes["seed"]
+    n = next(iter(arms.values())).sizes["seed"]
     panels = []
     for name, arm in arms.items():
         x = 1 + arm["alpha"].values

@@ -177,7 +177,7 @@ def _table(steps: xr.Dataset) -> Table:
             rows.append([float(alpha), int(batch), float(at["steps"]) if known else None, interval, int(at["seeds"])])
     return Table(
         "steps",
-        "Steps to the target at the learning rate that is best for the other seeds.",
+        "Steps to the target at the learning rate that is best for the seeds before.",
         ("α", "B", "steps", "95 % interval", "n"),
         rows,
         ("g", "d", ".0f", "", "d"),

@@ -14,11 +14,11 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, number, within
-from effbatch.claims.honest import honest_best
 from effbatch.cube import score
 from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
+from effbatch.fitting.honest import honest_best
 
 RULE: Mapping[str, Any] = {"targets": [0.8, 0.9], "tolerance": 0.25}
 EXPONENT = 1.0
@@ -72,7 +72,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
 
 
 def _accuracy(cube: xr.Dataset) -> xr.DataArray:
-    """Accuracy by clean_examples, alpha and seed, at the learning rate that is best for the other seeds."""
+    """Accuracy by clean_examples, alpha and seed, at the learning rate that is best for the seeds before."""
     if "clean_examples" not in cube.dims:
         raise CubeError("labels needed are judged over several numbers of clean labels; give [grid] clean_examples")
     known = ("clean_examples", "alpha", "learning_rate", "seed")
@@ -176,7 +176,7 @@ def _table(needed: Needed) -> Table:
             rows.append([100 * target, float(alpha), labels, limits, at.attrs["seeds"]])
     return Table(
         "labels_needed",
-        "Clean labels needed for an accuracy, at the learning rate that is best for the other seeds.",
+        "Clean labels needed for an accuracy, at the learning rate that is best for the seeds before.",
         ("accuracy, %", "α", "clean labels", "95 % interval", "n"),
         rows,
         ("g", "g", ".0f", "", "d"),

@@ -14,11 +14,11 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.claims.honest import honest_best
 from effbatch.cube import FIRST_CHECKPOINT, Outcome, score
 from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
+from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.noise import UniformNoise
 
@@ -58,13 +58,15 @@ def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
 def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
     runs = _runs(cube, prediction)
     n = runs.sizes["seed"]
+    fall = runs["lost"].isel(seed=slice(min(1, n - 1), None))  # the first seed only chooses
     above, below, lost = (
-        [_estimate(runs[name].sel(alpha=alpha)) for alpha in prediction["alpha"]] for name in ("above", "below", "lost")
+        [_estimate(values.sel(alpha=alpha)) for alpha in prediction["alpha"]]
+        for values in (runs["above"], runs["below"], fall)
     )
-    excess = [_estimate(runs["lost"].sel(alpha=alpha) - rule["min_lost"]) for alpha in prediction["alpha"]]
+    excess = [_estimate(fall.sel(alpha=alpha) - rule["min_lost"]) for alpha in prediction["alpha"]]
     verdict, p_value = every_above([*above, *below, *excess], 0.0)
     crossings = [_crossing(runs.sel(alpha=alpha)) for alpha in prediction["alpha"]]
-    overall = _estimate(runs["lost"].mean("alpha"))
+    overall = _estimate(fall.mean("alpha"))
     finding = _finding(prediction, crossings, above, overall)
     return Judgement(
         verdict,
@@ -97,7 +99,7 @@ def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
 
     above   mean training loss of the first epoch minus the floor
     below   the floor minus the training loss at the end
-    lost    accuracy at the checkpoint that is best for the other seeds, minus the accuracy at the end
+    lost    accuracy at the checkpoint that is best for the seeds before, minus that at the end; NaN of the first seed
     """
     dims = ("alpha", "seed", "checkpoint")
     others = [str(dim) for dim in cube["outcome"].dims if dim not in dims and cube.sizes[dim] > 1]
@@ -171,15 +173,16 @@ def _numbers(
     crossings: list[Estimate],
     n: int,
 ) -> list[Number]:
+    scored = max(n - 1, 1)
     numbers = [
-        number("accuracy lost from best to last", overall, n, "points", scale=100, note="mean over α"),
+        number("accuracy lost from best to last", overall, scored, "points", scale=100, note="mean over α"),
         Number("threshold of the rule, at every α", 100 * rule["min_lost"], unit="points", exact=True),
     ]
     for i, alpha in enumerate(prediction["alpha"]):
         crossed = np.isfinite(crossings[i].value)
         note = "" if crossed else f"not within {prediction['epochs']:g} epochs"
         numbers += [
-            number(f"accuracy lost from best to last, α = {alpha:g}", lost[i], n, "points", scale=100),
+            number(f"accuracy lost from best to last, α = {alpha:g}", lost[i], scored, "points", scale=100),
             number(f"loss of the first epoch minus H, α = {alpha:g}", above[i], n, "nats"),
             number(f"H minus loss at the end, α = {alpha:g}", below[i], n, "nats"),
             number(f"epochs to the floor, α = {alpha:g}", crossings[i], n, "epochs", note=note),
@@ -200,7 +203,8 @@ def _limits(cube: xr.Dataset, crossings: list[Estimate]) -> list[str]:
         "the labels that each image really got, not to 0.",
         "The loss of a checkpoint is the mean since the one before: the crossing is known to that resolution. The "
         "learning rate was fixed, not tuned; smaller ones memorise later.",
-        "The best checkpoint of each seed is chosen on the other seeds, so that choosing does not flatter it.",
+        "The best checkpoint of each seed is chosen on the seeds before it, so that choosing does not flatter it; the "
+        "first seed only chooses.",
     ]
 
 
@@ -236,7 +240,7 @@ def _table(prediction: Mapping[str, Any], runs: xr.Dataset, lost: list[Estimate]
     columns = ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n")
     return Table(
         "memorisation",
-        "Training loss in nats and test accuracy, at the best checkpoint for the other seeds and at the end.",
+        "Training loss in nats and test accuracy, at the best checkpoint for the seeds before and at the end.",
         columns,
         rows,
         ("g", ".3f", ".3f", ".3f", ".1f", ".1f", ".1f", "", "d"),

@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from effbatch.claims import linearised
-from effbatch.claims.base import Judgement, Setup, Verdict
+from effbatch.claims.base import Judgement, Setup, every_above, number
 from effbatch.claims.curves import Curves, percent
-from effbatch.claims.honest import honest_best
-from effbatch.claims.seed_mean import seed_mean, seed_mean_p
+from effbatch.claims.seed_mean import seed_means
 from effbatch.cube import score
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
-
-Floats = NDArray[np.floating]
+from effbatch.fitting import Estimate
+from effbatch.fitting.honest import honest_best
 
 RULE: Mapping[str, Any] = {"along": "network", "order": []}
 REFERENCES = (
@@ -74,27 +72,26 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
     accuracy = _over_the_rest(honest_best(score(cube)), rule)
     predicted = _predicted(prediction, rule)
     noisy, expected = _under_noise(accuracy), _under_noise(predicted)
-    steps = noisy.sizes[rule["along"]] - 1
     n = noisy.sizes["seed"]
-    mean, low, high = (limit.values for limit in seed_mean(_steps(noisy, rule), comparisons=steps))
-    p_values = seed_mean_p(_steps(noisy, rule), comparisons=steps).values
     pairs = list(pairwise(rule["order"]))
+    steps = seed_means(_steps(noisy, rule), rule["along"], comparisons=len(pairs))
+    verdict, p_value = every_above(steps, 0.0, together=True)
     differences = [
-        _points(f"accuracy, {b} minus {a}", values, n)
-        for (a, b), *values in zip(pairs, mean, low, high, _steps(expected, rule).values, strict=True)
+        _points(f"accuracy, {b} minus {a}", step, float(said), n)
+        for (a, b), step, said in zip(pairs, steps, _steps(expected, rule).values, strict=True)
     ]
-    finding = _finding(noisy.mean("seed"), rule, low, high)
+    finding = _finding(noisy.mean("seed"), rule, steps)
     curves = Curves(accuracy, predicted)
     several = accuracy.sizes["alpha"] > 1
     return Judgement(
-        _verdict(low, high),
+        verdict,
         finding,
         [*sorted(differences, key=lambda number: number.value or 0.0), *_drops(accuracy, predicted, rule)],
         (curves.figure(finding, name=f"order_of_{rule['along']}"),) if several else (),
         (curves.table(),),
-        _limits(accuracy, expected, steps),
+        _limits(accuracy, expected, len(steps)),
         REFERENCES,
-        _p_value(p_values, high),
+        p_value,
     )
 
 
@@ -120,26 +117,13 @@ def _steps(values: xr.DataArray, rule: Mapping[str, Any]) -> xr.DataArray:
     return values.diff(rule["along"]).transpose(rule["along"], ...)
 
 
-def _verdict(low: Floats, high: Floats) -> Verdict:
-    if np.any(high < 0):
-        return Verdict.REFUTED
-    return Verdict.SUPPORTED if np.all(low > 0) else Verdict.UNDECIDED
-
-
-def _p_value(p_values: Floats, high: Floats) -> float | None:
-    """Of "every difference exceeds 0": all must hold, so the largest; where some are turned, the smallest of those."""
-    turned = p_values[high < 0]
-    p_value = float(turned.min() if len(turned) else p_values.max())
-    return None if np.isnan(p_value) else p_value
-
-
-def _finding(mean: xr.DataArray, rule: Mapping[str, Any], low: Floats, high: Floats) -> str:
+def _finding(mean: xr.DataArray, rule: Mapping[str, Any], steps: Sequence[Estimate]) -> str:
     """The accuracies, and which neighbours stand the other way round, or cannot be told apart."""
     order = rule["order"]
     left = ", ".join(f"{100 * float(a):.1f} % ({value})" for value, a in zip(order, mean.values, strict=True))
-    pairs = list(zip(pairwise(order), low, high, strict=True))
-    turned = [f"{a} above {b}" for (a, b), _, h in pairs if h < 0]
-    unclear = [f"{a} and {b}" for (a, b), lo, h in pairs if not (lo > 0 or h < 0)]
+    pairs = list(zip(pairwise(order), steps, strict=True))
+    turned = [f"{a} above {b}" for (a, b), step in pairs if step.high < 0]
+    unclear = [f"{a} and {b}" for (a, b), step in pairs if not (step.low > 0 or step.high < 0)]
     told = [f"The other way round: {', '.join(turned)}."] * bool(turned)
     told += [f"Not told apart: {', '.join(unclear)}."] * bool(unclear)
     return f"Under noise the accuracy left is {left}. {' '.join(told) or 'Every step is in the order said.'}"
@@ -150,20 +134,18 @@ def _drops(accuracy: xr.DataArray, predicted: xr.DataArray, rule: Mapping[str, A
     if not bool((accuracy["alpha"] == 0).any()):
         return []
     n = accuracy.sizes["seed"]
-    mean, low, high = seed_mean(accuracy.sel(alpha=0) - _under_noise(accuracy))
-    expected = predicted.sel(alpha=0) - _under_noise(predicted)
-    places = [{rule["along"]: value} for value in rule["order"]]
+    lost = seed_means(accuracy.sel(alpha=0) - _under_noise(accuracy), rule["along"])
+    expected = (predicted.sel(alpha=0) - _under_noise(predicted)).values
     return [
-        _points(f"accuracy lost to noise, {value}", [float(v.sel(place)) for v in (mean, low, high, expected)], n)
-        for value, place in zip(rule["order"], places, strict=True)
+        _points(f"accuracy lost to noise, {value}", drop, float(said), n)
+        for value, drop, said in zip(rule["order"], lost, expected, strict=True)
     ]
 
 
-def _points(label: str, values: Sequence[float], n: int) -> Number:
+def _points(label: str, difference: Estimate, predicted: float, n: int) -> Number:
     """A difference of accuracies with its limits in points, and the predicted one where the theory is not silent."""
-    mean, low, high, predicted = (100 * float(value) for value in values)
-    note = "" if np.isnan(predicted) else f"predicted: {predicted:.1f}"
-    return Number(label, mean, low, high, n, "points", note=note)
+    note = "" if np.isnan(predicted) else f"predicted: {100 * predicted:.1f}"
+    return number(label, difference, n, "points", scale=100, note=note)
 
 
 def _limits(accuracy: xr.DataArray, expected: xr.DataArray, steps: int) -> list[str]:

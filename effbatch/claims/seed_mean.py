@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy import stats
+
+from effbatch.fitting import Estimate
 
 
 def seed_mean(values: xr.DataArray, *, comparisons: int = 1) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
@@ -20,11 +25,19 @@ def seed_mean(values: xr.DataArray, *, comparisons: int = 1) -> tuple[xr.DataArr
     return mean, mean - half, mean + half
 
 
-def seed_mean_p(values: xr.DataArray, *, comparisons: int = 1) -> xr.DataArray:
-    """Two-sided p-value of a mean of 0, times the number of comparisons: below 0.05 where `seed_mean` excludes 0."""
+def seed_means(values: xr.DataArray, dim: str, *, comparisons: int = 1) -> list[Estimate]:
+    """The same as estimates along `dim`; the p-value of each, times the comparisons, goes with its interval."""
     n = values.sizes["seed"]
-    if n == 1:
-        return values.mean("seed") * np.nan
+    error = (values.std("seed", ddof=1) if n > 1 else values.mean("seed") * np.nan) / np.sqrt(n)
+    means = (limit.transpose(dim).values for limit in (*seed_mean(values, comparisons=comparisons), error))
+    return [
+        Estimate(
+            float(mean), float(low), float(high), test=partial(_p_value, mean=mean, error=se, n=n, times=comparisons)
+        )
+        for mean, low, high, se in zip(*means, strict=True)
+    ]
+
+
+def _p_value(value: float, *, mean: NDArray, error: NDArray, n: int, times: int) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.abs(values.mean("seed")) / (values.std("seed", ddof=1) / np.sqrt(n))
-    return (comparisons * 2 * xr.apply_ufunc(stats.t.sf, t, n - 1)).clip(max=1.0)
+        return float(np.minimum(1, times * 2 * stats.t.sf(np.abs(mean - value) / error, n - 1)))

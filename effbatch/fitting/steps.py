@@ -8,6 +8,7 @@ import xarray as xr
 from effbatch.cube import Outcome, num_classes
 from effbatch.errors import InputError
 from effbatch.fitting.flags import Flag, cf_attributes
+from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
 
 
@@ -62,12 +63,13 @@ def best_steps(
 ) -> xr.Dataset:
     """Steps to `target` at the best learning rate, over all grid dims but learning_rate and seed.
 
-    For each seed the learning rate is the one with the least mean ln(steps) over the *other* seeds. The minimum
-    over learning rates of any average that includes the seed itself (the mean's minimum, and more so the mean of
-    per-seed minima) picks lucky runs and is too small; a held-out choice is not, it can only cost a little.
+    For each seed but the first the learning rate is the one with the least mean ln(steps) over the seeds *before* it
+    (`honest_best`). The minimum over learning rates of any average that includes the seed itself (the mean's minimum,
+    and more so the mean of per-seed minima) picks lucky runs and is too small; a held-out choice is not, it can only
+    cost a little.
 
-    seed_steps         steps of each seed at its held-out learning rate; NaN: not reached there, or the setting is
-                       TOO_EARLY, its steps being upper bounds only
+    seed_steps         steps of each seed but the first at its held-out learning rate; NaN: not reached there, or the
+                       setting is TOO_EARLY, its steps being upper bounds only
     steps, low, high   geometric mean over seeds; limits by bootstrap over seeds of the mean ln(steps), with the
                        same draws in every setting; NaN unless the outcome is REACHED or AT_EDGE
     outcome            CF flags, see StepsOutcome; the attributes `censored` and `too_early` count those settings
@@ -76,19 +78,19 @@ def best_steps(
     Raises InputError as `steps_to_target`.
     """
     steps = steps_to_target(cube, target).sortby("learning_rate")
+    dims = [dim for dim in steps.dims if dim not in ("learning_rate", "seed")]
     # never, or not run at this learning rate: infinitely many steps, so that it is never chosen
     logs = steps.copy(data=np.log(steps.values)).fillna(np.inf)
     ran = (cube["outcome"] != int(Outcome.NOT_RUN)).any("learning_rate")
-    held_out = xr.concat([_held_out(steps, logs, ran, s) for s in steps["seed"].values], "seed")
-    held_out = held_out.assign_coords(seed=steps["seed"])
-    dims = [dim for dim in steps.dims if dim not in ("learning_rate", "seed")]
-
     seeds = ran.sum("seed")
-    held_out = held_out.where(ran & (seeds > 1))
-    reached = (held_out.notnull() | ~ran).all("seed")
+    held_out = honest_best(steps, judged_on=-logs.where(ran))
+    scored = ran & (ran.cumsum("seed").assign_coords(seed=ran["seed"]) > 1)  # all that ran but the first of them
+    scored = scored.sel(seed=held_out["seed"])
+    reached = (held_out.notnull() | ~scored).all("seed")
     # a crossing between checkpoints lies above the first one: equal to it is a bound
     early = (held_out <= cube["step"].isel(checkpoint=0, drop=True)).any("seed")
     held_out = held_out.where(~early)
+    held_out = held_out.where(scored)
     overall = logs.where(ran, 0.0).sum("seed").argmin("learning_rate")
     at_edge = _at_edge(overall, (cube["outcome"] != int(Outcome.NOT_RUN)).any("seed").sortby("learning_rate"))
     outcome = xr.full_like(seeds, int(StepsOutcome.REACHED), dtype=np.int8)
@@ -125,13 +127,6 @@ def _at_edge(chosen: xr.DataArray, tried: xr.DataArray) -> xr.DataArray:
     first = tried.argmax("learning_rate")
     after_last = tried.isel(learning_rate=slice(None, None, -1)).argmax("learning_rate")
     return (chosen == first) | (chosen == tried.sizes["learning_rate"] - 1 - after_last)
-
-
-def _held_out(steps: xr.DataArray, logs: xr.DataArray, ran: xr.DataArray, s: object) -> xr.DataArray:
-    """Steps of seed s at the learning rate that is best for the other seeds; NaN where none suits them all."""
-    others = logs.where(ran, 0.0).drop_sel(seed=s).sum("seed")  # the sum and the mean have the same minimum
-    chosen = steps.sel(seed=s, drop=True).isel(learning_rate=others.argmin("learning_rate"))
-    return chosen.where(np.isfinite(others.min("learning_rate"))).drop_vars("learning_rate")
 
 
 def _limits(

@@ -143,23 +143,29 @@ class MatrixNoise:
     @property
     def signal(self) -> float:
         """Root-mean-square singular value of the centred T."""
-        return float(transition.rms_signal(self.transition_matrix()))
+        return float(transition.rms_signal(self._centred()))
 
     @property
     def signal_spectrum(self) -> np.ndarray:
         """Singular values of the centred T, descending, shape (K − 1,); the last is the weakest distinction."""
-        return transition.signal_spectrum(self.transition_matrix())
+        return transition.signal_spectrum(self._centred())
 
     @property
     def effective_alpha(self) -> float:
         """1/signal − 1: the α of uniform noise with the same root-mean-square signal; infinite without any."""
+        # 1 − signal² by itself, as the difference of 1 and a signal near it would lose its digits: with C T = C − s D,
+        # s = α/(1 + α) and D = C (I − N), ‖C T‖² = K − 1 − 2 s tr D + s² ‖D‖²
+        share, lost = self.alpha / (1 + self.alpha), transition.centred(np.eye(self.num_classes) - self.matrix)
+        missing = share * (2 * np.trace(lost) - share * (lost**2).sum()) / (self.num_classes - 1)
         # the signal is at most 1 but for rounding
-        return max(0.0, 1 / self.signal - 1) if self.signal > 0 else np.inf
+        return max(0.0, float(missing / (self.signal * (1 + self.signal)))) if self.signal > 0 else np.inf
 
     @property
     def noise_to_signal(self) -> float:
         """Variance of a label within its class over that between classes: see `transition.noise_to_signal`."""
-        return float(transition.noise_to_signal(self.transition_matrix()))
+        within = transition.variance_within(self.transition_matrix())
+        between = (self.num_classes - 1) * self.signal**2
+        return float(within / between) if between > 0 else np.inf
 
     @property
     def loss_floor(self) -> float:
@@ -169,7 +175,7 @@ class MatrixNoise:
     @property
     def margins(self) -> np.ndarray:
         """T_cc − max_{k≠c} T_ck of each class, shape (K,)."""
-        return transition.margins(self.transition_matrix())
+        return (1 + self.alpha * transition.margins(self.matrix)) / (1 + self.alpha)
 
     @property
     def unlearnable(self) -> tuple[int, ...]:
@@ -183,6 +189,11 @@ class MatrixNoise:
     def transition_matrix(self) -> np.ndarray:
         """T = (I + α N)/(1 + α), shape (K, K)."""
         return expected_targets(self.alpha, self.matrix)
+
+    def _centred(self) -> np.ndarray:
+        """C T from its parts: at large α the entries of T hardly differ, and their rounding would be all of C T."""
+        clean, noisy = (transition.centred(matrix) for matrix in (np.eye(self.num_classes), self.matrix))
+        return (clean + self.alpha * noisy) / (1 + self.alpha)
 
 
 def structured_noise_matrix(alpha: float, num_classes: int, delta: float, *, order: Array = None) -> np.ndarray:
@@ -229,14 +240,15 @@ def alpha_from_noise_rate(noise_rate: Array, num_classes: int) -> Array:
     _check_num_classes(num_classes)
     K = num_classes
     limit = (K - 1) / K
-    if not (np.all(np.greater_equal(noise_rate, 0)) and np.all(np.less(noise_rate, limit))):
+    left = K * (1 - noise_rate) - 1  # (K − 1) λ; near the limit 1 − ρ is exact, where (K − 1)/K is rounded
+    if not (np.all(np.greater_equal(noise_rate, 0)) and np.all(np.greater(left, 0))):
         raise InputError(
             f"the noise rate must be >= 0 and below (K - 1)/K = {limit:.6g}, where labels of {K} classes carry "
             f"no signal; {noise_rate} came: give the share of wrong labels",
             noise_rate=noise_rate,
             limit=limit,
         )
-    return noise_rate / (limit - noise_rate)
+    return K * noise_rate / left
 
 
 def expected_targets(alpha: Array, noise_matrix: np.ndarray) -> np.ndarray:

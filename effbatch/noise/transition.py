@@ -56,12 +56,12 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
 
 def signal_spectrum(transition: Floats) -> Floats:
     """The K − 1 singular values of C T that can differ from 0, descending, shape (..., K − 1): λ for uniform noise."""
-    return np.linalg.svd(_centred(transition), compute_uv=False)[..., :-1]
+    return np.linalg.svd(centred(transition), compute_uv=False)[..., :-1]
 
 
 def rms_signal(transition: Floats) -> Any:
     """√(‖C T‖²/(K − 1)), the root mean square of `signal_spectrum`."""
-    return np.sqrt((_centred(transition) ** 2).sum((-2, -1)) / (transition.shape[-1] - 1))
+    return np.sqrt((centred(transition) ** 2).sum((-2, -1)) / (transition.shape[-1] - 1))
 
 
 def noise_to_signal(transition: Floats) -> Any:
@@ -69,9 +69,15 @@ def noise_to_signal(transition: Floats) -> Any:
 
     Labels as unit vectors. For doubly stochastic T this is 1/signal² − 1 with the root-mean-square signal.
     """
-    within = transition.shape[-1] - (transition**2).sum((-2, -1))
     with np.errstate(divide="ignore"):
-        return within / (_centred(transition) ** 2).sum((-2, -1))
+        return variance_within(transition) / (centred(transition) ** 2).sum((-2, -1))
+
+
+def variance_within(transition: Floats) -> Any:
+    """K − ‖T‖² as Σ T_ck (1 − T_ck), a sum of positive terms: it keeps its digits where labels are almost clean."""
+    true, false = _split(transition)
+    wrong = false.sum(-1)
+    return (true * wrong + (false * (1 - false)).sum(-1)).sum(-1)
 
 
 def margins(transition: Floats) -> Floats:
@@ -88,9 +94,19 @@ def unlearnable(transition: Floats) -> tuple[int, ...]:
 
 def loss_floor(transition: Floats) -> Any:
     """Mean over the rows of −Σ_k T_ck ln T_ck, in nats: the cross-entropy that no classifier of clean images beats."""
-    log = np.log(transition + (transition == 0))  # 0 ln 0 = 0
-    return -(transition * log).sum(-1).mean(-1)
+    true, false = _split(transition)
+    # where T_cc is near 1 its logarithm has the digits of 1 − T_cc, the sum of the others
+    log_true = np.where(true > 0.5, np.log1p(-np.minimum(false.sum(-1), 0.5)), np.log(true + (true == 0)))
+    log_false = np.log(false + (false == 0))  # 0 ln 0 = 0
+    return -(true * log_true + (false * log_false).sum(-1)).mean(-1)
 
 
-def _centred(transition: Floats) -> Floats:
+def centred(transition: Floats) -> Floats:
+    """C T, C = I − 11ᵀ/K: the columns without their means."""
     return transition - transition.mean(-2, keepdims=True)
+
+
+def _split(transition: Floats) -> tuple[Floats, Floats]:
+    """T_cc, shape (..., K), and T with zeros there."""
+    diagonal = np.eye(transition.shape[-1], dtype=bool)
+    return np.diagonal(transition, axis1=-2, axis2=-1), np.where(diagonal, 0.0, transition)
