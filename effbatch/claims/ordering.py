@@ -24,14 +24,12 @@ from effbatch.claims.seed_mean import seed_mean, seed_mean_p
 from effbatch.cube import score
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
+from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 
 Floats = NDArray[np.floating]
 
 RULE: Mapping[str, Any] = {"along": "network", "order": []}
-REFERENCES = (
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
-)
+REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:
