@@ -66,7 +66,9 @@ def draw(figure: Figure) -> Drawing:
     import vl_convert
 
     spec = _spec(figure)
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version(), allowed_base_urls=[])
+    still = {**spec, "concat": [{**panel, "layer": panel["layer"][:-1]} for panel in spec["concat"]]}  # no hover points
+    svg = vl_convert.vegalite_to_svg(still, vl_version=vega_lite_version(), allowed_base_urls=[])
+    svg = re.sub(r' (?:role="graphics-|aria-roledescription=")[^"]*"', "", svg)  # the whole is one image with a title
     svg = _rename_ids(svg, "".join(c if c.isalnum() else "-" for c in figure.name))
     return Drawing(spec, svg.replace(">", f"><title>{escape(figure.caption)}</title>", 1))
 
@@ -233,7 +235,7 @@ def _tooltip(panel: Panel, *last: dict[str, Any]) -> list[dict[str, Any]]:
 def _layers(
     panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Mapping[str, Sequence[Series]], legend: str
 ) -> list[dict[str, Any]]:
-    """What a panel without a heat map draws, from the back to the front."""
+    """What a panel without a heat map draws, from the back to the front; last what only hovering needs."""
     names = list(groups)
     key = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
@@ -276,7 +278,7 @@ def _layers(
 
 
 def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
-    """A heat map, and on it the series in white with a black rim: read on every shade."""
+    """A heat map, on it the series in white with a black rim, read on every shade; last what only hovering needs."""
     legend = {"title": heat.label, "orient": "top", "gradientLength": 160, "gradientThickness": 8}
     scale = {"scheme": "viridis", "domain": list(heat.domain)}
     shade = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
@@ -305,13 +307,16 @@ def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict
         }
 
     point = {"type": "point", "filled": True, "fill": "white", "stroke": "black", "strokeWidth": 1, "size": 44}
+    hover = {"mark": {"type": "point", "filled": True, "size": 150, "opacity": 0}, "encoding": {"x": x, "y": y}}
+    hover["encoding"] |= {"tooltip": [series, *_tooltip(panel, interval)]}
     return [
         tiles,
         of("predicted", {"type": "line", "stroke": "black", "strokeWidth": 4}),
         of("predicted", {"type": "line", "stroke": "white", "strokeWidth": 2}),
         of("measured", {"type": "rule", "stroke": "black", "strokeWidth": 3}, **limits),
         of("measured", {"type": "rule", "stroke": "white", "strokeWidth": 1.2}, **limits),
-        of("measured", {**point, "opacity": 1}, tooltip=[series, *_tooltip(panel, interval)]),
+        of("measured", {**point, "opacity": 1}),
+        hover,
     ]
 
 

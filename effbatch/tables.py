@@ -57,9 +57,9 @@ def typeset(text: str) -> str:
 
 
 def marked_up(text: str) -> Markup:
-    """`text` escaped for HTML, its powers raised and its indices lowered."""
+    """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
     raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(text)))
-    return Markup(_INDEX.sub(r"\1<sub>\2</sub>", raised))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
 
 
 def p_text(p_value: float | None) -> str:

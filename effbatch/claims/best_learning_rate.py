@@ -141,8 +141,8 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
     return Table(
         "laws",
         f"{said}Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each "
-        "cell in turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best rate in "
-        "powers of two, and accuracy lost by using the prediction, in percentage points.",
+        "cell in turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best "
+        "rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
         ("law", "formula", "knows", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
         rows,
         ("", "", "", ".2f", "", ".2f", ".1f", ".1f"),

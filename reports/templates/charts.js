@@ -13,6 +13,7 @@ for (const figure of document.querySelectorAll("figure")) {
     for (const panel of spec.concat) panel.width = room - 90;
   }
   const chart = document.createElement("div");
+  chart.ariaHidden = "true"; // the drawing around it is an image with a text; its data are in the tables
   // The tooltip takes its colours from the page's style sheet, light or dark.
   vegaEmbed(chart, spec, { renderer: "svg", actions: false, tooltip: { theme: "custom" } }).then(() => {
     drawing.replaceChildren(chart);
