@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from threading import get_ident
 from time import perf_counter, process_time
@@ -34,6 +35,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from effbatch import resources
+from effbatch.charts import draw
+from effbatch.exhibits import Axis, Figure, Panel, Series
 from effbatch.training import datasets, engine, networks
 from effbatch.training import spec as specs
 from effbatch.training.cells import Unit, units
@@ -300,27 +303,19 @@ def evaluation_markdown(rows: list[dict]) -> list[str]:
 
 def chart(result: dict) -> str:
     """SVG: model-steps per second against members, one panel per network and batch size."""
-    import altair as alt
-    import vl_convert
-
-    points = [
-        {"network": row["network"], "B": row["batch_size"], "members": row["members"], "way": way, "speed": speed}
-        for row in result["rows"]
-        for way, speed in row["model_steps_per_second"].items()
-    ]
-    drawn = (
-        alt.Chart(alt.Data(values=points))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("members:Q", scale=alt.Scale(type="log"), title="members"),
-            y=alt.Y("speed:Q", scale=alt.Scale(type="log"), title="model-steps per second"),
-            color=alt.Color("way:N", title=None),
-            row=alt.Row("network:N", sort=list(CASES)),
-            column=alt.Column("B:O", title="batch size"),
-        )
-        .properties(width=180, height=110)
-    )
-    return vl_convert.vegalite_to_svg(drawn.to_dict())
+    panels = []
+    for network, batch_size in product(CASES, BATCH_SIZES):
+        rows = [row for row in result["rows"] if (row["network"], row["batch_size"]) == (network, batch_size)]
+        if not rows:
+            continue
+        members = [row["members"] for row in rows]
+        series = [
+            Series(way, "measured", members, [row["model_steps_per_second"].get(way) for row in rows])
+            for way in dict.fromkeys(way for row in rows for way in row["model_steps_per_second"])
+        ]
+        axes = Axis("members", "log", ticks=members), Axis("model-steps per second", "log")
+        panels.append(Panel(*axes, series, f"{network}, B = {batch_size}"))
+    return draw(Figure("throughput", "Model-steps per second against the number of members.", panels)).svg
 
 
 def main() -> None:

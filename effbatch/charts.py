@@ -1,9 +1,10 @@
-"""A figure as plain data -> one Altair definition -> an interactive Vega-Lite spec, and an SVG for paper.
+"""A figure as plain data -> one Vega-Lite spec, interactive on screen -> the same as SVG for paper, or PNG.
 
 Measured values are filled points with interval bars on a thin line, predictions solid lines, rivals thin dashed
 lines. A group has a colour (Okabe & Ito 2008, told apart by colour-blind readers) and a shape or dash pattern, so
-that grey print still tells the groups apart. Text, axes and grid are drawn in `currentColor`: ink on paper, light on
-a dark screen.
+that grey print still tells the groups apart. Heat maps are viridis, which darkens evenly in grey print too; what is
+drawn on them is white with a black rim. Text, axes and grid are drawn in `currentColor`: ink on paper, light on a dark
+screen.
 """
 
 from __future__ import annotations
@@ -15,27 +16,31 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape
 
 from effbatch.errors import InputError
-from effbatch.exhibits import Axis, Figure, Panel, Series
+from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
 from effbatch.resources import bundled
-
-if TYPE_CHECKING:
-    import altair as alt
+from effbatch.tables import typeset
 
 FONT = "Inter, Noto Sans Math, sans-serif"
 INK = "currentColor"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
-DASHES: tuple[Sequence[float], ...] = ([5, 4], [2, 2.5], [9, 3], [8, 3, 2, 3])  # px drawn, px left free, ...
+DASHES: tuple[Sequence[float], ...] = ([5, 4], [2, 2.5], [9, 3], [8, 3, 2, 3], [1, 4])  # px drawn, px left free, ...
 SYMBOL_SIZE = 56  # of the legend, px²
 # Size of one panel in px by the number of panels in a row: a row fills the text width of A4.
 ROW_WIDTH = 630
 PANEL_WIDTH = {1: 460, 2: 240, 3: 138}
-PANEL_HEIGHT = {1: 270, 2: 210, 3: 165}
+PANEL_HEIGHT = {1: 240, 2: 200, 3: 160}
 MARGIN = 0.04  # of the axis, left free beyond the outermost value
+PAPER, PRINTED_INK = "#ffffff", "#1a1f24"  # of a PNG, which knows no page
+PIXELS_PER_PX = 3  # of a PNG: 288 dots per inch
+# A mouse drags the axes; with Ctrl (and so with two fingers on a touchpad) the wheel zooms. Touch and plain wheel are
+# left to the page, which has to scroll.
+DRAG = "[pointerdown[event.pointerType == 'mouse'], window:pointerup] > window:pointermove!"
+WHEEL = "wheel![event.ctrlKey]"
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -60,16 +65,34 @@ def draw(figure: Figure) -> Drawing:
     """
     import vl_convert
 
-    _register_fonts()
-    spec = _chart(figure).to_dict()
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version(), allowed_base_urls=[])
+    spec = _spec(figure)
+    still = {**spec, "concat": [{**panel, "layer": panel["layer"][:-1]} for panel in spec["concat"]]}  # no hover points
+    svg = vl_convert.vegalite_to_svg(still, vl_version=vega_lite_version(), allowed_base_urls=[])
+    svg = re.sub(r' (?:role="graphics-|aria-roledescription=")[^"]*"', "", svg)  # the whole is one image with a title
     svg = _rename_ids(svg, "".join(c if c.isalnum() else "-" for c in figure.name))
     return Drawing(spec, svg.replace(">", f"><title>{escape(figure.caption)}</title>", 1))
+
+
+def png(figure: Figure) -> bytes:
+    """`figure` in dark ink on white, as a PNG of 288 dots per inch."""
+    import vl_convert
+
+    printed = json.loads(json.dumps(_spec(figure)).replace(f'"{INK}"', f'"{PRINTED_INK}"'))
+    return vl_convert.vegalite_to_png(
+        {**printed, "background": PAPER},
+        vl_version=vega_lite_version(),
+        scale=PIXELS_PER_PX,
+        ppi=72.0,
+        allowed_base_urls=[],
+    )
 
 
 def reading_key(figure: Figure) -> str:
     """One sentence that says how `figure` shows what was measured, predicted and held by rivals."""
     roles = {series.role for panel in figure.panels for series in panel.series}
+    if any(panel.heat is not None for panel in figure.panels):
+        shown = {"measured": "white points, measured", "predicted": "white line, predicted", "rival": "dashed, rivals"}
+        return "Shades, measured; " + "; ".join(words for role, words in shown.items() if role in roles) + "."
     bars = any(series.low is not None for panel in figure.panels for series in panel.series)
     shown = {
         "measured": "points, measured" + (" (bars: interval)" if bars else ""),
@@ -80,11 +103,12 @@ def reading_key(figure: Figure) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
+@cache
 def vega_lite_version() -> str:
-    """Vega-Lite version that Altair writes, as vl-convert names it ("6.1")."""
-    import altair as alt
+    """The newest Vega-Lite that vl-convert draws ("6.1")."""
+    import vl_convert
 
-    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return max(vl_convert.get_vegalite_versions(), key=lambda version: [int(part) for part in version.split(".")])
 
 
 def tick_label(value: float, scale: str) -> str:
@@ -96,7 +120,7 @@ def tick_label(value: float, scale: str) -> str:
         factor = value / 10.0**exponent
         power = "10" + str(exponent).translate(_SUPERSCRIPT)
         return power if math.isclose(factor, 1) else f"{factor:.3g}×{power}".replace("-", "−")
-    return f"{value:,.4g}".replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def log_ticks(low: float, high: float, base: int) -> list[float]:
@@ -129,84 +153,217 @@ def _rename_ids(svg: str, prefix: str) -> str:
     return re.sub(r"(?<=[\"#])clip\d+", lambda m: order.setdefault(m[0], f"{prefix}-clip{len(order) + 1}"), svg)
 
 
-def _chart(figure: Figure) -> alt.ConcatChart:
-    import altair as alt
-
+def _spec(figure: Figure) -> dict[str, Any]:
+    """The Vega-Lite spec of `figure`, with its data."""
     if not figure.panels:
         raise InputError(f"figure {figure.name!r} needs at least one panel and has none: give its panels")
+    _register_fonts()
     groups = _groups(figure)
     in_row = min(len(figure.panels), max(PANEL_WIDTH))
-    shown = alt.selection_point(
-        name="shown",
-        fields=["group"],
-        bind="legend",
-        toggle="true",
-        value=[{"group": group} for group in groups],
-    )
-    size = {"width": PANEL_WIDTH[in_row], "height": PANEL_HEIGHT[in_row]}
-    panels = [_panel(panel, groups, figure.legend, shown).properties(**size) for panel in figure.panels]
-    panels[0] = panels[0].add_params(shown)
-    chart = alt.concat(*panels, columns=in_row, spacing=24).resolve_scale(color="shared", shape="shared")
-    return chart.properties(background="transparent", padding=4).configure(**_config(alt, groups))
+    datasets: dict[str, list[dict[str, Any]]] = {}
+    panels = []
+    for i, panel in enumerate(figure.panels):
+        name = f"panel{i}"
+        x_domain, y_domain = _domains(panel)
+        datasets[name] = [row for series in panel.series for row in _rows(panel, series, x_domain, y_domain)]
+        x = {
+            "field": "x",
+            "type": "quantitative",
+            "title": typeset(panel.x.label),
+            **_axis(panel.x, x_domain, f"{name}_x"),
+        }
+        y = {
+            "field": "y",
+            "type": "quantitative",
+            "title": typeset(panel.y.label),
+            **_axis(panel.y, y_domain, f"{name}_y"),
+        }
+        if panel.heat is None:
+            layers = _layers(panel, x, y, groups, figure.legend)
+        else:
+            datasets[f"heat{i}"] = list(_tiles(panel, panel.heat))
+            layers = _heat_layers(panel, panel.heat, f"heat{i}", x, y)
+        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups))
+        panels.append(
+            {
+                "name": name,
+                "width": PANEL_WIDTH[in_row],
+                "height": PANEL_HEIGHT[in_row],
+                "data": {"name": name},
+                "layer": layers,
+                **({"title": typeset(panel.title)} if panel.title else {}),
+            }
+        )
+    return {
+        "$schema": f"https://vega.github.io/schema/vega-lite/v{vega_lite_version()}.json",
+        "background": "transparent",
+        "padding": 4,
+        "columns": in_row,
+        "spacing": 24,
+        "concat": panels,
+        "resolve": {"scale": {"color": "shared", "shape": "shared", "fill": "shared"}},
+        "config": _config(groups),
+        "datasets": datasets,
+    }
 
 
-def _panel(panel: Panel, groups: Mapping[str, Sequence[Series]], legend: str, shown: alt.Parameter) -> alt.LayerChart:
-    import altair as alt
+def _shown(groups: Iterable[str]) -> dict[str, Any]:
+    """The groups that are shown: a click in the legend switches one."""
+    select = {"type": "point", "fields": ["group"], "toggle": "true"}
+    return {"name": "shown", "select": select, "bind": "legend", "value": [{"group": group} for group in groups]}
 
-    x_domain = _domain(panel.x, (v for s in panel.series for v in s.x))
-    y_domain = _domain(panel.y, (v for s in panel.series for vs in (s.y, s.low, s.high) if vs is not None for v in vs))
-    rows = [row for series in panel.series for row in _rows(panel, series, y_domain)]
-    data = alt.Data(values=rows)
-    x = alt.X("x:Q", title=panel.x.label, **_axis(panel.x, x_domain))
-    y = alt.Y("y:Q", title=panel.y.label, **_axis(panel.y, y_domain))
+
+def _zoom(index: int) -> dict[str, Any]:
+    """The ranges of the axes of a panel, moved by the mouse."""
+    return {
+        "name": f"zoom{index}",
+        "select": {"type": "interval", "translate": DRAG, "zoom": WHEEL},
+        "bind": "scales",
+    }
+
+
+def _tooltip(panel: Panel, *last: dict[str, Any]) -> list[dict[str, Any]]:
+    """What hovering shows: the coordinates that are numbers, and `last`."""
+    coordinates = [
+        {"field": field, "type": "quantitative", "title": axis.label, "format": ".4~g"}
+        for field, axis in (("x", panel.x), ("y", panel.y))
+        if axis.names is None
+    ]
+    return [*coordinates, *last]
+
+
+def _layers(
+    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Mapping[str, Sequence[Series]], legend: str
+) -> list[dict[str, Any]]:
+    """What a panel without a heat map draws, from the back to the front; last what only hovering needs."""
     names = list(groups)
-    key = alt.Legend(title=legend or None, orient="top", symbolSize=SYMBOL_SIZE, symbolStrokeWidth=1.6)
-    colour = alt.Color(
-        "group:N",
-        scale=alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in range(len(names))]),
-        legend=key,
-    )
+    key = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    colour = {"field": "group", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": key}
     dashes = _dashes(groups)
-    shape = alt.Shape(
-        "group:N",
-        scale=alt.Scale(domain=names, range=[_symbol(i, groups[n], dashes.get(n)) for i, n in enumerate(names)]),
-        legend=key,
-    )
-    rhythm = alt.StrokeDash("group:N", scale=alt.Scale(domain=list(dashes), range=list(dashes.values())), legend=None)
-    opacity = alt.condition(shown, alt.value(1.0), alt.value(0.08))
-    tooltip = [
-        alt.Tooltip("series:N", title="series"),
-        alt.Tooltip("x:Q", title=panel.x.label, format=".4~g"),
-        alt.Tooltip("y:Q", title=panel.y.label, format=".4~g"),
-        alt.Tooltip("interval:N", title="interval"),
-    ]
-    base = alt.Chart(data).encode(x=x, y=y, color=colour)
+    rhythm_scale = {"domain": list(dashes), "range": list(dashes.values())}
+    rhythm = {"strokeDash": {"field": "group", "type": "nominal", "scale": rhythm_scale, "legend": None}}
+    symbols = [_symbol(i, groups[n], dashes.get(n)) for i, n in enumerate(names)]
+    shape_scale = {"domain": names, "range": symbols}
+    shape = {"shape": {"field": "group", "type": "nominal", "scale": shape_scale, "legend": key}}
+    opacity = {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}
+    series, interval = ({"field": field, "type": "nominal", "title": field} for field in ("series", "interval"))
+    detail = {"detail": series}
+    sideways = any(series.interval == "x" for series in panel.series)
+    if sideways:
+        ends = {"x": {**x, "field": "low"}, "x2": {"field": "high"}}
+    else:
+        ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
 
-    def of(role: str) -> alt.Chart:
-        return base.encode(opacity=opacity).transform_filter(alt.datum.role == role)
+    def of(role: str, mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
+        return {
+            "transform": [{"filter": f"datum.role === '{role}'" + " && isValid(datum.low)" * (mark["type"] == "rule")}],
+            "mark": {"clip": True, **mark},
+            "encoding": {"x": x, "y": y, "color": colour, "opacity": opacity, **encoding},
+        }
 
-    def line(role: str, **style: Any) -> alt.Chart:
-        return of(role).mark_line(clip=True, **style).encode(detail="series:N")
-
-    bars = of("measured").transform_filter("isValid(datum.low)").mark_rule(clip=True, strokeWidth=1.4)
+    # A line is one mark and can show one tooltip only, so unseen points along it carry them.
+    hover = {
+        "mark": {"type": "point", "clip": True, "filled": True, "size": 150, "opacity": 0},
+        "encoding": {"x": x, "y": y, "color": colour, "tooltip": [series, *_tooltip(panel, interval)]},
+    }
     layers = [
-        line("rival", strokeWidth=1.2).encode(strokeDash=rhythm),
-        line("measured", strokeWidth=0.7),
-        line("predicted", strokeWidth=2),
-        bars.encode(y=alt.Y("low:Q"), y2="high:Q"),
-        of("measured").mark_point(clip=True, filled=True, size=48, opacity=1).encode(shape=shape),
-        # A line is one mark and can show one tooltip only, so unseen points along it carry them.
-        base.mark_point(clip=True, filled=True, size=150, opacity=0).encode(tooltip=tooltip),
+        of("rival", {"type": "line", "strokeWidth": 1.2}, **detail, **rhythm),
+        of("predicted", {"type": "line", "strokeWidth": 2}, **detail),
+        of("measured", {"type": "rule", "strokeWidth": 1.4}, **ends),
+        of("measured", {"type": "point", "filled": True, "size": 48, "opacity": 1}, **shape),
+        hover,
     ]
-    chart = alt.LayerChart(layer=layers)
-    return chart.properties(title=panel.title) if panel.title else chart
+    return layers if sideways else [of("measured", {"type": "line", "strokeWidth": 0.7}, **detail), *layers]
+
+
+def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
+    """A heat map, on it the series in white with a black rim, read on every shade; last what only hovering needs."""
+    legend = {"title": heat.label, "orient": "top", "gradientLength": 160, "gradientThickness": 8}
+    scale = {"scheme": "viridis", "domain": list(heat.domain)}
+    shade = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
+    series, interval = ({"field": field, "type": "nominal", "title": field} for field in ("series", "interval"))
+    value = {"field": "value", "type": "quantitative", "title": heat.label, "format": ".4~g"}
+    tiles = {
+        "data": {"name": data},
+        # a rim of its own shade: no seams between tiles
+        "mark": {"type": "rect", "clip": True, "stroke": {"expr": "scale('fill', datum.value)"}, "strokeWidth": 0.6},
+        "encoding": {
+            "x": {**x, "field": "left"},
+            "x2": {"field": "right"},
+            "y": {**y, "field": "bottom"},
+            "y2": {"field": "top"},
+            "fill": shade,
+            "tooltip": _tooltip(panel, value),
+        },
+    }
+    limits = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
+
+    def of(role: str, mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
+        return {
+            "transform": [{"filter": f"datum.role === '{role}'" + " && isValid(datum.low)" * (mark["type"] == "rule")}],
+            "mark": {"clip": True, **mark},
+            "encoding": {"x": x, "y": y, "detail": series, **encoding},
+        }
+
+    point = {"type": "point", "filled": True, "fill": "white", "stroke": "black", "strokeWidth": 1, "size": 44}
+    hover = {"mark": {"type": "point", "filled": True, "size": 150, "opacity": 0}, "encoding": {"x": x, "y": y}}
+    hover["encoding"] |= {"tooltip": [series, *_tooltip(panel, interval)]}
+    return [
+        tiles,
+        of("predicted", {"type": "line", "stroke": "black", "strokeWidth": 4}),
+        of("predicted", {"type": "line", "stroke": "white", "strokeWidth": 2}),
+        of("measured", {"type": "rule", "stroke": "black", "strokeWidth": 3}, **limits),
+        of("measured", {"type": "rule", "stroke": "white", "strokeWidth": 1.2}, **limits),
+        of("measured", {**point, "opacity": 1}),
+        hover,
+    ]
+
+
+def _edges(centres: Sequence[float], axis: Axis) -> list[float]:
+    """Borders of the tiles about sorted `centres`: halfway between them on the scale of `axis`."""
+    log = axis.scale != "linear"
+    c = [math.log(v) if log else v for v in centres]
+    between = [(a + b) / 2 for a, b in itertools.pairwise(c)] or [c[0] + 0.5]
+    edges = [2 * c[0] - between[0], *between, 2 * c[-1] - between[-1]] if len(c) > 1 else [c[0] - 0.5, *between]
+    return [math.exp(edge) for edge in edges] if log else edges
+
+
+def _tiles(panel: Panel, heat: Heat) -> Iterator[dict[str, float]]:
+    """One row per value that is there, with the borders of its tile; a column is divided among the values it has."""
+    xs = sorted(float(v) for v in heat.x)
+    x_edges = _edges(xs, panel.x)
+    for j, x in enumerate(heat.x):
+        column = {float(y): float(row[j]) for y, row in zip(heat.y, heat.values, strict=True) if _finite(row[j])}
+        ys = sorted(column)
+        y_edges = _edges(ys, panel.y) if ys else []
+        left, right = x_edges[(k := xs.index(float(x))) : k + 2]
+        for i, y in enumerate(ys):
+            sides = {"left": left, "right": right, "bottom": y_edges[i], "top": y_edges[i + 1]}
+            yield {"x": float(x), "y": y, "value": column[y], **sides}
+
+
+def _domains(panel: Panel) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ranges of x and y: those of the heat map, or what holds all series with their intervals."""
+    if panel.heat is not None:
+        x, y = (_edges(sorted(float(v) for v in v_), a) for v_, a in ((panel.heat.x, panel.x), (panel.heat.y, panel.y)))
+        return (x[0], x[-1]), (y[0], y[-1])
+
+    def values(axis: str) -> Iterator[float | None]:
+        for series in panel.series:
+            yield from series.x if axis == "x" else series.y
+            if series.interval == axis:
+                for limits in (series.low, series.high):
+                    yield from () if limits is None else limits
+
+    return _domain(panel.x, values("x")), _domain(panel.y, values("y"))
 
 
 def _groups(figure: Figure) -> dict[str, list[Series]]:
-    """Series of every group, in order; a series without a group is its own."""
+    """Series of every group, in order; a series without a group is its own. None on heat maps, which have one look."""
     groups: dict[str, list[Series]] = {}
     for panel in figure.panels:
-        for series in panel.series:
+        for series in panel.series if panel.heat is None else ():
             groups.setdefault(series.group or series.name, []).append(series)
     return groups
 
@@ -232,7 +389,9 @@ def _symbol(index: int, group: Sequence[Series], dash: Sequence[float] | None) -
     return path
 
 
-def _rows(panel: Panel, series: Series, y_domain: tuple[float, float]) -> Iterator[dict[str, Any]]:
+def _rows(
+    panel: Panel, series: Series, x_domain: tuple[float, float], y_domain: tuple[float, float]
+) -> Iterator[dict[str, Any]]:
     """Points of `series` that have both coordinates; an unbounded interval reaches the edge of the panel."""
     lengths = {len(values) for values in (series.x, series.y, series.low, series.high) if values is not None}
     if len(lengths) > 1:
@@ -244,6 +403,7 @@ def _rows(panel: Panel, series: Series, y_domain: tuple[float, float]) -> Iterat
     nothing = [None] * len(series.x)
     lows = nothing if series.low is None else series.low
     highs = nothing if series.high is None else series.high
+    edges = x_domain if series.interval == "x" else y_domain
     for x, y, low, high in zip(series.x, series.y, lows, highs, strict=True):
         if not (_finite(x) and _finite(y)):
             continue
@@ -259,7 +419,7 @@ def _rows(panel: Panel, series: Series, y_domain: tuple[float, float]) -> Iterat
         row |= {"x": float(x), "y": float(y), "interval": "none"}
         if low is not None and high is not None and not (math.isnan(low) or math.isnan(high)):
             row["interval"] = f"{low:.4g} to {high:.4g}".replace("-", "−").replace("inf", "∞")
-            row |= {"low": float(max(low, y_domain[0])), "high": float(min(high, y_domain[1]))}
+            row |= {"low": float(max(low, edges[0])), "high": float(min(high, edges[1]))}
         yield row
 
 
@@ -281,64 +441,73 @@ def _domain(axis: Axis, values: Iterable[float | None]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _axis(axis: Axis, domain: tuple[float, float]) -> dict[str, Any]:
-    """Scale and axis options of one channel."""
-    import altair as alt
-
-    scale: dict[str, Any] = {"domain": list(domain), "nice": False, "zero": False}
-    ticks = None if axis.ticks is None else [float(tick) for tick in axis.ticks]
-    if axis.scale != "linear":
-        base = 2 if axis.scale == "log2" else 10
-        scale |= {"type": "log", "base": base}
-        del scale["zero"]
-        ticks = log_ticks(*domain, base) if ticks is None else ticks
-    if ticks is None:
-        return {"scale": alt.Scale(**scale), "axis": alt.Axis(tickCount=6)}
-    labels = [tick_label(tick, axis.scale) for tick in ticks]
+def _axis(axis: Axis, domain: tuple[float, float], scale_name: str) -> dict[str, Any]:
+    """Scale and axis options of one channel, whose scale Vega will call `scale_name`."""
+    scale: dict[str, Any] = {"domain": list(domain), "nice": False}
+    base = 2 if axis.scale == "log2" else 10
+    scale |= {"zero": False} if axis.scale == "linear" else {"type": "log", "base": base}
+    if axis.scale == "linear" and axis.ticks is None:
+        return {"scale": scale, "axis": {"tickCount": 6}}
+    ticks = [float(tick) for tick in (log_ticks(*domain, base) if axis.ticks is None else axis.ticks)]
+    fine = _fine_ticks(*domain, base) if axis.ticks is None else ticks
+    labels = [tick_label(tick, axis.scale) for tick in fine] if axis.names is None else list(axis.names)
     # Vega holds the very numbers of the tick list, so that looking one up by equality is safe.
-    expression = f"{json.dumps(labels, ensure_ascii=False)}[indexof({json.dumps(ticks)}, datum.value)]"
-    return {"scale": alt.Scale(**scale), "axis": alt.Axis(values=ticks, labelExpr=expression)}
+    expression = f"{json.dumps(labels, ensure_ascii=False)}[indexof({json.dumps(fine)}, datum.value)]"
+    values: Any = ticks
+    if fine != ticks:  # a reader who zooms in finds more of them
+        span = f"log(domain('{scale_name}')[1] / domain('{scale_name}')[0])"
+        zoomed = f"{span} < {0.7 * math.log(domain[1] / domain[0]):.4g}"
+        values = {"expr": f"{zoomed} ? {json.dumps(fine)} : {json.dumps(ticks)}"}
+    return {"scale": scale, "axis": {"values": values, "labelExpr": expression}}
+
+
+def _fine_ticks(low: float, high: float, base: int) -> list[float]:
+    """Every power of 2 within [low, high], or 1-2-5 of every decade with all of `log_ticks`."""
+    digits = (1, 2, 5) if base == 10 else (1,)
+    powers = range(math.floor(math.log(low, base)), math.ceil(math.log(high, base)) + 1)
+    every = {d * float(base) ** k for k in powers for d in digits}
+    return sorted(tick for tick in every | set(log_ticks(low, high, base)) if low <= tick <= high)
 
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _config(alt: Any, groups: Iterable[str]) -> dict[str, Any]:
+def _config(groups: Iterable[str]) -> dict[str, Any]:
     """Look of every chart: bare axes, a faint grid, ink that follows the page."""
     return {
         "font": FONT,
         "aria": False,
-        "view": alt.ViewConfig(stroke=None),
-        "axis": alt.AxisConfig(
-            domainColor=INK,
-            domainOpacity=0.7,
-            grid=True,
-            gridColor=INK,
-            gridOpacity=0.1,
-            labelColor=INK,
-            labelFontSize=10,
-            labelOpacity=0.85,
-            labelOverlap="greedy",
-            labelSeparation=4,
-            tickColor=INK,
-            tickOpacity=0.5,
-            tickSize=4,
-            titleColor=INK,
-            titleFontSize=10.5,
-            titleFontWeight="normal",
-            titlePadding=8,
-        ),
-        "legend": alt.LegendConfig(
-            columns=max(1, ROW_WIDTH // (40 + 6 * max(map(len, groups)))),
-            labelColor=INK,
-            labelFontSize=10,
-            labelLimit=0,
-            labelOffset=7,
-            columnPadding=18,
-            titleColor=INK,
-            titleFontSize=10,
-            titleFontWeight=600,
-        ),
-        "title": alt.TitleConfig(anchor="start", color=INK, fontSize=11, fontWeight=600, offset=8),
+        "view": {"stroke": None},
+        "axis": {
+            "domainColor": INK,
+            "domainOpacity": 0.7,
+            "grid": True,
+            "gridColor": INK,
+            "gridOpacity": 0.1,
+            "labelColor": INK,
+            "labelFontSize": 10,
+            "labelOpacity": 0.85,
+            "labelOverlap": "greedy",
+            "labelSeparation": 4,
+            "tickColor": INK,
+            "tickOpacity": 0.5,
+            "tickSize": 4,
+            "titleColor": INK,
+            "titleFontSize": 10.5,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+        },
+        "legend": {
+            "columns": max(1, ROW_WIDTH // (40 + 6 * max(map(len, groups), default=0))),
+            "labelColor": INK,
+            "labelFontSize": 10,
+            "labelLimit": 0,
+            "labelOffset": 7,
+            "columnPadding": 18,
+            "titleColor": INK,
+            "titleFontSize": 10,
+            "titleFontWeight": 600,
+        },
+        "title": {"anchor": "start", "color": INK, "fontSize": 11, "fontWeight": 600, "offset": 8},
     }

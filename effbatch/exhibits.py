@@ -12,12 +12,16 @@ Values = Any  # a sequence of floats or a one-dimensional array
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a panel: its label with unit, its scale, and the tick values where they should be fixed."""
+    """One axis of a panel: its label with unit, its scale, and the tick values where they should be fixed.
+
+    names   what stands at the `ticks` in place of their numbers: an axis of categories
+    """
 
     label: str
     scale: Literal["linear", "log", "log2"] = "linear"
     ticks: Sequence[float] | None = None
     domain: tuple[float, float] | None = None
+    names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Series:
 
     role: "measured" is drawn as points with intervals, "predicted" as a solid line, "rival" as a thin dashed
     line, so that the three stay apart in grey print. `group` gives the colour; series that share a group
-    (the measured points and the predicted line of one network, say) share the colour.
+    (the measured points and the predicted line of one network, say) share the colour. `interval` says along which
+    axis `low` and `high` lie; points whose interval lies along x are not joined by a line.
     """
 
     name: str
@@ -36,16 +41,29 @@ class Series:
     low: Values = None
     high: Values = None
     group: str = ""
+    interval: Literal["x", "y"] = "y"
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A value on a grid, drawn as shades: `values[i][j]` at `y[i]` and `x[j]`, NaN where there is none."""
+
+    label: str
+    x: Values
+    y: Values
+    values: Any
+    domain: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with its series."""
+    """One pair of axes with its series, on top of a heat map where there is one."""
 
     x: Axis
     y: Axis
     series: Sequence[Series]
     title: str = ""
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True)

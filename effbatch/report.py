@@ -7,15 +7,13 @@ figure is in it as SVG, and a script, where one runs, puts the interactive chart
 from __future__ import annotations
 
 import base64
-import math
 import os
-import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from numbers import Integral
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +23,11 @@ from markupsafe import Markup
 from effbatch import charts
 from effbatch.errors import InputError, RunError
 from effbatch.exhibits import Figure, Number, Table
+from effbatch.laws.bibliography import readable
 from effbatch.resources import bundled
+from effbatch.tables import aligned, cell_text, formatted, is_quantity, marked_up, number_text, numbers_table, p_text
+
+PAPERS = ("a4", "letter")
 
 Verdict = Literal["supported", "refuted", "undecided"]
 
@@ -35,8 +37,6 @@ _FONTS = {  # file -> CSS family, weight
     "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
     "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
 }
-_SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Section:
     `headline` (what must come out, in a few words) and the first of `numbers` stand side by side on the first page.
     `p_value` is corrected for all claims of the report; None where there was no test.
     `prediction` says what was predicted before the run and when that was stored; `spec` is the simulation's TOML.
+    `references` are BibTeX entries, or plain text.
     """
 
     name: str
@@ -72,10 +73,20 @@ class Section:
                 verdict=self.verdict,
             )
 
+    @property
+    def numbers_table(self) -> Table:
+        """The numbers; the caption is the one that the rule looked at, with what came of it."""
+        first = self.numbers[0]
+        caption = f"{first.label}: {number_text(first)}; {self.verdict}. Rule: {self.headline}."
+        return numbers_table("numbers", f"{caption[:1].upper()}{caption[1:]}", self.numbers)
+
 
 @dataclass(frozen=True)
 class Report:
-    """The whole document; `environment` maps words (device, versions, cost, command) to what they were."""
+    """The whole document; `environment` maps words (device, versions, cost, command) to what they were.
+
+    `yardsticks` and `yardstick_figures` judge the package as a whole, `costs` says what each simulation took.
+    """
 
     title: str
     asked: str
@@ -84,6 +95,8 @@ class Report:
     recommendation: str = ""
     recommended: Table | None = None
     yardsticks: Table | None = None
+    yardstick_figures: Sequence[Figure] = ()
+    costs: Table | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,7 +110,7 @@ class Report:
             ) from error
         for kind, names in (
             ("section", [section.name for section in self.sections]),
-            ("figure", [figure.name for section in self.sections for figure in section.figures]),
+            ("figure", [figure.name for figure in self._figures()]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -105,6 +118,51 @@ class Report:
                     f"every {kind} of a report needs its own name; {', '.join(twice)} came twice: rename one",
                     twice=twice,
                 )
+
+    def _figures(self) -> list[Figure]:
+        return [*(figure for section in self.sections for figure in section.figures), *self.yardstick_figures]
+
+    @cached_property
+    def drawings(self) -> dict[str, charts.Drawing]:
+        """Every figure as drawn, by its name: HTML and PDF show the same."""
+        return {figure.name: charts.draw(figure) for figure in self._figures()}
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """Every figure by its name."""
+        return {figure.name: figure for figure in self._figures()}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Every table by its name; SECTION.NAME where several sections have one of that name."""
+        whole = [table for table in (self.recommended, self.yardsticks, self.costs) if table is not None]
+        named = [("", table) for table in (self.verdicts_table, *whole)]
+        for section in self.sections:
+            named += [(section.name, table) for table in section.tables]
+            named += [(section.name, section.numbers_table)] if section.numbers else []
+        times = Counter(table.name for _, table in named)
+        return {
+            table.name if times[table.name] == 1 and table.name != "numbers" else f"{section}.{table.name}": table
+            for section, table in named
+        }
+
+    @property
+    def verdicts_table(self) -> Table:
+        """Claim, prediction, what was measured, p and verdict, one row per section."""
+        columns = ("claim", "predicted", "measured", "value", "low", "high", "n", "p", "verdict")
+        rows: list[list[str | int | float | None]] = []
+        for section in self.sections:
+            first = section.numbers[0] if section.numbers else Number("", None)
+            numbers = [first.label, first.value, first.low, first.high, first.n]
+            rows.append([section.title, section.headline, *numbers, section.p_value, section.verdict])
+        return Table("verdicts", self.counts, columns, rows)
+
+    @property
+    def counts(self) -> str:
+        """How many claims ended how, in a sentence."""
+        ended = Counter(section.verdict for section in self.sections)
+        told = ", ".join(f"{ended[verdict]} {verdict}" for verdict in get_args(Verdict))
+        return f"Of {len(self.sections)} claims: {told}."
 
     @property
     def references(self) -> list[str]:
@@ -123,6 +181,16 @@ class _Drawn:
     spec: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A numbered table as text; `quantities` says which columns are flush right."""
+
+    number: int
+    table: Table
+    quantities: Sequence[bool]
+    rows: Sequence[Sequence[str]]
+
+
 def render_html(report: Report) -> str:
     """`report` as one HTML file that asks the network for nothing."""
     return _render(report, interactive=True)
@@ -133,82 +201,29 @@ def write_html(report: Report, path: str | Path) -> None:
     replace_file(Path(path), render_html(report).encode())
 
 
-def write_pdf(report: Report, path: str | Path) -> None:
-    """Write `report` as a tagged A4 PDF to `path`, replacing it at once; RunError where that is impossible."""
+def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
+    """Write `report` as a tagged PDF (PDF/UA-1) on a4 or letter to `path`, replacing it at once.
+
+    RunError where that is impossible, InputError for another `paper`.
+    """
     import weasyprint
 
-    page = weasyprint.HTML(string=_render(report, interactive=False), base_url=f"{bundled('templates').as_uri()}/")
-    # A WeasyPrint from before tags were an option writes the same pages untagged.
-    tags = {"pdf_tags": True} if "pdf_tags" in weasyprint.DEFAULT_OPTIONS else {}
-    replace_file(Path(path), page.write_pdf(**tags))
+    if paper not in PAPERS:
+        raise InputError(f"the paper must be {' or '.join(PAPERS)}; {paper!r} came", paper=paper)
+    page = weasyprint.HTML(
+        string=_render(report, interactive=False, paper=paper), base_url=f"{bundled('templates').as_uri()}/"
+    )
+    replace_file(Path(path), page.write_pdf(pdf_variant="pdf/ua-1"))
 
 
 def write_markdown(report: Report, path: str | Path) -> None:
     """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
-    text = _environment(autoescape=False).get_template("report.md.j2").render(report=report)
+    text = (
+        _environment(autoescape=False)
+        .get_template("report.md.j2")
+        .render(report=report, references=[readable(reference).text for reference in report.references])
+    )
     replace_file(Path(path), text.encode())
-
-
-def value_text(value: float | None, decimals: int | None = None) -> str:
-    """A number for readers: `decimals` places, else three digits or a whole number; None, NaN: "cannot tell"."""
-    if value is None or math.isnan(value):
-        return "cannot tell"
-    if math.isinf(value):
-        text = "∞" if value > 0 else "-∞"
-    elif isinstance(value, Integral) or (decimals is None and value == int(value) and abs(value) < 1e15):
-        text = f"{int(value):,}"
-    elif value != 0 and not 1e-4 <= abs(value) < 1e6:
-        factor, exponent = f"{value:.2e}".split("e")
-        text = f"{factor} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    else:
-        if decimals is None:
-            decimals = 2 - _magnitude(value)
-        text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
-    return text.replace("-", "−")
-
-
-def number_text(number: Number) -> str:
-    """Value with unit, interval and n: "1.83 [1.71, 1.95], n = 12", "4 (exact)" or "cannot tell"."""
-    low, high = (None if bound is None or math.isnan(bound) else bound for bound in (number.low, number.high))
-    width = 0.0 if low is None or high is None else high - low
-    # Two significant digits of the interval's width: the value shows what is known of it, no more.
-    decimals = 1 - _magnitude(width) if 0 < width < math.inf else None
-    text = cell_text(number.value, ".6g") if number.exact else value_text(number.value, decimals)
-    if number.unit and text != "cannot tell":
-        text += f" {number.unit}"
-    if number.exact:
-        text += " (exact)"
-    elif low is not None and high is not None:
-        text += f" [{value_text(low, decimals)}, {value_text(high, decimals)}]"
-    elif low is not None:
-        text += f" (at least {value_text(low)})"
-    elif high is not None:
-        text += f" (at most {value_text(high)})"
-    elif text != "cannot tell":
-        text += " (no interval)"
-    return text if number.n is None else f"{text}, n = {number.n:,}"
-
-
-def p_text(p_value: float | None) -> str:
-    """A p-value with three decimals: "0.012", "< 0.001", or a dash where there was no test."""
-    if p_value is None:
-        return "–"
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def cell_text(cell: str | int | float | None, form: str = "") -> str:
-    """A table cell: text as it is, None as a dash, a float by its format spec or with three digits."""
-    if isinstance(cell, str):
-        return cell.replace(" ", "\u00a0") if _SHORT_RANGE.fullmatch(cell) else cell
-    if cell is None:
-        return "–"
-    if form and not isinstance(cell, Integral) and math.isfinite(cell):
-        return format(cell, form).replace("-", "−")
-    return value_text(cell)
-
-
-def _magnitude(value: float) -> int:
-    return math.floor(math.log10(abs(value)))
 
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:
@@ -221,37 +236,60 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number_text, "cell": cell_text, "p": p_text}
-    environment.tests["text"] = lambda cell: isinstance(cell, str)
+    environment.filters |= {"number": number_text, "cell": cell_text, "p": p_text, "math": marked_up}
     return environment
 
 
-def _render(report: Report, *, interactive: bool) -> str:
+def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
     templates = bundled("templates")
     environment = _environment(autoescape=True)
     drawn = _draw(report)
     sheets = ["common.css", "screen.css" if interactive else "print.css"]
+    style = "\n".join((templates / sheet).read_text(encoding="utf-8") for sheet in sheets)
     return environment.get_template("report.html.j2").render(
         report=report,
         drawn=drawn,
-        references=report.references,
+        shown=_show(report),
+        keys=report.references,
+        references=[readable(reference) for reference in report.references],
         interactive=interactive,
         fonts=[(family, weight, _font(templates, file, interactive)) for file, (family, weight) in _FONTS.items()],
-        style=Markup("\n".join((templates / sheet).read_text(encoding="utf-8") for sheet in sheets)),
+        style=Markup(f"{style}\n@page {{ size: {paper}; }}"),
         script=Markup(_javascript()) if interactive and any(drawn.values()) else None,
     )
 
 
 def _draw(report: Report) -> dict[str, list[_Drawn]]:
-    """Drawings of every section, numbered through the report."""
-    numbers = iter(range(1, 1 + sum(len(section.figures) for section in report.sections)))
+    """Figures of every section and of the yardsticks, numbered through the report."""
+    parts = {section.name: section.figures for section in report.sections} | {"yardsticks": report.yardstick_figures}
+    numbers = iter(range(1, 1 + len(report.figures)))
 
-    def draw(section: Section) -> Iterator[_Drawn]:
-        for figure in section.figures:
-            drawing = charts.draw(figure)
+    def draw(figures: Sequence[Figure]) -> Iterator[_Drawn]:
+        for figure in figures:
+            drawing = report.drawings[figure.name]
             yield _Drawn(next(numbers), figure, charts.reading_key(figure), Markup(drawing.svg), drawing.spec)
 
-    return {section.name: list(draw(section)) for section in report.sections}
+    return {name: list(draw(figures)) for name, figures in parts.items()}
+
+
+def _show(report: Report) -> dict[str, list[_Shown]]:
+    """Tables of every part, numbered through the report: 1 is that of the verdicts, which has a form of its own."""
+    parts = {"recommended": [report.recommended]}
+    for section in report.sections:
+        parts[section.name] = [section.numbers_table] if section.numbers else []
+        parts[section.name] += section.tables
+    parts |= {"yardsticks": [report.yardsticks], "costs": [report.costs]}
+    shown: dict[str, list[_Shown]] = {}
+    number = 1
+    for name, tables in parts.items():
+        shown[name] = []
+        for table in filter(None, tables):
+            number += 1
+            columns = formatted(table)
+            quantities = [is_quantity(column) for column in columns]
+            rows = list(zip(*map(aligned, columns), strict=True))
+            shown[name].append(_Shown(number, table, quantities, rows))
+    return shown
 
 
 def _font(templates: Path, file: str, embed: bool) -> Markup:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from effbatch import claims, cube, yardsticks
+from effbatch import claims, cube, views, yardsticks
 from effbatch.claims import Claim, Judgement
 from effbatch.claims.multiplicity import corrected
 from effbatch.errors import CubeError, RunError
@@ -128,6 +128,8 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
         recommended=_scaling_table(),
         sections=[_section(cubes[name], judged) for name, judged in judgements.items()],
         yardsticks=yardsticks.table(measured) if measured else None,
+        yardstick_figures=[regret] if (regret := yardsticks.figure(measured)) else [],
+        costs=_costs(cubes),
         environment={
             "device": first.attrs["device"],
             "versions": first.attrs["versions"],
@@ -138,6 +140,24 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
             "data": "; ".join(dict.fromkeys(str(swept.attrs["data_source"]) for swept in cubes.values())),
         },
     )
+
+
+def _costs(cubes: Mapping[str, xr.Dataset]) -> Table:
+    """What every simulation took, and what its prediction did."""
+    rows: list[list[str | int | float | None]] = []
+    for name, swept in cubes.items():
+        stored = _stored_prediction(swept)
+        networks = int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum())
+        steps, seconds = int(swept.attrs["model_steps"]), float(swept.attrs["train_seconds"])
+        made = str(swept.attrs["made"])[:16].replace("T", " ")
+        rows.append([name, networks, steps, seconds, stored.get("seconds"), made, str(swept.attrs["device"])])
+    first, total = max(rows, key=lambda row: row[3]), sum(row[3] for row in rows)  # type: ignore[arg-type, return-value, misc]
+    caption = (
+        f"Training took {total:.0f} s in all, most of it ({first[3]:.0f} s) {first[0]}. Times are of the machine that "
+        "ran it; predicting includes the kernel spectra of the untrained networks."
+    )
+    columns = ("simulation", "networks", "optimiser steps", "training, s", "predicting, s", "made (UTC)", "device")
+    return Table("costs", caption, columns, rows, ("", "d", "d", ".1f", ".1f", "", ""))
 
 
 def _mixed(cubes: Mapping[str, xr.Dataset]) -> dict[str, str]:
@@ -163,7 +183,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         finding=judged.finding,
         p_value=judged.p_value_corrected,
         numbers=judged.numbers,
-        figures=judged.figures,
+        figures=(*judged.figures, *views.figures(swept)),
         tables=judged.tables,
         limits=[*_outcome_limits(swept), *account_in_words(swept), *judged.limits],
         reproduce=f"effbatch validate {swept.attrs.get('arguments', name)} --out out",

@@ -7,6 +7,7 @@ the collapse. A goal is met or missed only where the whole 95 % interval lies on
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -20,13 +21,13 @@ from effbatch.audit.proportions import clopper_pearson
 from effbatch.claims import Judgement, Verdict, linearised
 from effbatch.claims.base import at_most
 from effbatch.cube import Outcome
-from effbatch.exhibits import Number, Table
+from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import best_learning_rates, regret
 from effbatch.fitting.cells import groups
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval, over_cells
 from effbatch.fitting.settings import setting_of
 from effbatch.laws import get
-from effbatch.report import number_text
+from effbatch.tables import number_text
 
 RIVALS = {
     "square_root_clean_count": "√(B/(1+α))",
@@ -35,6 +36,7 @@ RIVALS = {
     "square_root": "√B",
     "clean_count": "B/(1+α)",
 }
+RIVAL, THEORY = "rival: ", "linearised theory, on the cells of its rivals"
 EVERY = "all networks"
 _RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -115,12 +117,38 @@ def table(yardsticks: Sequence[Yardstick]) -> Table:
         label = yardstick.number.label if yardstick.reached else f"· {yardstick.of}"
         bare = number_text(replace(yardstick.number, unit="", n=None))  # the goal says the unit
         rows.append([label, bare, yardstick.number.n, yardstick.goal, str(yardstick.reached or "")])
+    ended = Counter(str(yardstick.reached) for yardstick in headlines(yardsticks))
     caption = (
-        "How good the predictions are. Linearised theory: from the untrained networks, with no anchor. Rivals of the "
-        "regret: anchored at the clean cell of the same network and the middle batch size, tried on all other cells. "
-        "A goal is met or missed only where the whole 95 % interval lies on one side of it."
+        f"Of {ended.total()} goals {ended[Reached.MET]} met, {ended[Reached.NOT_MET]} not met, "
+        f"{ended[Reached.CANNOT_TELL]} cannot tell. Linearised theory: from the untrained networks, with no anchor. "
+        "Rivals of the regret: anchored at the clean cell of the same network and the middle batch size, tried on all "
+        "other cells. A goal is met or missed only where the whole 95 % interval lies on one side of it."
     )
     return Table("yardsticks", caption, ("yardstick", "value [95 % interval]", "n", "goal", "reached"), rows)
+
+
+def figure(yardsticks: Sequence[Yardstick]) -> Figure | None:
+    """Accuracy lost by the rate of every law, on the same cells; None where no law was tried."""
+    tried = [y for y in yardsticks if y.of.startswith((RIVAL, THEORY)) and y.number.value is not None]
+    if not any(y.of.startswith(RIVAL) for y in tried):
+        return None
+    tried.sort(key=lambda y: y.number.value, reverse=True)  # type: ignore[arg-type, return-value]
+    names = [y.of.removeprefix(RIVAL).replace(THEORY, "linearised theory") for y in tried]
+    places = list(range(len(tried)))
+    groups = {"laws, anchored at one tuned cell": RIVAL, "linearised theory, no anchor": THEORY}
+    series = []
+    for group, start in groups.items():
+        chosen = [i for i in places if tried[i].of.startswith(start)]
+        low, value, high = ([getattr(tried[i].number, key) for i in chosen] for key in ("low", "value", "high"))
+        series.append(Series(group, "measured", value, chosen, low, high, interval="x"))
+    best, worst = tried[-1], tried[0]
+    caption = (
+        f"Least accuracy is lost with the rate of {names[-1]}, {number_text(best.number)}; most with {names[0]}, "
+        f"{number_text(worst.number)}. Accuracy at the best rate of the grid minus that at the predicted one, mean "
+        "over the same cells."
+    )
+    y = Axis("", ticks=places, names=names, domain=(-0.6, len(tried) - 0.4))
+    return Figure("regret", caption, (Panel(Axis("accuracy lost, points"), y, [s for s in series if len(s.x)]),))
 
 
 def _has_surface(cube: xr.Dataset) -> bool:
@@ -184,9 +212,9 @@ def _rate(cells: xr.Dataset) -> list[Yardstick]:
 def _regret(cells: xr.Dataset) -> list[Yardstick]:
     label, unit = "accuracy lost by using it", "points"
     held_out = cells["regret"].where(cells["regret_none"].notnull())
-    beside = [_plain(f"{label}, mean", held_out, np.mean, unit, "linearised theory, on the cells of its rivals")]
+    beside = [_plain(f"{label}, mean", held_out, np.mean, unit, THEORY)]
     for law, name in RIVALS.items():
-        beside.append(_plain(f"{label}, mean", cells[f"regret_{law}"], np.mean, unit, f"rival: {name}"))
+        beside.append(_plain(f"{label}, mean", cells[f"regret_{law}"], np.mean, unit, f"{RIVAL}{name}"))
     return [
         _goal(_number(f"{label}, mean", cells["regret"], np.mean, unit), 0.5, "at most 0.5 points"),
         *_by_network(f"{label}, mean", cells, "regret", np.mean, unit),

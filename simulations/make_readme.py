@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from effbatch import claims, cube, validation
-from effbatch.report import number_text
+from effbatch.tables import number_text
 from effbatch.training import spec
 
 HERE = Path(__file__).parent

@@ -211,7 +211,7 @@ def test_what_click_refuses_exits_with_2(arguments):
 
 
 def test_it_runs_without_heavy_imports():
-    heavy = "torch statsmodels altair weasyprint pandas xarray scipy"
+    heavy = "torch statsmodels vl_convert weasyprint pandas xarray scipy"
     code = (
         "import sys; from effbatch.cli.predict import command; "
         "command(['--alpha', '3', '--batch', '64'], standalone_mode=False); "

@@ -15,13 +15,13 @@ ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
     "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "schedules", "dynamics",
-    "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training",
-    "integrations", "charts", "advice", "report", "yardsticks", "validation", "time_left", "progress", "cli",
+    "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "views",
+    "training", "integrations", "tables", "charts", "advice", "report", "yardsticks", "validation",
+    "time_left", "progress", "cli",
 ]  # fmt: skip
 LAZY = {
     "torch",
     "statsmodels",
-    "altair",
     "weasyprint",
     "vl_convert",
     "sklearn",
@@ -88,7 +88,7 @@ def test_the_command_line_starts_without_heavy_libraries(arguments):
     code = (
         "import sys\nfrom effbatch.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
-        "heavy = {'torch', 'statsmodels', 'altair', 'weasyprint', 'sklearn', 'xarray'}\n"
+        "heavy = {'torch', 'statsmodels', 'weasyprint', 'sklearn', 'xarray'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,13 +21,11 @@ from effbatch.exhibits import Number
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.mean_square import root_mean_square
+from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"max_rmse": 0.05, "along": "alpha"}
-REFERENCES = (
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
-)
+REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Judgement:
 
     p_value            two-sided, of the threshold of the rule, from what its interval comes from; None: no test
     p_value_corrected  for all claims judged together, see `multiplicity`
+    references         BibTeX entries
     """
 
     verdict: Verdict

@@ -28,12 +28,10 @@ from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
+from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 
 RULE: Mapping[str, Any] = {"measure": "advantage", "rates": ["tuned"]}
-REFERENCES = (
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
-)
+REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 INFINITE = "expected"  # copies of an infinite batch: a curve to compare with, not judged
 COPIES = ("fresh", "fixed")
 
@@ -264,9 +262,12 @@ def _table(arms: Arms, theory: Arms) -> Table:
             best = int(predicted["batch_size"].values[said.argmax()]) if np.isfinite(said).all() else None
             told = f"{100 * means[0]:.1f} to {100 * means[-1]:.1f}"
             rows.append([name, float(alpha), best, int(_best(arm)[i]), 100 * means.max(), told, arm.sizes["seed"]])
+    told_of = [row for row in rows if row[2] is not None]
+    right = sum(row[2] == row[3] for row in told_of)
     return Table(
         "best_batch",
-        "Best batch of the grid, predicted and measured; accuracy there, and at the smallest and the largest batch.",
+        f"The best batch of the grid is the predicted one in {right} of {len(told_of)} settings; "
+        "accuracy there, and at the smallest and the largest batch.",
         ("setting", "α", "predicted", "measured", "accuracy, %", "smallest to largest, %", "n"),
         rows,
         ("", "g", "d", "d", ".1f", "", "d"),

@@ -76,7 +76,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         "The laws know nothing of the budget here: another number of steps gives other exponents.",
         "Regret compares with the best rate of the grid, chosen on the same seeds, so it is a little too large.",
     ]
-    references = [get(rule["law"]).reference, *(LAWS[n].reference for n in ("signal_to_noise", "linear"))]
+    references = [get(rule["law"]).bibtex, *(LAWS[n].bibtex for n in ("signal_to_noise", "linear"))]
     return Judgement(
         at_most(low, high, rule["max_median_error"]),
         finding,
@@ -136,11 +136,13 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
                 100 * float(law["regret95"]),
             ]
         )
+    errors = [(row[3], row[0]) for row in rows if isinstance(row[3], float) and np.isfinite(row[3])]
+    said = "Nearest: {0[1]}, {0[0]:.2f} powers of two (median). ".format(min(errors)) if errors else ""
     return Table(
         "laws",
-        f"Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each cell in "
-        "turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best rate in "
-        "powers of two, and accuracy lost by using the prediction, in percentage points.",
+        f"{said}Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each "
+        "cell in turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best "
+        "rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
         ("law", "formula", "knows", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
         rows,
         ("", "", "", ".2f", "", ".2f", ".1f", ".1f"),
@@ -170,9 +172,13 @@ def _rates_table(best: xr.Dataset, predicted: xr.DataArray) -> Table:
                 int(cell["seeds"]),
             ]
         )
+    ratio = np.abs(np.log2((predicted / best["best_learning_rate"]).values))
+    ratio = ratio[np.isfinite(ratio)]
+    off = f" {np.median(ratio):.2f} powers of two apart at the median of {ratio.size} cells" if ratio.size else ""
     return Table(
         "rates",
-        "Best learning rate of every cell: predicted without training by the linearised theory, and measured.",
+        f"Best learning rate of every cell, predicted without training by the linearised theory, and measured:"
+        f"{off or ' nothing to compare'}.",
         ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n"),
         rows,
         ("", "g", ".3g", ".3g", "", ".1f", "d"),
@@ -201,7 +207,7 @@ def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
     for batch in best["batch_size"].values:
         at = best.sel(batch_size=batch)
         group = f"B = {batch}"
-        limits = {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
+        limits: dict[str, Any] = {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
         series.append(
             Series(f"{group}, measured", "measured", x, at["best_learning_rate"].values, **limits, group=group)
         )

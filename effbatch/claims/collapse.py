@@ -16,13 +16,10 @@ from effbatch.claims.base import Judgement, Setup, Verdict, number
 from effbatch.errors import CubeError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
+from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
 
 RULE: Mapping[str, Any] = {"target": 0.85, "delta": 2.0, "rival": 1.0, "max_spread": 1.25}
-REFERENCES = (
-    "McCandlish, Kaplan, Amodei (2018), An Empirical Model of Large-Batch Training, arXiv:1812.06162",
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Houdayer, Hartmann (2004), Low-temperature behavior of 2D Gaussian Ising spin glasses, PRB 70, 014418",
-)
+REFERENCES = (MCCANDLISH_2018.bibtex, ROLNICK_2017.bibtex, HOUDAYER_2004.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:
@@ -140,9 +137,9 @@ def _figure(steps: xr.Dataset, fitted: Collapse, prediction: Mapping[str, Any]) 
         _panel(steps, base.delta.value, f"fitted: B/(1+α)^{base.delta.value:.2f}", curve=fitted),
     ]
     caption = (
-        f"Steps to the target against batch size and effective batch size: all α fall on one curve at "
-        f"δ = {base.delta.value:.2f}. Points: geometric mean and 95 % interval over {fitted.seeds} seeds. "
-        "Line: the hyperbola fitted to all points."
+        f"Against batch size, steps to the target scatter by a factor {fitted.spread_before:.2f} about one curve; "
+        f"against B/(1+α)^{base.delta.value:.2f}, by a factor {base.spread:.2f}. Points: geometric mean "
+        f"and 95 % interval over {fitted.seeds} seeds. Line: the hyperbola fitted to all points."
     )
     return Figure("collapse", caption, tuple(panels))
 
@@ -175,9 +172,12 @@ def _table(steps: xr.Dataset) -> Table:
             known = bool(np.isfinite(at["steps"]))
             interval = f"{float(at['low']):.0f} to {float(at['high']):.0f}" if known else outcome.sentence
             rows.append([float(alpha), int(batch), float(at["steps"]) if known else None, interval, int(at["seeds"])])
+    told = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
+    span = ", ".join(f"{s:.0f} at α = {a:g}, B = {b}" for s, a, b in (min(told), max(told))) if told else "none"
     return Table(
         "steps",
-        "Steps to the target at the learning rate that is best for the seeds before.",
+        f"Steps to the target, known in {len(told)} of {len(rows)} settings; fewest and most: {span}. At the learning "
+        "rate that is best for the seeds before.",
         ("α", "B", "steps", "95 % interval", "n"),
         rows,
         ("g", "d", ".0f", "", "d"),

@@ -77,10 +77,26 @@ class Curves:
         columns = (heading, self.symbol, "predicted, %", "measured, %", "95 % interval", "n")
         return Table(
             "accuracy",
-            "Accuracy at the best learning rate, predicted and measured.",
+            f"Accuracy at the best learning rate. {self._farthest()}",
             columns,
             rows,
             ("", "g", ".1f", ".1f", "", "d"),
+        )
+
+    def _farthest(self) -> str:
+        """Where prediction and measurement differ most, in a sentence; empty where nothing was predicted."""
+        gaps = [
+            (abs(float(m) - float(q)), label, float(a), 100 * float(q), 100 * float(m))
+            for label, c, _, _, p in self
+            for a, q, m in zip(c[self.along].values, p.values, c.values, strict=True)
+            if float(m) == float(m) and float(q) == float(q)
+        ]
+        if not gaps:
+            return "Nothing was predicted."
+        _, label, at, predicted, measured = max(gaps)
+        return (
+            f"Prediction and measurement differ most at {label}, {self.symbol} = {at:g}: {predicted:.1f} % against "
+            f"{measured:.1f} %."
         )
 
 

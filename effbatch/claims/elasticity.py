@@ -29,14 +29,12 @@ from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
+from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 
 Floats = NDArray[np.float64]
 
 RULE: Mapping[str, Any] = {"max_factor": 1.5}
-REFERENCES = (
-    "Green, Swets (1966), Signal Detection Theory and Psychophysics, Wiley",
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-)
+REFERENCES = (GREEN_1966.bibtex, ROLNICK_2017.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:
@@ -188,9 +186,11 @@ def _table(accuracy: xr.DataArray, K: int) -> Table:
         [int(c), int(m), m / c, a, f"{lo:.1f} to {hi:.1f}", d if np.isfinite(d) else None, accuracy.sizes["seed"]]
         for c, m, a, lo, hi, d in zip(*_labels(accuracy), mean, low, high, np.exp(log_d(mean / 100, K)), strict=True)
     ]
+    least, most = (pick(rows, key=lambda row: row[3]) for pick in (min, max))
     return Table(
         "labels",
-        "Accuracy at the best learning rate, and d, by the numbers of clean and noisy labels.",
+        f"Accuracy at the best learning rate, and d: from {least[3]:.1f} % ({least[0]} clean, {least[1]} noisy labels) "
+        f"to {most[3]:.1f} % ({most[0]} clean, {most[1]} noisy).",
         ("clean labels", "noisy labels", "α", "accuracy, %", "95 % interval", "d", "n"),
         rows,
         ("d", "d", "g", ".1f", "", ".2f", "d"),

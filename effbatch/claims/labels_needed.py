@@ -19,13 +19,11 @@ from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.fitting.honest import honest_best
+from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 
 RULE: Mapping[str, Any] = {"targets": [0.8, 0.9], "tolerance": 0.25}
 EXPONENT = 1.0
-REFERENCES = (
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Green, Swets (1966), Signal Detection Theory and Psychophysics",
-)
+REFERENCES = (ROLNICK_2017.bibtex, GREEN_1966.bibtex)
 
 Needed = Mapping[float, xr.Dataset]  # by target
 Fits = Mapping[float, LabelsFit | None]
@@ -145,7 +143,7 @@ def _needed_panel(needed: Needed, fits: Fits) -> Panel:
     series = []
     for target, at in needed.items():
         alpha, group = at["alpha"].values, f"{100 * target:g} %"
-        limits = {name: at[name].values for name in ("low", "high")}
+        limits: dict[str, Any] = {name: at[name].values for name in ("low", "high")}
         series.append(Series(f"{group}, measured", "measured", alpha, at["labels"].values, **limits, group=group))
         if (fit := fits[target]) is not None:
             line = fit.intercept.value + fit.slope.value * alpha
@@ -174,9 +172,14 @@ def _table(needed: Needed) -> Table:
             limits = f"{float(here['low']):.0f} to {float(here['high']):.0f}" if known else outcome.sentence
             labels = float(here["labels"]) if known else None
             rows.append([100 * target, float(alpha), labels, limits, at.attrs["seeds"]])
+    numbers = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
+    span = "in no setting"
+    if numbers:
+        least, most = (f"{n:.0f} ({target:g} % at α = {a:g})" for n, target, a in (min(numbers), max(numbers)))
+        span = f"from {least} to {most}"
     return Table(
         "labels_needed",
-        "Clean labels needed for an accuracy, at the learning rate that is best for the seeds before.",
+        f"Clean labels needed for an accuracy, known {span}; at the learning rate that is best for the seeds before.",
         ("accuracy, %", "α", "clean labels", "95 % interval", "n"),
         rows,
         ("g", "g", ".0f", "", "d"),

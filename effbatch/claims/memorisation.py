@@ -20,13 +20,11 @@ from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
+from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
 from effbatch.noise import UniformNoise
 
 RULE: Mapping[str, Any] = {"min_lost": 0.01}
-REFERENCES = (
-    "Arpit et al. (2017), A Closer Look at Memorization in Deep Networks, arXiv:1706.05394",
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-)
+REFERENCES = (ARPIT_2017.bibtex, ROLNICK_2017.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:
@@ -238,9 +236,11 @@ def _table(prediction: Mapping[str, Any], runs: xr.Dataset, lost: list[Estimate]
         losses = [floor + float(at["above"]), floor - float(at["below"])]
         rows.append([alpha, floor, *losses, crossing, last + 100 * lost[i].value, last, limits, runs.sizes["seed"]])
     columns = ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n")
+    crossed = sum(row[4] is not None for row in rows)
     return Table(
         "memorisation",
-        "Training loss in nats and test accuracy, at the best checkpoint for the seeds before and at the end.",
+        f"The loss falls below H(α) at {crossed} of {len(rows)} α. Training loss in nats and test accuracy, "
+        "at the best checkpoint for the seeds before and at the end.",
         columns,
         rows,
         ("g", ".3f", ".3f", ".3f", ".1f", ".1f", ".1f", "", "d"),

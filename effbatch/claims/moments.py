@@ -22,14 +22,12 @@ from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
+from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
 from effbatch.moments import GradientMoments
 
 # intervals from 100 images cover 93 to 99 %, not always the 95 % they say: below 90 % it is the closed form
 RULE: Mapping[str, Any] = {"min_coverage": 0.9, "max_exact_error": 1e-6}
-REFERENCES = (
-    "McCandlish et al. (2018), An Empirical Model of Large-Batch Training, arXiv:1812.06162",
-    "Clopper, Pearson (1934), The Use of Confidence or Fiducial Limits, Biometrika 26, 404",
-)
+REFERENCES = (MCCANDLISH_2018.bibtex, CLOPPER_1934.bibtex)
 NUMBERS = (
     "clean_norm_squared",
     "clean_noisy_inner",
@@ -263,11 +261,13 @@ def _table(runs: xr.Dataset, ratios: Mapping[float, list[Estimate]]) -> Table:
             means = [float(at[name].mean()) for name in NUMBERS]
             values = [value if np.isfinite(value) else None for value in (scale[i].value, ratio)]
             rows.append([alpha, float(at["examples"]), *means, *values, unsure, int(at["exact_error"].count())])
+    scales = [row[7] for row in rows if isinstance(row[7], float)]
+    span = f"B_noise runs from {min(scales):,.0f} to {max(scales):,.0f}. " if scales else ""
     return Table(
         "moments",
-        "Seed means of the five numbers (nat²) at the first, a middle and the last checkpoint, the noise scale and its "
-        "ratio to that at uniform output (empty: cannot tell), and the networks whose own interval of ‖G_0‖² reaches "
-        "zero.",
+        f"{span}Seed means of the five numbers (nat²) at the first, a middle and the last checkpoint, the noise scale "
+        "and its ratio to that at uniform output (empty: cannot tell), and the networks whose own interval of "
+        "‖G_0‖² reaches zero.",
         ("α", "copies", "‖G_0‖²", "G_0·G_N", "‖G_N‖²", "S_0", "S_N", "B_noise", "ratio", "‖G_0‖² unsure", "n"),
         rows,
         ("g", ",.0f", ".2e", ".2e", ".2e", ".2e", ".2e", ",.0f", ".2f", "d", "d"),

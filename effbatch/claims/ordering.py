@@ -24,12 +24,10 @@ from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Number
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
+from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 
 RULE: Mapping[str, Any] = {"along": "network", "order": []}
-REFERENCES = (
-    "Rolnick, Veit, Belongie, Shavit (2017), Deep Learning is Robust to Massive Label Noise, arXiv:1705.10694",
-    "Bordelon, Pehlevan (2022), Learning Curves for SGD on Structured Features, arXiv:2106.02713",
-)
+REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
 
 def predict(setup: Setup) -> dict[str, Any]:

@@ -1,61 +1,132 @@
-"""`effbatch report`: render finished sweeps again, without training."""
+"""`effbatch report`: render finished sweeps again, without training; or one of their charts or tables alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from effbatch.claims import Judgement
+    from effbatch.report import Report
+
+Exhibit = TypeVar("Exhibit")
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
 @click.option(
-    "--out", default="report.pdf", show_default=True, help="File to write: .pdf, .html or .md; .svg with --figure."
+    "--out",
+    help="File to write, its ending says what: .pdf, .html or .md; .svg, .png or .csv with --figure, .csv with "
+    "--table. With --format a folder.  [default: report.pdf, or the folder report]",
 )
-@click.option("--figure", help="Only this figure, as SVG.")
-def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
+@click.option("--format", "formats", multiple=True, metavar="pdf,html,md", help="Write these into the folder --out.")
+@click.option("--figure", metavar="NAME", help="Only this figure; an unknown name lists them.")
+@click.option("--table", metavar="NAME", help="Only this table; an unknown name lists them.")
+@click.option("--paper", type=click.Choice(("a4", "letter")), default="a4", show_default=True, help="Paper of the PDF.")
+def command(
+    paths: tuple[str, ...],
+    out: str | None,
+    formats: tuple[str, ...],
+    figure: str | None,
+    table: str | None,
+    paper: str,
+) -> None:
     """Render the report of cubes that `effbatch validate` wrote.
 
     \b
-    effbatch report out --out again.pdf
-    effbatch report a/cube.nc b/cube.nc --out both.html
+    effbatch report out --out again.pdf --paper letter
+    effbatch report a/cube.nc b/cube.nc --format pdf,html,md --out both
     effbatch report out --figure collapse --out collapse.svg
+    effbatch report out --table yardsticks --out yardsticks.csv
     """
     from effbatch import validation
     from effbatch.cube import open_cubes
     from effbatch.errors import InputError
-    from effbatch.report import write_html, write_markdown, write_pdf
 
-    target = Path(out)
-    writers = {".pdf": write_pdf, ".html": write_html, ".md": write_markdown}
-    endings = [".svg"] if figure else list(writers)
-    if target.suffix not in endings:
-        raise InputError(f"--out must end in {' or '.join(endings)}{' for a figure' * bool(figure)}; {out!r} came")
+    targets, kind = _targets(out, formats, figure, table)
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
         if twice := cubes.keys() & found.keys():
             raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
         cubes |= found
-    judgements = validation.judge_all(cubes)
-    if figure:
-        _write_figure(judgements.values(), figure, target)
-    else:
-        writers[target.suffix](validation.report(cubes, judgements), target)
-    click.echo(target)
+    report = validation.report(cubes, validation.judge_all(cubes))
+    for target in targets:
+        _WRITERS[kind, target.suffix](report, target, figure or table or "", paper)
+        click.echo(target)
 
 
-def _write_figure(judgements: Iterable[Judgement], name: str, target: Path) -> None:
-    from effbatch.charts import draw
+def _targets(
+    out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
+) -> tuple[list[Path], str]:
+    """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
+    from effbatch.errors import InputError, RunError
+
+    asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
+    if len(asked) > 1:
+        raise InputError(f"one of --figure, --table and --format can be given; {' and '.join(asked)} came: leave one")
+    kind = "figure" if figure else "table" if table else "report"
+    endings = [ending for what, ending in _WRITERS if what == kind]
+    if not formats:
+        target = Path(out or "report.pdf")
+        if target.suffix not in endings:
+            told = f" for a {kind}" * (kind != "report")
+            raise InputError(f"--out must end in {' or '.join(endings)}{told}; {str(target)!r} came")
+        return [target], kind
+    names = list(dict.fromkeys(name.strip() for given in formats for name in given.split(",")))
+    if unknown := [name for name in names if f".{name}" not in endings]:
+        known = ", ".join(ending[1:] for ending in endings)
+        raise InputError(f"--format takes {known}, separated by commas; {', '.join(map(repr, unknown))} came")
+    folder = Path(out or "report")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"with --format, --out must be a folder; {folder} cannot be one ({error.strerror}): name another"
+        ) from error
+    return [folder / f"report.{name}" for name in names], kind
+
+
+def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
     from effbatch.errors import InputError
-    from effbatch.report import replace_file
 
-    figures = {figure.name: figure for judged in judgements for figure in judged.figures}
-    if name not in figures:
-        raise InputError(f"figure {name!r} is not in this report; it has {', '.join(figures)}")
-    replace_file(target, draw(figures[name]).svg.encode())
+    if name not in exhibits:
+        raise InputError(f"{kind} {name!r} is not in this report; it has {', '.join(exhibits)}")
+    return exhibits[name]
+
+
+def _report(report: Report, target: Path, name: str, paper: str) -> None:
+    from effbatch.report import write_html, write_markdown, write_pdf
+
+    if target.suffix == ".pdf":
+        write_pdf(report, target, paper=paper)
+    else:
+        {".html": write_html, ".md": write_markdown}[target.suffix](report, target)
+
+
+def _figure(report: Report, target: Path, name: str, paper: str) -> None:
+    from effbatch.charts import draw, png
+    from effbatch.report import replace_file
+    from effbatch.tables import figure_csv
+
+    figure = _named(report.figures, "figure", name)
+    if target.suffix == ".png":
+        replace_file(target, png(figure))
+    else:
+        replace_file(target, (draw(figure).svg if target.suffix == ".svg" else figure_csv(figure)).encode())
+
+
+def _table(report: Report, target: Path, name: str, paper: str) -> None:
+    from effbatch.report import replace_file
+    from effbatch.tables import table_csv
+
+    replace_file(target, table_csv(_named(report.tables, "table", name)).encode())
+
+
+_WRITERS: dict[tuple[str, str], Callable[[Report, Path, str, str], None]] = {
+    **{("report", ending): _report for ending in (".pdf", ".html", ".md")},
+    **{("figure", ending): _figure for ending in (".svg", ".png", ".csv")},
+    ("table", ".csv"): _table,
+}

@@ -42,14 +42,14 @@ def setting_of(cells: xr.Dataset) -> Callable[[np.ndarray], Setting]:
         elif name in cells.attrs:
             shared[name] = cells.attrs[name]
 
-    def values(name: str, index: np.ndarray) -> np.ndarray:
-        return cells[name].broadcast_like(cells["best_learning_rate"]).values[index].astype(float)
-
     budget = [name for name in ("steps", "examples") if name in cells.coords]
-    names = ("alpha", "batch_size", *budget)
+    values = {
+        name: cells[name].broadcast_like(cells["best_learning_rate"]).values.astype(float)
+        for name in ("alpha", "batch_size", *budget)
+    }
 
     def setting(index: np.ndarray) -> Setting:
-        arrays: dict[str, Any] = {name: values(name, index) for name in names}
+        arrays: dict[str, Any] = {name: every[index] for name, every in values.items()}
         return Setting(**arrays, **shared)
 
     return setting

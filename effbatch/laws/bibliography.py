@@ -1,8 +1,13 @@
-"""Where the laws come from: author and year -> one reference line and one BibTeX entry."""
+"""Where laws and claims come from: author and year -> one short line and one BibTeX entry; an entry -> a full line."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import NamedTuple
+
+MOST_AUTHORS = 6  # named in a full line; of more, the first three
+_ACCENTS = {"'": "\u0301", "`": "\u0300", '"': "\u0308", "^": "\u0302", "~": "\u0303", "k": "\u0328"}
 
 
 class Source(NamedTuple):
@@ -12,12 +17,91 @@ class Source(NamedTuple):
     bibtex: str
 
 
+class Reference(NamedTuple):
+    """A source for readers: authors, year, title and where it appeared; the address of its page, or nothing."""
+
+    text: str
+    url: str
+
+
+def readable(bibtex: str) -> Reference:
+    """An entry of this file's form as one line; any other text as it is."""
+    if not bibtex.startswith("@"):
+        return Reference(bibtex, "")
+    fields = {name: _plain(value) for name, value in re.findall(r"^  (\w+) = \{(.*)\},?$", bibtex, re.MULTILINE)}
+    where = fields.get("publisher", "")
+    if "journal" in fields:
+        where = " ".join(filter(None, (fields["journal"], fields.get("volume"))))
+        where += f", {fields['pages']}" if "pages" in fields else ""
+    if "eprint" in fields:
+        where = f"arXiv:{fields['eprint']}"
+    parts = (f"{_authors(fields['author'])} ({fields['year']})", fields["title"], where)
+    url = f"https://arxiv.org/abs/{fields['eprint']}" if "eprint" in fields else ""
+    return Reference(". ".join(part for part in parts if part) + ".", url)
+
+
+def _authors(names: str) -> str:
+    """ "Doe, Jane and Roe, R. and others" -> "Doe, J., Roe, R. et al."."""
+    people = names.split(" and ")
+    more = people[-1] == "others"
+    people = people[:-1] if more else people
+    if len(people) > MOST_AUTHORS:
+        people, more = people[:3], True
+    short = []
+    for person in people:
+        last, _, first = person.partition(", ")
+        initials = " ".join(f"{name[0]}." for name in re.split(r"[ ]", first) if name)
+        short.append(f"{last}, {initials}" if initials else last)
+    return ", ".join(short) + " et al." * more
+
+
+def _plain(text: str) -> str:
+    """TeX's accents as letters, without braces."""
+    text = re.sub(r"\{\\([\'`\"^~k]) ?(\w)\}", lambda m: unicodedata.normalize("NFC", m[2] + _ACCENTS[m[1]]), text)
+    return text.replace("{\\l}", "ł").replace("{", "").replace("}", "")
+
+
 def _arxiv(key: str, first: str, authors: str, title: str, year: int, number: str) -> Source:
     reference = f"{first} {year}, arXiv {number}"
     entry = f"@misc{{{key},\n  author = {{{authors}}},\n  title = {{{title}}},\n  year = {{{year}}},\n"
     return Source(reference, entry + f"  eprint = {{{number}}},\n  archivePrefix = {{arXiv}}\n}}")
 
 
+def _published(kind: str, key: str, first: str, authors: str, title: str, year: int, **where: str) -> Source:
+    fields = {"author": authors, "title": title, "year": str(year), **where}
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return Source(f"{first} {year}", f"@{kind}{{{key},\n{lines}\n}}")
+
+
+ARPIT_2017 = _arxiv(
+    "arpit2017closer",
+    "Arpit et al.",
+    r"Arpit, Devansh and Jastrz{\k e}bski, Stanis{\l}aw and Ballas, Nicolas and Krueger, David and "
+    "Bengio, Emmanuel and Kanwal, Maxinder S. and Maharaj, Tegan and Fischer, Asja and Courville, Aaron and "
+    "Bengio, Yoshua and Lacoste-Julien, Simon",
+    "A Closer Look at Memorization in Deep Networks",
+    2017,
+    "1706.05394",
+)
+BORDELON_2022 = _arxiv(
+    "bordelon2022learning",
+    "Bordelon and Pehlevan",
+    "Bordelon, Blake and Pehlevan, Cengiz",
+    "Learning Curves for {SGD} on Structured Features",
+    2022,
+    "2106.02713",
+)
+CLOPPER_1934 = _published(
+    "article",
+    "clopper1934use",
+    "Clopper and Pearson",
+    "Clopper, C. J. and Pearson, E. S.",
+    "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial",
+    1934,
+    journal="Biometrika",
+    volume="26",
+    pages="404",
+)
 GOYAL_2017 = _arxiv(
     "goyal2017accurate",
     "Goyal et al.",
@@ -26,6 +110,26 @@ GOYAL_2017 = _arxiv(
     "Accurate, Large Minibatch {SGD}: Training {ImageNet} in 1 Hour",
     2017,
     "1706.02677",
+)
+GREEN_1966 = _published(
+    "book",
+    "green1966signal",
+    "Green and Swets",
+    "Green, David M. and Swets, John A.",
+    "Signal Detection Theory and Psychophysics",
+    1966,
+    publisher="Wiley",
+)
+HOUDAYER_2004 = _published(
+    "article",
+    "houdayer2004low",
+    "Houdayer and Hartmann",
+    "Houdayer, J. and Hartmann, A. K.",
+    "Low-temperature behavior of two-dimensional {Gaussian} {Ising} spin glasses",
+    2004,
+    journal="Physical Review B",
+    volume="70",
+    pages="014418",
 )
 KRIZHEVSKY_2014 = _arxiv(
     "krizhevsky2014one",
