@@ -33,7 +33,9 @@ def scores() -> dict:
     best = best_learning_rates(cube)
     compared = compare_laws(best, LAWS)
     laws = {
-        str(name): _score(*(float(compared[key].sel(law=name)) for key in ("median_error", "low", "high", "quantile90", "cells")))
+        str(name): _score(
+            *(float(compared[key].sel(law=name)) for key in ("median_error", "low", "high", "quantile90", "cells"))
+        )
         for name in compared["law"].values
         if int(compared["pairs"].sel(law=name))
     }

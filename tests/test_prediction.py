@@ -319,7 +319,10 @@ def test_with_an_anchor_first_principles_carry_its_rate():
 
 
 def test_a_tuned_rate_carried_over_comes_before_the_theory_as_the_record_says():
-    anchor, carried, theory = Anchor(0.3, 64, 1.0), *(same_cells()[k] for k in ("square_root_clean_count", "linearised"))
+    anchor, carried, theory = (
+        Anchor(0.3, 64, 1.0),
+        *(same_cells()[k] for k in ("square_root_clean_count", "linearised")),
+    )
     said = predict(6, 32, steps=100, spectra=[power_law()], anchor=anchor)
     assert said.recommended.law == "square_root_clean_count"
     assert said.recommended.value == pytest.approx(0.3 * (32 / 7 / 32) ** 0.5)
