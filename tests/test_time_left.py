@@ -1,4 +1,4 @@
-"""The time left of sweeps with a simulated clock: right within 20 % from the first minute on, where an average is not."""
+"""The time left of sweeps with a simulated clock: right within 20 % from the first minute on; an average is not."""
 
 from __future__ import annotations
 

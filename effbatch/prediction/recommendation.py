@@ -79,8 +79,8 @@ def _nearer(name: str, rivals: Mapping[str, LawScore]) -> str:
         return "a tuned rate carried over comes before the linearised theory, though no record compares them here"
     carried, theory = rivals[name], rivals["linearised"]
     return (
-        f"carried over from tuned cells it missed the best rate by {_median(carried)} on the same n = {carried.n} cells "
-        f"where the linearised theory missed it by {_median(theory)} ({carried.source})"
+        f"carried over from tuned cells it missed the best rate by {_median(carried)} on the same n = {carried.n} "
+        f"cells where the linearised theory missed it by {_median(theory)} ({carried.source})"
     )
 
 
