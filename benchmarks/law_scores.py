@@ -1,7 +1,8 @@
 """Recorded cubes -> effbatch/prediction/law_scores.json: how far every law was off where it was tried.
 
 Anchored laws on cells of the recorded sweep that their anchor had not seen; laws that need no anchor on the held-out
-cases of the recorded benchmark.
+cases of the recorded benchmark. "same_cells" has both kinds on the same cells of the benchmark: there, and only there,
+they can be compared.
 
 python benchmarks/law_scores.py            # after simulations/results/cube.nc changed
 """
@@ -18,6 +19,11 @@ from effbatch.prediction.evidence import FILE
 
 BENCHMARK = Path(__file__).parent / "results" / "prediction.json"
 SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
+METHODS = {
+    "square_root_clean_count": "square_root_clean_count, anchored at every other cell",
+    "linearised": "linearised",
+    "short_runs": "short runs",
+}
 CUBE = Path(__file__).parent.parent / "simulations" / "results" / "cube.nc"
 
 
@@ -27,13 +33,14 @@ def scores() -> dict:
     best = best_learning_rates(cube)
     compared = compare_laws(best, LAWS)
     laws = {
-        str(name): _score(*(float(compared[key].sel(law=name)) for key in ("median_error", "quantile90", "cells")))
+        str(name): _score(
+            *(float(compared[key].sel(law=name)) for key in ("median_error", "low", "high", "quantile90", "cells"))
+        )
         for name in compared["law"].values
         if int(compared["pairs"].sel(law=name))
     }
-    laws |= {
-        name: _benchmarked(method) for name, method in (("linearised", "linearised"), ("short_runs", "short runs"))
-    }
+    same_cells = {name: _benchmarked(method) for name, method in METHODS.items()}
+    laws |= {name: score for name, score in same_cells.items() if name not in laws}
     networks = ", ".join(str(name) for name in cube["network"].values)
     train = json.loads(cube.attrs["spec_resolved"])["train"]
     source = (
@@ -42,7 +49,7 @@ def scores() -> dict:
         f"{cube.attrs['made'][:10]})"
     )
     ranges = {key: [float(cube[key].min()), float(cube[key].max())] for key in ("alpha", "batch_size")}
-    return {"source": source, **ranges, "laws": laws}
+    return {"source": source, **ranges, "laws": laws, "same_cells": same_cells}
 
 
 def _benchmarked(method: str) -> dict:
@@ -51,7 +58,7 @@ def _benchmarked(method: str) -> dict:
     (row,) = (row for row in recorded["tables"][SAME_CELLS] if row["method"] == method)
     ranges = {key: _range_of([cell[key] for cell in recorded["rows"]]) for key in ("alpha", "batch_size")}
     return {
-        **_score(row["median_error"], row["quantile90"], row["n"]),
+        **_score(row["median_error"], *row["interval"], row["quantile90"], row["n"]),
         "source": f"`python benchmarks/prediction.py` (held-out cases of plain SGD, {recorded['made'][:10]})",
         **ranges,
     }
@@ -61,8 +68,13 @@ def _range_of(values: list[float]) -> list[float]:
     return [float(min(values)), float(max(values))]
 
 
-def _score(median: float, quantile90: float, n: float) -> dict:
-    return {"median_error_log2": round(float(median), 3), "quantile90_log2": round(float(quantile90), 3), "n": int(n)}
+def _score(median: float, low: float, high: float, quantile90: float, n: float) -> dict:
+    return {
+        "median_error_log2": round(float(median), 3),
+        "interval_log2": [round(float(low), 3), round(float(high), 3)],
+        "quantile90_log2": round(float(quantile90), 3),
+        "n": int(n),
+    }
 
 
 def _range(values) -> str:

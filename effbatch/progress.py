@@ -44,9 +44,9 @@ class Tally:
         self.total = self.done + sum(unit.model_steps for unit in waiting)
         self.time_left.start(waiting)
 
-    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
+    def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None:
         self.done += model_steps
-        self.time_left.advance(unit, model_steps, seconds)
+        self.time_left.advance(unit, model_steps, evaluations, seconds)
 
 
 class LineProgress(Tally):
@@ -58,8 +58,8 @@ class LineProgress(Tally):
         earlier = f", {self.done / self.total:.0%} kept from an earlier run" if self.done else ""
         self._say(f"{self.total:,} model-steps to train{earlier}")
 
-    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
-        super().advance(unit, model_steps, seconds)
+    def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None:
+        super().advance(unit, model_steps, evaluations, seconds)
         if self.time_left.last - self.said < LINE_EVERY_SECONDS and self.done < self.total:
             return
         self.said = self.time_left.last
@@ -96,8 +96,8 @@ class LiveProgress(Tally):
         super().start(what, waiting, kept=kept)
         self.task = self.progress.add_task(what, total=self.total, completed=self.done, steps="")
 
-    def advance(self, unit: Unit, model_steps: int, seconds: float) -> None:
-        super().advance(unit, model_steps, seconds)
+    def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None:
+        super().advance(unit, model_steps, evaluations, seconds)
         steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(self.time_left.per_second)}/s"
         left = f"{duration(self.time_left.seconds())} left"
         self.progress.update(self.task, completed=self.done, steps=f"{steps}, {left}")

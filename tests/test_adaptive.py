@@ -32,7 +32,7 @@ def trained_units(monkeypatch):
     """Instead of training: accuracy 0.8 - 0.03 (log2 η/η*)² + noise, η* = 0.3/√(1+α); diverged above 16."""
     made = []
 
-    def train(unit, dataset, *, device, on_steps):
+    def train(unit, dataset, *, device, on_steps, on_evaluations):
         made.append(unit)
         shape = (len(unit.alphas), len(unit.learning_rates), len(unit.seeds))
         accuracy = np.empty((*shape, len(unit.checkpoints)))
@@ -45,6 +45,7 @@ def trained_units(monkeypatch):
         outcome = np.where(diverged, int(Outcome.DIVERGED), int(Outcome.FINISHED)).astype(np.int8)
         accuracy[diverged] = np.nan
         on_steps(unit.model_steps)
+        on_evaluations(unit.evaluations)
         return engine.Trained(accuracy, accuracy, accuracy, outcome)
 
     monkeypatch.setattr(engine, "train", train)

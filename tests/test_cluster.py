@@ -73,6 +73,7 @@ def test_two_workers_one_of_them_killed_in_mid_unit_give_the_cube_of_one_process
     xr.testing.assert_equal(ours, runner.simulate(parsed, tmp_path / "here", device="cpu"))
     assert (ours["outcome"] == int(Outcome.FINISHED)).all()
     assert watcher.model_steps == ours.attrs["model_steps"]  # no step of the unit that ran twice is told twice
+    assert watcher.evaluations == ours["outcome"].size * ours.sizes["checkpoint"]
     assert len(watcher.seconds) > 6  # units report on the way
     assert min(watcher.seconds) > 0
 
@@ -81,10 +82,11 @@ class Watcher(runner.Silent):
     """Adds up what it is told."""
 
     def __init__(self):
-        self.model_steps, self.seconds = 0, []
+        self.model_steps, self.evaluations, self.seconds = 0, 0, []
 
-    def advance(self, unit, model_steps, seconds):
+    def advance(self, unit, model_steps, evaluations, seconds):
         self.model_steps += model_steps
+        self.evaluations += evaluations
         self.seconds.append(seconds)
 
 

@@ -14,7 +14,7 @@ from effbatch.errors import InputError
 from effbatch.laws import LAWS
 from effbatch.noise import MatrixNoise, structured_noise_matrix
 from effbatch.prediction import Anchor, LawScore, predict
-from effbatch.prediction.evidence import recorded
+from effbatch.prediction.evidence import recorded, same_cells
 from effbatch.refinement import Refinement
 from effbatch.training import networks
 from effbatch.training.kernel import measure_spectrum
@@ -313,9 +313,38 @@ def test_with_an_anchor_first_principles_carry_its_rate():
     s = power_law()
     said = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 64, 1.0))
     factor = best_learning_rate(s, 6, 32, 100) / best_learning_rate(s, 1, 64, 100)
-    assert said.recommended.value == pytest.approx(0.3 * factor)
+    assert said.learning_rate["linearised"].value == pytest.approx(0.3 * factor)
     same = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 32, 6.0))
-    assert same.recommended.value == pytest.approx(0.3)
+    assert same.learning_rate["linearised"].value == pytest.approx(0.3)
+
+
+def test_a_tuned_rate_carried_over_comes_before_the_theory_as_the_record_says():
+    anchor, carried, theory = (
+        Anchor(0.3, 64, 1.0),
+        *(same_cells()[k] for k in ("square_root_clean_count", "linearised")),
+    )
+    said = predict(6, 32, steps=100, spectra=[power_law()], anchor=anchor)
+    assert said.recommended.law == "square_root_clean_count"
+    assert said.recommended.value == pytest.approx(0.3 * (32 / 7 / 32) ** 0.5)
+    for score in (carried, theory):
+        low, high = (2**limit for limit in score.interval_log2)
+        median = f"a factor of {2**score.median_error_log2:.3g} (median, 95 % interval {low:.3g} to {high:.3g})"
+        assert median in said.recommended.why
+    assert f"on the same n = {carried.n} cells" in said.recommended.why
+    assert said.accuracy.value is not None  # at that rate, still from the untrained network
+
+    without_anchor = predict(6, 32, steps=100, spectra=[power_law()]).recommended
+    assert without_anchor.law == "linearised"
+    probed = predict(6, 32, steps=100, spectra=[power_law()], anchor=anchor, short_runs=Refinement(0.07, (), 2.0))
+    assert probed.recommended.law == "short_runs"
+
+
+def test_where_nothing_compares_them_the_sentence_says_so():
+    how = {"anchor": Anchor(0.3, 64, 1.0), "steps": 100, "spectra": [power_law()]}
+    for other in ({"schedule": "cosine"}, {"evidence": {}}, {"alpha": 500}):
+        said = predict(**{"alpha": 6, "batch_size": 32, **how, **other}).recommended
+        assert said.law == "square_root_clean_count"
+        assert "no record compares them here" in said.why
 
 
 def test_momentum_multiplies_the_effective_rate():

@@ -21,7 +21,7 @@ def unit(steps: int) -> Unit:
 def test_plain_lines_count_every_model_step(capsys):
     lines = progress.LineProgress()
     lines.start("tiny", [unit(steps=60)], kept=[unit(steps=40)])
-    lines.advance(unit(steps=60), 600, 1.0)
+    lines.advance(unit(steps=60), 600, 10, 1.0)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "tiny: 1,000 model-steps to train, 40% kept from an earlier run"
     assert re.fullmatch(r"tiny: 1,000/1,000 model-steps \(100%\), [\d,]+ per second, 0 s left", said[-1])
@@ -43,7 +43,7 @@ def test_the_bar_shows_done_total_and_rate(monkeypatch):
     monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=100))
     with progress.LiveProgress() as bar:
         bar.start("tiny", [unit(steps=200_000)], kept=[])
-        bar.advance(unit(steps=200_000), 500_000, 1.0)
+        bar.advance(unit(steps=200_000), 500_000, 2, 10.0)
     shown = " ".join(screen.getvalue().split())
     assert "500k/2.0M model-steps" in shown
     assert "25 %" in shown

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from effbatch import cube, validation
 from effbatch.cli import main
-from effbatch.prediction.evidence import FILE, recorded
+from effbatch.prediction.evidence import FILE, recorded, same_cells
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "simulations" / "results"
@@ -56,6 +56,12 @@ def test_the_law_scores_come_from_the_recorded_cube(tmp_path):
     )
     assert json.loads(done.stdout) == json.loads(FILE.read_text(encoding="utf-8"))
     assert recorded()["square_root_clean_count"].n > 10
+
+
+def test_laws_are_preferred_in_the_order_of_the_record():
+    error = {name: score.median_error_log2 for name, score in same_cells().items()}
+    assert error["short_runs"] < error["square_root_clean_count"] < error["linearised"]
+    assert len({score.n for score in same_cells().values()}) == 1
 
 
 def test_readme_quotes_the_recorded_benchmark():

@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 import pytest
+import xarray as xr
 from click.testing import CliRunner
-from synthetic import peaked_cube
+from synthetic import peaked_cube, rising_cube
 
 from effbatch import cube as cubes
 from effbatch.cli import COMMANDS, doctor, main
@@ -58,6 +59,29 @@ def test_fit_cuts_no_number_at_any_width(sweep, fitted, width):
     assert "at upper edge: the setting is best at the highest learning rate of the grid" in words
 
 
+def test_fit_collapses_every_network_by_itself(tmp_path):
+    """Two made-up networks, δ = 1 for the one and 2 for the other."""
+    axes = {"alpha": (0, 1, 3), "batch_size": (8, 32, 128), "learning_rate": (0.1,), "seeds": 4, "noise": 0.02}
+    made = [
+        rising_cube(lambda a, b, r, d=delta: 50 * (1 + 40 * (1 + a) ** d / b) + 0 * r, **axes).expand_dims(
+            network=[name]
+        )
+        for name, delta in (("narrow", 1), ("wide", 2))
+    ]
+    cubes.save(
+        {"made_up": xr.concat(made, "network", data_vars="all", coords="minimal", compat="override")},
+        tmp_path / "cube.nc",
+    )
+    said = json.loads(run("fit", tmp_path / "cube.nc", "--target", 0.7, "--json"))["collapse"]
+    found = dict(
+        re.match(r"network (\w+): δ = ([\d.]+) ", sentence).groups() for sentence in said if "network" in sentence
+    )
+    assert {name: float(delta) for name, delta in found.items()} == pytest.approx({"narrow": 1, "wide": 2}, abs=0.1)
+    text = run("fit", tmp_path / "cube.nc", "--target", 0.7, width=50)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 50
+    assert all(" ".join(sentence.split()) in " ".join(text.split()) for sentence in said)
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "text"),
     [
@@ -89,7 +113,19 @@ def test_help_shows_an_example_within_the_width(name):
 def test_laws_as_json():
     laws = {law["name"]: law for law in json.loads(run("laws", "--json"))}
     assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "short_runs"}
-    assert all(law["formula"] and law["reference"] for law in laws.values())
+    keys = ("formula", "regime", "outside", "reference", "asked_by")
+    assert all(law[key] for law in laws.values() for key in keys)
+    assert "for adam, adamw, rmsprop and adadelta; at a fixed number of steps" in laws["signal_to_noise"]["outside"]
+    assert laws["surge"]["outside"].startswith("for sgd, momentum and adadelta; before clean_noise_scale is known")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_laws_say_when_they_hold_within_the_width(width):
+    text = run("laws", width=width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    words = " ".join(text.split())
+    for law in json.loads(run("laws", "--json")):
+        assert f"{law['formula']} holds {law['regime']} not {law['outside']} source {law['reference']}" in words
 
 
 def test_datasets_as_json_say_what_is_here_or_how_to_get_it(tmp_path):

@@ -17,7 +17,7 @@ COMMANDS = {
     "simulate": "Run or resume one sweep.",
     "fit": "Best learning rates, law comparison and data collapse of a cube.",
     "report": "Render the report of finished sweeps again, without training.",
-    "laws": "The laws: formula and reference.",
+    "laws": "The laws: formula, when they hold and when not, reference.",
     "datasets": "The data sets and whether they are there.",
     "doctor": "Whether everything effbatch needs is usable here, and how to get it.",
     "completion": "The script that completes commands and options in bash, zsh or fish.",

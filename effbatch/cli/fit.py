@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import click
@@ -27,15 +28,13 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
     effbatch fit out --name learning_rate --json
     """
     from effbatch.cube import open_cube
-    from effbatch.fitting import best_steps, collapse_exponent, fit
+    from effbatch.fitting import fit
 
     cube = open_cube(path, name)
     found = fit(cube)
     rates, laws = _best_rates(found.best), _laws(found.laws)
     powers = _exponents(found.exponents)
-    collapse = None
-    if target is not None:
-        collapse = list(collapse_exponent(best_steps(cube, target)["seed_steps"]).sentences)
+    collapse = None if target is None else _collapse(cube, target)
     if as_json:
         click.echo(json.dumps({"best_learning_rates": rates, "exponents": powers, "laws": laws, "collapse": collapse}))
         return
@@ -43,7 +42,7 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
     _print_exponents(powers)
     _print_laws(laws)
     if collapse:
-        click.echo("\n" + "\n".join(collapse))
+        _print_collapse(collapse, target)
 
 
 def _best_rates(best: Any) -> list[dict[str, Any]]:
@@ -84,6 +83,23 @@ def _laws(compared: Any) -> list[dict[str, Any]]:
             lost = {k: _number(100 * law[k]) for k in ("regret", "regret95")}
             rows.append({"law": str(name), **numbers, **lost, "n": int(law["cells"]), "how": str(law["how"].values)})
     return sorted(rows, key=lambda row: row["median_error"])
+
+
+def _collapse(cube: Any, target: float) -> list[str]:
+    """Sentences on the collapse over α, batch size and seed, one after another for every value of the other dims."""
+    from effbatch.fitting import best_steps, collapse_exponent
+
+    steps = best_steps(cube, target)["seed_steps"]
+    others = [dim for dim in steps.dims if dim not in ("alpha", "batch_size", "seed")]
+    if not others:
+        return list(collapse_exponent(steps).sentences)
+    sentences = []
+    for values in product(*(steps[dim].values for dim in others)):
+        place = dict(zip(others, values, strict=True))
+        where = ", ".join(f"{_heading(str(dim))} {_text(value)}" for dim, value in place.items())
+        first, *more = collapse_exponent(steps.sel(place, drop=True)).sentences
+        sentences += [f"{where}: {first}", *more]
+    return sentences
 
 
 def _number(value: Any) -> float | None:
@@ -149,6 +165,17 @@ def _print_laws(laws: list[dict[str, Any]]) -> None:
         "mean, 95th percentile. anchored: tuned at one other cell; fitted: to all other cells.",
         style="dim",
     )
+
+
+def _print_collapse(sentences: list[str], target: float | None) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print()
+    console.print(Text(f"Steps to an accuracy of {target:g}: collapse on B/(1+α)^δ (95 % intervals)", style="bold"))
+    for sentence in sentences:
+        console.print(Text(sentence))
 
 
 def _known(row: dict[str, Any], key: str, form: str = "") -> str:

@@ -1,6 +1,8 @@
-"""`effbatch laws`: every law with its formula and source."""
+"""`effbatch laws`: every law with its formula, when it is meant to hold and when not, and its source."""
 
 from __future__ import annotations
+
+import textwrap
 
 import click
 
@@ -11,31 +13,62 @@ from effbatch.cli.options import JSON, echo_json
 @click.option("--bibtex", is_flag=True, help="Print the BibTeX entries of their sources instead.")
 @JSON
 def command(bibtex: bool, as_json: bool) -> None:
-    """List the laws that predict the best learning rate: formula and reference.
+    """List the laws that predict the best learning rate: formula, when it holds, when it does not, reference.
 
     \b
     effbatch laws
+    effbatch laws --json
     effbatch laws --bibtex >> references.bib
     """
     from effbatch.laws import LAWS
-    from effbatch.prediction.answers import LINEARISED, SHORT_RUNS
 
     if bibtex:
         click.echo("\n\n".join(dict.fromkeys(law.bibtex for law in LAWS.values())))
         return
-    laws = [
-        {"name": law.name, "formula": law.formula, "reference": law.reference, "asked_by": "effbatch predict"}
-        for law in LAWS.values()
-    ]
-    for name, options, (formula, reference) in (
-        ("linearised", "--network", LINEARISED),
-        ("short_runs", "--network ... --probe", SHORT_RUNS),
-    ):
-        asked_by = f"effbatch predict {options}"
-        laws.append({"name": name, "formula": formula, "reference": reference, "asked_by": asked_by})
+    laws = _laws()
     if as_json:
         echo_json(laws)
         return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
     for law in laws:
-        how = "" if law["asked_by"] == "effbatch predict" else f" ({law['asked_by']})"
-        click.echo(f"{law['name']}{how}\n    {law['formula']}\n    {law['reference']}")
+        how = "" if law["asked_by"] == "effbatch predict" else f"  {law['asked_by']}"
+        console.print(Text.assemble((law["name"], "bold"), how))
+        for heading, key in (("", "formula"), ("holds", "regime"), ("not", "outside"), ("source", "reference")):
+            text = f"{heading:<8}{law[key]}" if heading else law[key]
+            indents = {"initial_indent": "  ", "subsequent_indent": " " * 10}
+            click.echo(textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False, **indents))
+
+
+def _laws() -> list[dict[str, str]]:
+    from effbatch.laws import LAWS
+    from effbatch.laws.base import outside
+    from effbatch.prediction.answers import LINEARISED, SHORT_RUNS
+    from effbatch.prediction.first_principles import REGIME
+
+    found = [
+        {
+            "name": law.name,
+            "formula": law.formula,
+            "regime": law.regime,
+            "outside": outside(law),
+            "reference": law.reference,
+            "asked_by": "effbatch predict",
+        }
+        for law in LAWS.values()
+    ]
+    for name, options, (formula, reference), regime, no in (
+        ("linearised", "--network", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
+        (
+            "short_runs",
+            "--network ... --probe",
+            SHORT_RUNS,
+            "real runs of your own network, so about two full runs of work",
+            "for anything but plain sgd at a constant rate and uniform noise",
+        ),
+    ):
+        facts = {"name": name, "formula": formula, "regime": regime, "outside": no, "reference": reference}
+        found.append(facts | {"asked_by": f"effbatch predict {options}"})
+    return found

@@ -71,6 +71,8 @@ class Law(Protocol):
     A field that is None is a parameter not given yet: the law then does not apply and gives no factor.
 
     name, formula, reference, bibtex  plain text; `reference` is author, year, arXiv number
+    regime                            what it rests on and when it is meant to hold, one clause
+    optimizers                        those it is made for
     factor(setting, anchor)           η(setting)/η(anchor), broadcasting; InputError if a parameter is None
     applies(setting, anchor)          whether both lie in the law's regime
     """
@@ -83,6 +85,10 @@ class Law(Protocol):
     def reference(self) -> str: ...
     @property
     def bibtex(self) -> str: ...
+    @property
+    def regime(self) -> str: ...
+    @property
+    def optimizers(self) -> tuple[str, ...]: ...
     def factor(self, setting: Setting, anchor: Setting) -> Array: ...
     def applies(self, setting: Setting, anchor: Setting) -> Applies: ...
 
@@ -100,6 +106,15 @@ def transfers(setting: Setting, anchor: Setting, optimizers: tuple[str, ...]) ->
 def open_parameters(law: Law) -> list[str]:
     """The parameters of a law that were not given: its fields that are still None."""
     return [field.name for field in fields(law) if getattr(law, field.name) is None]  # type: ignore[arg-type]
+
+
+def outside(law: Law) -> str:
+    """When `applies` says no, whatever the setting, in one clause."""
+    others = [name for name in OPTIMIZERS if name not in law.optimizers]
+    clauses = [f"for {' and '.join([', '.join(others[:-1]), others[-1]] if others[1:] else others)}"] if others else []
+    clauses += ["at a fixed number of steps"] if getattr(law, "too_steep", False) else []
+    clauses += [f"before {' and '.join(missing)} is known" for missing in [open_parameters(law)] if missing]
+    return "; ".join([*clauses, "from an anchor with another optimizer, schedule or number of classes"])
 
 
 def require_parameters(law: Law) -> None:

@@ -23,6 +23,8 @@ class NoisyQuadratic:
     formula: ClassVar[str] = "η ∝ B (1+α)^(−2/(1+s)) n^(−s/(1+s))"
     reference: ClassVar[str] = ZHANG_2019.reference
     bibtex: ClassVar[str] = ZHANG_2019.bibtex
+    regime: ClassVar[str] = "while noise limits the rate, not the edge of stability"
+    optimizers: ClassVar[tuple[str, ...]] = SGD
 
     decay_exponent: Array = None
 
@@ -37,14 +39,14 @@ class NoisyQuadratic:
         return batch * noise ** (-2 / (1 + s)) * _copies_ratio(setting, anchor) ** (-s / (1 + s))
 
     def applies(self, setting: Setting, anchor: Setting) -> Applies:
-        if reason := transfers(setting, anchor, SGD):
+        if reason := transfers(setting, anchor, self.optimizers):
             return Applies(False, reason)
         if self.decay_exponent is None:
             return Applies(False, "needs decay_exponent, the power by which the loss falls: fit it")
         if (setting.copies is None) != (anchor.copies is None):
             return Applies(False, "needs the budget of both settings or of neither")
         budget = "at equal numbers of examples, " if setting.copies is None else ""
-        return Applies(True, f"{budget}while noise limits the rate, not the edge of stability")
+        return Applies(True, f"{budget}{self.regime}")
 
 
 def _copies_ratio(setting: Setting, anchor: Setting) -> Array:

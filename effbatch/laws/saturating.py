@@ -32,6 +32,8 @@ class Saturating:
     formula: ClassVar[str] = "η = η_max/(1 + (B_0 (1+α)^δ/B)^γ)"
     reference: ClassVar[str] = EFFBATCH.reference
     bibtex: ClassVar[str] = EFFBATCH.bibtex
+    regime: ClassVar[str] = "as good as the sweep it was fitted on, and only inside it"
+    optimizers: ClassVar[tuple[str, ...]] = OPTIMIZERS
 
     clean_noise_scale: Array = None
     delta: Array = None
@@ -50,11 +52,11 @@ class Saturating:
         return 1 + (self.clean_noise_scale * (1 + setting.alpha) ** self.delta / setting.batch_size) ** self.gamma
 
     def applies(self, setting: Setting, anchor: Setting) -> Applies:
-        if reason := transfers(setting, anchor, OPTIMIZERS):
+        if reason := transfers(setting, anchor, self.optimizers):
             return Applies(False, reason)
         if open_parameters(self):
             return Applies(False, "its noise scale and powers come from a fit, and none was given")
-        return Applies(True, "as good as the sweep it was fitted on, and only inside it")
+        return Applies(True, self.regime)
 
 
 LAWS = (Saturating(),)

@@ -39,6 +39,7 @@ class LawScore:
     """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells.
 
     alpha, batch_size   least and greatest at which it was tried
+    interval_log2       95 % interval of the median
     """
 
     median_error_log2: float
@@ -47,6 +48,7 @@ class LawScore:
     source: str
     alpha: tuple[float, float] = (0.0, float("inf"))
     batch_size: tuple[float, float] = (0.0, float("inf"))
+    interval_log2: tuple[float, float] | None = None
 
     def covers(self, alpha: float, batch_size: float) -> bool:
         """Whether 1 + α and B lie where the errors were recorded, or within a factor of two of that."""

@@ -25,7 +25,7 @@ from effbatch.prediction.answers import (
     LawScore,
     Recommendation,
 )
-from effbatch.prediction.evidence import recorded
+from effbatch.prediction.evidence import recorded, same_cells
 from effbatch.prediction.first_principles import FirstPrinciples
 from effbatch.prediction.noise_family import effective_alpha, noise_family, num_classes_of
 from effbatch.prediction.recommendation import COMPUTED, recommend
@@ -160,13 +160,18 @@ def predict(
     known = dict(laws.LAWS)
     for name, values in (parameters or {}).items():
         known[name] = with_parameters(laws.get(name), **values)
+    rivals: Mapping[str, LawScore] = {}
     if evidence is None:
-        evidence = recorded() if (optimizer, schedule) == ("sgd", "constant") and noise == "uniform" else {}
+        evidence = {}
+        if (optimizer, schedule) == ("sgd", "constant") and noise == "uniform" and matrix is None:
+            evidence, rivals = recorded(), same_cells()
     for name in evidence:
         if name not in COMPUTED:
             laws.get(name)
-    here_only = {name: score for name, score in evidence.items() if score.covers(setting.alpha, setting.batch_size)}
-    scores, beyond = here_only, evidence.keys() - here_only.keys()
+    scores, rivals = (
+        {name: score for name, score in on_record.items() if score.covers(setting.alpha, setting.batch_size)}
+        for on_record in (evidence, rivals)
+    )
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
     theory = FirstPrinciples(spectra, here, alphas.at_ends(everywhere), alphas, momentum)
     said["linearised"] = _widened(
@@ -179,7 +184,9 @@ def predict(
             name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
             for name, law in said.items()
         }
-    recommended = recommend(setting, said, scores, beyond)
+    recommended = recommend(
+        setting, said, scores, beyond=evidence.keys() - scores.keys(), rivals=rivals, anchored=anchor is not None
+    )
     return Prediction(
         setting,
         anchor,

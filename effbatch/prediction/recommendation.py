@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from effbatch.laws.base import Setting
 from effbatch.prediction.answers import LawPrediction, LawScore, Recommendation
 
-# Laws that compute the rate of a given network; where they apply they come before the others.
+# Laws that compute the rate of a given network; where they apply they come before the others. With an anchor, though,
+# the linearised theory comes last: on the same cells a rate carried over from a tuned one was nearer (`same_cells`).
 COMPUTED = ("short_runs", "linearised")
 
 # By optimizer, the laws to choose from (the first that applies) and the reason for the order.
@@ -30,11 +31,22 @@ _PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adam"]
 
 
 def recommend(
-    setting: Setting, said: Mapping[str, LawPrediction], scores: Mapping[str, LawScore], beyond: Collection[str]
+    setting: Setting,
+    said: Mapping[str, LawPrediction],
+    scores: Mapping[str, LawScore],
+    *,
+    beyond: Collection[str],
+    rivals: Mapping[str, LawScore],
+    anchored: bool,
 ) -> Recommendation:
-    """First principles where they apply, else the first law preferred for the optimizer; `none` always does."""
+    """The first law that applies: short runs, then the linearised theory, then what the optimizer prefers.
+
+    With an anchor, the theory comes after what the optimizer prefers. One of them always applies: `none` does.
+    rivals  scores on the same cells: why the theory gives way to a law
+    """
     preferred, why = _PREFERRED[setting.optimizer]
-    name = next(name for name in (*COMPUTED, *preferred) if said[name].applies)
+    order = ("short_runs", *preferred, "linearised") if anchored else (*COMPUTED, *preferred)
+    name = next(name for name in order if said[name].applies)
     chosen, score = said[name], scores.get(name)
     if name == "linearised":
         why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
@@ -42,6 +54,8 @@ def recommend(
             why += "; the interval reflects these, not what the theory leaves out"
     if name == "short_runs":
         why = chosen.reason
+    if name not in COMPUTED and said["linearised"].applies:
+        why += f"; {_nearer(name, rivals)}"
     if score is not None:
         why += (
             f"; over n = {score.n} cells it missed the measured best rate by a factor of "
@@ -57,3 +71,19 @@ def recommend(
     return Recommendation(
         name, chosen.factor, chosen.value, chosen.interval, chosen.n, why, chosen.factor_interval, chosen.covers
     )
+
+
+def _nearer(name: str, rivals: Mapping[str, LawScore]) -> str:
+    """Why a rate carried over from the anchor comes before the one that the linearised theory computes."""
+    if name not in rivals:
+        return "a tuned rate carried over comes before the linearised theory, though no record compares them here"
+    carried, theory = rivals[name], rivals["linearised"]
+    return (
+        f"carried over from tuned cells it missed the best rate by {_median(carried)} on the same n = {carried.n} "
+        f"cells where the linearised theory missed it by {_median(theory)} ({carried.source})"
+    )
+
+
+def _median(score: LawScore) -> str:
+    low, high = score.interval_log2 or (score.median_error_log2,) * 2
+    return f"a factor of {2**score.median_error_log2:.3g} (median, 95 % interval {2**low:.3g} to {2**high:.3g})"

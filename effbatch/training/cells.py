@@ -43,6 +43,11 @@ class Unit:
         return self.cells * self.steps
 
     @property
+    def evaluations(self) -> int:
+        """Evaluations summed over the cells."""
+        return self.cells * len(self.checkpoints)
+
+    @property
     def key(self) -> str:
         """A name that changes when any number of the unit would change."""
         options = {"data": self.data.given(), "train": self.train.given()}

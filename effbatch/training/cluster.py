@@ -96,7 +96,7 @@ class DaskWorkers:
         from distributed.scheduler import KilledWorker
 
         topic = f"effbatch-{self.client.id}"
-        reports: deque[tuple[str, int, float]] = deque()
+        reports: deque[tuple[str, int, int, float]] = deque()
         self.client.subscribe_topic(topic, lambda event: reports.append(event[1]))
         unit_of = {self.client.submit(_train_there, unit, self.device, topic, pure=False): unit for unit in work}
         tell = told_once(work, advance)
@@ -114,7 +114,7 @@ class DaskWorkers:
             yield unit, block
             while reports:
                 tell(*reports.popleft())
-            tell(unit.key, unit.model_steps, block.attrs["seconds"])
+            tell(unit.key, unit.model_steps, unit.evaluations, block.attrs["seconds"])
 
 
 def _environment_there(device: str) -> dict[str, Any]:
@@ -122,25 +122,24 @@ def _environment_there(device: str) -> dict[str, Any]:
 
 
 def _train_there(unit: Unit, device: str, topic: str) -> xr.Dataset:
-    """What a worker does; it reports its model-steps as (unit, steps, seconds) under a topic of the driver."""
+    """What a worker does; it reports as (unit's key, model-steps, evaluations, seconds) under a topic of the driver."""
     from distributed import get_worker
 
     worker = get_worker()
-    return train_unit(
-        unit, engine.pick_device(device), lambda unit, *steps: worker.log_event(topic, (unit.key, *steps))
-    )
+    return train_unit(unit, engine.pick_device(device), lambda unit, *done: worker.log_event(topic, (unit.key, *done)))
 
 
-def told_once(work: Sequence[Unit], advance: Advance) -> Callable[[str, int, float], None]:
-    """(unit's key, model-steps, seconds) -> advance, no step told twice: a unit may be trained again, or end untold."""
+def told_once(work: Sequence[Unit], advance: Advance) -> Callable[[str, int, int, float], None]:
+    """Advance by the unit's key, with nothing told twice: a unit may be trained again, or end untold."""
     units = {unit.key: unit for unit in work}
-    left = {unit.key: unit.model_steps for unit in work}
+    left = {unit.key: (unit.model_steps, unit.evaluations) for unit in work}
 
-    def tell(key: str, model_steps: int, seconds: float) -> None:
-        new = min(model_steps, left.get(key, 0))
-        if new:
-            left[key] -= new
-            advance(units[key], new, seconds * new / model_steps)
+    def tell(key: str, model_steps: int, evaluations: int, seconds: float) -> None:
+        steps_left, evaluations_left = left.get(key, (0, 0))
+        new, looked = min(model_steps, steps_left), min(evaluations, evaluations_left)
+        if new or looked:
+            left[key] = steps_left - new, evaluations_left - looked
+            advance(units[key], new, looked, seconds * (new + looked) / (model_steps + evaluations))
 
     return tell
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Lock
 
 import numpy as np
@@ -68,12 +69,15 @@ def train(
     *,
     device: torch.device,
     on_steps: Callable[[int], None] = lambda model_steps: None,
+    on_evaluations: Callable[[int], None] = lambda cells: None,
 ) -> Trained:
     """Train every cell of `unit`; `on_steps` is told the model-steps done since it was last told.
 
+    `on_evaluations` is told how many cells have just been evaluated, and 0 when a part is set up.
+
     The unit is trained in parts that fit the caches or the GPU's memory, on a CPU as many at once as PyTorch has
-    threads. A part that does not fit the memory is halved and begun again, and `on_steps` is told the steps that this
-    undoes, as a negative number. InputError where not even one member fits, or the network does not fit the data set.
+    threads. A part that does not fit the memory is halved and begun again, and both are told what this undoes, as
+    a negative number. InputError where not even one member fits, or the network does not fit the data set.
     """
     shape, K = dataset.image_shape, dataset.num_classes
     networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in unit.seeds}
@@ -82,24 +86,25 @@ def train(
     stopping, telling = Event(), Lock()
 
     def train_part(part: Unit) -> list[tuple[Unit, dict[str, np.ndarray]]]:
-        told = 0
+        told = dict.fromkeys((on_steps, on_evaluations), 0)
 
-        def tell(model_steps: int) -> None:
-            nonlocal told
-            told += model_steps
+        def tell(who: Callable[[int], None], number: int) -> None:
+            told[who] += number
             with telling:
-                on_steps(model_steps)
+                who(number)
 
         try:
             run = _Run(part, dataset, device, [networks[seed] for seed in part.seeds], outputs)
-            return [(part, run.trained(tell, stopping))]
+            tell(on_evaluations, 0)
+            return [(part, run.trained(partial(tell, on_steps), partial(tell, on_evaluations), stopping))]
         except torch.OutOfMemoryError as error:
             if part.cells == 1:
                 raise InputError(
                     f"one network {unit.train.network} with batch size {unit.batch_size} needs more memory than "
                     f"{device} has free; lower the batch size, or train on the CPU with --device cpu"
                 ) from error
-        tell(-told)
+        for who, number in told.items():
+            tell(who, -number)
         return [trained for half in parts(part, part.cells // 2) for trained in train_part(half)]
 
     todo = parts(unit, members_that_fit(one, outputs, unit.batch_size, device))
@@ -176,7 +181,9 @@ class _Run:
         fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
         self.take: Callable[..., None] = graphs.Replayed(self._take, capture) if capture and fixed else self._take
 
-    def trained(self, on_steps: Callable[[int], None], stopping: Event) -> dict[str, np.ndarray]:
+    def trained(
+        self, on_steps: Callable[[int], None], on_evaluations: Callable[[int], None], stopping: Event
+    ) -> dict[str, np.ndarray]:
         """The arrays of `Trained`, after all steps and evaluations."""
         records, measured = [], []
         done = 0
@@ -188,6 +195,7 @@ class _Run:
                 done = last
             records.append(self.evaluate())
             measured.append(self.measure(checkpoint, stopping))
+            on_evaluations(self.unit.cells)
         return self._by_cell(records, measured)
 
     def steps(self, first: int, last: int, stopping: Event) -> None:

@@ -14,7 +14,8 @@ from effbatch.training.assembly import to_block
 from effbatch.training.cells import Unit
 from effbatch.training.provenance import environment, made_by
 
-Advance = Callable[[Unit, int, float], None]  # told of a unit: model-steps just done, and the seconds they took
+# told of a unit: model-steps or evaluations (counted in cells) just done, and the seconds they took; neither: set-up
+Advance = Callable[[Unit, int, int, float], None]
 
 
 class Workers(Protocol):
@@ -46,11 +47,17 @@ def train_unit(unit: Unit, device: torch.device, advance: Advance) -> xr.Dataset
     """The block of one unit; its attributes say how many `seconds` it took and what it was `made_by`."""
     began = last = time.monotonic()
 
-    def on_steps(model_steps: int) -> None:
+    def since() -> float:
         nonlocal last
         before, last = last, time.monotonic()
-        advance(unit, model_steps, last - before)
+        return last - before
 
-    trained = engine.train(unit, datasets.load(unit.data.dataset), device=device, on_steps=on_steps)
+    trained = engine.train(
+        unit,
+        datasets.load(unit.data.dataset),
+        device=device,
+        on_steps=lambda model_steps: advance(unit, model_steps, 0, since()),
+        on_evaluations=lambda cells: advance(unit, 0, cells, since()),
+    )
     block = to_block(unit, trained)
     return block.assign_attrs(seconds=time.monotonic() - began, made_by=made_by(device))
