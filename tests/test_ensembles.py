@@ -12,8 +12,9 @@ from slow_twin import assert_cells_match, train_cell
 from torch import nn
 
 from effbatch.errors import InputError
-from effbatch.training import engine
+from effbatch.training import engine, networks
 from effbatch.training.cells import Unit
+from effbatch.training.dense import DenseNetwork
 from effbatch.training.ensembles import SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.training.spec import Data, Train
 from effbatch.training.stacking import StackedNetwork
@@ -48,6 +49,9 @@ class Frozen(nn.Module):
     def forward(self, x):
         return self.last(self.fixed(x.flatten(1)).relu())
 
+def dense():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.Tanh(), nn.Linear(5, 3))
+
 def last_axis():  # no Flatten in front: Linear acts on the width of the image
     return nn.Sequential(nn.Linear(8, 2), nn.Flatten(), nn.Linear(16, 3))
 
@@ -68,6 +72,7 @@ def other_images():
     return nn.Sequential(nn.Flatten(), nn.Linear(63, 3))
 """
 WAYS = {
+    "dense": DenseNetwork,
     "layers": StackedNetwork,
     "Scaled": VectorisedNetwork,
     "Tied": VectorisedNetwork,
@@ -102,14 +107,25 @@ def test_a_network_finds_its_way(name, own, little_images):
     assert type(found) is WAYS[name]
 
 
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_built_in_networks_train_side_by_side(name, little_images):
+    net = networks.build(name, little_images.image_shape, 3, seed=0)
+    images = torch.as_tensor(little_images.x_test[:4])
+    way = DenseNetwork if name.startswith(("perceptron", "mlp")) else StackedNetwork
+    assert type(ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)) is way
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_one_member_alone_is_trained_as_it_is(name, own, little_images):
     __import__(own)
     net = getattr(sys.modules[own], name)()
     images = torch.as_tensor(little_images.x_test[:4])
     alone = ensemble([net], 1, CPU, seeds=[0], images=images, num_classes=3)
-    assert type(alone) is SequentialMembers
-    assert (alone.seeds is None) == (WAYS[name] is not SequentialMembers), "random layers alone need the seed"
+    if WAYS[name] is DenseNetwork:
+        assert type(alone) is DenseNetwork, "which is the fastest, for one member too"
+    else:
+        assert type(alone) is SequentialMembers
+        assert (alone.seeds is None) == (WAYS[name] is not SequentialMembers), "random layers alone need the seed"
     torch.testing.assert_close(alone(images.unsqueeze(1), training=False)[0, 0].T, net.eval()(images))
 
 

@@ -11,7 +11,15 @@ from torch import nn
 
 from effbatch.errors import InputError
 from effbatch.training.cells import Unit
-from effbatch.training.parts import images_that_fit, joined, members_that_fit, outputs_per_image, parts
+from effbatch.training.parts import (
+    LEAST,
+    images_that_fit,
+    joined,
+    members_per_part,
+    members_that_fit,
+    outputs_per_image,
+    parts,
+)
 from effbatch.training.spec import Data, Train
 
 CPU = torch.device("cpu")
@@ -32,6 +40,14 @@ def test_every_cell_is_in_one_part(members):
 def test_members_of_a_seed_stay_together_as_long_as_they_fit():
     assert [part.seeds for part in parts(UNIT, 12)] == [(0,), (3,)]
     assert [part.alphas for part in parts(UNIT, 8)] == [(0.0, 1.0), (2.5,)] * 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "fitting", "workers", "expected"),
+    [(400, 62, 2, 50), (400, 62, 1, 58), (50, 62, 2, 25), (6, 62, 2, LEAST), (6, 2, 2, 2), (1, 62, 2, LEAST)],
+)
+def test_workers_have_as_much_to_do(cells, fitting, workers, expected):
+    assert members_per_part(cells, fitting, workers) == expected
 
 
 @pytest.mark.parametrize("members", [1, 5, 24])

@@ -1,4 +1,4 @@
-"""Stacked networks against their members one by one: outputs, gradients, and steps that need no gradients."""
+"""Stacked networks against their members one by one: outputs and gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from effbatch.errors import InputError
-from effbatch.training.stacking import Product, StackedNetwork
+from effbatch.training.stacking import StackedNetwork
 
 CPU = torch.device("cpu")
 
@@ -49,23 +49,6 @@ def test_outputs_and_gradients_are_those_of_the_members(stacked, groups):
             expected = torch.autograd.grad(own, list(net.parameters()), slope[seed, member].T)
             for g, e in zip(gradients, expected, strict=True):
                 torch.testing.assert_close(g[seed, member], e, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("groups", [1, 2, 6], ids=["shared by all", "by seed", "own images"])
-def test_descending_is_a_step_along_the_gradient(stacked, groups):
-    _, together = stacked
-    images, slope = torch.randn(4, groups, 2, 7, 7), torch.randn(2, 3, 3, 4)
-    rate = torch.rand(2, 3)
-    gradients = torch.autograd.grad(together(images), together.parameters, slope)
-    expected = [
-        w.detach() - rate.view(2, 3, *[1] * (w.ndim - 2)) * g
-        for w, g in zip(together.parameters, gradients, strict=True)
-    ]
-    products: list[Product] = []
-    together.descend(together(images, products=products), slope, products, rate)
-    assert len(products) == 2
-    for w, e in zip(together.parameters, expected, strict=True):
-        torch.testing.assert_close(w.detach(), e, rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_that_cannot_be_stacked_is_named():

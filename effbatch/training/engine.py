@@ -25,18 +25,27 @@ from effbatch.training import graphs
 from effbatch.training.arithmetic import exact_float32
 from effbatch.training.cells import Unit
 from effbatch.training.datasets import DataSet
+from effbatch.training.dense import DenseNetwork
 from effbatch.training.ensembles import SequentialMembers, ensemble
 from effbatch.training.foreign import images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.loading import load_network
 from effbatch.training.moments_along import MEASURES
 from effbatch.training.optimizers import OPTIMIZERS, SGD, Optimizer
-from effbatch.training.parts import images_that_fit, joined, members_that_fit, outputs_per_image, parts
-from effbatch.training.stacking import Product, StackedNetwork
+from effbatch.training.parts import (
+    images_that_fit,
+    joined,
+    members_per_part,
+    members_that_fit,
+    outputs_per_image,
+    parts,
+)
 from effbatch.training.visits import Stream
 
 WIDE = 500_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
+
+TrainedParts = list[tuple[Unit, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def train(
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
     stopping, telling = Event(), Lock()
 
-    def train_part(part: Unit) -> list[tuple[Unit, dict[str, np.ndarray]]]:
+    def train_part(part: Unit) -> TrainedParts:
         told = dict.fromkeys((on_steps, on_evaluations), 0)
 
         def tell(who: Callable[[int], None], number: int) -> None:
@@ -107,18 +116,30 @@ def train(
             tell(who, -number)
         return [trained for half in parts(part, part.cells // 2) for trained in train_part(half)]
 
-    todo = parts(unit, members_that_fit(one, outputs, unit.batch_size, device))
-    workers = min(torch.get_num_threads(), len(todo)) if device.type == "cpu" else 1
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    fitting = members_that_fit(one, outputs, unit.batch_size, device)
+    todo = parts(unit, members_per_part(unit.cells, fitting, threads))
+    workers = min(threads, len(todo))
     small = outputs * unit.batch_size * unit.cells < WIDE  # threads would wait for each other longer than they work
-    with exact_float32(), _threads_within(1 if workers > 1 or small else None), ThreadPoolExecutor(workers) as pool:
-        try:
-            done = list(pool.map(train_part, todo))
-        except BaseException:
-            stopping.set()
-            raise
+    with exact_float32(), _threads_within(1 if workers > 1 or small else None):
+        done = _done(todo, train_part, workers, stopping)
     arrays = joined(unit, [trained for of_part in done for trained in of_part])
     measured = {name: arrays.pop(name) for name in measurements(unit.train.measure)}
     return Trained(**arrays, measured=measured)
+
+
+def _done(
+    todo: Sequence[Unit], train_part: Callable[[Unit], TrainedParts], workers: int, stopping: Event
+) -> list[TrainedParts]:
+    """All parts trained; a lone worker is this thread, since a new one would begin with threads of its own to share."""
+    if workers == 1:
+        return [train_part(part) for part in todo]
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            return list(pool.map(train_part, todo))
+        except BaseException:
+            stopping.set()
+            raise
 
 
 @contextmanager
@@ -146,7 +167,7 @@ class _Run:
         self.test_chunk = images_that_fit(outputs, unit.cells, device)
         self.optimizer = OPTIMIZERS[unit.train.optimizer](self.network.parameters, unit.train)
         self.descending = None  # the network, where its steps need no gradients
-        if isinstance(self.network, StackedNetwork) and _is_plain(self.optimizer):
+        if isinstance(self.network, DenseNetwork) and _is_plain(self.optimizer):
             self.descending = self.network
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
         shown, foreign = images_to_show(unit.data, dataset, device)
@@ -204,10 +225,11 @@ class _Run:
         indices = visits.image.transpose(1, 2).flatten(1)
         factors = torch.as_tensor(self.schedule[first:last], dtype=torch.float32, device=self.device)
         rates = factors.view(-1, 1, 1) * self.learning_rate
-        for index, label, rate in zip(indices, visits.label, rates, strict=True):
-            if stopping.is_set():
-                raise CancelledError
-            self.take(index, label, rate)
+        with torch.inference_mode(isinstance(self.network, DenseNetwork)):  # it needs nothing of autograd
+            for index, label, rate in zip(indices, visits.label, rates, strict=True):
+                if stopping.is_set():
+                    raise CancelledError
+                self.take(index, label, rate)
         self.loss_steps += last - first
 
     def _take(self, index: Tensor, label: Tensor, rate: Tensor) -> None:
@@ -218,14 +240,11 @@ class _Run:
 
     def _step(self, images: Tensor, label: Tensor, learning_rate: Tensor) -> Tensor:
         """One step of the optimiser; the losses (S, M) before it."""
+        logits = self.network(images)
+        loss, slope = self._loss(logits.detach(), label)
         if self.descending is not None:
-            products: list[Product] = []
-            logits = self.descending(images, products=products)
-            loss, slope = self._loss(logits.detach(), label)
-            self.descending.descend(logits, slope, products, learning_rate)
+            self.descending.descend(slope, learning_rate)
         else:
-            logits = self.network(images)
-            loss, slope = self._loss(logits.detach(), label)
             gradients = self.network.gradients(logits, slope)
             with torch.no_grad():
                 self.optimizer.step(gradients, learning_rate)
@@ -248,7 +267,7 @@ class _Run:
         label = label.view(S, A, 1, 1, B).expand(S, A, M // A, 1, B)  # the members of one α have the same labels
         log_p = log_p.view(S, A, M // A, K, B)
         loss = log_p.gather(3, label).sum((3, 4)).div_(-B)
-        slope = log_p.exp().scatter_add_(3, label, self.minus_one.expand(label.shape)).div_(B)
+        slope = log_p.exp_().scatter_add_(3, label, self.minus_one.expand(label.shape)).div_(B)
         return loss.view(S, M), slope.view(S, M, K, B)
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from effbatch.noise.labels import counter_hash
+from effbatch.training.dense import DenseNetwork
 from effbatch.training.probe import evaluation_mode, logits_of, output, trainable_weights
 from effbatch.training.stacking import StackedNetwork, member_of, stacked_parameters
 
@@ -60,10 +61,10 @@ def ensemble(
     trainable_weights(first)
     with evaluation_mode(first):
         logits = logits_of(first, images, num_classes, len(images))
-    side_by_side: tuple[Callable[..., Ensemble], ...] = (StackedNetwork, VectorisedNetwork)
+    side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
     for way in side_by_side:
         if _gives(way, first, images, logits):  # so it draws no random numbers
-            alone = len(networks) * members == 1
+            alone = len(networks) * members == 1 and way is not DenseNetwork
             return SequentialMembers(networks, members, device) if alone else way(networks, members, device)
     return SequentialMembers(networks, members, device, seeds)
 

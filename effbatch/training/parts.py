@@ -40,6 +40,12 @@ def parts(unit: Unit, members: int) -> list[Unit]:
     return cut
 
 
+def members_per_part(cells: int, fitting: int, workers: int) -> int:
+    """How many members a part gets where so many fit: all workers have as much to do, unless parts become too small."""
+    rounds = ceil(cells / (fitting * workers))
+    return max(min(fitting, LEAST), ceil(cells / (rounds * workers)))
+
+
 def joined(unit: Unit, trained: Sequence[tuple[Unit, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
     """The arrays (alpha, learning_rate, seed, ...) of the parts, put together as those of `unit`."""
     axes = (unit.alphas, unit.learning_rates, unit.seeds)

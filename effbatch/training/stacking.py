@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,26 +19,7 @@ from torch.nn import functional as F
 from effbatch.errors import InputError
 from effbatch.training.networks import Residual
 
-
-@dataclass(frozen=True)
-class Product:
-    """A linear layer in one forward pass, z = W·h + b: W (S, M, O, D), b (S, M, O), h (G, D, B), z (N, O, B)."""
-
-    W: Tensor
-    b: Tensor | None
-    h: Tensor
-    z: Tensor
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One forward pass: the stacked parameters yet to be used, and the products so far where they are kept."""
-
-    weights: Iterator[Tensor]
-    products: list[Product] | None
-
-
-LayerFunction = Callable[[nn.Module, Pass, Tensor], Tensor]
+LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer, weights yet to be used, input
 
 
 class StackedNetwork:
@@ -52,17 +32,11 @@ class StackedNetwork:
                 known = ", ".join(kind.__name__ for kind in LAYERS)
                 raise InputError(f"members side by side can hold the layers {known}; {type(layer).__name__} came")
         self.parameters = stacked_parameters(networks, members, device)
-        linear = {id(w) for layer in self.network.modules() if type(layer) is nn.Linear for w in layer.parameters()}
-        own = [id(w) for w in self.network.parameters()]
-        self.elsewhere = [w for w, i in zip(self.parameters, own, strict=True) if i not in linear]
 
-    def __call__(self, images: Tensor, *, training: bool = True, products: list[Product] | None = None) -> Tensor:
-        """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B).
-
-        Where `products` are asked for, the linear layers' weights stay out of autograd: see `descend`.
-        """
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
         S, M = self.parameters[0].shape[:2]
-        h = _apply(self.network, Pass(iter(self.parameters), products), images)
+        h = _apply(self.network, iter(self.parameters), images)
         return h.permute(1, 2, 0).unflatten(0, (S, M))
 
     def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
@@ -72,26 +46,6 @@ class StackedNetwork:
     def member(self, seed: int, member: int) -> nn.Module:
         """As `Ensemble`."""
         return member_of(self.network, self.parameters, seed, member)
-
-    def descend(self, logits: Tensor, slope: Tensor, products: Sequence[Product], learning_rate: Tensor) -> None:
-        """One step of plain SGD, w ← w − η g, in place; `slope` is that of the loss in the logits, η is (S, M).
-
-        The gradient of a linear layer is the outer product δ hᵀ of the slope in its output and its input. It is added
-        to W by the matrix product itself and never written to memory, which for small batches is half of the work.
-        """
-        others = self.elsewhere
-        slopes = torch.autograd.grad(logits, [product.z for product in products] + others, slope)
-        with torch.no_grad():
-            rates = -learning_rate.view(-1, 1, 1)
-            for product, delta in zip(products, slopes, strict=False):
-                W, h = product.W, product.h
-                step = delta * rates  # (N, O, B)
-                G, D, B = h.shape
-                W.view(G, -1, D).baddbmm_(step.view(G, -1, B), h.transpose(1, 2))
-                if product.b is not None:
-                    product.b.add_(step.sum(-1).view_as(product.b))
-            for w, g in zip(others, slopes[len(products) :], strict=True):
-                w.addcmul_(g, learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2)), value=-1)
 
 
 def stacked_parameters(networks: Sequence[nn.Module], members: int, device: torch.device) -> list[Tensor]:
@@ -120,33 +74,26 @@ def member_of(network: nn.Module, parameters: Sequence[Tensor], seed: int, membe
     return copy
 
 
-def _apply(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
-    return LAYERS[type(layer)](layer, state, h)
+def _apply(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
+    return LAYERS[type(layer)](layer, weights, h)
 
 
-def _sequential(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _sequential(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     for inner in layer.children():
-        h = _apply(inner, state, h)
+        h = _apply(inner, weights, h)
     return h
 
 
-def _residual(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _residual(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     assert isinstance(layer, Residual)
-    return _apply(layer.body, state, h) + _apply(layer.shortcut, state, h)
+    return _apply(layer.body, weights, h) + _apply(layer.shortcut, weights, h)
 
 
-def _linear(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _linear(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     """W·h + b: h (B, G, D) -> (B, N, O). The batch comes last in memory, as the matrix product leaves it."""
     assert isinstance(layer, nn.Linear)
-    W, b = next(state.weights), None if layer.bias is None else next(state.weights)
-    columns = h.permute(1, 2, 0)
-    B = len(h)
-    if state.products is None:
-        z = _product(W, b, columns).view(-1, layer.out_features, B)
-    else:
-        z = _product(W.detach(), None if b is None else b.detach(), columns).view(-1, layer.out_features, B)
-        state.products.append(Product(W, b, columns.detach(), z if z.requires_grad else z.requires_grad_()))
-    return z.permute(2, 0, 1)
+    W, b = next(weights), None if layer.bias is None else next(weights)
+    return _product(W, b, h.permute(1, 2, 0)).view(-1, layer.out_features, len(h)).permute(2, 0, 1)
 
 
 def _product(W: Tensor, b: Tensor | None, columns: Tensor) -> Tensor:
@@ -156,11 +103,11 @@ def _product(W: Tensor, b: Tensor | None, columns: Tensor) -> Tensor:
     return torch.bmm(rows, columns) if b is None else torch.baddbmm(b.view(G, -1, 1), rows, columns)
 
 
-def _conv2d(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _conv2d(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     """W * h + b: h (B, G, C, H, W) -> (B, N, O, H', W'), one convolution of N·O channels in G groups."""
     assert isinstance(layer, nn.Conv2d)
-    W = next(state.weights).flatten(0, 1)
-    b = None if layer.bias is None else next(state.weights).flatten()
+    W = next(weights).flatten(0, 1)
+    b = None if layer.bias is None else next(weights).flatten()
     N, G = len(W), h.shape[1]
     x, kernel = (t.contiguous(memory_format=torch.channels_last) for t in (_side_by_side(h), W.flatten(0, 1)))
     out = F.conv2d(x, kernel, b, layer.stride, layer.padding, layer.dilation, G * layer.groups)
@@ -172,22 +119,22 @@ def _side_by_side(h: Tensor) -> Tensor:
     return h[:, 0] if h.shape[1] == 1 else h.flatten(1, 2)
 
 
-def _group_norm(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _group_norm(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     assert isinstance(layer, nn.GroupNorm)
-    w, b = (next(state.weights).flatten(), next(state.weights).flatten()) if layer.affine else (None, None)
+    w, b = (next(weights).flatten(), next(weights).flatten()) if layer.affine else (None, None)
     G = h.shape[1]
     return F.group_norm(_side_by_side(h), G * layer.num_groups, w, b, layer.eps).unflatten(1, (G, -1))
 
 
-def _pool(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _pool(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     return layer(_side_by_side(h)).unflatten(1, h.shape[1:3])
 
 
-def _flatten(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _flatten(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     return h.flatten(2)
 
 
-def _elementwise(layer: nn.Module, state: Pass, h: Tensor) -> Tensor:
+def _elementwise(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     return layer(h)
 
 
