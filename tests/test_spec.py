@@ -161,7 +161,7 @@ def test_another_data_set_takes_its_own_tables_and_names_the_sweep(spec_text):
     assert elsewhere.name == specs.parse(text).name + "-hub-a-b-c"
     assert elsewhere.data.dataset == "hub:a/b c"
     assert elsewhere.train.budget == {"steps": 7}
-    assert elsewhere.arguments == f"{specs.parse(text).name} --quick --dataset hub:a/b c"
+    assert elsewhere.arguments == f"{specs.parse(text).name} --quick --dataset 'hub:a/b c'"
     assert specs.parse(text).resolved() == specs.parse(spec_text).resolved()
 
 

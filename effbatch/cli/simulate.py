@@ -10,6 +10,12 @@ from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WO
 @click.command()
 @click.argument("spec")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Run these cells of the grid alone: alpha=3, seed=0, ... may be repeated.",
+)
 @QUICK
 @DATASET
 @DATA_DIR
@@ -19,6 +25,7 @@ from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WO
 def command(
     spec: str,
     out: str,
+    only: tuple[str, ...],
     quick: bool,
     dataset: str | None,
     device: str,
@@ -33,17 +40,24 @@ def command(
     effbatch simulate learning_rate --quick --out sweep
     effbatch simulate my_sweep.toml --out sweep --device cuda
     effbatch simulate my_sweep.toml --out sweep --scheduler tcp://10.0.0.1:8786
+    effbatch simulate learning_rate --out cell --only alpha=3 --only batch_size=32 --only seed=0
     """
+    from effbatch.cube import METRICS
     from effbatch.progress import watching
     from effbatch.training import runner
     from effbatch.training.adaptive import account_in_words
     from effbatch.training.cluster import hired
+    from effbatch.training.only import only as cut_down
 
     (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
+    loaded = cut_down(loaded, only)
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
         cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     outcome = cube["outcome"].values
     click.echo(f"{(outcome != 0).sum()} cells, {(outcome == 1).sum()} finished, {(outcome == 2).sum()} diverged")
+    if outcome.size == 1:
+        measured = ", ".join(f"{name.replace('_', ' ')} {cube[name].item():.4f}" for name in METRICS)
+        click.echo(measured)
     for sentence in account_in_words(cube):
         click.echo(sentence)
     click.echo(f"{out}/cube.nc")

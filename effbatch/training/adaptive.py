@@ -44,6 +44,12 @@ class Ladder:
         """All rates from the lowest to the highest starting rate."""
         return tuple(self.rate(rung) for rung in range(self.last + 1))
 
+    @property
+    def allowed(self) -> tuple[float, ...]:
+        """All rates that the grid may come to run, those past its ends included."""
+        beyond = math.ceil(MAX_OCTAVES / math.log2(self.factor)) * self.spacing
+        return tuple(self.rate(rung) for rung in range(-beyond, self.last + beyond + 1) if self._allowed(rung))
+
     def rate(self, rung: int) -> float:
         """Learning rate of a rung."""
         return self.start * self.factor ** (rung / self.spacing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +18,7 @@ from effbatch.claims import checked_rule
 from effbatch.cube import MEASURED
 from effbatch.errors import InputError, SpecError, hint
 from effbatch.noise import ORDERS
+from effbatch.resources import bundled
 from effbatch.schedules import multipliers
 from effbatch.training.adaptive import Ladder
 
@@ -144,11 +146,17 @@ def load(path: str | Path, *, quick: bool = False, dataset: str | None = None) -
         raise SpecError(f"the spec {path} cannot be read ({error.strerror}); give the path of a TOML file") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"the spec {path} is not UTF-8 text") from error
-    return parse(text, quick=quick, dataset=dataset, origin=str(path))
+    called = path.stem if path.parent == bundled("simulations") else path.name
+    return parse(text, quick=quick, dataset=dataset, origin=str(path), called=called)
 
 
-def parse(text: str, *, quick: bool = False, dataset: str | None = None, origin: str = "spec") -> Spec:
-    """Turn TOML text into a checked Spec; raises SpecError that names the key and what would be right."""
+def parse(
+    text: str, *, quick: bool = False, dataset: str | None = None, origin: str = "spec", called: str | None = None
+) -> Spec:
+    """Turn TOML text into a checked Spec; raises SpecError that names the key and what would be right.
+
+    called   what the command line calls it, where that is not its name
+    """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -167,9 +175,9 @@ def parse(text: str, *, quick: bool = False, dataset: str | None = None, origin:
     name = simulation.get("name")
     if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
         raise SpecError(f"[simulation] name must be letters, digits, - and _; {name!r} came")
-    arguments = name + " --quick" * quick
+    arguments = shlex.quote(called or name) + " --quick" * quick
     if dataset is not None:
-        arguments += f" --dataset {dataset}"
+        arguments += f" --dataset {shlex.quote(dataset)}"
         name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')}"
     claim = tables.get("claim", {})
     if not isinstance(claim.get("kind"), str):

@@ -1,0 +1,107 @@
+"""Some cells of a sweep run again alone: the ones that were named, with the numbers that they had."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from effbatch import cube as cubes
+from effbatch import validation
+from effbatch.cli import main
+from effbatch.errors import SpecError
+from effbatch.training import runner, spec
+from effbatch.training.only import only, options
+
+LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
+
+
+def adaptive(text: str) -> spec.Spec:
+    return spec.parse(text.replace("learning_rate = [0.1, 0.4]", LADDER))
+
+
+def test_a_grid_is_cut_down_to_the_values_named(spec_text):
+    whole = spec.parse(spec_text.replace("seed = 2", 'seed = 2\nnetwork = ["mlp1", "perceptron"]'))
+    cut = only(whole, ["alpha=2.5", "network=perceptron", "seed=1", "seed=0"])
+    assert cut.grid == {**whole.grid, "alpha": (2.5,), "network": ("perceptron",), "seed": (0, 1)}
+    assert only(whole, []) == whole
+
+
+def test_a_rounded_number_is_the_value_that_it_was_printed_from(spec_text):
+    whole = spec.parse(spec_text.replace("[0.1, 0.4]", "[0.022097086912079622, 0.4]"))
+    assert only(whole, ["learning_rate=0.0220971"]).grid["learning_rate"] == (0.022097086912079622,)
+
+
+def test_a_budget_of_the_grid_is_named_by_its_label(spec_text):
+    whole = spec.parse(spec_text.replace("seed = 2", "seed = 2\nbudget = [{ steps = 20 }, { epochs = 1 }]"))
+    assert shlex.split(options({"budget": "20 steps"})) == ["--only", "budget=20 steps"]
+    assert only(whole, ["budget=20 steps"]).grid["budget"] == ("20 steps",)
+
+
+@pytest.mark.parametrize("rate", ["0.1", "0.0707107", "3.2"], ids=["start", "refined", "past the end"])
+def test_any_rate_of_an_adaptive_grid_can_be_named(spec_text, rate):
+    cut = only(adaptive(spec_text), [f"learning_rate={rate}", "seed=0"])
+    assert cut.ladder is None
+    assert cut.grid["learning_rate"] == (pytest.approx(float(rate)),)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        ("alpha", "needs KEY=VALUE, alpha=3 say; 'alpha' came"),
+        ("alhpa=0", r"no list of 'alhpa' in \[grid\]; did you mean 'alpha'"),
+        ("alpha=3", "no such value; it has 0, 2.5"),
+        ("alpha=much", "no such value; it has 0, 2.5"),
+    ],
+)
+def test_what_the_grid_does_not_have_is_refused(spec_text, chosen, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        only(spec.parse(spec_text), [chosen])
+
+
+def test_seeds_of_an_adaptive_grid_need_their_rates(spec_text):
+    with pytest.raises(SpecError, match="follow from all its seeds; give --only learning_rate"):
+        only(adaptive(spec_text), ["seed=0"])
+    assert only(adaptive(spec_text), ["alpha=0"]).ladder is not None
+
+
+def test_whole_units_repeat_bit_for_bit(tmp_path, spec_text):
+    text = spec_text.replace("batch_size = [8]", "batch_size = [8, 16]")
+    whole = runner.simulate(spec.parse(text), tmp_path / "whole", device="cpu")
+    part = runner.simulate(only(spec.parse(text), ["batch_size=16"]), tmp_path / "part", device="cpu")
+    xr.testing.assert_equal(part.drop_vars("examples"), whole.sel(batch_size=[16]).drop_vars("examples"))
+
+
+def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_text, monkeypatch):
+    """Alone, products round otherwise than beside other networks: 1e-5 after a short run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my sweep.toml").write_text(spec_text)
+    loaded = spec.load("my sweep.toml")
+    judged = validation.validate([loaded], tmp_path / "out", device="cpu")["tiny"]
+    section = validation.report({"tiny": judged}, validation.judge_all({"tiny": judged})).sections[0]
+    command = shlex.split(section.one_cell)
+    assert command[:2] == ["effbatch", "simulate"]
+    done = CliRunner().invoke(main, [*command[1:], "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    alone = cubes.open_cube(tmp_path / "cell")
+    assert alone["outcome"].size == 1
+    beside = judged.sel({dim: alone[dim].values for dim in alone["outcome"].dims})
+    for name in ("test_loss", "train_loss", "test_accuracy"):
+        np.testing.assert_allclose(alone[name], beside[name], rtol=1e-5)
+    assert f"test accuracy {alone['test_accuracy'].item():.4f}" in done.output
+    assert f"test accuracy of {100 * alone['test_accuracy'].item():.1f} %" in section.one_cell_gives
+
+
+def test_validating_twice_gives_the_same_cubes_and_verdicts(tmp_path, spec_text):
+    text = spec_text.replace('kind = "collapse"', 'kind = "accuracy_curve"').replace("seed = 2", "seed = 4")
+    cubes_of, verdicts = [], []
+    for folder in ("first", "second"):
+        made = validation.validate([spec.parse(text)], tmp_path / folder, device="cpu")
+        cubes_of.append(made["tiny"])
+        (verdict,) = validation.verdicts(made, validation.judge_all(made))["verdicts"]
+        verdicts.append({key: value for key, value in verdict.items() if key != "prediction_stored"})
+    xr.testing.assert_equal(*cubes_of)
+    assert verdicts[0] == verdicts[1]
