@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 
 from effbatch import charts, validation
 from effbatch.cube import open_cubes
+from effbatch.exhibits import Figure
 from effbatch.report import Section
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +25,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for section in report.sections:
         page += _words(section)
         for figure in section.figures:
-            file = f"figures/recorded/{figure.name}.svg"
-            files.append(File.generated(config, file, content=charts.draw(figure).svg))
-            page += [f"![{figure.caption}]({file})", f"*{figure.caption}* {charts.reading_key(figure)}"]
+            page += _figure(figure, files, config)
+    page.append("## Yardsticks")
+    for figure in report.yardstick_figures:
+        page += _figure(figure, files, config)
     files.append(File.generated(config, "gallery.md", content="\n\n".join(page) + "\n"))
     for name, source in (
         ("results.md", RECORDED / "README.md"),
@@ -34,6 +36,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     ):
         files.append(File.generated(config, name, content=source.read_text(encoding="utf-8")))
     return files
+
+
+def _figure(figure: Figure, files: Files, config: MkDocsConfig) -> list[str]:
+    file = f"figures/recorded/{figure.name}.svg"
+    files.append(File.generated(config, file, content=charts.draw(figure).svg))
+    return [f"![{figure.caption}]({file})", f"*{figure.caption}* {charts.reading_key(figure)}"]
 
 
 def _words(section: Section) -> Iterator[str]:

@@ -279,7 +279,9 @@ def _layers(
 
 def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
     """A heat map, on it the series in white with a black rim, read on every shade; last what only hovering needs."""
-    legend = {"title": heat.label, "orient": "top", "gradientLength": 160, "gradientThickness": 8}
+    # Squares, since WeasyPrint draws no gradient.
+    square = {"symbolType": "square", "symbolSize": 1.5 * SYMBOL_SIZE, "symbolStrokeWidth": 0}
+    legend = {"title": heat.label, "orient": "top", "type": "symbol", "columns": 6, **square}
     scale = {"scheme": "viridis", "domain": list(heat.domain)}
     shade = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
     series, interval = ({"field": field, "type": "nominal", "title": field} for field in ("series", "interval"))
@@ -307,8 +309,10 @@ def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict
         }
 
     point = {"type": "point", "filled": True, "fill": "white", "stroke": "black", "strokeWidth": 1, "size": 44}
-    hover = {"mark": {"type": "point", "filled": True, "size": 150, "opacity": 0}, "encoding": {"x": x, "y": y}}
-    hover["encoding"] |= {"tooltip": [series, *_tooltip(panel, interval)]}
+    hover = {
+        "mark": {"type": "point", "filled": True, "size": 150, "opacity": 0},
+        "encoding": {"x": x, "y": y, "tooltip": [series, *_tooltip(panel, interval)]},
+    }
     return [
         tiles,
         of("predicted", {"type": "line", "stroke": "black", "strokeWidth": 4}),

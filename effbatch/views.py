@@ -38,7 +38,8 @@ def figures(cube: xr.Dataset) -> list[Figure]:
     best = best_learning_rates(cube)
     made = [_surface(f"accuracy_map_{name}", cube, best, predicted, extra)]
     if resolved["claim"]["kind"] == "best_learning_rate" and cube.sizes["batch_size"] > 1:
-        made.append(_rates(f"best_rate_and_laws_{name}", best, predicted, extra))
+        rates = _rates(f"best_rate_and_laws_{name}", best, predicted, extra)
+        made += [rates] if rates.panels else []
     return made
 
 
@@ -90,6 +91,8 @@ def _rates(name: str, best: xr.Dataset, predicted: xr.DataArray, extra: Sequence
              against_batch, f"α = {alpha:g}"),
         ):  # fmt: skip
             measured, theory = best.sel(here).sel(at), predicted.sel(here).sel(at)
+            if not bool(measured["best_learning_rate"].notnull().any() | theory.notnull().any()):
+                continue
             slopes[kind] += _slope(x, measured["best_learning_rate"].values)
             series = [
                 Series("measured", "measured", x, measured["best_learning_rate"].values, **_limits(measured)),

@@ -38,10 +38,14 @@ parent.report(innerWidth, {
   violations: found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 5).join("; ")}`),
 });
 """
-_OUTER = """<!doctype html><html lang="en"><head><title>t</title><meta name="color-scheme" content="light dark"></head>
+_OUTER = """<!doctype html><html lang="en">
+<head><title>t</title><meta name="color-scheme" content="light dark"></head>
 <body><pre id="found"></pre><script>
 const all = {};
-function report(width, found) { all[width] = found; document.querySelector("#found").textContent = JSON.stringify(all); }
+function report(width, found) {
+  all[width] = found;
+  document.querySelector("#found").textContent = JSON.stringify(all);
+}
 </script>%s</body></html>"""
 
 

@@ -1,5 +1,7 @@
 """Figures as drawn: where points lie, what is left out, and what a reader can tell apart."""
 
+import io
+import json
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -7,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from effbatch.charts import COLOURS, Drawing, draw, log_ticks, reading_key, tick_label
+from effbatch.charts import COLOURS, Drawing, draw, log_ticks, png, reading_key, tick_label
 from effbatch.errors import InputError
-from effbatch.exhibits import Axis, Figure, Panel, Series
+from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
 
 ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
 RATE = Axis("best learning rate η", "log")
@@ -171,3 +173,49 @@ def test_log_ticks_are_round_few_and_inside(low, high, base, ticks):
 def test_bad_figures_say_what_is_wrong(bad, words):
     with pytest.raises(InputError, match=words):
         draw(bad())
+
+
+def test_a_map_covers_its_grid_without_gaps_and_leaves_out_what_was_not_run():
+    values = [[0.1, 0.2, 0.3], [0.4, float("nan"), 0.6]]
+    heat = Heat("accuracy", [1.0, 2.0, 4.0], [0.1, 0.4], values, (0.0, 1.0))
+    ridge = Series("theory", "predicted", [1.0, 4.0], [0.1, 0.4])
+    drawn = draw(Figure("map", "", [Panel(ALPHA, RATE, [ridge], heat=heat)]))
+    tiles = {(row["x"], row["y"]): row for row in drawn.spec["datasets"]["heat0"]}
+    assert set(tiles) == {(1, 0.1), (2, 0.1), (4, 0.1), (1, 0.4), (4, 0.4)}
+    assert tiles[1, 0.1]["right"] == pytest.approx(tiles[2, 0.1]["left"]) == pytest.approx(2**0.5)
+    assert tiles[1, 0.1]["top"] == pytest.approx(tiles[1, 0.4]["bottom"]) == pytest.approx(0.2)
+    assert len(re.findall(r"<path[^>]*rgb\([^>]*stroke-width=\"0.6\"", drawn.svg)) == 5
+    assert reading_key(Figure("map", "", [Panel(ALPHA, RATE, [ridge], heat=heat)])).startswith("Shades, measured")
+
+
+def test_an_interval_along_x_is_drawn_along_x_and_categories_have_names():
+    laws = Axis("", ticks=[0, 1], names=["√B", "linear in B"], domain=(-0.5, 1.5))
+    series = Series("laws", "measured", [2.0, 5.0], [0, 1], [1.0, 4.0], [3.0, None], interval="x")
+    drawn = draw(Figure("regret", "", [Panel(Axis("points lost", domain=(0, 10)), laws, [series])]))
+    texts = [element.text for element in ElementTree.fromstring(drawn.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"√B", "linear in B"} <= set(texts)
+    (bar,) = re.findall(r'<line transform="[^"]*" x2="([-\d.]+)" y2="0" stroke="#0072B2"', drawn.svg)
+    assert abs(float(bar)) == pytest.approx(460 * 0.2)
+
+
+def test_a_reader_who_zooms_in_finds_more_ticks():
+    (panel,) = draw(figure(Series("wide", "measured", X, [1e-4, 1e-2, 1.0, 100.0]))).spec["concat"]
+    ticks = panel["layer"][0]["encoding"]["y"]["axis"]["values"]
+    fine, coarse = (json.loads(part) for part in ticks["expr"].split("?")[1].split(":"))
+    assert set(coarse) < set(fine)
+    assert "panel0_y" in ticks["expr"]
+
+
+def test_on_paper_there_are_no_points_to_hover_over(drawing):
+    assert 'opacity="0"' not in drawing.svg
+    assert "graphics-symbol" not in drawing.svg
+
+
+def test_a_png_is_dark_on_white_at_three_pixels_a_point(drawing):
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png(figure(measured()))))
+    width = float(ElementTree.fromstring(draw(figure(measured())).svg).get("width", "0"))
+    assert image.width == pytest.approx(3 * width, abs=3)
+    assert image.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+    assert image.convert("L").getextrema()[0] < 80

@@ -11,8 +11,10 @@ import pytest
 from effbatch import report as module
 from effbatch.errors import InputError, RunError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
-from effbatch.report import Report, Section, cell_text, number_text, render_html, write_html, write_pdf
+from effbatch.laws.bibliography import ROLNICK_2017
+from effbatch.report import Report, Section, render_html, write_html, write_pdf
 from effbatch.resources import bundled
+from effbatch.tables import cell_text, number_text
 
 HOSTILE = "<script>alert('α')</script>"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -165,9 +167,18 @@ def test_pdf_says_the_verdicts_first(pdf):
     assert complaints == []
     first = reader.pages[0].extract_text()
     assert first.index("Which rate, when most labels are wrong?") < first.index("supported")
-    for words in ("supported", "undecided", "−0.68 [−0.74, −0.61], n = 12", "Recommended scaling", "√(B/(1 + α))"):
+    for words in ("supported", "undecided", "−0.68 [−0.74, −0.61], n = 12", "1 supported, 0 refuted, 1 undecided"):
         assert words in first
-    assert len(reader.pages) == 4  # front, one page for each claim, references and reproduction
+    assert len(reader.pages) == 5  # verdicts, contents, one page for each claim, references and reproduction
+
+
+def test_pdf_contents_tell_the_pages(pdf):
+    contents = pdf[0].pages[1].extract_text()
+    assert "Recommended scaling" in contents
+    assert "√(B/(1 + α))" in contents
+    for title, page in (("1 The best rate falls with α", 3), ("2 Labels needed", 4), ("References", 5)):
+        assert re.search(rf"{re.escape(title)}[ .]*{page}\b", contents)
+        assert title in pdf[0].pages[page - 1].extract_text()
 
 
 def test_pdf_text_is_extractable(pdf):
@@ -186,13 +197,43 @@ def test_pdf_has_metadata_bookmarks_tags_and_alternative_texts(pdf):
     titles = [item.title for item in below if not isinstance(item, list)]
     assert titles == [
         "Recommended scaling",
-        "The best rate falls with α",
-        "Labels needed",
+        "1 The best rate falls with α",
+        "2 Labels needed",
         "References",
         "Reproduction",
     ]
     assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    assert re.search(r"pdfuaid:part\W+1\b", reader.trailer["/Root"]["/Metadata"].get_data().decode())
+    assert reader.trailer["/Root"]["/ViewerPreferences"]["/DisplayDocTitle"]
+    assert reader.metadata.author == "The effbatch developers"
     assert alternatives(reader.trailer["/Root"]["/StructTreeRoot"]["/K"]) == ["The rate falls as (1 + α)^−0.7."] * 2
+
+
+def test_every_table_of_the_pdf_is_tagged_with_its_headings(pdf):
+    def tags(element) -> list[str]:
+        element = element.get_object()
+        if isinstance(element, list):
+            return [tag for child in element for tag in tags(child)]
+        if not isinstance(element, dict):
+            return []
+        return [element.get("/S", "")] + (tags(element["/K"]) if "/K" in element else [])
+
+    found = tags(pdf[0].trailer["/Root"]["/StructTreeRoot"]["/K"])
+    text = "\n".join(page.extract_text() for page in pdf[0].pages)
+    numbers = [int(number) for number in re.findall(r"Table (\d+)\.", text)]
+    assert numbers == [1, 2, 3, 4]  # verdicts, scaling, numbers, fits
+    assert found.count("/Table") == 4
+    assert found.count("/TH") >= 4 * 2
+    assert {"/H1", "/H2", "/Figure", "/Link", "/L"} <= set(found)
+
+
+def test_letter_paper_and_no_other(sample, tmp_path):
+    bare = replace(sample, sections=[])
+    write_pdf(bare, tmp_path / "letter.pdf", paper="letter")
+    box = pypdf.PdfReader(tmp_path / "letter.pdf").pages[0].mediabox
+    assert (float(box.width), float(box.height)) == (612, 792)
+    with pytest.raises(InputError, match="paper must be a4 or letter; 'a5' came"):
+        write_pdf(bare, tmp_path / "a5.pdf", paper="a5")
 
 
 def test_pdf_uses_only_the_bundled_fonts(pdf):
@@ -202,6 +243,22 @@ def test_pdf_uses_only_the_bundled_fonts(pdf):
         for font in (f.get_object() for f in page["/Resources"]["/Font"].values())
     }
     assert fonts == {"Inter", "Inter-Semi-Bold", "JetBrains-Mono", "Noto-Sans-Math"}
+
+
+def test_a_bibtex_reference_is_written_out_and_leads_to_its_page(sample):
+    section = replace(sample.sections[0], references=[ROLNICK_2017.bibtex])
+    page = render_html(replace(sample, sections=[section]))
+    assert "Rolnick, D., Veit, A., Belongie, S., Shavit, N. (2017). Deep Learning is Robust" in page
+    assert 'href="https://arxiv.org/abs/1705.10694"' in page
+    assert 'href="#reference-1"' in page
+
+
+def test_figures_and_tables_are_found_by_name(sample):
+    assert set(sample.figures) == {"rates", "labels-needed"}
+    assert set(sample.tables) == {"verdicts", "r", "fits", "rate.numbers"}
+    twice = replace(sample.sections[1], tables=sample.sections[0].tables)
+    tables = replace(sample, sections=[sample.sections[0], twice]).tables
+    assert {"rate.fits", "labels.fits"} <= set(tables)
 
 
 def test_references_are_numbered_once(sample):

@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-from effbatch import open_cube
+from effbatch import open_cube, validation
 from effbatch.cli import main
+from effbatch.cube import open_cubes
 from effbatch.training import engine
 
 LITTLE = """
@@ -106,6 +107,46 @@ def test_a_report_is_rendered_again_from_the_cube_alone(validated, tmp_path):
     assert "undecided" in (tmp_path / "again.html").read_text(encoding="utf-8")
     run("report", out / "collapse", "--out", tmp_path / "one.pdf")
     assert (tmp_path / "one.pdf").stat().st_size > 10_000
+
+
+def test_all_formats_are_written_into_a_folder(validated, tmp_path):
+    out, _, _ = validated
+    told = run("report", out / "collapse", "--format", "html,md", "--format", "md", "--out", tmp_path / "a" / "b")
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["report.html", "report.md"]
+    assert told.output.count("report.md") == 1
+
+
+def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
+    out, _, _ = validated
+    name = sorted(validation.report(*_judged(out / "accuracy_curve")).figures)[0]
+    for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG"), (".csv", b"panel,x is,y is,series,role,x,y")):
+        file = tmp_path / f"one{ending}"
+        run("report", out / "accuracy_curve", "--figure", name, "--out", file)
+        assert file.read_bytes().startswith(start)
+    run("report", out / "accuracy_curve", "--table", "accuracy_curve.numbers", "--out", tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").startswith("quantity,value,95 % interval,n\n")
+
+
+def _judged(path):
+    cubes = open_cubes(path)
+    return cubes, validation.judge_all(cubes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--figure", "x", "--out", "x.svg"], "figure 'x' is not in this report; it has accuracy_against_alpha"),
+        (["--table", "x", "--out", "x.csv"], "table 'x' is not in this report; it has verdicts, scaling"),
+        (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table; 'x.svg' came"),
+        (["--figure", "x", "--table", "y"], "one of --figure, --table and --format can be given; --figure and --table"),
+        (["--format", "pdf,doc"], "--format takes pdf, html, md, separated by commas; 'doc' came"),
+    ],
+    ids=["unknown figure", "unknown table", "wrong ending", "two at once", "unknown format"],
+)
+def test_what_cannot_be_exported_is_said(validated, arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in run("report", validated[0] / "accuracy_curve", *arguments, code=2).output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_elsewhere_give_the_same_numbers(validated, tmp_path):

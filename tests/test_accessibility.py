@@ -1,0 +1,67 @@
+"""The HTML report in a real browser: no violation that axe-core knows, no sideways scrolling, light and dark."""
+
+import axe
+import pytest
+
+from effbatch.exhibits import Axis, Figure, Heat, Panel, Series, Table
+from effbatch.report import Report, Section, render_html
+
+pytestmark = pytest.mark.skipif(bool(axe.MISSING), reason=axe.MISSING)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    x = [1, 2, 4, 8]
+    series = [
+        Series("measured", "measured", x, x, [0.5, 1, 2, 4], [2, 4, 8, 16], "a network with a long name"),
+        Series("predicted", "predicted", x, x, group="a network with a long name"),
+        Series("rival", "rival", x, [1, 1, 1, 1], group="another law, which has a long name too"),
+    ]
+    axes = Axis("1 + α", "log2", ticks=x), Axis("best learning rate", "log")
+    heat = Heat("accuracy, %", x, x, [[10, 20, 30, 40]] * 4, (10, 100))
+    panel = Panel(*axes, series)
+    figures = [
+        Figure("rates", "The rate falls.", [panel] * 3),
+        Figure("map", "The map shows it.", [Panel(*axes, series, heat=heat)]),
+    ]
+    columns = [f"a wide column, {i}" for i in range(12)]
+    table = Table("wide", "Wide, and it scrolls.", columns, [[1.5] * 12, ["words that stay together"] * 12])
+    section = Section(
+        name="rate",
+        title="The best rate falls",
+        question="Does it?",
+        headline="δ = 2",
+        prediction="It does.",
+        verdict="supported",
+        finding="It falls as (1+α)^-0.5.",
+        figures=figures,
+        tables=[table],
+        references=["Green and Swets 1966"],
+        reproduce="effbatch validate rate --out a/folder/with/a/very/long/name/that/does/not/fit/on/a/telephone",
+    )
+    others = [
+        Section(
+            name=verdict,
+            title=verdict,
+            question="?",
+            headline="δ",
+            prediction="it",
+            verdict=verdict,
+            finding="It is not known.",
+        )
+        for verdict in ("refuted", "undecided")
+    ]
+    return render_html(Report("Rates", "Which rate?", "2026-11-22T16:48:00+00:00", [section, *others]))
+
+
+@pytest.mark.parametrize("scheme", axe.SCHEMES)
+def test_a_browser_finds_nothing_to_complain_of(page, tmp_path, scheme):
+    found = axe.findings(page, tmp_path, scheme=scheme)
+    assert set(found) == {400, 1000}
+    for width, what in found.items():
+        assert what["drawn"], "the interactive charts took the place of the drawings"
+        assert what["violations"] == []
+        assert what["wide"] == []
+        assert what["width"] <= width
+        red = int(what["ink"].removeprefix("rgb(").split(",")[0])
+        assert (red > 128) is (scheme == "dark")

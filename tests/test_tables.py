@@ -1,0 +1,99 @@
+"""Numbers and tables as text: columns that line up, mathematics in plain text, CSV that holds everything."""
+
+import csv
+import io
+
+import pytest
+
+from effbatch.exhibits import Axis, Figure, Heat, Number, Panel, Series, Table
+from effbatch.tables import (
+    FIGURE_SPACE,
+    POINT_SPACE,
+    aligned,
+    figure_csv,
+    is_quantity,
+    marked_up,
+    numbers_table,
+    table_csv,
+    typeset,
+)
+
+
+def test_decimal_points_stand_below_each_other():
+    cells = aligned(["1.25", "−30.5", "4", "–", "cannot tell"])
+    assert cells == ["1.25", f"−30.5{FIGURE_SPACE}", f"4{POINT_SPACE}{FIGURE_SPACE * 2}", "–", "cannot tell"]
+    after_the_point = {len(cell.replace(POINT_SPACE, ".").rpartition(".")[2]) for cell in cells[:3]}
+    assert after_the_point == {2}
+
+
+def test_ranges_line_up_at_both_ends():
+    cells = aligned(["8.5\u00a0to\u00a010.2", "12.0\u00a0to\u00a09.75", "cannot tell"])
+    assert cells[0] == f"{FIGURE_SPACE}8.5\u00a0to\u00a010.2{FIGURE_SPACE}"
+    assert len(cells[0]) == len(cells[1])
+    assert cells[2] == "cannot tell"
+
+
+def test_whole_numbers_stay_as_they_are():
+    assert aligned(["1,024", "8"]) == ["1,024", "8"]
+    assert aligned(["mlp1", "8"]) == ["mlp1", "8"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer"),
+    [(["1.5", "–"], True), (["−2", "cannot tell"], True), (["–", ""], False), (["1.5", "B = 8"], False)],
+    ids=["numbers", "one cannot be told", "nothing", "words"],
+)
+def test_a_column_of_numbers_is_told_from_words(cells, answer):
+    assert is_quantity(cells) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "html", "plain"),
+    [
+        ("(1+α)^-0.49 < B", "(1+α)<sup>−0.49</sup> &lt; B", "(1+α)⁻⁰·⁴⁹ < B"),
+        ("n* ∝ (1+α)^β", "n* ∝ (1+α)<sup>β</sup>", "n* ∝ (1+α)^β"),
+        ("(1+α)^(−2/(1+s)) S_0", "(1+α)^(−2/(1+s)) S<sub>0</sub>", "(1+α)^(−2/(1+s)) S_0"),
+        ("B_noise, square_root", "B<sub>noise</sub>, square_root", "B_noise, square_root"),
+        ("run `effbatch laws`", "run <code>effbatch laws</code>", "run `effbatch laws`"),
+    ],
+    ids=["power", "symbol", "nested power", "index", "command"],
+)
+def test_mathematics_is_typeset(text, html, plain):
+    assert marked_up(text) == html
+    assert typeset(text) == plain
+
+
+def test_numbers_become_rows_with_value_interval_and_n():
+    table = numbers_table(
+        "t",
+        "c",
+        [
+            Number("δ", 1.8312, 1.71, 1.95, 12, note="bootstrap"),
+            Number("loss", None, n=3),
+            Number("B", 4, unit="labels", exact=True),
+        ],
+    )
+    assert table.columns == ["quantity", "value", "95 % interval", "n", "note"]
+    assert table.rows == [
+        ["δ", "1.83", "[1.71, 1.95]", 12, "bootstrap"],
+        ["loss", "cannot tell", "–", 3, ""],
+        ["B, labels", "4", "exact", None, ""],
+    ]
+
+
+def test_csv_of_a_table_is_not_rounded():
+    rows = list(csv.reader(io.StringIO(table_csv(Table("t", "", ["a", "b"], [["x, y", 1 / 3], [None, float("nan")]])))))
+    assert rows == [["a", "b"], ["x, y", repr(1 / 3)], ["", ""]]
+
+
+def test_csv_of_a_figure_has_every_point_and_every_tile():
+    series = Series("measured", "measured", [1, 2], [3, 4], [2, None], [5, None])
+    heat = Heat("accuracy", [1, 2], [0.1], [[0.5, float("nan")]], (0, 1))
+    panel = Panel(Axis("α"), Axis("η"), [series], "net", heat)
+    rows = list(csv.DictReader(io.StringIO(figure_csv(Figure("f", "", [panel])))))
+    assert [(row["series"], row["x"], row["y"], row["low"], row["value"]) for row in rows] == [
+        ("measured", "1", "3", "2", ""),
+        ("measured", "2", "4", "", ""),
+        ("accuracy", "1", "0.1", "", "0.5"),
+        ("accuracy", "2", "0.1", "", ""),
+    ]

@@ -1,0 +1,77 @@
+"""Figures made from a cube with a known truth: what the map shows, where the laws run, what the captions say."""
+
+import json
+
+import numpy as np
+import pytest
+import synthetic
+import xarray as xr
+
+from effbatch import views
+from effbatch.claims import linearised
+
+ALPHA, BATCH = (0.0, 1.0, 3.0, 7.0, 15.0), (8, 32, 128)
+OFF = 0.5  # powers of two by which the prediction misses
+
+
+def best_rate(alpha, batch):
+    return 0.02 * np.sqrt(batch / 32) / (1 + alpha) ** 0.5
+
+
+def cube_with(predicted, **attrs) -> xr.Dataset:
+    cube = synthetic.peaked_cube(best_rate, alpha=ALPHA, batch_size=BATCH, noise=0.001)
+    resolved = {"simulation": {"name": "made"}, "claim": {"kind": "best_learning_rate"}, **attrs}
+    stored = {"before_training": True, "prediction": {"linearised": linearised.to_json(predicted)}}
+    return cube.assign_attrs(
+        spec_resolved=json.dumps(resolved), predictions=json.dumps(stored), num_classes=10, simulation="made"
+    )
+
+
+def prediction(factor: float) -> xr.Dataset:
+    coords = {"alpha": list(ALPHA), "batch_size": list(BATCH)}
+    alpha, batch = (xr.DataArray(values, dims=dim) for dim, values in coords.items())
+    return xr.Dataset({"best_learning_rate": factor * best_rate(alpha, batch)}, coords=coords)
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict:
+    return {figure.name: figure for figure in views.figures(cube_with(prediction(2.0**OFF)))}
+
+
+def test_the_map_holds_the_mean_accuracy_and_both_ridges(figures):
+    (panel,) = figures["accuracy_map_made"].panels
+    cube = cube_with(prediction(1.0))
+    mean = 100 * cube["test_accuracy"].sel(batch_size=32).mean("seed").transpose("learning_rate", "alpha")
+    assert panel.heat is not None
+    np.testing.assert_allclose(panel.heat.values, mean.values)
+    predicted, measured = panel.series
+    np.testing.assert_allclose(predicted.y, 2.0**OFF * best_rate(np.array(ALPHA), 32))
+    known = np.isfinite(measured.y)
+    assert known.sum() >= 4
+    np.testing.assert_allclose(np.log2(measured.y[known]), np.log2(best_rate(np.array(ALPHA), 32)[known]), atol=0.2)
+
+
+def test_captions_state_what_was_found(figures):
+    assert f"off by {OFF:.2f} powers of two" in figures["accuracy_map_made"].caption.replace("0.49", "0.50").replace(
+        "0.51", "0.50"
+    )
+    caption = figures["best_rate_and_laws_made"].caption
+    assert "(1+α)^-0.5" in caption
+    assert "B^0.5" in caption
+
+
+def test_laws_run_through_a_measured_rate_with_their_own_slope(figures):
+    against_noise, against_batch = figures["best_rate_and_laws_made"].panels
+    for panel, slopes in ((against_noise, [-2, -1, -0.5]), (against_batch, [1, 0.5])):
+        measured = panel.series[0]
+        laws = [series for series in panel.series if series.role == "rival"]
+        found = [np.polyfit(np.log(law.x), np.log(law.y), 1)[0] for law in laws]
+        assert found == pytest.approx(slopes)
+        assert all(np.isclose(law.y, measured.y).any() for law in laws)
+
+
+def test_no_map_where_the_theory_said_nothing_or_the_grid_is_small():
+    assert views.figures(cube_with(prediction(np.nan))) == []
+    cube = cube_with(prediction(1.0))
+    assert views.figures(cube.isel(alpha=slice(0, 3))) == []
+    assert views.figures(cube.assign_attrs(predictions=json.dumps({"prediction": {}}))) == []
