@@ -1,7 +1,8 @@
 # Two commands set up and use effbatch on a machine with Python >= 3.11 and make:
 #   make validate   trains the quick simulations and writes out/report.pdf
 #   make test       runs the tests
-# Besides, `make docs` builds the documentation into site/, and `make data` installs the data sets that the platform offers.
+# Besides, `make docs` builds the documentation into site/, `make data` installs the data sets that the platform offers,
+# and `make torture` tries what a sweep survives.
 # constraints.txt pins the tested versions, PyTorch for the CPU among them; for CUDA use `pip install .` instead.
 
 PYTHON ?= python3
@@ -9,13 +10,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: validate test lint docs data setup clean
+.PHONY: validate test torture lint docs data setup clean
 
 validate: setup
 	$(BIN)/effbatch validate --quick --out $(OUT)
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Kills, full disks, damaged files and large sweeps, hundreds of times: about half an hour; writes docs/reliability.md.
+torture: setup
+	$(BIN)/python tests/reliability/record.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ Conventions, stored in attrs
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -23,10 +25,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from effbatch.errors import CubeError
+from effbatch import durable
+from effbatch.errors import CubeError, RunError, first_line
 
 SCHEMA_VERSION = 1
 FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
+SEAL = b"\neffbatch sha256 "
 CORE_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 METRICS = {
     "test_accuracy": {"long_name": "accuracy on the test set", "units": "1"},
@@ -159,14 +163,41 @@ def score(cube: xr.Dataset, variable: str = "test_accuracy") -> xr.DataArray:
 
 
 def save(cubes: xr.Dataset | Mapping[str, xr.Dataset], path: Path) -> None:
-    """Write one cube, or several as groups named by their simulation, compressed, replacing `path` at once."""
-    groups = {None: cubes} if isinstance(cubes, xr.Dataset) else dict(cubes)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    for group, cube in groups.items():
-        encoding = {name: {"zlib": True, "complevel": 4} for name in cube.data_vars}
-        cube.to_netcdf(temporary, group=group, mode="a", engine="h5netcdf", encoding=encoding)
-    temporary.replace(path)
+    """Write one cube, or several as groups named by their simulation, compressed, replacing `path` at once.
+
+    The file ends with a seal, a line with the SHA-256 of all before it. HDF5 knows where its own part ends.
+    """
+    groups = {"/": cubes} if isinstance(cubes, xr.Dataset) else {f"/{name}": cube for name, cube in cubes.items()}
+    compressed = {"zlib": True, "complevel": 4}
+    tree = xr.DataTree.from_dict(groups)
+    encoding = {group: dict.fromkeys(cube.data_vars, compressed) for group, cube in groups.items()}
+    content = bytes(tree.to_netcdf(engine="h5netcdf", encoding=encoding))
+    try:
+        durable.write(path, content + SEAL + hashlib.sha256(content).hexdigest().encode())
+    except OSError as error:
+        raise RunError(
+            f"{path} could not be written ({error.strerror}); make room, or give back the right to write there, and "
+            "run the same command again: nothing is trained again"
+        ) from error
+
+
+def _check_seal(file: Path) -> None:
+    """Refuse a file that is not what was written; one without a seal, written elsewhere, is taken as it is."""
+    with file.open("rb") as content:
+        size = content.seek(0, os.SEEK_END)
+        start = size - len(SEAL) - 64
+        content.seek(max(start, 0))
+        mark, said = content.read(len(SEAL)), content.read()
+        if mark != SEAL:
+            return
+        content.seek(0)
+        digest = hashlib.sha256()
+        while start:
+            part = content.read(min(start, 1 << 20))
+            digest.update(part)
+            start -= len(part)
+    if digest.hexdigest().encode() != said:
+        raise ValueError("its content is not what its checksum says")
 
 
 def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
@@ -176,9 +207,13 @@ def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
     if not file.exists():
         raise CubeError(f"no cube at {path}: give a cube.nc file, or a folder that effbatch wrote", path=str(path))
     try:
+        _check_seal(file)
         tree = xr.open_groups(file, engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        raise CubeError(f"{file} cannot be read as netCDF ({error}); give a cube.nc that effbatch wrote") from error
+    except Exception as error:  # a damaged file raises anything
+        raise CubeError(
+            f"{file} cannot be read as netCDF, or is damaged ({first_line(error)}); give a cube.nc that effbatch "
+            "wrote, or run its sweep again: the finished units there are kept"
+        ) from error
     cubes = [check(dataset) for dataset in tree.values() if dataset.data_vars]
     if not cubes:
         raise CubeError(f"{file} holds no cube", path=str(file))

@@ -68,8 +68,11 @@ class LineProgress(Tally):
             f"{self.time_left.per_second:,.0f} per second, {duration(self.time_left.seconds())} left"
         )
 
+    def tell(self, sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
     def _say(self, text: str) -> None:
-        print(f"{self.what}: {text}", file=sys.stderr, flush=True)
+        self.tell(f"{self.what}: {text}")
 
 
 class LiveProgress(Tally):
@@ -101,6 +104,9 @@ class LiveProgress(Tally):
         steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(self.time_left.per_second)}/s"
         left = f"{duration(self.time_left.seconds())} left"
         self.progress.update(self.task, completed=self.done, steps=f"{steps}, {left}")
+
+    def tell(self, sentence: str) -> None:
+        self.progress.console.print(sentence, markup=False, highlight=False)
 
 
 def duration(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 import torch
 from torch import nn
 
-from effbatch.errors import InputError
+from effbatch.errors import InputError, first_line
 from effbatch.training import networks
 
 
@@ -31,7 +31,7 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
     except Exception as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"network {name!r} needs to be package.module:function, a function without arguments that returns an "
-            f"nn.Module; calling it raised {_first_line(error)}",
+            f"nn.Module; calling it raised {first_line(error)}",
             name=name,
         ) from error
     if not isinstance(network, nn.Module):
@@ -79,7 +79,3 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
             differences=sorted(unlike),
         )
     network.load_state_dict(weights)
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -21,6 +21,7 @@ from effbatch.training.foreign import WHITE, images_to_show
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.provenance import now
 from effbatch.training.spec import Spec
+from effbatch.training.stopping import unit_by_unit
 from effbatch.training.store import Store
 from effbatch.training.workers import InProcess, Workers
 
@@ -31,10 +32,11 @@ ADAPTIVE_SELECTION = (
 
 
 class Progress(Protocol):
-    """What a run tells its watcher: the units of a round, then model-steps done and the seconds that they took."""
+    """What a run tells its watcher: the units of a round, model-steps done with their seconds, what was damaged."""
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
+    def tell(self, sentence: str) -> None: ...
 
 
 class Silent:
@@ -42,6 +44,7 @@ class Silent:
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
+    def tell(self, sentence: str) -> None: ...
 
 
 def predict_first(
@@ -56,11 +59,11 @@ def predict_first(
 
     The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
     """
-    store = Store.open(folder, spec.resolved(), (workers or InProcess(device)).environment(), _fingerprints(spec))
-    with store.locked():
+    environment = (workers or InProcess(device)).environment()
+    with Store.open(folder, spec.resolved(), environment, _fingerprints(spec)) as store:
         stored = store.read_json("predictions.json")
         if stored is None:
-            before = not store.finished()
+            before = not store.begun()
             began = time.monotonic()
             prediction = dict(predict())
             seconds = time.monotonic() - began
@@ -93,17 +96,19 @@ def simulate(
     for options in {unit.data for unit in work}:  # bad noise is named before anything is trained
         images_to_show(options, data_of[options.dataset], torch.device("cpu"))
         noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
-    store = Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec))
-    with store.locked():
-        finished = store.finished()
+    with Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec)) as store:
+        finished = store.finished(progress.tell)
         blocks: list[tuple[Unit, xr.Dataset]] = []
         while work:
             rounds += 1
             what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
             waiting = mixed([unit for unit in work if unit.key not in finished])
             progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
-            for unit, block in workers.train(waiting, progress.advance):
-                finished[unit.key] = store.commit(unit.key, block)
+            with unit_by_unit() as stopping:
+                for unit, block in workers.train(waiting, progress.advance):
+                    finished[unit.key] = store.commit(unit.key, block)
+                    if stopping():
+                        raise KeyboardInterrupt
             blocks += [(unit, store.read(finished[unit.key])) for unit in work]
             cube = assemble(spec, blocks).assign_attrs(num_classes=num_classes)
             work = list(units(spec, available, adaptive.next_rates(spec.ladder, cube))) if spec.ladder else []

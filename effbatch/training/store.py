@@ -2,11 +2,14 @@
 
     sweep.json                         the resolved spec, fingerprints of its data, versions, device, when it was made
     predictions.json                   what was predicted, and when, before the first unit trained
-    units/<unit>-<checksum>.nc         one finished unit; the name carries the SHA-256 of its content
+    units/<unit>-<checksum>.nc         one finished unit; the checksum is the SHA-256 of its key and content
+    quarantine/                        unit files that were damaged, or of another unit
     cube.nc                            the assembled cube
+    lock                               process number of the run that owns the folder
 
 A file is written under a temporary name, fsynced, and renamed, so a killed run leaves a whole unit or none. A
-file whose content does not match its name is moved to quarantine/ and its unit is trained again.
+file whose content does not match its name is moved to quarantine/ and its unit is trained again. JSON files carry the
+SHA-256 of what they say. One process owns the folder from before it reads anything there.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from effbatch import durable
 from effbatch.errors import SweepError
+
+SIGNATURE = "sha256"  # key of a JSON file: the first 32 digits of the SHA-256 of all its other keys
 
 
 class Store:
@@ -31,48 +37,57 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.units_folder = folder / "units"
+        self.quarantine = folder / "quarantine"
 
     @classmethod
+    @contextmanager
     def open(
         cls, folder: str | Path, resolved: Mapping[str, Any], facts: Mapping[str, Any], data: Mapping[str, str]
-    ) -> Store:
-        """Make or reopen the folder of the sweep `resolved`; `facts` (versions, device, ...) are stored once.
+    ) -> Iterator[Store]:
+        """Make or reopen and own the folder of the sweep `resolved`; `facts` (versions, device, ...) are stored once.
 
-        `data` holds the fingerprint of each data set by name. A name may come to mean another content, a file written
-        anew above all, so a folder whose fingerprints differ is refused; one that stored none is taken.
+        A second process is refused with the owner's number, and so is a folder of another spec. `data` holds the
+        fingerprint of each data set by name. A name may come to mean another content, a file written anew above all,
+        so a folder whose fingerprints differ is refused; one that stored none is taken.
         """
         store = cls(Path(folder))
         try:
             store.units_folder.mkdir(parents=True, exist_ok=True)
+            for made in (store.folder, store.folder.parent):  # units/ itself and the folder are entries there
+                durable.sync(made)
         except OSError as error:
             raise SweepError(
                 f"the folder {folder} cannot be written ({error.strerror}); choose another --out"
             ) from error
-        manifest = store.folder / "sweep.json"
-        if manifest.exists():
-            stored = store.facts().get("spec")
-            changes = difference(stored, json.loads(json.dumps(resolved)))
-            if changes:
-                raise SweepError(
-                    f"{folder} holds a sweep of another spec ({'; '.join(changes[:3])}); "
-                    "choose another --out, or delete that folder",
-                    changes=changes,
-                )
-            fingerprints = store.facts().get("data", {})
-            changed = [name for name, mark in data.items() if fingerprints.get(name, mark) != mark]
-            if changed:
-                raise SweepError(
-                    f"{folder} was begun on other images or labels than {', '.join(changed)} holds now; give the old "
-                    "ones back, choose another --out, or delete that folder",
-                    changed=changed,
-                )
-        else:
-            store.write_json("sweep.json", {"spec": resolved, "data": data, **facts})
-        return store
+        with store._locked():
+            store._check(resolved, facts, data)
+            yield store
+
+    def _check(self, resolved: Mapping[str, Any], facts: Mapping[str, Any], data: Mapping[str, str]) -> None:
+        """Refuse a folder of another spec or of other data; a new one gets its sweep.json."""
+        stored = self.read_json("sweep.json")
+        if stored is None:
+            self.write_json("sweep.json", {"spec": resolved, "data": data, **facts})
+            return
+        changes = difference(stored.get("spec"), json.loads(json.dumps(resolved)))
+        if changes:
+            raise SweepError(
+                f"{self.folder} holds a sweep of another spec ({'; '.join(changes[:3])}); "
+                "choose another --out, or delete that folder",
+                changes=changes,
+            )
+        fingerprints = stored.get("data", {})
+        changed = [name for name, mark in data.items() if fingerprints.get(name, mark) != mark]
+        if changed:
+            raise SweepError(
+                f"{self.folder} was begun on other images or labels than {', '.join(changed)} holds now; give the old "
+                "ones back, choose another --out, or delete that folder",
+                changed=changed,
+            )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Own the folder for the time of a run; a second run is refused with the owner's process number."""
+    def _locked(self) -> Iterator[None]:
+        """Own the folder; a second run is refused with the owner's process number."""
         try:
             lock = (self.folder / "lock").open("a+")
         except OSError as error:
@@ -87,44 +102,55 @@ class Store:
                     f"{self.folder} is in use by the process {owner}; wait for it, or choose another --out",
                     owner=owner,
                 ) from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with suppress(OSError):  # on a full disk the owner stays unknown
+                os.ftruncate(lock.fileno(), 0)
+                os.write(lock.fileno(), str(os.getpid()).encode())
             yield
 
     def facts(self) -> dict[str, Any]:
         """What sweep.json holds: the resolved spec, versions and device of the run that made the folder."""
         return self.read_json("sweep.json") or {}
 
-    def finished(self) -> dict[str, Path]:
-        """Unit key -> file of every whole unit; damaged files are set aside, leftovers of a killed run removed."""
+    def begun(self) -> bool:
+        """Whether any unit was ever committed here, damaged since or not."""
+        return any(any(folder.glob("[!.]*")) for folder in (self.units_folder, self.quarantine))
+
+    def finished(self, tell: Callable[[str], None] = lambda sentence: None) -> dict[str, Path]:
+        """Unit key -> file of every whole unit; leftovers of a killed run are removed.
+
+        A file that does not match its name is moved to quarantine/, and a sentence about it told.
+        """
         found = {}
         for path in sorted(self.units_folder.iterdir()):
             key, _, checksum = path.stem.partition("-")
-            if path.name.startswith("."):
-                path.unlink()
-            elif path.suffix == ".nc" and _digest(path) == checksum:
-                found[key] = path
-            else:
-                quarantine = self.folder / "quarantine"
-                quarantine.mkdir(exist_ok=True)
-                path.rename(quarantine / path.name)
+            try:
+                if path.name.startswith("."):
+                    path.unlink()
+                elif path.suffix == ".nc" and _digest(key.encode() + path.read_bytes()) == checksum:
+                    found[key] = path
+                else:
+                    self.quarantine.mkdir(exist_ok=True)
+                    path.rename(self.quarantine / path.name)
+                    tell(
+                        f"{path} is damaged, or not of the unit that its name says; it was moved to {self.quarantine} "
+                        "and that unit is trained again"
+                    )
+            except OSError as error:
+                raise SweepError(
+                    f"{path} can neither be used nor set aside ({error.strerror}); move it away and run the same "
+                    "command again: its unit is then trained again"
+                ) from error
         return found
 
     def commit(self, key: str, block: xr.Dataset) -> Path:
         """Write one finished unit; once this returns, no crash can lose it."""
-        temporary = self.units_folder / f".{key}.tmp"
-        temporary.unlink(missing_ok=True)
+        content = bytes(block.to_netcdf(engine="h5netcdf"))
+        path = self.units_folder / f"{key}-{_digest(key.encode() + content)}.nc"
         try:
-            block.to_netcdf(temporary, engine="h5netcdf")
-            _fsync(temporary)
-            path = self.units_folder / f"{key}-{_digest(temporary)}.nc"
-            temporary.rename(path)
-            _fsync(self.units_folder)
+            durable.write(path, content)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise SweepError(
-                f"unit {key} could not be written to {self.units_folder} ({error.strerror or error}); "
+                f"unit {key} could not be written to {self.units_folder} ({error.strerror}); "
                 "make room and run the same command again: finished units are kept"
             ) from error
         return path
@@ -137,11 +163,10 @@ class Store:
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file of the folder in one step (temporary name, fsync, rename)."""
         path = self.folder / name
-        temporary = self.folder / f".{name}.tmp"
+        plain = json.loads(json.dumps(content, allow_nan=False))
+        signed = json.dumps({**plain, SIGNATURE: _signature(plain)}, indent=2)
         try:
-            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            _fsync(temporary)
-            temporary.rename(path)
+            durable.write(path, signed.encode() + b"\n")
         except OSError as error:
             raise SweepError(
                 f"{path} cannot be written ({error.strerror}); make room or choose another --out"
@@ -155,10 +180,16 @@ class Store:
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise SweepError(f"{path} is damaged ({error}); delete the folder, or choose another --out") from error
-        if not isinstance(content, dict):
-            raise SweepError(f"{path} is damaged (no JSON object); delete the folder, or choose another --out")
+            if not isinstance(content, dict):
+                raise ValueError("no JSON object")
+            signature = content.pop(SIGNATURE, None)  # files of before it had none
+            if signature not in (None, _signature(content)):
+                raise ValueError("it was changed after it was written")
+        except (OSError, ValueError) as error:
+            raise SweepError(
+                f"{path} is damaged ({error}); put a copy of it back, or move it away and run the same command again: "
+                "finished units are kept"
+            ) from error
         return content
 
 
@@ -170,13 +201,9 @@ def difference(stored: Any, wanted: Any, path: str = "") -> list[str]:
     return [] if stored == wanted else [f"{path}: {stored!r} there, {wanted!r} asked for"]
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+def _signature(content: Mapping[str, Any]) -> str:
+    return _digest(json.dumps(content, sort_keys=True).encode())
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from effbatch.errors import InputError
+from effbatch.errors import InputError, first_line
 from effbatch.training.datasets.sources import Half
 from effbatch.training.datasets.sources.pictures import halves_of, rows_of
 
@@ -54,7 +54,7 @@ def read(name: str, *, label: str | None = None) -> tuple[Half, Half, int]:
     except Exception as error:  # the library raises anything, its own and the network's
         raise InputError(
             f"{name} needs to be hub:NAME or hub:NAME:CONFIG of a data set that can be reached; loading it raised "
-            f"{_first_line(error)}",
+            f"{first_line(error)}",
             name=name,
         ) from error
     missing = [split for split in ("train", "test") if split not in splits]
@@ -96,9 +96,5 @@ def _decoded(what: str, rows: Iterable[Any]) -> Iterator[Any]:
         yield from rows
     except Exception as error:
         raise InputError(
-            f"the images of {what} need to be readable; decoding one raised {_first_line(error)}"
+            f"the images of {what} need to be readable; decoding one raised {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"

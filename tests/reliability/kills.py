@@ -1,0 +1,132 @@
+"""kill -9: at random moments of a run, and aimed at every call that makes a file durable."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import count as counting
+from pathlib import Path
+from typing import Any
+
+from sweeps import UNITS, Sweep, ended
+from tally import Tally, reference
+
+from effbatch import durable
+from effbatch.cube import open_cube
+
+CALLS = ("fsync", "replace")  # what makes a file durable
+
+KILLS_PER_SWEEP = 8
+
+
+def at_random_moments(home: Path, count: int, rng: random.Random) -> Tally:
+    """Each sweep is killed up to eight times, at moments spread over the life of a run, then brought to an end."""
+    tally = Tally("`kill -9` at a random moment")
+    _, cube = reference(home / "whole")
+    life = Sweep(home / "timed").seconds()
+    for number in range(10 * count):
+        sweep = Sweep(home / f"sweep{number}")
+        for _ in range(KILLS_PER_SWEEP):
+            child = sweep.start()
+            time.sleep(rng.uniform(0, life))
+            child.kill()
+            if ended(child) == -signal.SIGKILL:
+                tally.tried += 1
+                tally.struck[_where(sweep, child.pid)] += 1
+        tally.settle(sweep, cube)
+        if tally.tried >= count:
+            break
+    return tally
+
+
+def _where(sweep: Sweep, pid: int | None) -> str:
+    """What a killed run was doing, from its journal and what lies in the folder."""
+    last = [what for run, what, _ in sweep.events() if run == str(pid)][-1:]
+    units = sweep.out / "units"
+    if not last:
+        return "before the first unit"
+    if last == ["training"]:
+        known = sweep.acknowledged()
+        new = [path for path in units.glob("*") if path.name.strip(".").partition("-")[0].split(".")[0] not in known]
+        return "inside a commit" if new else "in training"
+    return "after a commit"
+
+
+def at_every_durable_step(home: Path, count: int, rng: random.Random) -> Tally:
+    """A new sweep for every call of fsync and of rename, the run killed before or after it; at most `count` of them."""
+    tally = Tally("`kill -9` before and after each `fsync` and rename")
+    whole = Sweep(home / "whole")
+    whole.run(_count)
+    cube = open_cube(whole.out).load()
+    calls = Counter((whole.home / "calls").read_text(encoding="utf-8").split())
+    aims = [(call, when, n) for call in CALLS for when in ("before", "after") for n in range(calls[call])]
+    for call, when, n in rng.sample(aims, min(count, len(aims))):
+        sweep = Sweep(home / f"{when}-{call}-{n}")
+        tally.unexplained += sweep.run(partial(_aim, call=call, when=when, number=n)) != -signal.SIGKILL
+        tally.tried += 1
+        tally.struck[f"{when} {call}"] += 1
+        tally.settle(sweep, cube)
+    return tally
+
+
+def while_a_file_is_written(home: Path, count: int, rng: random.Random) -> Tally:
+    """The run is killed when a part of a file is on the disk, the part drawn by chance."""
+    tally = Tally("`kill -9` in the midst of writing a file")
+    _, cube = reference(home / "whole")
+    for number in range(count):
+        sweep = Sweep(home / f"sweep{number}")
+        aim = partial(_write_a_part, number=rng.randrange(UNITS + 2), part=rng.random())
+        tally.unexplained += sweep.run(aim) != -signal.SIGKILL
+        tally.tried += 1
+        tally.struck["a part of the file was there"] += any(sweep.out.rglob(".*.tmp"))
+        tally.settle(sweep, cube)
+    return tally
+
+
+def _count(home: Path) -> None:
+    """Write down every durable call of this process."""
+    for call in CALLS:
+        _around(call, before=partial(_note, home / "calls", call))
+
+
+def _note(path: Path, call: str, number: int) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{call}\n")
+
+
+def _aim(home: Path, *, call: str, when: str, number: int) -> None:
+    """Kill this process before or after its call `number` of os.`call`."""
+    _around(call, **{when: lambda n: n == number and os.kill(os.getpid(), signal.SIGKILL)})
+
+
+def _around(call: str, *, before: Callable[[int], object] = bool, after: Callable[[int], object] = bool) -> None:
+    """Call os.`call` between these two, which are given its number."""
+    function: Callable[..., Any] = getattr(os, call)
+    numbers = counting()
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        number = next(numbers)
+        before(number)
+        answer = function(*args, **kwargs)
+        after(number)
+        return answer
+
+    setattr(os, call, wrapped)
+
+
+def _write_a_part(home: Path, *, number: int, part: float) -> None:
+    """Kill this process when it has written so large a part of its file `number`: sweep.json, the units, the cube."""
+    write, numbers = durable.write, counting()
+
+    def deadly(path: Path, content: bytes) -> None:
+        if next(numbers) == number:
+            path.with_name(f".{path.name}.tmp").write_bytes(content[: int(part * len(content))])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, content)
+
+    durable.write = deadly  # type: ignore[assignment]
