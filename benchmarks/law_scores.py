@@ -4,7 +4,7 @@ Anchored laws on cells of the recorded sweep that their anchor had not seen; law
 cases of the recorded benchmark. "same_cells" has both kinds on the same cells of the benchmark: there, and only there,
 they can be compared.
 
-python benchmarks/law_scores.py            # after simulations/results/cube.nc changed
+python benchmarks/law_scores.py            # after simulations/results/digits/cube.nc changed
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METHODS = {
     "linearised": "linearised",
     "short_runs": "short runs",
 }
-CUBE = Path(__file__).parent.parent / "simulations" / "results" / "cube.nc"
+CUBE = Path(__file__).parent.parent / "simulations" / "results" / "digits" / "cube.nc"
 
 
 def scores() -> dict:

@@ -1,4 +1,4 @@
-"""Recorded runs -> the pages gallery.md, results.md and benchmark.md, made while mkdocs builds the site."""
+"""Recorded runs -> the pages of gallery/ and results/, and benchmark.md, made while mkdocs builds the site."""
 
 from __future__ import annotations
 
@@ -18,30 +18,37 @@ RECORDED = ROOT / "simulations" / "results"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages; figures are drawn from the cubes, as `effbatch report --figure` draws them."""
-    cubes = open_cubes(RECORDED)
-    report = validation.report(cubes, {name: validation.judge(cube) for name, cube in cubes.items()})
-    page = ["# Gallery", "Every figure is drawn from the [recorded runs](results.md) when this site is built."]
-    for section in report.sections:
-        page += _words(section)
-        for figure in section.figures:
-            page += _figure(figure, files, config)
-    page.append("## Yardsticks")
-    for figure in report.yardstick_figures:
-        page += _figure(figure, files, config)
-    files.append(File.generated(config, "gallery.md", content="\n\n".join(page) + "\n"))
-    for name, source in (
-        ("results.md", RECORDED / "README.md"),
-        ("benchmark.md", ROOT / "benchmarks" / "results" / "prediction.md"),
-    ):
+    """Add the pages: a gallery and a summary for each data set, and the benchmark."""
+    sources = {"benchmark.md": ROOT / "benchmarks" / "results" / "prediction.md"}
+    for folder in sorted(RECORDED.iterdir()):
+        gallery = "\n\n".join(_gallery(folder, files, config)) + "\n"
+        files.append(File.generated(config, f"gallery/{folder.name}.md", content=gallery))
+        sources[f"results/{folder.name}.md"] = folder / "README.md"
+    for name, source in sources.items():
         files.append(File.generated(config, name, content=source.read_text(encoding="utf-8")))
     return files
 
 
-def _figure(figure: Figure, files: Files, config: MkDocsConfig) -> list[str]:
-    file = f"figures/recorded/{figure.name}.svg"
+def _gallery(folder: Path, files: Files, config: MkDocsConfig) -> list[str]:
+    """Every figure of a folder of recorded cubes, drawn as `effbatch report --figure` draws it."""
+    cubes = open_cubes(folder)
+    report = validation.report(cubes, {name: validation.judge(cube) for name, cube in cubes.items()})
+    record = f"Every figure is drawn from the [recorded runs](../results/{folder.name}.md) when this site is built."
+    page = [f"# Gallery: {folder.name}", record]
+    for section in report.sections:
+        page += _words(section)
+        for figure in section.figures:
+            page += _figure(figure, folder.name, files, config)
+    page.append("## Yardsticks")
+    for figure in report.yardstick_figures:
+        page += _figure(figure, folder.name, files, config)
+    return page
+
+
+def _figure(figure: Figure, of: str, files: Files, config: MkDocsConfig) -> list[str]:
+    file = f"figures/recorded/{of}/{figure.name}.svg"
     files.append(File.generated(config, file, content=charts.draw(figure).svg))
-    return [f"![{figure.caption}]({file})", f"*{figure.caption}* {charts.reading_key(figure)}"]
+    return [f"![{figure.caption}](../{file})", f"*{figure.caption}* {charts.reading_key(figure)}"]
 
 
 def _words(section: Section) -> Iterator[str]:

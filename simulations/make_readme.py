@@ -1,6 +1,6 @@
 """The recorded cubes -> simulations/README.md: every simulation with its claim, prediction, measurement, verdict, cost.
 
-python simulations/make_readme.py > simulations/README.md
+python simulations/make_readme.py > simulations/README.md      # `rejudge.py` makes it and all else
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ INTRO = """# Simulations
 
 One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
 rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` runs one, `--quick` on its small grid,
-`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results); `effbatch
-report simulations/results` makes their report again without training. All are judged together: p is corrected for their
-number (Holm 1979). This page is made by `python simulations/make_readme.py`.
+`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results), a folder for each data
+set; `effbatch report simulations/results/digits` makes the report again without training. The claims on a data set are
+judged together: p is corrected for their number (Holm 1979). This page is made by `python simulations/rejudge.py`.
 """
 HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
 
 
 def page() -> str:
     """The page as Markdown: every recorded simulation, then those that are not."""
-    cubes = cube.open_cubes(HERE / "results")
-    made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
-    devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
-    rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
-    parts = [INTRO, f"Recorded on {devices}; the last on {made}.", _table(rows)]
-    recorded = {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
+    parts, recorded = [INTRO], set()
+    for folder in sorted((HERE / "results").iterdir()):
+        cubes = cube.open_cubes(folder)
+        made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
+        devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
+        rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
+        parts += [f"## {folder.name}", f"Recorded on {devices}; the last on {made}.", _table(rows)]
+        recorded |= {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
     if missing:
         parts += ["## Not recorded", "\n".join(f"* `{path.stem}`: {spec.load(path).claim_text}" for path in missing)]

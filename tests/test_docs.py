@@ -162,17 +162,18 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_gallery_shows_every_figure_of_the_recorded_runs(site):
-    page = (site / "gallery" / "index.html").read_text(encoding="utf-8")
-    figures = re.findall(r'<img[^>]+src="\.\./(figures/recorded/[\w-]+\.svg)"', page)
+@pytest.mark.parametrize("data", sorted(path.name for path in (ROOT / "simulations" / "results").iterdir()))
+def test_the_gallery_shows_every_figure_of_the_recorded_runs(site, data):
+    page = (site / "gallery" / data / "index.html").read_text(encoding="utf-8")
+    figures = re.findall(r'<img[^>]+src="[./]+(figures/recorded/[\w/-]+\.svg)"', page)
     assert len(figures) == len(set(figures)) >= 3
     assert all((site / figure).read_text(encoding="utf-8").startswith("<svg") for figure in figures)
 
 
 def test_the_figure_of_readme_is_that_of_the_recorded_runs(site):
-    current = (site / "figures" / "recorded" / "collapse.svg").read_text(encoding="utf-8")
+    current = (site / "figures" / "recorded" / "digits" / "collapse.svg").read_text(encoding="utf-8")
     drawn = (ROOT / "docs" / "figures" / "collapse.svg").read_text(encoding="utf-8")
-    assert drawn == current, "effbatch report simulations/results --figure collapse --out docs/figures/collapse.svg"
+    assert drawn == current, "python simulations/rejudge.py"
 
 
 def test_the_reference_has_the_public_functions(site):

@@ -16,16 +16,24 @@ from effbatch.prediction.evidence import FILE, recorded, same_cells
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "simulations" / "results"
+DIGITS = RESULTS / "digits"
+REMADE = "python simulations/rejudge.py"
+
+
+@pytest.fixture(scope="module", params=sorted(RESULTS.iterdir()), ids=lambda folder: folder.name)
+def folder(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def cubes():
-    return cube.open_cubes(RESULTS)
+def cubes(folder):
+    return cube.open_cubes(folder)
 
 
-def test_verdicts_are_rebuilt_from_the_cubes(cubes):
+def test_verdicts_are_rebuilt_from_the_cubes(folder, cubes):
     judgements = validation.judge_all(cubes)
-    assert validation.verdicts(cubes, judgements) == json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))
+    stored = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
+    assert validation.verdicts(cubes, judgements) == stored, REMADE
 
 
 def test_every_prediction_was_stored_before_training(cubes):
@@ -33,18 +41,18 @@ def test_every_prediction_was_stored_before_training(cubes):
         assert json.loads(swept.attrs["predictions"])["before_training"] is True
 
 
-def test_the_readable_summary_is_current(tmp_path):
+def test_the_readable_summary_is_current(folder, tmp_path):
     made = tmp_path / "README.md"
-    result = CliRunner().invoke(main, ["report", str(RESULTS), "--out", str(made)])
+    result = CliRunner().invoke(main, ["report", str(folder), "--out", str(made)])
     assert result.exit_code == 0, result.output
-    assert made.read_text(encoding="utf-8") == (RESULTS / "README.md").read_text(encoding="utf-8")
+    assert made.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8"), REMADE
 
 
 def test_the_table_of_simulations_is_current():
     made = subprocess.run(
         [sys.executable, "make_readme.py"], cwd=ROOT / "simulations", capture_output=True, text=True, check=True
     ).stdout
-    assert made == (ROOT / "simulations" / "README.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "simulations" / "README.md").read_text(encoding="utf-8"), REMADE
     for path in (ROOT / "simulations").glob("*.toml"):
         assert f"`{path.stem}" in made
 
@@ -78,7 +86,7 @@ def test_readme_quotes_the_recorded_benchmark():
 
 
 def test_readme_quotes_the_recorded_verdicts():
-    recorded_verdicts = json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    recorded_verdicts = json.loads((DIGITS / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     for name, form in (("uniform_noise", ".1f"), ("learning_rate", ".2f"), ("effective_batch", ".2f")):
         (verdict,) = (verdict for verdict in recorded_verdicts if verdict["simulation"] == name)

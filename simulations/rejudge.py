@@ -1,0 +1,37 @@
+"""The recorded cubes -> all that is made of them: verdicts, summaries, the table of simulations, law scores, README's figure.
+
+python simulations/rejudge.py              # after a cube was recorded, or a fit, a claim or a report changed
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from effbatch import charts, cube, validation
+from effbatch.report import write_markdown
+
+ROOT = Path(__file__).parent.parent
+FIGURE = ROOT / "docs" / "figures" / "collapse.svg"
+
+
+def main() -> None:
+    """Write every file that the tests compare with the recorded cubes."""
+    for folder in sorted((ROOT / "simulations" / "results").iterdir()):
+        cubes = cube.open_cubes(folder)
+        judgements = validation.judge_all(cubes)
+        text = json.dumps(validation.verdicts(cubes, judgements), indent=2, allow_nan=False)
+        (folder / "verdicts.json").write_text(text + "\n", encoding="utf-8")
+        write_markdown(validation.report(cubes, judgements), folder / "README.md")
+        if "effective_batch" in judgements:
+            (figure,) = (found for found in judgements["effective_batch"].figures if found.name == FIGURE.stem)
+            FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
+    page = subprocess.run([sys.executable, "simulations/make_readme.py"], cwd=ROOT, capture_output=True, check=True)
+    (ROOT / "simulations" / "README.md").write_bytes(page.stdout)
+    subprocess.run([sys.executable, "benchmarks/law_scores.py"], cwd=ROOT, capture_output=True, check=True)
+
+
+if __name__ == "__main__":
+    main()
