@@ -8,7 +8,7 @@ import xarray as xr
 
 from effbatch import cube as cubes
 from effbatch.cube import Outcome
-from effbatch.errors import CubeError
+from effbatch.errors import CubeError, RunError
 
 AXES = {"alpha": [0.0, 1.0], "batch_size": [8], "learning_rate": [0.1], "seed": [0, 1], "network": ["mlp1"]}
 
@@ -77,3 +77,35 @@ def test_what_breaks_the_schema_is_named(cube, change, sentence):
 def test_a_cube_needs_the_core_dims():
     with pytest.raises(CubeError, match="learning_rate, seed did not come"):
         cubes.empty({"alpha": [0.0], "batch_size": [8]}, 1)
+
+
+def test_a_cube_whose_bits_have_changed_is_refused(cube, tmp_path):
+    cubes.save(cube, tmp_path / "cube.nc")
+    content = bytearray((tmp_path / "cube.nc").read_bytes())
+    place = content.index(b"nothing is selected on the test set")
+    content[place] ^= 1  # in an attribute, which HDF5 does not check
+    (tmp_path / "changed.nc").write_bytes(content)
+    with pytest.raises(CubeError, match=r"changed\.nc .*its content is not what its checksum says"):
+        cubes.open_cube(tmp_path / "changed.nc")
+
+
+def test_a_cube_saved_by_xarray_itself_opens(cube, tmp_path):
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    assert cubes.open_cube(tmp_path / "cube.nc").identical(cube)
+
+
+def test_several_cubes_are_opened_lazily_from_one_file(cube, tmp_path):
+    cubes.save(
+        {"one": cube.assign_attrs(simulation="one"), "two": cube.assign_attrs(simulation="two")}, tmp_path / "c.nc"
+    )
+    found = cubes.open_cubes(tmp_path / "c.nc")
+    assert list(found) == ["one", "two"]
+    assert not found["two"]["test_loss"].variable._in_memory
+    assert found["two"].identical(cube.assign_attrs(simulation="two"))
+
+
+def test_a_cube_that_cannot_be_written_is_one_sentence(cube, tmp_path):
+    (tmp_path / "cube.nc").mkdir()
+    with pytest.raises(RunError, match=r"cube\.nc could not be written \(.*nothing is trained again"):
+        cubes.save(cube, tmp_path / "cube.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.nc"]

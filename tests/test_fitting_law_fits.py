@@ -9,8 +9,9 @@ from scipy import optimize
 from synthetic import peaked_cube
 
 from effbatch.errors import InputError
-from effbatch.fitting import LawOutcome, best_learning_rates, compare_all, compare_fitted, fit_law
+from effbatch.fitting import LawOutcome, best_learning_rates, compare_all, compare_fitted, fit_law, law_fits
 from effbatch.fitting.law_fits import left_out_rates
+from effbatch.fitting.least_squares import least_squares
 from effbatch.laws import LAWS, Setting, get
 from effbatch.laws.base import with_parameters
 
@@ -110,6 +111,30 @@ def test_a_cell_left_out_is_predicted_as_by_a_naive_loop(name):
         without["best_learning_rate"][i, j] = np.nan
         naive = fit_law(name, without, resamples=2).learning_rate(Setting(ALPHA[i], BATCH_SIZE[j], steps=500))
         assert float(predicted[i, j]) == pytest.approx(float(naive), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_a_cell_far_off_is_predicted_by_the_others_alone(name):
+    best = made(name, 0.2, np.random.default_rng(3))
+    best["best_learning_rate"][2, 1] *= 1000
+    without = best.copy(deep=True)
+    without["outcome"][2, 1] = 4
+    without["best_learning_rate"][2, 1] = np.nan
+    naive = fit_law(name, without, resamples=2).learning_rate(Setting(ALPHA[2], BATCH_SIZE[1], steps=500))
+    assert float(left_out_rates(name, best)[2, 1]) == pytest.approx(float(naive), rel=1e-4)
+
+
+def test_leaving_cells_out_costs_no_search_from_every_start(monkeypatch):
+    rows = []
+
+    def counting(model, measured, starts, weights=None):
+        rows.append(len(starts))
+        return least_squares(model, measured, starts, weights)
+
+    monkeypatch.setattr(law_fits, "least_squares", counting)
+    left_out_rates("saturating", made("saturating", 0.2, np.random.default_rng(1)))
+    assert rows[0] == 64
+    assert rows[1] <= 8 * len(ALPHA) * len(BATCH_SIZE)
 
 
 def test_what_a_cell_measured_never_enters_its_own_prediction():

@@ -211,3 +211,42 @@ def test_a_lock_that_cannot_be_opened_is_named(tmp_path, spec_text):
     (tmp_path / "lock").mkdir()
     with pytest.raises(SweepError, match="cannot be locked"):
         runner.simulate(spec.parse(spec_text), tmp_path)
+
+
+def test_a_file_in_the_name_of_another_unit_is_set_aside_and_named(tmp_path, spec_text):
+    with Store.open(tmp_path, spec.parse(spec_text).resolved(), {}, {}) as store:
+        first = store.commit("a" * 16, xr.Dataset({"x": 1}))
+        second = store.commit("b" * 16, xr.Dataset({"x": 2}))
+        taken = first.rename(second.with_name(f"{'b' * 16}-{first.stem.partition('-')[2]}.nc"))
+        second.unlink()
+        said: list[str] = []
+        assert not store.finished(said.append)
+    (sentence,) = said
+    assert sentence.startswith(f"{taken} is damaged, or not of the unit that its name says; it was moved to")
+
+
+def test_a_prediction_after_damaged_units_does_not_claim_to_come_before_training(tmp_path, spec_text):
+    parsed = spec.parse(spec_text)
+    runner.simulate(parsed, tmp_path)
+    for path in (tmp_path / "units").iterdir():
+        path.write_bytes(b"damaged")
+    with Store.open(tmp_path, parsed.resolved(), {}, {}) as store:
+        assert not store.finished()
+    assert not runner.predict_first(parsed, tmp_path, lambda: {"x": 1})["before_training"]
+
+
+def test_an_edited_prediction_is_refused(tmp_path, spec_text):
+    parsed = spec.parse(spec_text)
+    runner.predict_first(parsed, tmp_path, lambda: {"best": 0.25})
+    path = tmp_path / "predictions.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", "0.5"), encoding="utf-8")
+    with pytest.raises(SweepError, match=r"predictions\.json is damaged \(it was changed after it was written\)"):
+        runner.simulate(parsed, tmp_path)
+
+
+def test_finished_units_are_found_without_being_opened(tmp_path, spec_text, monkeypatch):
+    """A folder of ten thousand units is looked through in seconds; opening them takes minutes."""
+    runner.simulate(spec.parse(spec_text), tmp_path)
+    monkeypatch.setattr(xr, "open_dataset", lambda *args, **kwargs: pytest.fail("a unit was opened"))
+    with Store.open(tmp_path, spec.parse(spec_text).resolved(), {}, {}) as store:
+        assert len(store.finished()) == 1

@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Run or resume the sweep of SPEC, a TOML file or the name of a built-in simulation.
 
-    Finished units are kept: stop it with Ctrl-C or lose the machine, and the same command goes on.
+    Finished units are kept: stop it with Ctrl-C (twice: at once) or lose the machine, and the same command goes on.
 
     \b
     effbatch simulate learning_rate --quick --out sweep
