@@ -52,10 +52,10 @@ def command(paths: tuple[str, ...], out: str, figure: str | None) -> None:
 
 def _write_figure(judgements: Iterable[Judgement], name: str, target: Path) -> None:
     from effbatch.charts import draw
-    from effbatch.errors import InputError
+    from effbatch.errors import InputError, hint
     from effbatch.report import replace_file
 
     figures = {figure.name: figure for judged in judgements for figure in judged.figures}
     if name not in figures:
-        raise InputError(f"figure {name!r} is not in this report; it has {', '.join(figures)}")
+        raise InputError(f"figure {name!r} is not in this report; {hint(name, figures)}", name=name)
     replace_file(target, draw(figures[name]).svg.encode())
