@@ -213,10 +213,8 @@ def _one_cell(swept: xr.Dataset) -> dict[str, str]:
         "one_cell": f"effbatch simulate {swept.attrs.get('arguments', name)} --out cell {options(named)}",
         "one_cell_gives": (
             f"Here it had a test accuracy of {100 * float(cell['test_accuracy']):.1f} % and a test loss of "
-            f"{float(cell['test_loss']):.4f}. Images, labels and first weights are the same; alone, products round "
-            "otherwise than beside other networks: by 1e-5 after a short run, and long training at high rates amplifies"
-            " it. Without alpha, learning_rate and seed after --only, all that trained beside it runs again, bit for "
-            "bit on the same device with as many threads."
+            f"{float(cell['test_loss']):.4f}; alone, the same up to rounding, which long training at high rates "
+            "amplifies. Without alpha, learning_rate and seed, all that trained beside it repeats bit for bit."
         ),
     }
 

@@ -1,4 +1,4 @@
-"""`effbatch completion`: the name of a shell -> the script that makes it complete commands, options and names."""
+"""`effbatch completion`: the name of a shell -> the script that makes it complete commands and options."""
 
 from __future__ import annotations
 

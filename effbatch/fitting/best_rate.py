@@ -50,10 +50,12 @@ def best_learning_rates(
                                       grid is open: 0 or inf. At a cliff: the grid point, with limits that hold
                                       at least its two neighbours. They bracket the peak of the grid's parabola: on
                                       a coarse grid that is not exactly the peak of a skewed curve. Measured
-                                      coverage of a parabola's peak, nominal 95 %: 94-98 % with 3 to 7 seeds,
-                                      94-97 % with 10 to 20 (2,500 settings each).
+                                      coverage of a parabola's peak, nominal 95 %, in octaves: with 3 to 9 seeds
+                                      94-98 % where the peak lies on a grid point, 90-95 % midway between two;
+                                      with 10 and 20 seeds 94-96 % anywhere (2,000 settings each).
     best_accuracy, its _low, _high    score at the peak; at an edge a lower bound, the score at grid_best. The
-                                      maximum of a noisy mean is a little high: measured coverage 92-97 %.
+                                      maximum of a noisy mean is a little high: measured coverage 90-96 %, the
+                                      least with 10 seeds whose own peaks lie far apart.
     grid_best                         argmax on the grid; NaN only where no seed ran at all learning rates
     outcome                           CF flags, see FitOutcome
     seeds                             seeds that ran at every learning rate any seed ran at; others are left out

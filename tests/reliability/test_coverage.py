@@ -80,7 +80,7 @@ def test_best_rate_of_a_cell(seeds):
 
 
 def test_steps_to_a_target_at_the_best_rate():
-    """All rates are equally good: choosing on all other seeds covered 85 % here."""
+    """All rates are equally good, where choosing tempts most."""
     cells = np.arange(len(draws(300, 1500)), dtype=float)
     cube = rising_cube(
         lambda a, b, rate: 300.0 + 0 * a * b * rate,
@@ -132,7 +132,7 @@ def holds(estimate: Sampled, truth: float) -> bool:
 
 @pytest.mark.parametrize("number", ["norm", "noise_scale", "clean_noise_scale", "effective_batch_size"])
 def test_moments_of_gradients(number):
-    """Gradients of 100 images in 40 dimensions, spread unevenly; ‖G‖² about ten times its standard error."""
+    """Gradients of 100 images in 40 dimensions, spread unevenly."""
     rng, n, p = np.random.default_rng(1), 100, 40
     spread, label_variance = np.arange(1, p + 1) ** -0.25, 2.0
     clean, noisy = np.zeros(p), np.zeros(p)
