@@ -169,7 +169,7 @@ def _probe(advice: Advice) -> _Section:
 
 
 def _limits(advice: Advice) -> _Section:
-    uses = f"{advice.steps * advice.batch_size:,} labels would be used, {advice.passes:.3g} per training image."
+    uses = f"{advice.steps * advice.batch_size:,} labels would be used, {advice.passes:.3g} per training image of {advice.data}."
     return _Section("Where this may not hold", [uses, *(f"- {limit}." for limit in advice.limits)])
 
 
