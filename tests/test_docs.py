@@ -43,7 +43,7 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
 def test_every_block_runs_and_says_what_the_page_says(page, tmp_path, monkeypatch):
-    """In order, in one folder and one Python namespace, as a reader would; a block that begins `# name.py` is a file."""
+    """In order, in one folder and one Python namespace, as a reader would; what begins `# name.py` is a file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for module in {"my_nets"} & sys.modules.keys():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
+from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
 
 
 @click.command()
-@click.argument("spec")
+@click.argument("spec", shell_complete=SIMULATION_NAMES)
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
 @click.option(
     "--only",
