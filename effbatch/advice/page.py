@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING
 
+from effbatch import notebook
 from effbatch.advice.labels import MORE, RELABELLED, LabelsWorth
 from effbatch.estimate import Estimate
 from effbatch.prediction.alpha_interval import Interval
@@ -42,16 +42,13 @@ def as_text(advice: Advice, width: int = WIDTH) -> str:
 
 def as_html(advice: Advice) -> str:
     """The page as one <div> without scripts or styles."""
-    parts = [f"<p><b>{escape(_headline(advice))}</b></p>"]
+    parts = [notebook.heading(_headline(advice))]
     for section in _sections(advice):
-        parts.append(f"<h4>{escape(section.title)}</h4>")
+        parts.append(notebook.title(section.title))
         if section.rows:
-            first, *rest = section.rows
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
-            body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rest)
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in section.sentences]
-    return f"<div>{''.join(parts)}<h4>In PyTorch</h4><pre>{escape(advice.snippet)}</pre></div>"
+            parts.append(notebook.table(section.rows[0], section.rows[1:]))
+        parts.append(notebook.sentences(section.sentences))
+    return notebook.block(*parts, notebook.title("In PyTorch"), notebook.code(advice.snippet))
 
 
 def _headline(advice: Advice) -> str:
