@@ -40,7 +40,8 @@ def command(
     effbatch simulate learning_rate --quick --out sweep
     effbatch simulate my_sweep.toml --out sweep --device cuda
     effbatch simulate my_sweep.toml --out sweep --scheduler tcp://10.0.0.1:8786
-    effbatch simulate learning_rate --out cell --only alpha=3 --only batch_size=32 --only seed=0
+    effbatch simulate learning_rate --out cell \\
+        --only alpha=3 --only batch_size=32 --only seed=0
     """
     from effbatch.cube import METRICS
     from effbatch.progress import watching
