@@ -20,7 +20,7 @@ from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.tables import number, with_interval
 from effbatch.laws import LAWS
 
-RESULTS = Path(__file__).parent.parent / "simulations" / "results"
+RESULTS = Path(__file__).parent.parent / "simulations" / "results" / "digits"
 
 
 def run(*arguments: object, code: int = 0, width: int = 80, **environment: str) -> str:
