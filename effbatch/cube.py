@@ -26,7 +26,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch import durable
-from effbatch.errors import CubeError, RunError, first_line
+from effbatch.errors import CubeError, RunError, first_line, hint
 
 SCHEMA_VERSION = 1
 FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
@@ -226,6 +226,7 @@ def open_cube(path: str | Path, name: str | None = None) -> xr.Dataset:
     if name is None and len(cubes) == 1:
         return next(iter(cubes.values()))
     if name not in cubes:
-        came = "no name" if name is None else repr(name)
-        raise CubeError(f"{path} holds the cubes {', '.join(cubes)}; {came} was asked for: name one of them")
+        if name is None:
+            raise CubeError(f"{path} holds the cubes {', '.join(cubes)}; no name was asked for: name one of them")
+        raise CubeError(f"{path} holds no cube {name!r}; {hint(name, cubes)}", name=name)
     return cubes[name]

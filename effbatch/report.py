@@ -46,12 +46,9 @@ class Section:
     `headline` (what must come out, in a few words) and the first of `numbers` stand side by side on the first page.
     `p_value` is corrected for all claims of the report; None where there was no test.
     `prediction` says what was predicted before the run and when that was stored; `spec` is the simulation's TOML.
-<<<<<<< HEAD
     `references` are BibTeX entries, or plain text.
-=======
     `reproduce` is the command that runs the simulation again, `one_cell` the one that runs a single network of it, and
     `one_cell_gives` what that should come to.
->>>>>>> 1cd21ef (One cell of a sweep can be run again alone: simulate --only, and the report says how)
     """
 
     name: str

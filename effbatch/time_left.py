@@ -8,9 +8,10 @@ not yet, or for a moment only, of a network that was, the seconds are taken as
 
 with x by least squares on the kinds timed, drawn a little towards x₁ = x₂ = x₃; the proportions c were measured once. A
 network that was not timed leaves the time left unknown. Evaluations are timed apart from steps: half of them come in
-the first tenth of a unit, and with them its first steps would seem several times slower than the rest. They do not depend
-on the batch size. Seconds are those of training; what else passes (set-up, commits, and several workers at once) scales
-them by the time on the clock. That workers will stand idle at the end, while the last units train, is not foreseen.
+the first tenth of a unit, and with them its first steps would seem several times slower than the rest. They do not
+depend on the batch size. Seconds are those of training; what else passes (set-up, commits, and several workers at once)
+scales them by the time on the clock. That workers will stand idle at the end, while the last units train, is not
+foreseen.
 """
 
 from __future__ import annotations

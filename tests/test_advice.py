@@ -170,7 +170,7 @@ def test_adam_falls_back_on_its_law_and_says_so(file):
 
 def test_limits_name_passes_and_settings_beyond_the_record(advice, file):
     assert advice.passes == pytest.approx(advice.batch_size * 60 / 60)
-    assert any(f"every image would be used {advice.passes:.3g} times" in limit for limit in advice.limits)
+    assert any(f"every image of these data would be used {advice.passes:.3g} times" in limit for limit in advice.limits)
     far = effbatch.advise("perceptron", file, alpha=1.0, steps=2, batch_sizes=(4,))
     assert any("beyond where errors of the theory were recorded" in limit for limit in far.limits)
     assert not any("would be used" in limit for limit in far.limits)

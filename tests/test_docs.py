@@ -43,14 +43,19 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
 def test_every_block_runs_and_says_what_the_page_says(page, tmp_path, monkeypatch):
-    """In order, in one folder and one Python namespace, as a reader would."""
+    """In order, in one folder and one Python namespace, as a reader would; what begins `# name.py` is a file."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in {"my_nets"} & sys.modules.keys():
+        monkeypatch.delitem(sys.modules, module)
     namespace: dict[str, object] = {}
     said = ""
     for block in blocks(page):
         match block:
             case Block(not_run=True):
                 pass
+            case Block("python", code) if file := re.match(r"# (\w+\.py)\n", code):
+                (tmp_path / file[1]).write_text(code, encoding="utf-8")
             case Block("python", code):
                 said = run_python(code, namespace)
             case Block("console", session):

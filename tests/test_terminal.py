@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -18,6 +19,8 @@ from effbatch import cube as cubes
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.tables import number, with_interval
 from effbatch.laws import LAWS
+
+RESULTS = Path(__file__).parent.parent / "simulations" / "results" / "digits"
 
 
 def run(*arguments: object, code: int = 0, width: int = 80, **environment: str) -> str:
@@ -110,6 +113,19 @@ def test_help_shows_an_example_within_the_width(name):
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("width", [50, 80])
+def test_the_first_help_keeps_within_the_width(width):
+    text = CliRunner().invoke(main, ["--help"], terminal_width=width).output
+    assert max(len(line) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_advice_keeps_within_the_width(width):
+    text = run("advise", "mlp1", "digits", "--steps", "50", "--alpha", "3", "--batch", "16", width=width)
+    page = text.split("In PyTorch")[0]  # code is never broken
+    assert max(len(line) for line in page.splitlines()) <= width
+
+
 def test_laws_as_json():
     laws = {law["name"]: law for law in json.loads(run("laws", "--json"))}
     assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "short_runs"}
@@ -166,9 +182,16 @@ def test_completion_scripts_are_valid_and_ask_effbatch(shell):
         subprocess.run([program, "-n"], input=script, text=True, check=True)
 
 
-def test_commands_and_choices_are_completed():
+def test_commands_choices_and_names_are_completed():
     assert complete("bash", "effbatch pre", "1").split() == ["plain,predict"]
     assert complete("bash", "effbatch predict --schedule c", "3").split() == ["plain,constant", "plain,cosine"]
+    assert "plain,learning_rate" in complete("bash", "effbatch simulate learn", "2").split()
+    assert complete("bash", "effbatch measure mlp1 fashion", "3").split() == [
+        "plain,fashion-mnist",
+        "plain,fashion-mnist-14",
+    ]
+    assert complete("bash", "effbatch predict --network res", "3").split() == ["plain,resnet18"]
+    assert complete("bash", "effbatch advise mlp1 my.np", "3").split() == ["file,my.np"]
     assert "predict" in complete("zsh", "effbatch pre", "1").split()
     assert "plain,predict" in complete("fish", "effbatch pre", "pre")
 
@@ -185,6 +208,8 @@ def test_commands_and_choices_are_completed():
         (["measure", "mlp1", "digts"], "did you mean 'digits'"),
         (["validate", "learning_rat"], "did you mean 'learning_rate'"),
         (["completion", "bahs"], "bash"),
+        (["fit", RESULTS, "--name", "learnin_rate"], "did you mean 'learning_rate'"),
+        (["report", RESULTS, "--figure", "colapse", "--out", "it.svg"], "did you mean 'collapse'"),
     ],
     ids=lambda part: part[0] if isinstance(part, list) else "",
 )

@@ -135,8 +135,8 @@ def _judged(path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--figure", "x", "--out", "x.svg"], "figure 'x' is not in this report; it has accuracy_against_alpha"),
-        (["--table", "x", "--out", "x.csv"], "table 'x' is not in this report; it has verdicts, scaling"),
+        (["--figure", "x", "--out", "x.svg"], "figure 'x' is not in this report; known: accuracy_against_alpha"),
+        (["--table", "x", "--out", "x.csv"], "table 'x' is not in this report; known: verdicts, scaling"),
         (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table; 'x.svg' came"),
         (["--figure", "x", "--table", "y"], "one of --figure, --table and --format can be given; --figure and --table"),
         (["--format", "pdf,doc"], "--format takes pdf, html, md, separated by commas; 'doc' came"),

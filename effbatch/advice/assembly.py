@@ -241,7 +241,8 @@ def _limits(chosen: Prediction, passes: float, remarks: Sequence[str]) -> tuple[
         limits.append(f"momentum is {MOMENTUM:g}; no recorded error is for it")
     if passes > FEW_PASSES:
         limits.append(
-            f"every image would be used {passes:.3g} times: the theory draws noisy labels afresh, and knows "
-            "nothing of memorising labels that stay, so with fixed noisy labels stop early or expect less"
+            f"every image of these data would be used {passes:.3g} times, fewer if you train on more: the theory draws "
+            "noisy labels afresh, and knows nothing of memorising labels that stay, so with fixed noisy labels stop "
+            "early or expect less"
         )
     return (*limits, *remarks)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import TYPE_CHECKING
 
+from effbatch import notebook
 from effbatch.advice.labels import MORE, RELABELLED, LabelsWorth
 from effbatch.estimate import Estimate
 from effbatch.prediction.alpha_interval import Interval
@@ -29,12 +29,12 @@ class _Section:
     rows: Sequence[Sequence[str]] = field(default_factory=tuple)
 
 
-def as_text(advice: Advice) -> str:
-    """The page as lines of at most 100 columns, its snippet indented at the end."""
-    parts = [fill(_headline(advice), WIDTH)]
+def as_text(advice: Advice, width: int = WIDTH) -> str:
+    """The page as lines of at most so many columns, its snippet indented at the end, where no line is broken."""
+    parts = [fill(_headline(advice), width)]
     for section in _sections(advice):
-        lines = [section.title, *_aligned(section.rows)]
-        lines += [fill(s, WIDTH, initial_indent="  ", subsequent_indent="  ") for s in section.sentences]
+        lines = [*wrap(section.title, width), *_aligned(section.rows, width)]
+        lines += [fill(s, width, initial_indent="  ", subsequent_indent="  ") for s in section.sentences]
         parts.append("\n".join(lines))
     code = "\n".join(f"    {line}".rstrip() for line in advice.snippet.splitlines())
     return "\n\n".join([*parts, f"In PyTorch\n{code}"])
@@ -42,16 +42,13 @@ def as_text(advice: Advice) -> str:
 
 def as_html(advice: Advice) -> str:
     """The page as one <div> without scripts or styles."""
-    parts = [f"<p><b>{escape(_headline(advice))}</b></p>"]
+    parts = [notebook.heading(_headline(advice))]
     for section in _sections(advice):
-        parts.append(f"<h4>{escape(section.title)}</h4>")
+        parts.append(notebook.title(section.title))
         if section.rows:
-            first, *rest = section.rows
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
-            body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rest)
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in section.sentences]
-    return f"<div>{''.join(parts)}<h4>In PyTorch</h4><pre>{escape(advice.snippet)}</pre></div>"
+            parts.append(notebook.table(section.rows[0], section.rows[1:]))
+        parts.append(notebook.sentences(section.sentences))
+    return notebook.block(*parts, notebook.title("In PyTorch"), notebook.code(advice.snippet))
 
 
 def _headline(advice: Advice) -> str:
@@ -169,7 +166,8 @@ def _probe(advice: Advice) -> _Section:
 
 
 def _limits(advice: Advice) -> _Section:
-    uses = f"{advice.steps * advice.batch_size:,} labels would be used, {advice.passes:.3g} per training image."
+    labels = f"{advice.steps * advice.batch_size:,} labels"
+    uses = f"{labels} would be used, {advice.passes:.3g} per training image of {advice.data}."
     return _Section("Where this may not hold", [uses, *(f"- {limit}." for limit in advice.limits)])
 
 
@@ -216,12 +214,17 @@ def _number(value: float | None) -> str:
     return "?" if value is None else f"{value:.3g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column flush right, the others flush left."""
+def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The first column flush right, the others flush left; where that is too wide, one wrapped line per row."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
-    return [
+    lines = [
         (
             "  " + "  ".join([row[0].rjust(widths[0]), *(c.ljust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
         ).rstrip()
         for row in rows
     ]
+    if max(map(len, lines), default=0) <= width:
+        return lines
+    headings, *body = rows
+    told = [", ".join(f"{h} {cell}".strip() for h, cell in zip(headings, row, strict=True)) for row in body]
+    return [fill(line, width, initial_indent="  ", subsequent_indent="      ") for line in told]

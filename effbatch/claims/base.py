@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from effbatch import notebook
 from effbatch.dynamics import Spectrum
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Figure, Number, Table
@@ -65,6 +66,23 @@ class Judgement:
     references: Sequence[str] = field(default_factory=tuple)
     p_value: float | None = None
     p_value_corrected: float | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdict, finding, and its numbers with interval and n."""
+        rows = [
+            (
+                number.label,
+                notebook.interval(number.value, None if number.exact else (number.low, number.high)),
+                number.unit,
+                "exact" if number.exact else "?" if number.n is None else str(number.n),
+            )
+            for number in self.numbers
+        ]
+        return notebook.block(
+            notebook.heading(f"{self.verdict.upper()}: {self.finding}"),
+            notebook.table(("", "value (interval)", "unit", "n"), rows),
+            notebook.sentences(self.limits),
+        )
 
 
 class Claim(Protocol):

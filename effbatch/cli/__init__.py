@@ -20,7 +20,7 @@ COMMANDS = {
     "laws": "The laws: formula, when they hold and when not, reference.",
     "datasets": "The data sets and whether they are there.",
     "doctor": "Whether everything effbatch needs is usable here, and how to get it.",
-    "completion": "The script that completes commands and options in bash, zsh or fish.",
+    "completion": "The script that completes commands, options and names in bash, zsh or fish.",
 }
 
 
@@ -62,6 +62,8 @@ def main(debug: bool) -> None:
     """Learning rate, batch size and labels needed when most labels are wrong.
 
     \b
-    effbatch predict --alpha 50 --batch 128     what 50 noisy labels per clean one do
-    effbatch validate --quick                   check the laws against really trained networks
+    effbatch predict --alpha 50 --batch 128
+        what 50 noisy labels per clean one do
+    effbatch validate --quick
+        check the laws against trained networks
     """

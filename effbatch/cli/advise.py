@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from effbatch.cli.options import DATA_DIR, JSON, echo_json
-from effbatch.laws.base import OPTIMIZERS
+from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, JSON, NETWORK_ARGUMENT, OPTIMIZER, echo_json
 
 
 @click.command("advise")
-@click.argument("network")
-@click.argument("data")
+@NETWORK_ARGUMENT
+@DATA_ARGUMENT
 @click.option("--steps", type=int, help="Optimiser steps that may be made ...")
 @click.option("--examples", type=int, help="... or labelled copies that may be processed.")
 @click.option("--alpha", type=float, help="Noisy labels per clean label.")
@@ -20,7 +19,7 @@ from effbatch.laws.base import OPTIMIZERS
 @click.option("--checked", type=int, help="In place of alpha: labels checked by hand, drawn at random ...")
 @click.option("--wrong", type=int, help="... and how many of them were wrong.")
 @click.option("--batch", type=int, multiple=True, help="Batch size to choose from; repeatable.  [default: 8 to 128]")
-@click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
+@OPTIMIZER
 @click.option("--probe", is_flag=True, help="Also train short real runs, about two full runs of work.")
 @DATA_DIR
 @JSON
@@ -66,5 +65,9 @@ def command(
     )
     if as_json:
         echo_json(advice.to_dict())
-    else:
-        click.echo(advice)
+        return
+    from rich.console import Console
+
+    from effbatch.advice.page import WIDTH, as_text
+
+    click.echo(as_text(advice, min(WIDTH, Console().width)))

@@ -1,4 +1,4 @@
-"""`effbatch completion`: the name of a shell -> the script that makes it complete commands and options."""
+"""`effbatch completion`: the name of a shell -> the script that makes it complete commands, options and names."""
 
 from __future__ import annotations
 

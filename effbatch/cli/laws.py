@@ -38,8 +38,16 @@ def command(bibtex: bool, as_json: bool) -> None:
         console.print(Text.assemble((law["name"], "bold"), how))
         for heading, key in (("", "formula"), ("holds", "regime"), ("not", "outside"), ("source", "reference")):
             text = f"{heading:<8}{law[key]}" if heading else law[key]
-            indents = {"initial_indent": "  ", "subsequent_indent": " " * 10}
-            click.echo(textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False, **indents))
+            click.echo(
+                textwrap.fill(
+                    text,
+                    console.width,
+                    initial_indent="  ",
+                    subsequent_indent=" " * 10,
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+            )
 
 
 def _laws() -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DEVICE, JSON, echo_json
+from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_ARGUMENT, echo_json
 from effbatch.cli.tables import print_table, with_interval
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("network")
-@click.argument("data")
+@NETWORK_ARGUMENT
+@DATA_ARGUMENT
 @click.option(
     "--alpha", type=float, multiple=True, default=(0, 1, 10), show_default=True, help="Noisy labels per clean label."
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from effbatch.laws.base import OPTIMIZERS
 
 if TYPE_CHECKING:
     from effbatch.training.spec import Spec
@@ -22,6 +25,40 @@ def _use_data_dir(_: click.Context, __: click.Parameter, folder: str | None) -> 
         os.environ[VARIABLE] = folder
 
 
+def _completed(names: Callable[[], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Completes the names that fit, or a file where none does; they are looked up only when a shell asks."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        fitting = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        return fitting or [CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+def _networks() -> Iterable[str]:
+    from effbatch.training.networks import NETWORKS
+
+    return NETWORKS
+
+
+def _datasets() -> Iterable[str]:
+    from effbatch.training import datasets
+
+    return datasets.names()
+
+
+def built_in_simulations() -> dict[str, Path]:
+    """Name -> spec file."""
+    from effbatch.resources import bundled
+
+    return {path.stem: path for path in sorted(bundled("simulations").glob("*.toml"))}
+
+
+NETWORK_NAMES, DATA_NAMES, SIMULATION_NAMES = map(_completed, (_networks, _datasets, built_in_simulations))
+
+NETWORK_ARGUMENT = click.argument("network", shell_complete=NETWORK_NAMES)
+DATA_ARGUMENT = click.argument("data", shell_complete=DATA_NAMES)
+OPTIMIZER = click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
@@ -31,7 +68,10 @@ DATA_DIR = click.option(
 )
 QUICK = click.option("--quick", is_flag=True, help="The small grid of each simulation: minutes on two CPU cores.")
 DATASET = click.option(
-    "--dataset", metavar="DATA", help="Other images than the simulation's own: a name, .npz or hub:NAME."
+    "--dataset",
+    metavar="DATA",
+    shell_complete=DATA_NAMES,
+    help="Other images than the simulation's own: a name, .npz or hub:NAME.",
 )
 DEVICE = click.option(
     "--device",
@@ -55,10 +95,9 @@ def echo_json(answer: Any) -> None:
 def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None) -> list[Spec]:
     """Specs by path, or by the name of a built-in simulation; on `dataset` in place of their own where it is given."""
     from effbatch.errors import SpecError, hint
-    from effbatch.resources import bundled
     from effbatch.training.spec import load
 
-    built_in = {path.stem: path for path in sorted(bundled("simulations").glob("*.toml"))}
+    built_in = built_in_simulations()
     specs = []
     for name in names:
         if name in built_in:

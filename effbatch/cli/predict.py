@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from effbatch.cli.options import DATA_DIR, echo_json
+from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, echo_json
 from effbatch.errors import InputError
-from effbatch.laws.base import OPTIMIZERS
 from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
@@ -66,7 +65,7 @@ Examples
 @click.option(
     "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
 )
-@click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
+@OPTIMIZER
 @click.option(
     "--momentum",
     type=float,
@@ -81,10 +80,13 @@ Examples
 @click.option("--anchor-batch", type=int, help="... at this batch size ...")
 @click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]")
 @click.option(
-    "--network", help="A network (built-in, or package.module:function): rate and accuracy from first principles ..."
+    "--network",
+    shell_complete=NETWORK_NAMES,
+    help="A network (built-in, or package.module:function): rate and accuracy from first principles ...",
 )
 @click.option(
     "--dataset",
+    shell_complete=DATA_NAMES,
     help="... on this data set (built-in, .npz, folder or hub:NAME), untrained; needs --steps or --examples.",
 )
 @DATA_DIR

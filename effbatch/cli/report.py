@@ -90,10 +90,10 @@ def _targets(
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
-    from effbatch.errors import InputError
+    from effbatch.errors import InputError, hint
 
     if name not in exhibits:
-        raise InputError(f"{kind} {name!r} is not in this report; it has {', '.join(exhibits)}")
+        raise InputError(f"{kind} {name!r} is not in this report; {hint(name, exhibits)}", name=name)
     return exhibits[name]
 
 

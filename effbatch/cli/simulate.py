@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
+from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
 
 
 @click.command()
-@click.argument("spec")
+@click.argument("spec", shell_complete=SIMULATION_NAMES)
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
 @click.option(
     "--only",
@@ -40,7 +40,8 @@ def command(
     effbatch simulate learning_rate --quick --out sweep
     effbatch simulate my_sweep.toml --out sweep --device cuda
     effbatch simulate my_sweep.toml --out sweep --scheduler tcp://10.0.0.1:8786
-    effbatch simulate learning_rate --out cell --only alpha=3 --only batch_size=32 --only seed=0
+    effbatch simulate learning_rate --out cell \\
+        --only alpha=3 --only batch_size=32 --only seed=0
     """
     from effbatch.cube import METRICS
     from effbatch.progress import watching

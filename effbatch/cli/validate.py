@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
+from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME|SPEC]...")
+@click.argument("names", nargs=-1, metavar="[NAME|SPEC]...", shell_complete=SIMULATION_NAMES)
 @click.option(
     "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder of the results."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from effbatch import laws
+from effbatch import laws, notebook
 from effbatch.detection import clean_labels_factor
 from effbatch.errors import InputError
 from effbatch.jsonable import jsonable
@@ -63,6 +63,25 @@ class Prediction:
     def clean_labels_factor(self) -> float | None:
         """1 + α: times more clean labels for the same accuracy; None unless noise is uniform."""
         return _consequences(self.labels, self.setting.batch_size)["clean_labels_factor"]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the recommendation and why, and every law that applies."""
+        s, chosen = self.setting, self.recommended
+        rate = (
+            f"learning rate {notebook.interval(chosen.value, chosen.interval)}"
+            if chosen.value is not None
+            else f"{notebook.interval(chosen.factor, chosen.factor_interval)} × the rate best on clean labels"
+        )
+        rows = [
+            (name, notebook.interval(law.factor, law.factor_interval), notebook.interval(law.value, law.interval))
+            for name, law in self.learning_rate.items()
+            if law.applies
+        ]
+        return notebook.block(
+            notebook.heading(f"α = {s.alpha:.3g}, B = {s.batch_size}: {rate}"),
+            notebook.sentences([f"Law {chosen.law}: {chosen.why}."]),
+            notebook.table(("law", "factor", "learning rate"), rows),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The prediction as JSON holds it: numbers or null, never NaN, infinity or a number in a string.

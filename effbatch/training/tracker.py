@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from effbatch import notebook
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
 from effbatch.laws.base import in_range
@@ -158,6 +159,28 @@ class NoiseScaleTracker:
         attrs = {"confidence": 0.95, "overhead": self.overhead}
         attrs |= {} if self.alpha is None else {"alpha": self.alpha}
         return xr.Dataset(variables, {"step": [record.step for record in self.history]}, attrs)
+
+    def __repr__(self) -> str:
+        found = self._rows()
+        last = f"; step {found[-1][0]}: noise scale {found[-1][1]}, effective batch {found[-1][2]}" if found else ""
+        return f"<NoiseScaleTracker: {self.steps} steps, {len(found)} measurements{last}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every measurement with intervals and n."""
+        return notebook.block(
+            notebook.heading(f"{self.steps} steps, {len(self.history)} measurements; ? stands for cannot tell"),
+            notebook.table(("step", "noise scale (95 % interval)", "effective batch", "n images"), self._rows()),
+        )
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                str(record.step),
+                *(notebook.interval(e.value, e.interval) for e in (record.noise_scale, record.effective_batch_size)),
+                str(record.noise_scale.n),
+            )
+            for record in self.history
+        ]
 
     def _is_due(self) -> bool:
         if self.steps < self._due or not self.history:

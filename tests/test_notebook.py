@@ -1,0 +1,47 @@
+"""What a notebook shows of an answer: its numbers with intervals and n, escaped, in three lines of Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+import effbatch
+from effbatch.claims import Judgement, Verdict
+from effbatch.exhibits import Number
+from effbatch.notebook import interval, table
+
+
+def test_a_prediction_shows_rate_reason_and_every_law_that_applies():
+    answer = effbatch.predict(alpha=50, batch_size=128)
+    html = answer._repr_html_()
+    assert "× the rate best on clean labels" in html
+    assert "Law square_root_clean_count: " in html
+    assert all((f"<td>{name}</td>" in html) == law.applies for name, law in answer.learning_rate.items())
+
+
+def test_a_tracker_shows_what_it_measured_and_says_where_it_cannot_tell():
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    tracker = effbatch.NoiseScaleTracker(network, alpha=1.0, every=1, batches=1)
+    assert repr(tracker) == "<NoiseScaleTracker: 0 steps, 0 measurements>"
+    tracker.step(torch.tensor(rng.normal(size=(8, 4)), dtype=torch.float32), torch.tensor(rng.integers(3, size=8)))
+    (record,) = tracker.history
+    assert interval(record.noise_scale.value, record.noise_scale.interval) in repr(tracker)
+    assert f"<td>{interval(record.noise_scale.value, record.noise_scale.interval)}</td>" in tracker._repr_html_()
+    assert "<td>8</td>" in tracker._repr_html_()
+
+
+def test_a_verdict_shows_its_numbers():
+    verdict = Judgement(
+        Verdict.REFUTED, "a < b", [Number("error", 0.5, 0.4, 0.7, n=9), Number("goal", 0.3, exact=True)]
+    )
+    html = verdict._repr_html_()
+    assert "REFUTED: a &lt; b" in html
+    assert "<td>error</td><td>0.5 (0.4 to 0.7)</td><td></td><td>9</td>" in html
+    assert "<td>goal</td><td>0.3</td><td></td><td>exact</td>" in html
+
+
+def test_text_is_escaped_and_unknown_limits_are_told():
+    assert table(["<b>"], [["a&b"]]).count("<b>") == 0
+    assert interval(None, (None, 2.0)) == "? (? to 2)"
