@@ -6,7 +6,11 @@ repeat. Steps alone are timed, labels drawn and images fetched; building network
 
 python benchmarks/throughput.py                    # two threads, wall time, on a quiet machine; ten minutes
 python benchmarks/throughput.py --processor-time   # one thread, a clock that other jobs hardly stretch
+python benchmarks/throughput.py --network mlp1     # rows of one network again, the others as they are recorded
 python benchmarks/throughput.py --evaluation       # the cost of evaluations, in one thread's processor time
+
+Beside them stand the bare products: the matrix products of a step of linear layers and nothing else, on as many members
+at once as the engine takes, in every thread. No way that multiplies by this library can be faster.
 
 It writes results/throughput.json, .md and .svg. With more threads than one, the first two ways count with one thread
 where that is faster.
@@ -19,9 +23,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import product
+from math import ceil
 from pathlib import Path
 from threading import get_ident
 from time import perf_counter, process_time
@@ -41,7 +48,7 @@ from effbatch.training import datasets, engine, networks
 from effbatch.training import spec as specs
 from effbatch.training.cells import Unit, units
 from effbatch.training.datasets import DataSet
-from effbatch.training.parts import outputs_per_image
+from effbatch.training.parts import members_per_part, members_that_fit, outputs_per_image
 from effbatch.training.provenance import environment
 from effbatch.training.spec import Data, Train
 
@@ -134,6 +141,42 @@ def spent(clock: Clock, *methods: str) -> Iterator[dict[str, Counter[int]]]:
         yield seconds
 
 
+def bare_products(network: nn.Module, batch_size: int, members: int, clock: Clock) -> Timed | None:
+    """The products of a step of so many members, forward and backward; None where they are not of matrices alone."""
+    layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
+    if any(type(layer) is not nn.Linear for layer in layers):
+        return None
+    products: list[Callable[[], Tensor]] = []
+    for i, layer in enumerate(layers):
+        M, D, K = members, layer.in_features, layer.out_features
+        if i == 0:  # images and weights of all members: one wide product
+            x, W, z = torch.randn(batch_size, D), torch.zeros(D, M * K), torch.zeros(batch_size, M * K)
+            products += [partial(torch.mm, x, W, out=z), partial(W.addmm_, x.T, z)]
+        else:
+            h, W, z = torch.randn(M, batch_size, D), torch.zeros(M, K, D), torch.zeros(M, K, batch_size)
+            products += [partial(torch.bmm, W, h.mT, out=z), partial(W.baddbmm_, z, h)]
+            products += [partial(torch.bmm, z.mT, W, out=torch.empty_like(h))]
+
+    def run(steps: int) -> float:
+        began = clock()
+        for _ in range(steps):
+            for multiply in products:
+                multiply()
+        return clock() - began
+
+    return run
+
+
+def in_every_thread(runs: list[Timed]) -> Timed:
+    """All at once, each in a thread of its own; the longest time."""
+
+    def seconds(steps: int) -> float:
+        with engine._threads_within(1), ThreadPoolExecutor(len(runs)) as pool:
+            return max(pool.map(lambda run: run(steps), runs))
+
+    return seconds
+
+
 def multiply(clock: Clock) -> Callable[[], float]:
     """FLOP per second of one large matrix product."""
     a, b = torch.randn(2, 1536, 1536)
@@ -167,7 +210,8 @@ def in_few_threads(run: Timed) -> Timed:
 
 
 def enough(run: Timed) -> int:
-    """Steps that take about SECONDS, at least LEAST_STEPS."""
+    """Steps that take about SECONDS, at least LEAST_STEPS; the first ones, which build and allocate, do not count."""
+    run(LEAST_STEPS)
     steps = LEAST_STEPS
     while (took := run(steps)) < SECONDS / 4 and steps < 20_000:
         steps *= 4
@@ -188,6 +232,12 @@ def measured(network: str, side: int, batch_size: int, members: int, clock: Cloc
         "torch.func": (members, in_few_threads(timed(torch_func(built, images, labels, index), clock))),
         "effbatch": (members, effbatch_unit(network, data, batch_size, members, clock)),
     }
+    threads = torch.get_num_threads()
+    fitting = members_that_fit(built[0], outputs_per_image(built[0], images[:1], 10), batch_size, torch.device("cpu"))
+    together = min(members, members_per_part(members, fitting, threads))
+    bare = [bare_products(built[0], batch_size, together, clock) for _ in range(min(threads, ceil(members / together)))]
+    if all(bare):
+        ways["bare products"] = (len(bare) * together, in_every_thread(bare))
     steps = {name: enough(run) for name, (_, run) in ways.items()}
     peak = multiply(clock)
     speeds: dict[str, list[float]] = {name: [] for name in (*ways, "peak")}
@@ -265,14 +315,15 @@ def as_markdown(result: dict) -> str:
     lines += [f"Model-steps per second of {counted}; medians of {REPEATS} interleaved repeats, ratios within a repeat"]
     lines += [f"with their range; {setup}. `load` is the one-minute load average of the machine.", ""]
     lines += [
-        "| network | image | B | members | plain loop | torch.func | effbatch | × plain | × torch.func | of peak "
-        "| KB per member | load |",
-        "|---|---|" + "--:|" * 10,
+        "| network | image | B | members | plain loop | torch.func | effbatch | bare products | × plain | × torch.func "
+        "| of peak | KB per member | load |",
+        "|---|---|" + "--:|" * 11,
     ]
     for row in result["rows"]:
         speed, ratio = row["model_steps_per_second"], row["ratio_to"]
         cells = [row["network"], row["image"], row["batch_size"], row["members"]]
         cells += [f"{speed[name]:,.0f}" for name in ("plain loop", "torch.func", "effbatch")]
+        cells += [f"{speed['bare products']:,.0f}" if "bare products" in speed else ""]
         for name in ("plain loop", "torch.func"):
             low, high = ratio[name]["range"]
             cells.append(f"{ratio[name]['median']:.2g} [{low:.2g}, {high:.2g}]")
@@ -322,6 +373,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--processor-time", action="store_true", help="of one thread, for a busy machine")
+    parser.add_argument("--network", choices=CASES, action="append", help="only its rows; may be given again")
     parser.add_argument("--evaluation", action="store_true", help="only the cost of evaluations")
     asked = parser.parse_args()
     recorded = json.loads(RESULTS.joinpath("throughput.json").read_text())
@@ -332,13 +384,22 @@ def main() -> None:
     torch.set_num_threads(threads)
     facts = {"environment": environment(torch.device("cpu")), "threads": threads, "steps_only": True}
     facts |= {"clock": "processor time" if asked.processor_time else "wall time"}
-    rows = []
-    for network, (side, counts) in CASES.items():
+    if asked.network and any(recorded[name] != facts[name] for name in ("threads", "clock")):
+        parser.error("the recorded rows have another clock or number of threads; record all networks again")
+    rows = {place(row): row for row in recorded["rows"] if asked.network and row["network"] not in asked.network}
+    for network in asked.network or CASES:
+        side, counts = CASES[network]
         for batch_size in BATCH_SIZES:
             for members in counts:
-                rows.append(measured(network, side, batch_size, members, clock))
-                print(json.dumps(rows[-1]), flush=True)
-                write(facts | {"rows": rows, "evaluation": recorded["evaluation"]})
+                row = measured(network, side, batch_size, members, clock)
+                rows[place(row)] = row
+                print(json.dumps(row), flush=True)
+                write(facts | {"rows": [rows[key] for key in sorted(rows)], "evaluation": recorded["evaluation"]})
+
+
+def place(row: dict) -> tuple[int, int, int]:
+    """Where a row stands in the table."""
+    return list(CASES).index(row["network"]), row["batch_size"], row["members"]
 
 
 def write(result: dict) -> None:

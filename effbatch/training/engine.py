@@ -42,7 +42,7 @@ from effbatch.training.parts import (
 )
 from effbatch.training.visits import Stream
 
-WIDE = 500_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
+WIDE = 5_000_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
 TrainedParts = list[tuple[Unit, dict[str, np.ndarray]]]
@@ -131,7 +131,7 @@ def train(
 def _done(
     todo: Sequence[Unit], train_part: Callable[[Unit], TrainedParts], workers: int, stopping: Event
 ) -> list[TrainedParts]:
-    """All parts trained; a lone worker is this thread, since a new one would begin with threads of its own to share."""
+    """All parts trained, by so many at once; one alone needs no thread of its own."""
     if workers == 1:
         return [train_part(part) for part in todo]
     with ThreadPoolExecutor(workers) as pool:
