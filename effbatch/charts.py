@@ -176,8 +176,8 @@ def _panel(panel: Panel, groups: Mapping[str, Sequence[Series]], legend: str, sh
     opacity = alt.condition(shown, alt.value(1.0), alt.value(0.08))
     tooltip = [
         alt.Tooltip("series:N", title="series"),
-        alt.Tooltip("x:Q", title=panel.x.label, format=".4~g"),
-        alt.Tooltip("y:Q", title=panel.y.label, format=".4~g"),
+        alt.Tooltip("x:Q", title=_one_line(panel.x.label), format=".4~g"),
+        alt.Tooltip("y:Q", title=_one_line(panel.y.label), format=".4~g"),
         alt.Tooltip("interval:N", title="interval"),
     ]
     base = alt.Chart(data).encode(x=x, y=y, color=colour)
@@ -200,6 +200,11 @@ def _panel(panel: Panel, groups: Mapping[str, Sequence[Series]], legend: str, sh
     ]
     chart = alt.LayerChart(layer=layers)
     return chart.properties(title=panel.title) if panel.title else chart
+
+
+def _one_line(text: str) -> str:
+    """Vega writes the title of a tooltip into an expression, which a line break would end."""
+    return " ".join(text.split())
 
 
 def _groups(figure: Figure) -> dict[str, list[Series]]:

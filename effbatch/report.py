@@ -25,6 +25,7 @@ from markupsafe import Markup
 from effbatch import charts
 from effbatch.errors import InputError, RunError
 from effbatch.exhibits import Figure, Number, Table
+from effbatch.markdown import cells, code_span, markdown_text, slug
 from effbatch.resources import bundled
 
 Verdict = Literal["supported", "refuted", "undecided"]
@@ -145,7 +146,9 @@ def write_pdf(report: Report, path: str | Path) -> None:
 
 def write_markdown(report: Report, path: str | Path) -> None:
     """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
-    text = _environment(autoescape=False).get_template("report.md.j2").render(report=report)
+    environment = _environment(autoescape=False)
+    environment.finalize = markdown_text
+    text = environment.get_template("report.md.j2").render(report=report)
     replace_file(Path(path), text.encode())
 
 
@@ -221,7 +224,14 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number_text, "cell": cell_text, "p": p_text}
+    environment.filters |= {
+        "cells": cells,
+        "code": code_span,
+        "slug": slug,
+        "number": number_text,
+        "cell": cell_text,
+        "p": p_text,
+    }
     environment.tests["text"] = lambda cell: isinstance(cell, str)
     return environment
 

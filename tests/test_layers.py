@@ -14,9 +14,10 @@ import effbatch
 ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
-    "errors", "jsonable", "estimate", "resources", "exhibits", "noise", "moments", "schedules", "dynamics",
+    "errors", "jsonable", "estimate", "resources", "npyfile", "exhibits", "noise", "moments", "schedules", "dynamics",
     "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims", "training",
-    "integrations", "charts", "advice", "report", "yardsticks", "validation", "time_left", "progress", "cli",
+    "integrations", "charts", "advice", "markdown",
+    "report", "yardsticks", "validation", "time_left", "progress", "cli",
 ]  # fmt: skip
 LAZY = {
     "torch",

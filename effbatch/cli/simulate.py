@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, WORKERS, specs_named
@@ -46,4 +48,4 @@ def command(
     click.echo(f"{(outcome != 0).sum()} cells, {(outcome == 1).sum()} finished, {(outcome == 2).sum()} diverged")
     for sentence in account_in_words(cube):
         click.echo(sentence)
-    click.echo(f"{out}/cube.nc")
+    click.echo(Path(out) / "cube.nc")
