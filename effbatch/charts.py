@@ -225,7 +225,7 @@ def _zoom(index: int) -> dict[str, Any]:
 def _tooltip(panel: Panel, *last: dict[str, Any]) -> list[dict[str, Any]]:
     """What hovering shows: the coordinates that are numbers, and `last`."""
     coordinates = [
-        {"field": field, "type": "quantitative", "title": axis.label, "format": ".4~g"}
+        {"field": field, "type": "quantitative", "title": _one_line(axis.label), "format": ".4~g"}
         for field, axis in (("x", panel.x), ("y", panel.y))
         if axis.names is None
     ]
@@ -361,6 +361,11 @@ def _domains(panel: Panel) -> tuple[tuple[float, float], tuple[float, float]]:
                     yield from () if limits is None else limits
 
     return _domain(panel.x, values("x")), _domain(panel.y, values("y"))
+
+
+def _one_line(text: str) -> str:
+    """Vega writes the title of a tooltip into an expression, which a line break would end."""
+    return " ".join(text.split())
 
 
 def _groups(figure: Figure) -> dict[str, list[Series]]:

@@ -77,6 +77,7 @@ Floats = NDArray[np.float64]
 Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier per step
 
 _BIN_RATIO = 1.1  # modes whose eigenvalues agree this closely are stepped as one
+MAX_STEPS = 10_000_000  # each is computed
 _BIN_FLOOR = 1e-6  # modes below this fraction of h_1 hardly move in 10^5 stable steps: one bin
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 
@@ -506,7 +507,9 @@ def _check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: flo
         if not (valid & np.isfinite(values)).all():
             bad = values[~(valid & np.isfinite(values))].flat[0]
             raise InputError(f"{name} needs finite values {need}; {bad:g} came: leave it out of the grid")
-    if steps < 1 or int(steps) != steps:
-        raise InputError(f"steps needs a whole number >= 1; {steps} came: give the optimiser steps of the run")
+    if not 1 <= steps <= MAX_STEPS or int(steps) != steps:
+        raise InputError(
+            f"steps needs a whole number from 1 to {MAX_STEPS:,}; {steps} came: give the optimiser steps of the run"
+        )
     if not 0 <= momentum < 1:
         raise InputError(f"momentum needs a value in [0, 1); {momentum:g} came: give 0 for plain SGD")

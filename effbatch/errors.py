@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_LONGEST_NAME = 100  # characters compared for a hint
+
 
 class EffbatchError(Exception):
     """Base of every error that effbatch raises on purpose; `facts` holds the values named in the sentence."""
@@ -42,7 +44,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     known = list(known)
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:_LONGEST_NAME], known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 

@@ -24,6 +24,7 @@ from effbatch import charts
 from effbatch.errors import InputError, RunError
 from effbatch.exhibits import Figure, Number, Table
 from effbatch.laws.bibliography import readable
+from effbatch.markdown import cells, code_span, markdown_text, slug
 from effbatch.resources import bundled
 from effbatch.tables import aligned, cell_text, formatted, is_quantity, marked_up, number_text, numbers_table, p_text
 
@@ -222,10 +223,10 @@ def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
 
 def write_markdown(report: Report, path: str | Path) -> None:
     """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
-    text = (
-        _environment(autoescape=False)
-        .get_template("report.md.j2")
-        .render(report=report, references=[readable(reference).text for reference in report.references])
+    environment = _environment(autoescape=False)
+    environment.finalize = markdown_text
+    text = environment.get_template("report.md.j2").render(
+        report=report, references=[readable(reference).text for reference in report.references]
     )
     replace_file(Path(path), text.encode())
 
@@ -240,7 +241,15 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number_text, "cell": cell_text, "p": p_text, "math": marked_up}
+    environment.filters |= {
+        "cells": cells,
+        "code": code_span,
+        "slug": slug,
+        "number": number_text,
+        "cell": cell_text,
+        "p": p_text,
+        "math": marked_up,
+    }
     return environment
 
 

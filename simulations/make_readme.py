@@ -17,7 +17,7 @@ INTRO = """# Simulations
 
 One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
 rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` runs one, `--quick` on its small grid,
-`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results), a folder for each data
+`--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results), one folder a data
 set; `effbatch report simulations/results/digits` makes the report again without training. The claims on a data set are
 judged together: p is corrected for their number (Holm 1979). This page is made by `python simulations/rejudge.py`.
 """

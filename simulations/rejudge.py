@@ -1,4 +1,4 @@
-"""The recorded cubes -> all that is made of them: verdicts, summaries, the table of simulations, law scores, README's figure.
+"""The recorded cubes -> all that is made of them: verdicts, summaries, table of simulations, law scores, a figure.
 
 python simulations/rejudge.py              # after a cube was recorded, or a fit, a claim or a report changed
 """

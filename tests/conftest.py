@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from effbatch.training.datasets import DataSet
+
+# EFFBATCH_TORTURE=1 tries a hundred times as much
+settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
+settings.register_profile("torture", max_examples=2000, deadline=None)
+settings.load_profile("torture" if os.environ.get("EFFBATCH_TORTURE") == "1" else "quick")
 
 SPEC = """
 [simulation]

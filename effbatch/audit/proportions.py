@@ -39,7 +39,7 @@ def wilson(count: int, n: int, confidence: float, *, population: int | None = No
         if population == n:
             return p, p
         n = n * (population - 1) / (population - n)  # type: ignore[assignment]
-    z2 = ndtri((1 + confidence) / 2) ** 2
+    z2 = ndtri((1 - confidence) / 2) ** 2  # of the lower tail, which keeps its digits near confidence 1
     centre, half = p + z2 / (2 * n), np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
     low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
     return (0.0 if count == 0 else float(low)), (1.0 if p == 1 else float(high))  # exact there but for rounding

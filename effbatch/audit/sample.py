@@ -175,6 +175,6 @@ def check_confidence(confidence: float) -> None:
 
 
 def _whole(what: str, value: float, *, least: int, most: float = 10**15) -> int:
-    if not (np.isfinite(value) and float(value).is_integer() and least <= value <= most):
+    if not (least <= value <= most and float(value).is_integer()):
         raise InputError(f"{what} must be a whole number from {least} to {most:.15g}; {value} came", value=value)
     return int(value)

@@ -16,6 +16,7 @@ from effbatch.dynamics import Spectrum
 from effbatch.errors import SpecError, hint
 from effbatch.exhibits import Figure, Number, Table
 from effbatch.fitting import Estimate
+from effbatch.laws.base import LARGEST
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
 
@@ -112,6 +113,13 @@ def checked_rule(claim: Claim, rule: Mapping[str, Any]) -> dict[str, Any]:
         wanted = type(claim.RULE[key])
         if not isinstance(value, int | float if wanted is float else wanted) or isinstance(value, bool):
             raise SpecError(f"[claim] {key} must be a {wanted.__name__}; {value!r} came")
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, bool) or not isinstance(one, str | int | float):
+                raise SpecError(f"[claim] {key} must hold names or numbers; {one!r} came")
+            if not isinstance(one, str) and not abs(one) <= LARGEST:
+                raise SpecError(f"[claim] {key} must be finite, at most {LARGEST:g}; {one!r} came")
+        if isinstance(value, list) and len({isinstance(one, str) for one in [*claim.RULE[key][:1], *value]}) > 1:
+            raise SpecError(f"[claim] {key} must be a list like {claim.RULE[key] or value[:1]}; {value!r} came")
     return {**claim.RULE, **given}
 
 

@@ -61,6 +61,8 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         f"{error:.2f} powers of two (median, {cells} cells) and costs {100 * float(row['regret']):.1f} points of "
         f"accuracy on average. Measured, the best rate goes as {_powers(powers)}."
     )
+    if not cells:
+        finding = "Fewer than two settings have a best rate inside the grid: there is nothing to judge a law by."
     numbers = [
         Number(f"median error of {rule['law']}", error, low, high, cells, "powers of two"),
         Number("threshold of the rule", rule["max_median_error"], unit="powers of two", exact=True),

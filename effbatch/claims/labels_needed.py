@@ -29,11 +29,16 @@ Needed = Mapping[float, xr.Dataset]  # by target
 Fits = Mapping[float, LabelsFit | None]
 
 
+_ONE_NUMBER = "labels needed are judged over several numbers of clean labels; give [grid] clean_examples"
+
+
 def predict(setup: Setup) -> dict[str, Any]:
     """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
     targets = setup.rule["targets"]
     if len(targets) < 2 or not all(isinstance(t, float) and 0 < t < 1 for t in targets):
         raise SpecError(f"[claim] targets needs at least two accuracies between 0 and 1; {targets} came")
+    if "clean_examples" not in setup.grid:
+        raise SpecError(_ONE_NUMBER)
     return {"targets": sorted(targets), "exponent": EXPONENT}
 
 
@@ -72,7 +77,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
 def _accuracy(cube: xr.Dataset) -> xr.DataArray:
     """Accuracy by clean_examples, alpha and seed, at the learning rate that is best for the seeds before."""
     if "clean_examples" not in cube.dims:
-        raise CubeError("labels needed are judged over several numbers of clean labels; give [grid] clean_examples")
+        raise CubeError(_ONE_NUMBER)
     known = ("clean_examples", "alpha", "learning_rate", "seed")
     others = [str(dim) for dim in cube["outcome"].dims if dim not in known and cube.sizes[dim] > 1]
     if others:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import unicodedata
 
 import click
 
@@ -22,6 +24,9 @@ COMMANDS = {
     "doctor": "Whether everything effbatch needs is usable here, and how to get it.",
     "completion": "The script that completes commands, options and names in bash, zsh or fish.",
 }
+
+
+_LONGEST_WORD = 300  # characters of a word in an error; a path may be that long
 
 
 class LazyGroup(click.Group):
@@ -45,14 +50,32 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context):
-        """Run the command; our own errors become one sentence on stderr and their exit code."""
+        """Run the command; an error becomes one sentence on stderr and its exit code, with --debug a traceback.
+
+        Code 1 for one that is not ours: memory that does not suffice, or a mistake of effbatch.
+        """
         try:
             return super().invoke(ctx)
-        except EffbatchError as error:
-            if ctx.params.get("debug"):
+        except click.UsageError as error:
+            raise click.UsageError(one_line(error.format_message()), error.ctx) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click prints them itself
+        except Exception as error:
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):  # of `effbatch ... | head`
                 raise
-            click.echo(f"effbatch: {error}", err=True)
-            ctx.exit(error.exit_code)
+            code, sentence = 1, f"{type(error).__name__}: {error} (not expected: `effbatch --debug ...` shows where)"
+            if isinstance(error, EffbatchError):
+                code, sentence = error.exit_code, str(error)
+            elif isinstance(error, MemoryError):
+                sentence = "more memory is needed than there is; ask for less at once: fewer classes, images or cells"
+            click.echo(f"effbatch: {one_line(sentence)}", err=True)
+            ctx.exit(code)
+
+
+def one_line(text: str) -> str:
+    """What came from a file or an argument as text for a terminal: no control characters, no endless word."""
+    text = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: f"{word[0][:_LONGEST_WORD]}…", text)
+    return "".join(c if unicodedata.category(c)[0] != "C" else repr(c)[1:-1] for c in text)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -69,6 +69,7 @@ def command(
     for a in alpha:
         in_range("alpha", a, "noisy labels per clean label", least=0)
     in_range("the batch size", batch, "labelled copies per step", least=1)
+    in_range("the seed", seed, "a whole number", least=0)
     dataset = datasets.load(data)
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
     if checkpoint is not None:

@@ -107,4 +107,9 @@ def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None
         else:
             raise SpecError(f"simulation {name!r} is no TOML file and not known; {hint(name, built_in)}", name=name)
         specs.append(load(path, quick=quick, dataset=dataset))
+    found = [spec.name for spec in specs]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise SpecError(
+            f"every simulation needs its own name; {', '.join(twice)} came twice: leave one out, or rename it"
+        )
     return specs

@@ -173,18 +173,22 @@ def _estimate(file: TextIO) -> tuple[float, Interval, int]:
     """α, its interval and the number of classes in what `estimate --json` printed."""
     try:
         found = json.load(file)
-        value, classes = found["alpha"]["value"], found["num_classes"]
-        low, high = found["alpha"]["interval"] or (None, None)
-    except (ValueError, KeyError, TypeError) as error:
+        classes = int(found["num_classes"])
+        value, low, high = (
+            None if limit is None else float(limit)
+            for limit in (found["alpha"]["value"], *(found["alpha"]["interval"] or (None, None)))
+        )
+        test = found.get("uniform_noise")
+        p_value = None if test is None or test["fits"] else float(test["p_value"])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"--from-estimate needs what `estimate --json` prints of a sample or of counts; {file.name} is not that"
         ) from error
     if value is None:
         raise InputError(f"the estimate has no alpha to predict from: {found['alpha'].get('reason')}")
-    test = found.get("uniform_noise")
-    if test is not None and not test["fits"]:
+    if p_value is not None:
         click.echo(
-            f"effbatch: uniform noise does not fit the counts (p = {test['p_value']:.3g}); this takes it as uniform, "
+            f"effbatch: uniform noise does not fit the counts (p = {p_value:.3g}); this takes it as uniform, "
             "--alpha and --matrix would not",
             err=True,
         )

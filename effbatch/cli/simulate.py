@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
@@ -61,4 +63,4 @@ def command(
         click.echo(measured)
     for sentence in account_in_words(cube):
         click.echo(sentence)
-    click.echo(f"{out}/cube.nc")
+    click.echo(Path(out) / "cube.nc")

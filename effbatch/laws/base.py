@@ -139,7 +139,11 @@ def with_parameters(law: Law, **values: Array) -> Law:
 
 def in_range(what: str, value: Array, unit: str, *, least: float, most: float = LARGEST) -> None:
     """Raise InputError unless least <= value <= most everywhere (NaN is not); None, "not given", passes."""
-    if value is not None and not np.all(np.greater_equal(value, least) & np.less_equal(value, most)):
+    if isinstance(value, int):  # perhaps larger than NumPy's
+        inside = least <= value <= most
+    else:
+        inside = value is None or bool(np.all(np.greater_equal(value, least) & np.less_equal(value, most)))
+    if not inside:
         raise InputError(f"{what} must be from {least:g} to {most:g} ({unit}); {value} came", value=value)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.errors import InputError
+from effbatch.npyfile import BROKEN, read_array
 
 MAX_BYTES = 100_000_000
 
@@ -24,13 +25,16 @@ def read_matrix(path: str | Path) -> NDArray[np.float64]:
             raise InputError(f"a matrix file has at most {MAX_BYTES:,} bytes; {path} has {path.stat().st_size:,}")
         if path.suffix == ".npy":
             with path.open("rb") as file:
-                return np.asarray(np.lib.format.read_array(file, allow_pickle=False), dtype=float)
+                array = read_array(file)
+            if array.dtype.kind not in "biuf":
+                raise ValueError(f"it holds {array.dtype}")
+            return array.astype(float)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of NumPy, for an empty file
             return np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8")
     except OSError as error:
         raise InputError(f"the matrix file {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, EOFError, MemoryError, UserWarning) as error:
+    except (*BROKEN, MemoryError, UserWarning) as error:
         raise InputError(
             f"the matrix file {path} must hold numbers only, in rows of one length, comma-separated or .npy without "
             f"pickles; it does not ({str(error).splitlines()[0].rstrip('.')})"

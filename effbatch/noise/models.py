@@ -83,6 +83,11 @@ class UniformNoise:
         return np.repeat(np.asarray(self.signal)[..., None], self.num_classes - 1, axis=-1)
 
     @property
+    def least_signal(self) -> Array:
+        """λ, the last of `signal_spectrum`, at any number of classes."""
+        return self.signal
+
+    @property
     def margins(self) -> np.ndarray:
         """λ for every class: the lead of the true label over any false one, shape (*alpha.shape, K)."""
         return np.repeat(np.asarray(self.signal)[..., None], self.num_classes, axis=-1)
@@ -151,6 +156,11 @@ class MatrixNoise:
         return transition.signal_spectrum(self._centred())
 
     @property
+    def least_signal(self) -> float:
+        """The last of `signal_spectrum`: how much the labels tell of the weakest distinction."""
+        return float(self.signal_spectrum[-1])
+
+    @property
     def effective_alpha(self) -> float:
         """1/signal − 1: the α of uniform noise with the same root-mean-square signal; infinite without any."""
         # 1 − signal² by itself, as the difference of 1 and a signal near it would lose its digits: with C T = C − s D,
@@ -212,6 +222,7 @@ def structured_noise_matrix(alpha: float, num_classes: int, delta: float, *, ord
     Raises InputError for δ outside [0, 1] and rows that are not permutations of the classes.
     """
     K, t = num_classes, UniformNoise(alpha, num_classes).clean_probability
+    transition.check_size(K)
     if not 0 <= delta <= 1:
         raise InputError(f"delta must lie in [0, 1]; {delta} came: 0 is uniform noise", delta=delta)
     classes = np.arange(K)

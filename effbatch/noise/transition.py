@@ -17,6 +17,7 @@ from effbatch.errors import InputError
 
 Floats = NDArray[np.floating]
 
+MAX_CLASSES = 2000  # of a matrix: its singular values take seconds there, and grow with the cube
 _ROUNDING = 1e-15  # two probabilities that differ by less are equal
 
 
@@ -32,6 +33,7 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
             "give rows = true class, columns = given label",
             shape=N.shape,
         )
+    check_size(len(N))
     if num_classes is not None and len(N) != num_classes:
         raise InputError(
             f"a noise matrix of {num_classes} classes was needed; one of {len(N)} came: leave the number of classes "
@@ -52,6 +54,16 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
                 row=row,
             )
     return N
+
+
+def check_size(num_classes: int) -> None:
+    """Raise InputError where a matrix of this many classes would be too large to work with."""
+    if num_classes > MAX_CLASSES:
+        raise InputError(
+            f"a noise matrix may have at most {MAX_CLASSES:,} classes; {num_classes:,} came: uniform noise takes any "
+            "number",
+            num_classes=num_classes,
+        )
 
 
 def signal_spectrum(transition: Floats) -> Floats:

@@ -225,7 +225,7 @@ def _noise_facts(kind: str, delta: float | None, labels: Labels) -> dict[str, An
         "kind": kind,
         "delta": delta,
         "effective_alpha": float(labels.effective_alpha),
-        "least_signal": float(labels.signal_spectrum[-1]),
+        "least_signal": float(labels.least_signal),
         "unlearnable": list(labels.unlearnable),
         "reason": None,
     }
@@ -326,6 +326,6 @@ def _widened(law: LawPrediction, score: LawScore | None) -> LawPrediction:
 
 
 def _whole(what: str, value: float) -> int:
-    if not float(value).is_integer():
+    if not (isinstance(value, int) or float(value).is_integer()):  # a whole number may be too large for a float
         raise InputError(f"{what} must be a whole number; {value} came", value=value)
     return int(value)

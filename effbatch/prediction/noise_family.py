@@ -23,7 +23,7 @@ def num_classes_of(given: float | None, matrix: Any, spectra: Sequence[Spectrum]
     facts += [("the matrix", len(matrix))] if matrix is not None else []
     facts += [("the network", spectrum.num_classes) for spectrum in spectra]
     if len({value for _, value in facts}) > 1:
-        came = ", ".join(dict.fromkeys(f"{value:g} by {what}" for what, value in facts))
+        came = ", ".join(dict.fromkeys(f"{value} by {what}" for what, value in facts))
         raise InputError(f"one number of classes is needed; {came} came: leave num_classes out")
     return facts[0][1] if facts else 10
 

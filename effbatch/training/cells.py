@@ -14,7 +14,7 @@ import numpy as np
 
 from effbatch.cube import FIRST_CHECKPOINT
 from effbatch.errors import SpecError
-from effbatch.training.spec import MEMBER_DIMS, Data, Spec, Train, at
+from effbatch.training.spec import MAX_BUDGET, MEMBER_DIMS, Data, Spec, Train, at
 
 CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
 
@@ -113,7 +113,13 @@ def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) 
         "examples": amount,
         "epochs": amount * clean_examples * (1 + alpha),
     }[unit]
-    return max(1, math.ceil(copies / batch_size - 1e-9))
+    steps = max(1, math.ceil(copies / batch_size - 1e-9))
+    if steps > MAX_BUDGET:
+        raise SpecError(
+            f"a budget may buy at most {MAX_BUDGET:g} steps; {amount:g} {unit} at alpha = {alpha:g} and batch size "
+            f"{batch_size} buy {steps:.3g}: lower it"
+        )
+    return steps
 
 
 def log_spaced_steps(steps: int, count: int) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from effbatch.dynamics import HeldOut, Spectrum
+from effbatch.errors import InputError
+from effbatch.noise.transition import MAX_CLASSES
 from effbatch.training.dense_kernel import dense_kernel
 from effbatch.training.probe import (
     Images,
@@ -43,8 +45,10 @@ def measure_spectrum(
     below K. The network runs in evaluation mode: BatchNorm uses its running statistics, which couple no
     images, and dropout is off. It keeps its weights and its mode. Memory: 2 * chunk gradients of one logit.
 
-    Raises InputError when the network does not return K logits, or images and labels do not match.
+    Raises InputError when the network does not return K logits, images and labels do not match, or K is too large.
     """
+    if num_classes > MAX_CLASSES:
+        raise InputError(f"first principles take at most {MAX_CLASSES:,} classes; {num_classes:,} came: leave them out")
     keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
     train, test = as_images(network, x_train)[keep], as_images(network, x_test)
     others = [test] if foreign is None else [test, as_images(network, foreign)]

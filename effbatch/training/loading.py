@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +14,7 @@ from torch import nn
 
 from effbatch.errors import InputError, first_line
 from effbatch.training import networks
+from effbatch.training.probe import trainable_weights
 
 
 def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int) -> nn.Module:
@@ -28,7 +30,7 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
         sys.path.insert(0, here)  # as `python -m` does; a console script starts without it
     try:
         network = drawn(lambda: getattr(importlib.import_module(module_name), function_name)(), seed=seed)
-    except Exception as error:  # the user's code may raise anything; --debug shows where
+    except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"network {name!r} needs to be package.module:function, a function without arguments that returns an "
             f"nn.Module; calling it raised {first_line(error)}",
@@ -36,6 +38,7 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
         ) from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{name} needs to return an nn.Module; {type(network).__name__} came", name=name)
+    trainable_weights(network)  # raises where there is nothing to train
     return network
 
 
@@ -52,7 +55,9 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
     InputError where the file is not such a dictionary, or not of this network.
     """
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle protocol: such a file is refused below
+            weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
     except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
@@ -72,9 +77,14 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
         for name in own.keys() & weights.keys()
         if weights[name].shape != own[name].shape
     ]
+    unlike += [
+        f"{name!r} is {weights[name].layout} {weights[name].dtype} on {weights[name].device}, no plain numbers"
+        for name in own.keys() & weights.keys()
+        if weights[name].layout != own[name].layout or weights[name].is_meta or weights[name].is_complex()
+    ]
     if unlike:
         raise InputError(
-            f"the checkpoint {path} is of another network: {min(unlike)}"
+            f"the checkpoint {path} is of another network: {min(unlike, key=str)}"
             + (f", and {len(unlike) - 1} more differences" if len(unlike) > 1 else ""),
             differences=sorted(unlike),
         )

@@ -44,8 +44,8 @@ class MeasuredMoments:
     Coverage in 1,000 draws or more of digits, two networks untrained and trained: 93 to 99 % of n = 100 and 400, 90 to
     99 % of n = 30. It falls to 85 % where gradients vary in one direction only (effective rank below 2; digits: 16 to
     23), and is above 95 % where ‖G‖² is close to zero. Synthetic gradients (1,000 draws each): 93 to 96 % at n = 100 in
-    12 dimensions where ‖G‖² is far above its error; where it is small and along the widest spread, 89 to 93 % of ‖G‖² and
-    of B_noise at n = 100, 92 to 94 % at n = 400.
+    12 dimensions where ‖G‖² is far above its error; where it is small and along the widest spread, 89 to 93 % of ‖G‖²
+    and of B_noise at n = 100, 92 to 94 % at n = 400.
     """
 
     per_image: GradientMoments

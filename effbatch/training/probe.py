@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import UninitializedParameter
 
 from effbatch.errors import InputError
 
@@ -58,6 +59,8 @@ def evaluation_remarks(network: nn.Module) -> tuple[str, ...]:
 
 def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
     """Parameters that training would change, by name, detached; InputError where there is none."""
+    if any(isinstance(w, UninitializedParameter) for w in network.parameters()):
+        raise InputError("the network needs layers of known size; lazy ones came: call it once on an image before")
     weights = {name: w.detach() for name, w in network.named_parameters() if w.requires_grad}
     if not weights:
         raise InputError("the network needs at least one parameter with requires_grad=True; none came")
@@ -88,14 +91,20 @@ def as_labels(labels: ArrayLike | Tensor, images: Images, num_classes: int) -> N
 def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) -> Tensor:
     """Logits (n, K), in chunks of images; InputError where there are not K, or where one is not finite."""
     try:
-        logits = torch.cat([network(x) for x in images.split(chunk)])
-    except (RuntimeError, ValueError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+        parts = [network(x) for x in images.split(chunk)]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"the network needs to take images of shape {tuple(images.shape[1:])}; it refused them "
-            f"({str(error).splitlines()[0]}): check that network and data belong together"
+            f"({said}): check that network and data belong together"
         ) from error
+    for part in parts:
+        if not isinstance(part, Tensor) or not part.ndim:
+            what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
+            raise InputError(f"the network needs to return a tensor of {num_classes} logits per image; {what} came")
+    logits = torch.cat(parts)
     if logits.shape != (len(images), num_classes):
         raise InputError(
             f"the network needs to return {num_classes} logits per image; shape {tuple(logits.shape)} came for "
@@ -108,6 +117,11 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
             "check the images and the weights for NaN",
             images=bad,
         )
+    with torch.enable_grad():
+        if any(w.requires_grad for w in network.parameters()) and not network(images[:1]).requires_grad:
+            raise InputError(
+                "the network needs to return logits that its weights can be trained by; these are detached"
+            )
     return logits
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from effbatch.claims import Setup
 from effbatch.dynamics import Spectrum
+from effbatch.errors import InputError
 from effbatch.refinement import Refinement
 from effbatch.training import datasets
 from effbatch.training.cells import steps_for
@@ -107,4 +108,6 @@ def refined_learning_rate(
 def with_held_out(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, then those held out from them: a quarter, at most 500."""
     n = min(500, len(data.x_train) // 4)
+    if not n:
+        raise InputError(f"{data.name} needs at least 4 training images, to hold one out; {len(data.x_train)} came")
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]

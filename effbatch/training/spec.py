@@ -17,12 +17,19 @@ from effbatch import claims
 from effbatch.claims import checked_rule
 from effbatch.cube import MEASURED
 from effbatch.errors import InputError, SpecError, hint
+from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import ORDERS
 from effbatch.resources import bundled
 from effbatch.schedules import multipliers
 from effbatch.training.adaptive import Ladder
 
 MAX_SPEC_BYTES = 1_000_000
+MAX_NAME = 100  # characters; it becomes the name of a folder
+MAX_CELLS = 10_000_000  # of a grid
+MAX_POINTS = 10_000  # combinations of the [data] and [train] keys in it
+MAX_BATCH = 1_000_000  # labelled copies, held in memory
+MAX_EVALUATIONS = 10_000
+MAX_BUDGET = 1e12  # steps, examples or epochs
 SECTIONS = ("simulation", "data", "train", "grid", "claim")
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
     "uniform": (),
@@ -161,6 +168,8 @@ def parse(
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{origin} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SpecError(f"{origin} nests tables or lists too deeply; a spec needs three levels") from error
     quick_tables, on_tables = tables.pop("quick", {}), _table(tables.pop("on", {}), f"[on] in {origin}")
     tables = _sections(tables, origin)
     quick_tables = _sections(quick_tables, "[quick]")
@@ -175,19 +184,24 @@ def parse(
     name = simulation.get("name")
     if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
         raise SpecError(f"[simulation] name must be letters, digits, - and _; {name!r} came")
+    if len(name) > MAX_NAME:
+        raise SpecError(f"[simulation] name must have at most {MAX_NAME} characters; {len(name)} came: shorten it")
+    for key, value in simulation.items():
+        if not isinstance(value, str):
+            raise SpecError(f"[simulation] {key} must be a string; {value!r} came")
     arguments = shlex.quote(called or name) + " --quick" * quick
     if dataset is not None:
         arguments += f" --dataset {shlex.quote(dataset)}"
-        name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')}"
+        name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')[-MAX_NAME:]}"
     claim = tables.get("claim", {})
     if not isinstance(claim.get("kind"), str):
         raise SpecError(f'[claim] in {origin} needs kind = "...": the rule that turns the cube into a verdict')
     rule = {"kind": claim["kind"], **checked_rule(claims.get(claim["kind"]), claim)}
     spec = Spec(
         name=name,
-        title=str(simulation.get("title", name)),
-        claim_text=str(simulation.get("claim", "")),
-        figure=str(simulation.get("figure", "")),
+        title=simulation.get("title", name),
+        claim_text=simulation.get("claim", ""),
+        figure=simulation.get("figure", ""),
         data=_options(Data(), tables.get("data", {}), "data"),
         train=_options(Train(), tables.get("train", {}), "train"),
         grid=_grid(tables.get("grid", {})),
@@ -337,7 +351,7 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] momentum is for sgd; it came with {train.optimizer}: leave it out")
     if train.nesterov and not train.momentum:
         raise SpecError("[train] nesterov needs sgd with momentum above 0; none came: give momentum, or leave it out")
-    if not 0 <= train.weight_decay < math.inf:
+    if not 0 <= train.weight_decay <= LARGEST:
         raise SpecError(f"[train] weight_decay must be finite and at least 0; {train.weight_decay} came")
     try:
         multipliers(train.schedule, 1, warmup=train.warmup)
@@ -345,8 +359,10 @@ def _check_train(train: Train) -> None:
         raise SpecError(f"[train] {error}") from error
     for kind in train.measure:
         _one_of(kind, tuple(MEASURED), "[train] measure")
-    if train.evaluations < 1:
-        raise SpecError(f"[train] evaluations must be at least 1; {train.evaluations} came")
+    if not 1 <= train.evaluations <= MAX_EVALUATIONS:
+        raise SpecError(
+            f"[train] evaluations must be at least 1 and at most {MAX_EVALUATIONS:,}; {train.evaluations} came"
+        )
     _check_budget(train.budget)
     steps = train.budget.get("steps")
     if steps is not None and train.evaluations > steps:
@@ -362,11 +378,15 @@ def _check_budget(budget: Any) -> None:
     ((unit, amount),) = budget.items()
     if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < math.inf:
         raise SpecError(f"[train] budget {unit} must be a positive number; {amount!r} came")
+    if amount > MAX_BUDGET:
+        raise SpecError(f"[train] budget {unit} must be at most {MAX_BUDGET:g}; {amount!r} came")
     if unit == "steps" and amount != int(amount):
         raise SpecError(f"[train] budget steps must be a whole number; {amount!r} came")
 
 
-def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
+def _one_of(value: Any, known: tuple[str, ...], where: str) -> None:
+    if not isinstance(value, str):
+        raise SpecError(f"{where} must be one of {', '.join(known)}; {value!r} came", value=value, known=known)
     if value not in known:
         raise SpecError(f"{where} = {value!r} is not known; {hint(value, known)}", value=value, known=known)
 
@@ -379,16 +399,24 @@ def _grid(table: Mapping) -> dict[str, tuple]:
             raise SpecError(f"[grid] needs {dim}, a list of values")
     grid = {
         "alpha": _numbers(table["alpha"], "alpha", low=0.0),
-        "batch_size": _whole(table["batch_size"], "batch_size", low=1),
-        "learning_rate": _numbers(_spread(table["learning_rate"]), "learning_rate", low=0.0),
+        "batch_size": _whole(table["batch_size"], "batch_size", low=1, high=MAX_BATCH),
+        "learning_rate": _numbers(_spread(table["learning_rate"]), "learning_rate", low=SMALLEST),
         "seed": _seeds(table.get("seed", 3)),
     }
     for key in extras:
         if key in table:
             values = _budget_labels(table[key]) if key == "budget" else table[key]
-            if not isinstance(values, list) or not values or len(set(values)) != len(values):
+            listed = isinstance(values, list) and all(isinstance(v, str | int | float) for v in values)
+            if not listed or not values or len(set(values)) != len(values):
                 raise SpecError(f"[grid] {key} must be a list of different values; {values!r} came")
             grid[key] = tuple(values)
+    if (cells := math.prod(map(len, grid.values()))) > MAX_CELLS:
+        raise SpecError(f"a grid has at most {MAX_CELLS:,} cells; {cells:,} came: shorten its lists")
+    if (points := math.prod(len(grid[key]) for key in extras if key in grid)) > MAX_POINTS:
+        raise SpecError(
+            f"a grid has at most {MAX_POINTS:,} combinations of [data] and [train] keys; {points:,} came: "
+            "shorten its lists"
+        )
     return grid
 
 
@@ -412,7 +440,9 @@ def _spread(value: Any) -> Any:
         raise SpecError("[grid] learning_rate needs numbers for start, stop and factor, or a list") from error
     if not (0 < start <= stop < math.inf and 1 < factor < math.inf):
         raise SpecError(f"[grid] learning_rate needs 0 < start <= stop and factor > 1; {dict(value)} came")
-    count = math.floor(math.log(stop / start) / math.log(factor) + 1e-9) + 1
+    count = math.floor((math.log(stop) - math.log(start)) / math.log(factor) + 1e-9) + 1
+    if count > MAX_CELLS:
+        raise SpecError(f"[grid] learning_rate may have at most {MAX_CELLS:,} values; {count:,} came: raise factor")
     return [start * factor**i for i in range(count)]
 
 
@@ -428,27 +458,30 @@ def _ladder(value: Any) -> Ladder | None:
     return Ladder(float(value["start"]), float(value["factor"]), refine, last=(len(_spread(value)) - 1) * 2**refine)
 
 
-def _numbers(values: Any, name: str, *, low: float) -> tuple[float, ...]:
+def _numbers(values: Any, name: str, *, low: float, high: float = LARGEST) -> tuple[float, ...]:
     if not isinstance(values, list) or not values:
         raise SpecError(f"[grid] {name} must be a list with at least one value; {values!r} came")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < math.inf:
-            raise SpecError(f"[grid] {name} must hold finite numbers of at least {low:g}; {value!r} came")
+        if not _is_number(value) or not low <= value <= high:
+            limit = f"at most {high:g}" if _is_number(value) and value > high else f"at least {low:g}"
+            raise SpecError(f"[grid] {name} must hold finite numbers of {limit}; {value!r} came")
     if len(set(values)) != len(values):
         raise SpecError(f"[grid] {name} holds a value twice: {values}")
     return tuple(sorted(float(v) for v in values))
 
 
-def _whole(values: Any, name: str, *, low: int) -> tuple[int, ...]:
+def _whole(values: Any, name: str, *, low: int, high: float = LARGEST) -> tuple[int, ...]:
     for value in values if isinstance(values, list) else ():
         if isinstance(value, bool) or not isinstance(value, int):
             raise SpecError(f"[grid] {name} must hold whole numbers; {value!r} came")
-    return tuple(int(v) for v in _numbers(values, name, low=low))
+    return tuple(int(v) for v in _numbers(values, name, low=low, high=high))
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise SpecError(f"[grid] seed must be a count of at least 1 or a list; {value} came")
+        if not 1 <= value <= MAX_CELLS:
+            raise SpecError(
+                f"[grid] seed must be a count of at least 1 and at most {MAX_CELLS:,}, or a list; {value} came"
+            )
         return tuple(range(value))
     return _whole(value, "seed", low=0)

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
+from os.path import isdir
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,9 @@ import numpy as np
 
 from effbatch.errors import InputError, hint
 from effbatch.training.datasets.sources import Half, data_dir, folder, hub, npz
+
+MAX_PIXEL = 1e6  # absolute value: fourth powers of it, summed over an image, still fit into float32
+MAX_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -128,17 +132,30 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 def checked(data: DataSet) -> DataSet:
     """Return `data` unchanged, or say in one sentence what is wrong with it."""
+    if not 2 <= data.num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{data.name} needs from 2 to {MAX_CLASSES:,} classes; {data.num_classes} came: number the labels from 0"
+        )
     for part, x, y in (("training", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
         if x.ndim != 4 or len(x) != len(y) or len(x) == 0:
             raise InputError(
                 f"the {part} set of {data.name} needs images (n, C, H, W) and n labels; {x.shape} and {y.shape} came"
             )
+        if not x.size:
+            raise InputError(f"the {part} images of {data.name} need pixels; shape {x.shape} has none")
         if not np.isfinite(x).all():
             raise InputError(f"the {part} images of {data.name} hold NaN or infinite pixels; clean them first")
+        if np.abs(x).max() > MAX_PIXEL:
+            raise InputError(
+                f"the pixels of {data.name} must lie within ±{MAX_PIXEL:,.0f}; up to {np.abs(x).max():.3g} came: "
+                "scale them, best to mean 0 and deviation 1"
+            )
         if y.min() < 0 or y.max() >= data.num_classes:
             raise InputError(
                 f"{part} labels of {data.name} must lie in 0..{data.num_classes - 1}; {y.min()}..{y.max()} came"
             )
+    if data.x_train.min() == data.x_train.max():
+        raise InputError(f"the training images of {data.name} are constant: there is nothing to learn from them")
     if data.x_test.shape[1:] != data.image_shape:
         raise InputError(
             f"training and test images of {data.name} need one shape (C, H, W); {data.image_shape} and "
@@ -168,7 +185,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _is_folder(name: str) -> bool:
-    return not name.startswith(hub.PREFIX) and name not in names() and Path(name).is_dir()
+    return not name.startswith(hub.PREFIX) and name not in names() and isdir(name)
 
 
 def _edition(name: str) -> object:
@@ -180,8 +197,8 @@ def _edition(name: str) -> object:
     try:
         file = Path(name).absolute()
         return file, file.stat().st_mtime_ns, file.stat().st_size
-    except OSError as error:
-        raise InputError(f"the data file {name} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: no file has a NUL in its name
+        raise InputError(f"the data file {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @cache

@@ -15,6 +15,7 @@ from effbatch.training.datasets.sources import Half
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
+MAX_UNPACKED = 2**30  # bytes of an archive; those published have a fifth
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,11 @@ def _from_archive(archive: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     files = {}
     try:
         with tarfile.open(archive) as tar:
+            unpacked = 0
             for member in tar:
+                unpacked += member.size  # what is skipped is unpacked too
+                if unpacked > MAX_UNPACKED:
+                    raise InputError(f"{archive} may unpack to {MAX_UNPACKED:,} bytes; it goes beyond: fetch it again")
                 name = PurePosixPath(member.name).name
                 if name in sizes and member.isfile():
                     _check_size(f"{name} in {archive}", member.size, sizes[name])

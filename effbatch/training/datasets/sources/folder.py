@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,11 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise InputError(f"{path} needs Pillow to be read, which is not installed: pip install pillow") from error
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for a broken file of any kind
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # a few bytes that unpack to gigabytes
+            with Image.open(path) as picture:
+                picture.load()
+                return picture
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        # Pillow's own for a broken file of any kind, and for one too large
         raise InputError(f"{path} needs to be an image that Pillow reads; it raised {error}: leave it out") from error

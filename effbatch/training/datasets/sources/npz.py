@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from effbatch.errors import InputError
+from effbatch.npyfile import BROKEN, read_array
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -31,19 +33,20 @@ def read(path: Path) -> Arrays:
     the file cannot be read, an array is missing, or one is of another kind.
     """
     try:
-        with path.open("rb") as raw, np.lib.npyio.NpzFile(raw, allow_pickle=False) as file:
-            missing = [array for array in ARRAYS if array not in file]
+        with zipfile.ZipFile(path) as file:
+            held = [name.removesuffix(".npy") for name in file.namelist()]
+            missing = [array for array in ARRAYS if array not in held]
             if missing:
                 raise InputError(
                     f"{path} needs the arrays {', '.join(ARRAYS)}; {', '.join(missing)} missing, it has "
-                    f"{', '.join(file.files) or 'none'}",
+                    f"{', '.join(held) or 'none'}",
                     missing=missing,
                 )
-            x_train, y_train, x_test, y_test = (file[array] for array in ARRAYS)
-            classes = file.get("num_classes")
+            x_train, y_train, x_test, y_test = (_array(file, name) for name in ARRAYS)
+            classes = _array(file, "num_classes") if "num_classes" in held else None
     except OSError as error:
         raise InputError(f"the data file {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*BROKEN, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError) as error:
         first_line = str(error).partition("\n")[0] or "no message"
         raise InputError(f"{path} is not an .npz file of plain arrays: {type(error).__name__}: {first_line}") from error
     for array, x in (("x_train", x_train), ("x_test", x_test)):
@@ -56,6 +59,12 @@ def read(path: Path) -> Arrays:
         classes = max(y_train.max(), y_test.max()) + 1
     elif classes.shape != () or classes.dtype.kind not in "iu":
         raise InputError(f"num_classes of {path} must be one whole number; {classes.dtype} {classes.shape} came")
-    x_train, x_test = (x.astype(np.float32) for x in (x_train, x_test))
+    with np.errstate(over="ignore"):  # infinite pixels are named where the data set is checked
+        x_train, x_test = (x.astype(np.float32) for x in (x_train, x_test))
     y_train, y_test = (y.astype(np.int64) for y in (y_train, y_test))
     return Arrays(x_train, y_train, x_test, y_test, int(classes))
+
+
+def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    with file.open(f"{name}.npy") as member:
+        return read_array(member)
