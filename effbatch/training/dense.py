@@ -47,16 +47,18 @@ class DenseNetwork:
         first = self.parameters[0]
         self.parameters[0] = first.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # in memory (S, D, M, O)
         self.matrices = _matrices(self.parameters)
-        self.buffers: _Buffers | None = None  # of the last step of training
+        self.buffers: dict[tuple[int, bool], _Buffers] = {}  # by number of images, and whether in training
+        self.last: _Buffers | None = None  # those of the last step of training
         self.formed: list[Tensor] | None = None  # gradients
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
-        """As `Ensemble`, for G = 1 or S; the logits of a step of training are overwritten by the next."""
-        own = self.buffers
-        if own is None or not training or own.batch_size != len(images):
-            own = _Buffers(self.parameters, len(images))
+        """As `Ensemble`, for G = 1 or S; logits are overwritten by those of the next as many images."""
+        size = len(images), training
+        if size not in self.buffers:
+            self.buffers[size] = _Buffers(self.parameters, len(images), slopes=training)
+        own = self.buffers[size]
         if training:
-            self.buffers = own
+            self.last = own
         own.images = images.flatten(2).transpose(0, 1).expand(len(self.parameters[0]), -1, -1)  # (S, B, D)
         (W, b), *others = self.matrices
         torch.baddbmm(b, own.images, W, out=own.wide)
@@ -87,7 +89,7 @@ class DenseNetwork:
 
     def _add_gradients(self, slope: Tensor, to: Matrices) -> None:
         """Add the gradients to matrices like the weights', or to the weights: none changes before it has served."""
-        own = self.buffers
+        own = self.last
         assert own is not None
         delta = slope.flatten(0, 1)  # (N, O, B)
         layers = list(zip(self.matrices[1:], to[1:], self.activations, own.hidden, own.slopes, strict=True))
@@ -119,8 +121,7 @@ class _Buffers:
     first, following what the first layer gives out as (S, M, B, O), and what each other one does
     """
 
-    def __init__(self, parameters: Sequence[Tensor], batch_size: int) -> None:
-        self.batch_size = batch_size
+    def __init__(self, parameters: Sequence[Tensor], batch_size: int, *, slopes: bool) -> None:
         biases = parameters[1::2]
         (S, M), widths = biases[0].shape[:2], [b.shape[2] for b in biases]
         empty = biases[0].new_empty
@@ -128,7 +129,7 @@ class _Buffers:
         self.wide = empty(S, batch_size, M * widths[0])
         self.members_of_wide = self.wide.unflatten(2, (M, -1)).transpose(1, 2)
         self.hidden = [empty(S * M, batch_size, width) for width in widths[:-1]]
-        self.slopes = [empty(S * M, batch_size, width) for width in widths[:-1]]
+        self.slopes = [torch.empty_like(h) for h in self.hidden] if slopes else []
         self.logits = empty(S * M, widths[-1], batch_size)
         first, *self.following = *self.hidden, self.logits
         self.first = (first if self.hidden else first.transpose(1, 2)).unflatten(0, (S, M))
