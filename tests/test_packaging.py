@@ -55,7 +55,12 @@ def test_the_wheel_holds_nothing_else(in_wheel):
 def test_the_sdist_holds_what_its_tests_and_its_documentation_read(built):
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-    for name in ("tests/conftest.py", "simulations/results/digits/cube.nc", "benchmarks/prediction.py", "constraints.txt"):
+    for name in (
+        "tests/conftest.py",
+        "simulations/results/digits/cube.nc",
+        "benchmarks/prediction.py",
+        "constraints.txt",
+    ):
         assert name in inside
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")} <= inside
 
