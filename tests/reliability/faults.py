@@ -56,6 +56,6 @@ FAULTS = [
     Fault(damage.unit_files, 200, ALL),
     Fault(damage.units_trained_again, 1, 10),
     Fault(damage.json_files, 200, ALL),
-    Fault(damage.cube_file, 50, ALL),
+    Fault(damage.cube_file, 50, 2000),
     Fault(damage.refused, 1, 1),
 ]

@@ -1,6 +1,7 @@
 """Large sweeps: a cube of a million cells opened and fitted, a folder of ten thousand units looked through.
 
-Run as a command it does one of these in a process of its own and prints seconds and peak memory as JSON.
+Run as a command it does one of these in a process of its own and prints its seconds, by the clock and of the
+processor, and its peak memory as JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WHAT = {
 
 
 def measured(home: Path) -> dict[str, dict[str, float]]:
-    """What -> {seconds, megabytes}, each done by a process of its own."""
+    """What -> {seconds, cpu, megabytes}, each done by a process of its own."""
     make_cube(home / "cube.nc")
     found = {}
     for what in GOALS:
@@ -60,24 +61,24 @@ def make_cube(path: Path) -> None:
     save(cube, path)
 
 
-def _open(home: Path) -> float:
+def _open(home: Path) -> dict[str, float]:
     from effbatch.cube import open_cube
 
-    began = time.monotonic()
+    began = _clocks()
     open_cube(home / "cube.nc")
-    return time.monotonic() - began
+    return _since(began)
 
 
-def _fit(home: Path) -> float:
+def _fit(home: Path) -> dict[str, float]:
     from effbatch.cube import open_cube
     from effbatch.fitting import fit
 
-    began = time.monotonic()
+    began = _clocks()
     fit(open_cube(home / "cube.nc"))
-    return time.monotonic() - began
+    return _since(began)
 
 
-def _resume(home: Path) -> float:
+def _resume(home: Path) -> dict[str, float]:
     """All units but one have a file, as large as that of a real unit; the run is stopped when it would train."""
     from sweeps import SPEC
 
@@ -106,15 +107,23 @@ def _resume(home: Path) -> float:
             assert (len(waiting), len(kept)) == (1, UNITS - 1)
             raise Found
 
-    began = time.monotonic()
+    began = _clocks()
     try:
         runner.simulate(spec, home / "many", device="cpu", progress=Watcher())
     except Found:
-        return time.monotonic() - began
+        return _since(began)
     raise AssertionError("the sweep was not looked through")
 
 
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def _since(began: tuple[float, float]) -> dict[str, float]:
+    return {"seconds": time.monotonic() - began[0], "cpu": time.process_time() - began[1]}
+
+
 if __name__ == "__main__":
-    seconds = {"open": _open, "fit": _fit, "resume": _resume}[sys.argv[1]](Path(sys.argv[2]))
+    found = {"open": _open, "fit": _fit, "resume": _resume}[sys.argv[1]](Path(sys.argv[2]))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "megabytes": memory}))
+    print(json.dumps({**found, "megabytes": memory}))

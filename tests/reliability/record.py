@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import subprocess
@@ -9,8 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import load
@@ -38,8 +40,9 @@ again without the fault. Damage to single bytes is tried on the functions that r
 """
 LOAD_HEAD = """## Large sweeps
 
-Each is measured in a process of its own; memory is all that the process took, Python and libraries included. Time and
-memory of a fit grow with the square of the settings that one network and data set have: 400 here.
+Each is measured in a process of its own; memory is all that the process took, Python and libraries included. The
+goals are for a machine that does nothing else: they are compared with the time of the processor. Time and memory of a
+fit grow with the square of the settings that one network and data set have: 400 here.
 """
 
 
@@ -47,8 +50,9 @@ def main() -> None:
     began = time.monotonic()
     todo = [fault for fault in FAULTS if not fault.needs]
     missed = [fault for fault in FAULTS if fault.needs]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        tallies = list(pool.map(lambda fault: _tried(fault, Path(folder)), todo))
+    context = multiprocessing.get_context("spawn")  # threads would take each other's exit codes
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(os.cpu_count(), context) as pool:
+        tallies = list(pool.map(partial(_tried, Path(folder)), todo))
         loads = load.measured(Path(folder))
     page = "\n".join(_page(tallies, missed, loads, time.monotonic() - began))
     PAGE.write_text(page + "\n", encoding="utf-8")
@@ -57,7 +61,7 @@ def main() -> None:
     sys.exit(1 if late or not all(tally.survived for tally in tallies) else 0)
 
 
-def _tried(fault: Fault, folder: Path) -> Tally:
+def _tried(folder: Path, fault: Fault) -> Tally:
     home = folder / fault.name
     home.mkdir()
     tally = fault.attempt(home, fault.long, random.Random(SEED))
@@ -83,10 +87,16 @@ def _page(
     yield ""
     yield LOAD_HEAD
     rows = [
-        [load.WHAT[what], f"{found['seconds']:.1f} s", f"{found['megabytes']:,.0f} MB", _goal(what)]
+        [
+            load.WHAT[what],
+            f"{found['cpu']:.1f} s",
+            f"{found['seconds']:.1f} s",
+            f"{found['megabytes']:,.0f} MB",
+            _goal(what),
+        ]
         for what, found in loads.items()
     ]
-    yield from _table(("what", "time", "memory", "goal"), rows)
+    yield from _table(("what", "processor", "clock", "memory", "goal"), rows)
     yield ""
     yield "## The record"
     yield ""
@@ -117,7 +127,7 @@ def _goal(what: str) -> str:
 
 def _met(what: str, found: dict[str, float]) -> bool:
     seconds, megabytes = load.GOALS[what]
-    return found["seconds"] <= seconds and (megabytes is None or found["megabytes"] <= megabytes)
+    return found["cpu"] <= seconds and (megabytes is None or found["megabytes"] <= megabytes)
 
 
 if __name__ == "__main__":
