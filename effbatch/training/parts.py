@@ -90,8 +90,10 @@ def outputs_per_image(network: nn.Module, image: Tensor, num_classes: int) -> in
         if isinstance(output, Tensor) and not any(True for _ in layer.children()):
             outputs += output.numel()
 
-    for layer in network.modules():
-        layer.register_forward_hook(count)
     with evaluation_mode(network):
         logits_of(network, image, num_classes, chunk=1)
+        for layer in network.modules():
+            layer.register_forward_hook(count)
+        with torch.no_grad():
+            network(image)
     return outputs
