@@ -30,7 +30,7 @@ evaluations = 3
 [grid]
 alpha = [0, 2.5]
 batch_size = [4, 6, 8, 10]
-learning_rate = [0.1, 1e30]
+learning_rate = [0.1, 1e12]
 seed = 3
 [claim]
 kind = "collapse"
