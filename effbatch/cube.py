@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from effbatch import durable
+from effbatch import durable, netcdf
 from effbatch.errors import CubeError, RunError, first_line, hint
 
 SCHEMA_VERSION = 1
@@ -167,11 +167,8 @@ def save(cubes: xr.Dataset | Mapping[str, xr.Dataset], path: Path) -> None:
 
     The file ends with a seal, a line with the SHA-256 of all before it. HDF5 knows where its own part ends.
     """
-    groups = {"/": cubes} if isinstance(cubes, xr.Dataset) else {f"/{name}": cube for name, cube in cubes.items()}
-    compressed = {"zlib": True, "complevel": 4}
-    tree = xr.DataTree.from_dict(groups)
-    encoding = {group: dict.fromkeys(cube.data_vars, compressed) for group, cube in groups.items()}
-    content = bytes(tree.to_netcdf(engine="h5netcdf", encoding=encoding))
+    groups = {"/": cubes} if isinstance(cubes, xr.Dataset) else cubes
+    content = netcdf.as_bytes(groups, compressed=True)
     try:
         durable.write(path, content + SEAL + hashlib.sha256(content).hexdigest().encode())
     except OSError as error:

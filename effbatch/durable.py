@@ -8,10 +8,7 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Replace `path` at once: temporary name, fsync, rename, fsync of the folder. OSError leaves what was there.
-
-    netCDF files come here as bytes, made in memory: the HDF5 library itself may crash when it meets a full disk.
-    """
+    """Replace `path` at once: temporary name, fsync, rename, fsync of the folder. OSError leaves what was there."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -14,7 +14,8 @@ import effbatch
 ROOT = Path(effbatch.__file__).parent
 # A module may import what stands above it, and its own package.
 LAYERS = [
-    "errors", "durable", "jsonable", "estimate", "resources", "npyfile", "exhibits", "notebook", "noise", "moments",
+    "errors", "durable", "netcdf", "jsonable", "estimate", "resources", "npyfile", "exhibits", "notebook",
+    "noise", "moments",
     "schedules", "dynamics", "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims",
     "views", "training", "integrations", "tables", "charts", "advice", "markdown", "report", "yardsticks", "validation",
     "time_left", "progress", "cli",

@@ -25,7 +25,7 @@ from typing import Any
 
 import xarray as xr
 
-from effbatch import durable
+from effbatch import durable, netcdf
 from effbatch.errors import SweepError
 
 SIGNATURE = "sha256"  # key of a JSON file: the first 32 digits of the SHA-256 of all its other keys
@@ -144,7 +144,7 @@ class Store:
 
     def commit(self, key: str, block: xr.Dataset) -> Path:
         """Write one finished unit; once this returns, no crash can lose it."""
-        content = bytes(block.to_netcdf(engine="h5netcdf"))
+        content = netcdf.as_bytes({"/": block})
         path = self.units_folder / f"{key}-{_digest(key.encode() + content)}.nc"
         try:
             durable.write(path, content)
