@@ -17,11 +17,11 @@ import xarray as xr
 from effbatch import claims, cube, views, yardsticks
 from effbatch.claims import Claim, Judgement
 from effbatch.claims.multiplicity import corrected
-from effbatch.errors import CubeError, RunError
+from effbatch.errors import CubeError
 from effbatch.exhibits import Figure, Table
 from effbatch.laws import LAWS
 from effbatch.prediction import predict
-from effbatch.report import Report, Section, write_html, write_pdf
+from effbatch.report import Report, Section, replace_file, write_html, write_pdf
 from effbatch.training.adaptive import account_in_words
 
 if TYPE_CHECKING:
@@ -105,11 +105,8 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
 def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
     """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
     judgements = judge_all(cubes)
-    try:
-        text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
-        (out / "verdicts.json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{out / 'verdicts.json'} could not be written ({error.strerror})") from error
+    text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
+    replace_file(out / "verdicts.json", f"{text}\n".encode())
     made = report(cubes, judgements)
     write_html(made, out / "report.html")
     write_pdf(made, out / "report.pdf")
