@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -194,9 +193,9 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
 
 def _title(swept: xr.Dataset) -> str:
     """The title of the simulation, and the data set that `--dataset` put in: both may be in one report."""
-    title = json.loads(swept.attrs["spec_resolved"])["simulation"]["title"]
-    _, given, dataset = str(swept.attrs.get("arguments", "")).partition("--dataset ")
-    return f"{title}: {shlex.split(dataset)[0]}" if given else title
+    resolved = json.loads(swept.attrs["spec_resolved"])
+    given = "--dataset " in str(swept.attrs.get("arguments", ""))
+    return resolved["simulation"]["title"] + f": {resolved['data']['dataset']}" * given
 
 
 def _figures_apart(sections: Sequence[Section]) -> list[Section]:
