@@ -90,12 +90,16 @@ def png(figure: Figure) -> bytes:
 def reading_key(figure: Figure) -> str:
     """One sentence that says how `figure` shows what was measured, predicted and held by rivals."""
     roles = {series.role for panel in figure.panels for series in panel.series}
+    bars = " (bars: interval)" * any(series.low is not None for panel in figure.panels for series in panel.series)
     if any(panel.heat is not None for panel in figure.panels):
-        shown = {"measured": "white points, measured", "predicted": "white line, predicted", "rival": "dashed, rivals"}
+        shown = {
+            "measured": f"white points, measured{bars}",
+            "predicted": "white line, predicted",
+            "rival": "dashed, rivals",
+        }
         return "Shades, measured; " + "; ".join(words for role, words in shown.items() if role in roles) + "."
-    bars = any(series.low is not None for panel in figure.panels for series in panel.series)
     shown = {
-        "measured": "points, measured" + (" (bars: interval)" if bars else ""),
+        "measured": f"points, measured{bars}",
         "predicted": "solid lines, predicted",
         "rival": "dashed lines, rival laws",
     }

@@ -24,8 +24,11 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Make the names in a folder durable; those of one that may not be read are left to the system."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
     finally:

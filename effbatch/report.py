@@ -7,8 +7,6 @@ figure is in it as SVG, and a script, where one runs, puts the interactive chart
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from typing import Any, Literal, get_args
 import jinja2
 from markupsafe import Markup
 
-from effbatch import charts
+from effbatch import charts, durable
 from effbatch.errors import InputError, RunError
 from effbatch.exhibits import Figure, Number, Table
 from effbatch.laws.bibliography import readable
@@ -222,7 +220,7 @@ def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
 
 
 def write_markdown(report: Report, path: str | Path) -> None:
-    """Write the words, numbers and tables of `report` as Markdown to `path`, replacing it at once; no figures."""
+    """Write the claims of `report`, their tables and the yardsticks as Markdown to `path`, replacing it at once."""
     environment = _environment(autoescape=False)
     environment.finalize = markdown_text
     text = environment.get_template("report.md.j2").render(
@@ -323,17 +321,9 @@ def _javascript() -> str:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` under a temporary name, then rename: readers see the old file or the new."""
+    """Write a file of the report in one step: readers see the old one or the new; RunError where that is impossible."""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        durable.write(path, content)
     except OSError as error:
         raise RunError(
             f"the report needs to be written to {path} and cannot ({error.strerror}): give a writable folder",

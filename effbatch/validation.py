@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ import xarray as xr
 from effbatch import claims, cube, views, yardsticks
 from effbatch.claims import Claim, Judgement
 from effbatch.claims.multiplicity import corrected
-from effbatch.errors import CubeError, RunError
-from effbatch.exhibits import Table
+from effbatch.errors import CubeError
+from effbatch.exhibits import Figure, Table
 from effbatch.laws import LAWS
 from effbatch.prediction import predict
-from effbatch.report import Report, Section, write_html, write_pdf
+from effbatch.report import Report, Section, replace_file, write_html, write_pdf
 from effbatch.training.adaptive import account_in_words
 
 if TYPE_CHECKING:
@@ -103,11 +104,8 @@ def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement
 def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
     """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
     judgements = judge_all(cubes)
-    try:
-        text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
-        (out / "verdicts.json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{out / 'verdicts.json'} could not be written ({error.strerror})") from error
+    text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
+    replace_file(out / "verdicts.json", f"{text}\n".encode())
     made = report(cubes, judgements)
     write_html(made, out / "report.html")
     write_pdf(made, out / "report.pdf")
@@ -126,7 +124,7 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
         created=max(str(swept.attrs["made"]) for swept in cubes.values()),
         recommendation=_recommendation(),
         recommended=_scaling_table(),
-        sections=[_section(cubes[name], judged) for name, judged in judgements.items()],
+        sections=_figures_apart([_section(cubes[name], judged) for name, judged in judgements.items()]),
         yardsticks=yardsticks.table(measured) if measured else None,
         yardstick_figures=[regret] if (regret := yardsticks.figure(measured)) else [],
         costs=_costs(cubes),
@@ -175,7 +173,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
     name = resolved["simulation"]["name"]
     return Section(
         name=name,
-        title=resolved["simulation"]["title"],
+        title=_title(swept),
         question=resolved["simulation"]["claim"],
         headline=claim.headline(rule),
         prediction=f"{told} (Stored {when}, {stored['stored']}.)",
@@ -191,6 +189,26 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
         references=judged.references,
         spec=str(swept.attrs["spec"]),
     )
+
+
+def _title(swept: xr.Dataset) -> str:
+    """The title of the simulation, and the data set that `--dataset` put in: both may be in one report."""
+    resolved = json.loads(swept.attrs["spec_resolved"])
+    given = "--dataset " in str(swept.attrs.get("arguments", ""))
+    return resolved["simulation"]["title"] + f": {resolved['data']['dataset']}" * given
+
+
+def _figures_apart(sections: Sequence[Section]) -> list[Section]:
+    """The sections; a figure that several of them have is called SECTION.NAME in each, as tables are."""
+    times = Counter(figure.name for section in sections for figure in section.figures)
+
+    def named(section: Section) -> list[Figure]:
+        return [
+            replace(figure, name=f"{section.name}.{figure.name}") if times[figure.name] > 1 else figure
+            for figure in section.figures
+        ]
+
+    return [replace(section, figures=named(section)) for section in sections]
 
 
 def _one_cell(swept: xr.Dataset) -> dict[str, str]:

@@ -68,8 +68,8 @@ def _surface(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataAr
         if error.size
         else "No setting has a measured best rate inside the grid."
     )
-    worst = int(best["seeds"].max())
-    return Figure(name, f"{finding} Mean accuracy of up to {worst} seeds at B = {middle}; a diverged run scores chance "
+    most = int(best["seeds"].max())
+    return Figure(name, f"{finding} Mean accuracy of up to {most} seeds at B = {middle}; a diverged run scores chance "
                   f"({floor:g} %).", tuple(panels))  # fmt: skip
 
 

@@ -185,7 +185,10 @@ def test_a_map_covers_its_grid_without_gaps_and_leaves_out_what_was_not_run():
     assert tiles[1, 0.1]["right"] == pytest.approx(tiles[2, 0.1]["left"]) == pytest.approx(2**0.5)
     assert tiles[1, 0.1]["top"] == pytest.approx(tiles[1, 0.4]["bottom"]) == pytest.approx(0.2)
     assert len(re.findall(r"<path[^>]*rgb\([^>]*stroke-width=\"0.6\"", drawn.svg)) == 5
-    assert reading_key(Figure("map", "", [Panel(ALPHA, RATE, [ridge], heat=heat)])).startswith("Shades, measured")
+    found = Series("found", "measured", [1.0], [0.1], low=[0.05], high=[0.2])
+    assert reading_key(Figure("map", "", [Panel(ALPHA, RATE, [ridge, found], heat=heat)])) == (
+        "Shades, measured; white points, measured (bars: interval); white line, predicted."
+    )
 
 
 def test_an_interval_along_x_is_drawn_along_x_and_categories_have_names():

@@ -62,6 +62,16 @@ def test_a_world_of_memorising_is_recognised():
     assert judged.numbers[0].value == pytest.approx(20, abs=1.5)
 
 
+def test_accuracies_of_the_table_are_those_of_the_scored_seeds():
+    """The first seed only chooses: whatever it scores, the table does not change."""
+    cube = world()
+    (before,) = claim.judge(cube, PREDICTION, claim.RULE).tables
+    assert [row[-1] for row in before.rows] == [5, 5]
+    cube["test_accuracy_history"].loc[{"seed": 0}] -= 0.3
+    (after,) = claim.judge(cube, PREDICTION, claim.RULE).tables
+    assert [row[5:] for row in after.rows] == [row[5:] for row in before.rows]
+
+
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [

@@ -107,6 +107,13 @@ def test_outcomes_tell_censored_edge_few_seeds_and_not_run_apart():
     assert int(edge["outcome"].squeeze()) == StepsOutcome.AT_EDGE
 
 
+def test_the_first_seed_only_chooses_and_is_not_counted():
+    assert best_steps(made(noise=0.05), 0.7)["seeds"].values.tolist() == [[3, 3], [3, 3]]
+    three = best_steps(made(noise=0.05, seeds=3), 0.7)
+    assert (three["outcome"] == StepsOutcome.TOO_FEW_SEEDS).all()
+    assert three["low"].isnull().all()
+
+
 def test_a_rate_that_fails_one_seed_is_not_chosen_for_the_others():
     cube = made(alpha=(0,), batch_size=(8,))
     cube["test_accuracy_history"].loc[{"learning_rate": 2.0**-4, "seed": 1}] = 0.2

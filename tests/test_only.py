@@ -35,6 +35,11 @@ def test_a_rounded_number_is_the_value_that_it_was_printed_from(spec_text):
     assert only(whole, ["learning_rate=0.0220971"]).grid["learning_rate"] == (0.022097086912079622,)
 
 
+def test_of_two_values_that_a_rounded_number_may_mean_the_nearer_is_taken(spec_text):
+    whole = spec.parse(spec_text.replace("[0.1, 0.4]", "[0.1, 0.100005]"))
+    assert only(whole, ["learning_rate=0.100004"]).grid["learning_rate"] == (0.100005,)
+
+
 def test_a_budget_of_the_grid_is_named_by_its_label(spec_text):
     whole = spec.parse(spec_text.replace("seed = 2", "seed = 2\nbudget = [{ steps = 20 }, { epochs = 1 }]"))
     assert shlex.split(options({"budget": "20 steps"})) == ["--only", "budget=20 steps"]

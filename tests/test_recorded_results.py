@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,16 +86,44 @@ def test_readme_quotes_the_recorded_benchmark():
     assert f"misses it by {rule}, given its tuned cell" in readme
 
 
-def test_readme_quotes_the_recorded_verdicts():
-    recorded_verdicts = json.loads((DIGITS / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("uniform_noise", ".1f"),
+        ("learning_rate", ".2f"),
+        ("effective_batch", ".2f"),
+        ("labels_needed", ".2f"),
+        ("clean_against_noisy", ".2f"),
+    ],
+)
+def test_readme_quotes_the_recorded_verdicts(folder, name, form):
+    """Number, interval and, in what follows them, the verdict: of every data set that has been recorded."""
+    recorded_verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    for name, form in (("uniform_noise", ".1f"), ("learning_rate", ".2f"), ("effective_batch", ".2f")):
-        (verdict,) = (verdict for verdict in recorded_verdicts if verdict["simulation"] == name)
-        first = verdict["numbers"][0]
-        value, low, high = (format(first[key], form) for key in ("value", "low", "high"))
-        assert (
-            f"{value} points [{low}, {high}]" in readme
-            or f"{value} [{low}, {high}]" in readme
-            or (f"{value} powers of two [{low}, {high}]" in readme)
-        )
-        assert f"*{verdict['verdict']}*" in readme
+    called = name if folder == DIGITS else f"{name}-{folder.name}"
+    for verdict in recorded_verdicts:
+        if verdict["simulation"] == called:
+            first = verdict["numbers"][0]
+            value, low, high = (format(first[key], form) for key in ("value", "low", "high"))
+            interval = re.escape(f"[{low}, {high}]")
+            quoted = re.search(rf"(.{{60}}){value}[\w ]* {interval}(.{{150}})", readme)
+            assert quoted, (called, value, low, high)
+            assert f"*{verdict['verdict']}*" in quoted[1] + quoted[2], called
+
+
+def test_data_sets_are_told_apart_in_one_report():
+    cubes = {
+        name: swept
+        for folder in sorted(RESULTS.iterdir())
+        for name, swept in cube.open_cubes(folder).items()
+        if name.startswith("uniform_noise")
+    }
+    made = validation.report(cubes, validation.judge_all(cubes))
+    assert [section.title for section in made.sections] == [
+        "Accuracy against label noise",
+        "Accuracy against label noise: fashion-mnist-14",
+    ]
+    assert {
+        "uniform_noise.accuracy_against_alpha",
+        "uniform_noise-fashion-mnist-14.accuracy_against_alpha",
+    } <= set(made.figures)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,20 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(engine, "train", counting)
     return trained
+
+
+def test_a_folder_that_may_not_be_read_above_the_sweep_is_no_obstacle(tmp_path, monkeypatch):
+    """As /home and /scratch often are; only the names in it cannot be made durable then."""
+    opened = os.open
+
+    def refusing(path, *rest, **options):
+        if Path(path) == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with Store.open(tmp_path / "sweep", {}, {}, {}) as store:
+        assert store.facts() == {"spec": {}, "data": {}}
 
 
 def test_a_finished_sweep_trains_nothing_again(tmp_path, spec_text, counted):

@@ -56,7 +56,7 @@ def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
 def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
     runs = _runs(cube, prediction)
     n = runs.sizes["seed"]
-    fall = runs["lost"].isel(seed=slice(min(1, n - 1), None))  # the first seed only chooses
+    fall = _scored(runs)["lost"]
     above, below, lost = (
         [_estimate(values.sel(alpha=alpha)) for alpha in prediction["alpha"]]
         for values in (runs["above"], runs["below"], fall)
@@ -125,6 +125,11 @@ def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
             "lost": honest_best(accuracy, "checkpoint") - accuracy.isel(checkpoint=-1),
         }
     )
+
+
+def _scored(runs: xr.Dataset) -> xr.Dataset:
+    """All seeds but the first, which only chooses the checkpoint; a single one as it is."""
+    return runs.isel(seed=slice(min(1, runs.sizes["seed"] - 1), None))
 
 
 def _estimate(values: xr.DataArray) -> Estimate:
@@ -227,20 +232,22 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
 
 def _table(prediction: Mapping[str, Any], runs: xr.Dataset, lost: list[Estimate], crossings: list[Estimate]) -> Table:
     rows: list[list[str | float | int | None]] = []
+    scored = _scored(runs)
     for i, alpha in enumerate(prediction["alpha"]):
         at = runs.sel(alpha=alpha).mean("seed")
-        last = 100 * float(at["accuracy"][-1])
+        last = 100 * float(scored["accuracy"].sel(alpha=alpha).isel(checkpoint=-1).mean())
         crossing = crossings[i].value if np.isfinite(crossings[i].value) else None
         floor = prediction["floor"][i]
         limits = f"{100 * lost[i].low:.1f} to {100 * lost[i].high:.1f}" if np.isfinite(lost[i].low) else "cannot tell"
         losses = [floor + float(at["above"]), floor - float(at["below"])]
-        rows.append([alpha, floor, *losses, crossing, last + 100 * lost[i].value, last, limits, runs.sizes["seed"]])
+        rows.append([alpha, floor, *losses, crossing, last + 100 * lost[i].value, last, limits, scored.sizes["seed"]])
     columns = ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n")
     crossed = sum(row[4] is not None for row in rows)
     return Table(
         "memorisation",
         f"The loss falls below H(α) at {crossed} of {len(rows)} α. Training loss in nats and test accuracy, "
-        "at the best checkpoint for the seeds before and at the end.",
+        f"at the best checkpoint for the seeds before and at the end; losses of all {runs.sizes['seed']} seeds, "
+        "accuracies of the n that are scored.",
         columns,
         rows,
         ("g", ".3f", ".3f", ".3f", ".1f", ".1f", ".1f", "", "d"),

@@ -73,7 +73,8 @@ def _targets(
         target = Path(out or "report.pdf")
         if target.suffix not in endings:
             told = f" for a {kind}" * (kind != "report")
-            raise InputError(f"--out must end in {' or '.join(endings)}{told}; {str(target)!r} came")
+            came = "none" if out is None else repr(str(target))
+            raise InputError(f"--out must end in {' or '.join(endings)}{told}; {came} came")
         return [target], kind
     names = list(dict.fromkeys(name.strip() for given in formats for name in given.split(",")))
     if unknown := [name for name in names if f".{name}" not in endings]:

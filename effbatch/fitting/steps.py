@@ -19,7 +19,7 @@ class StepsOutcome(Flag):
     REACHED = 1, "reached the target with every seed"
     AT_EDGE = 2, "reached the target soonest at an edge of the learning-rate grid: fewer steps may do"
     CENSORED = 3, "cannot tell: some seed did not reach the target within the budget"
-    TOO_FEW_SEEDS = 4, f"cannot tell: fewer than {MIN_SEEDS} seeds"
+    TOO_FEW_SEEDS = 4, f"cannot tell: fewer than {MIN_SEEDS} seeds after the first, which only chooses the rate"
     TOO_EARLY = 5, "cannot tell: some seed was at the target at its first evaluation already"
 
 
@@ -73,7 +73,7 @@ def best_steps(
     steps, low, high   geometric mean over seeds; limits by bootstrap over seeds of the mean ln(steps), with the
                        same draws in every setting; NaN unless the outcome is REACHED or AT_EDGE
     outcome            CF flags, see StepsOutcome; the attributes `censored` and `too_early` count those settings
-    seeds              seeds that ran
+    seeds              seeds that the steps are of: those that ran, without the first of them
 
     Raises InputError as `steps_to_target`.
     """
@@ -82,10 +82,10 @@ def best_steps(
     # never, or not run at this learning rate: infinitely many steps, so that it is never chosen
     logs = steps.copy(data=np.log(steps.values)).fillna(np.inf)
     ran = (cube["outcome"] != int(Outcome.NOT_RUN)).any("learning_rate")
-    seeds = ran.sum("seed")
     held_out = honest_best(steps, judged_on=-logs.where(ran))
     scored = ran & (ran.cumsum("seed").assign_coords(seed=ran["seed"]) > 1)  # all that ran but the first of them
     scored = scored.sel(seed=held_out["seed"])
+    seeds = scored.sum("seed")
     reached = (held_out.notnull() | ~scored).all("seed")
     # a crossing between checkpoints lies above the first one: equal to it is a bound
     early = (held_out <= cube["step"].isel(checkpoint=0, drop=True)).any("seed")
@@ -99,7 +99,7 @@ def best_steps(
         (StepsOutcome.CENSORED, ~reached),
         (StepsOutcome.TOO_EARLY, early),
         (StepsOutcome.TOO_FEW_SEEDS, seeds < MIN_SEEDS),
-        (StepsOutcome.NOT_RUN, seeds == 0),
+        (StepsOutcome.NOT_RUN, ~ran.any("seed")),
     ):
         outcome = outcome.where(~condition, np.int8(case))
     known = outcome.isin([int(StepsOutcome.REACHED), int(StepsOutcome.AT_EDGE)])

@@ -55,9 +55,9 @@ def _known(spec: Spec, key: str) -> tuple[Any, ...]:
 
 def _value(text: str, known: Sequence[Any], item: str) -> Any:
     """The value that a text stands for; numbers may be rounded."""
-    for value in known:
-        if text == str(value) or (isinstance(value, int | float) and _is_near(text, value)):
-            return value
+    fitting = [v for v in known if text == str(v) or (isinstance(v, int | float) and _is_near(text, v))]
+    if fitting:
+        return min(fitting, key=lambda value: 0.0 if text == str(value) else abs(float(text) - value))
     listed = ", ".join(map(_text, known)) if len(known) <= _LISTED else f"{_text(min(known))} to {_text(max(known))}"
     raise SpecError(f"--only {item}: the grid has no such value; it has {listed}", item=item)
 

@@ -108,7 +108,7 @@ def simulate(
                 for unit, block in workers.train(waiting, progress.advance):
                     finished[unit.key] = store.commit(unit.key, block)
                     if stopping():
-                        raise KeyboardInterrupt
+                        break
             blocks += [(unit, store.read(finished[unit.key])) for unit in work]
             cube = assemble(spec, blocks).assign_attrs(num_classes=num_classes)
             work = list(units(spec, available, adaptive.next_rates(spec.ladder, cube))) if spec.ladder else []

@@ -27,6 +27,7 @@ MAX_SPEC_BYTES = 1_000_000
 MAX_NAME = 100  # characters; it becomes the name of a folder
 MAX_CELLS = 10_000_000  # of a grid
 MAX_POINTS = 10_000  # combinations of the [data] and [train] keys in it
+DEFAULT_SEEDS = 5  # the first only chooses learning rates, and no interval is made of fewer than three
 MAX_BATCH = 1_000_000  # labelled copies, held in memory
 MAX_EVALUATIONS = 10_000
 MAX_BUDGET = 1e12  # steps, examples or epochs
@@ -401,7 +402,7 @@ def _grid(table: Mapping) -> dict[str, tuple]:
         "alpha": _numbers(table["alpha"], "alpha", low=0.0),
         "batch_size": _whole(table["batch_size"], "batch_size", low=1, high=MAX_BATCH),
         "learning_rate": _numbers(_spread(table["learning_rate"]), "learning_rate", low=SMALLEST),
-        "seed": _seeds(table.get("seed", 3)),
+        "seed": _seeds(table.get("seed", DEFAULT_SEEDS)),
     }
     for key in extras:
         if key in table:

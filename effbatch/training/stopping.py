@@ -15,8 +15,9 @@ SAID = b"\nstopping when the unit in training is finished; once more stops at on
 
 @contextmanager
 def unit_by_unit() -> Iterator[Callable[[], bool]]:
-    """Between units, ask what this yields whether to stop; a second signal raises KeyboardInterrupt by itself.
+    """Between units, ask what this yields whether to stop, and leave the block: KeyboardInterrupt is raised there.
 
+    So no signal is lost, whenever it came. A second one raises KeyboardInterrupt at once.
     Signals are left to whoever handles them already, and to the main thread: elsewhere this changes nothing.
     """
     asked = False
@@ -37,3 +38,5 @@ def unit_by_unit() -> Iterator[Callable[[], bool]]:
     finally:
         for number, own in taken.items():
             signal.signal(number, own)
+    if asked:
+        raise KeyboardInterrupt

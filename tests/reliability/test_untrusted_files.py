@@ -143,6 +143,14 @@ def test_the_page_of_an_advice_shows_any_text_as_text(little_images):
     assert "script" not in Page(as_html(advice)).kinds
 
 
+def test_a_member_of_an_archive_that_is_no_npy_file_is_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bare.npz", "w") as archive:
+        for name in npz.ARRAYS:
+            archive.writestr(name, b"")
+    with pytest.raises(InputError, match="missing, it has none"):
+        npz.read(tmp_path / "bare.npz")
+
+
 def test_no_file_is_unpickled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     marker = tmp_path / "ran"

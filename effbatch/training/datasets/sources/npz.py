@@ -34,7 +34,7 @@ def read(path: Path) -> Arrays:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            held = [name.removesuffix(".npy") for name in file.namelist()]
+            held = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
             missing = [array for array in ARRAYS if array not in held]
             if missing:
                 raise InputError(
