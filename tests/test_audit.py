@@ -154,7 +154,7 @@ def test_chance_bounds_nothing():
         (lambda: estimate_noise(10, 1, 1), "number of classes .* from 2 .*; 1 came"),
         (lambda: estimate_noise(10, 1, 10, examples=9), "number of examples.* from 10 .*; 9 came"),
         (lambda: estimate_noise(10, 1, 10, confidence=1.0), "confidence must lie between 0 and 1; 1.0 came"),
-        (lambda: estimate_noise(10, 1, 10, method="wald"), "one of exact, wilson; 'wald' came"),
+        (lambda: estimate_noise(10, 1, 10, method="wald"), "method 'wald' is not known; known: exact, wilson"),
         (lambda: alpha_bound_from_accuracy(55, 10), r"must lie in \[0, 1\]; 55 came"),
         (lambda: alpha_bound_from_accuracy(math.nan, 10), "nan came"),
         (lambda: alpha_bound_from_loss(-0.1, 10), "finite number >= 0, in nats; -0.1 came"),

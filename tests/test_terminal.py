@@ -144,6 +144,38 @@ def test_laws_say_when_they_hold_within_the_width(width):
         assert f"{law['formula']} holds {law['regime']} not {law['outside']} source {law['reference']}" in words
 
 
+@pytest.mark.parametrize("width", [40, 50, 80])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--checked", "10", "--wrong", "9", "--classes", "10", "--examples", "3000"],
+        ["--classes", "10", "--train-loss", "1.9", "--holdout-accuracy", "0.55"],
+        ["--counts", "counts.csv"],
+    ],
+    ids=["sample", "bounds", "counts"],
+)
+def test_estimates_keep_within_the_width(arguments, width, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("counts.csv").write_text("60,30,0\n5,80,5\n0,45,40\n", encoding="utf-8")
+    text = run("estimate", *arguments, width=width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert all(word in text.split() for word in run("estimate", *arguments, width=300).split("Margin")[0].split())
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_data_sets_and_checks_keep_within_the_width(width, monkeypatch):
+    long = "is not there: put the files of this data set into its folder, or let them be fetched from the hub"
+    monkeypatch.setattr(doctor, "CHECKS", {"data sets": lambda: long})
+    for command in ("datasets", "doctor"):
+        lines = [line for line in run(command, width=width).splitlines() if "/" not in line]  # no path is broken
+        assert max(map(len, lines)) <= width
+    assert long in " ".join(run("doctor", width=width).split())
+
+
+def test_a_terminal_of_no_width_gets_a_word_a_line():
+    assert run("estimate", "--classes", "10", "--train-loss", "1.9", width=0).split()[0] == "From"
+
+
 def test_datasets_as_json_say_what_is_here_or_how_to_get_it(tmp_path):
     sets = {data["name"]: data for data in json.loads(run("datasets", "--json", "--data-dir", tmp_path))}
     assert sets["digits"]["state"] == "here"
@@ -207,7 +239,13 @@ def test_commands_choices_and_names_are_completed():
         ),
         (["measure", "mlp1", "digts"], "did you mean 'digits'"),
         (["validate", "learning_rat"], "did you mean 'learning_rate'"),
-        (["completion", "bahs"], "bash"),
+        (["completion", "bahs"], "did you mean 'bash'"),
+        (["predict", "--alpha", "1", "--batch", "8", "--optimizer", "adm"], "did you mean 'adam'"),
+        (["predict", "--alpha", "1", "--batch", "8", "--schedule", "cosin"], "did you mean 'cosine'"),
+        (["predict", "--alpha", "1", "--batch", "8", "--noise", "structurd"], "did you mean 'structured'"),
+        (["advise", "mlp1", "digits", "--steps", "9", "--optimizer", "momentun"], "did you mean 'momentum'"),
+        (["estimate", "--classes", "9", "--method", "wilsn"], "did you mean 'wilson'"),
+        (["measure", "mlp1", "digits", "--device", "cdua"], "did you mean 'cuda'"),
         (["fit", RESULTS, "--name", "learnin_rate"], "did you mean 'learning_rate'"),
         (["report", RESULTS, "--figure", "colapse", "--out", "it.svg"], "did you mean 'collapse'"),
     ],
@@ -215,3 +253,23 @@ def test_commands_choices_and_names_are_completed():
 )
 def test_a_misspelt_name_gets_the_nearest_known_one(arguments, hint):
     assert hint in run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "known"),
+    [
+        ('kind = "collapse"', 'kind = "colapse"', "collapse"),
+        ("[data]", '[data]\nnoise = "unifrom"', "uniform"),
+        ("[train]", '[train]\noptimizer = "rmspop"', "rmsprop"),
+        ("[train]", '[train]\nschedule = "one_cylce"', "one_cycle"),
+    ],
+    ids=["claim kind", "noise", "optimizer", "schedule"],
+)
+def test_a_misspelt_name_in_a_spec_gets_the_nearest_known_one(right, wrong, known, spec_text, tmp_path):
+    (tmp_path / "spec.toml").write_text(spec_text.replace(right, wrong), encoding="utf-8")
+    said = run("simulate", tmp_path / "spec.toml", "--out", tmp_path / "out", code=2)
+    assert f"did you mean {known!r}?" in said
+
+
+def test_a_shell_that_is_missing_gets_all_that_are_known_in_one_line():
+    assert "Choose from: bash, zsh, fish." in run("completion", code=2)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
-from effbatch.errors import InputError
+from effbatch.errors import InputError, hint
 from effbatch.estimate import Estimate
 from effbatch.jsonable import jsonable
 from effbatch.noise import UniformNoise, alpha_from_noise_rate
@@ -79,7 +79,7 @@ def estimate_noise(
         examples = _whole("the number of examples, the checked ones among them,", examples, least=checked)
     check_confidence(confidence)
     if method not in METHODS:
-        raise InputError(f"the method must be one of {', '.join(METHODS)}; {method!r} came", method=method)
+        raise InputError(f"the method {method!r} is not known; {hint(method, METHODS)}", method=method)
 
     if method == "wilson":
         name, limits = "Wilson", wilson(wrong, checked, confidence, population=examples)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from effbatch.cli.options import Name
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=Name(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of SHELL; the shell reads it when it starts.

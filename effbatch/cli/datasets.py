@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, JSON, echo_json
 
 
@@ -28,7 +29,8 @@ def command(as_json: bool) -> None:
         echo_json(found)
         return
     for data in found:
-        click.echo(f"{data['name']}: {data['size'] or data['state']}\n    {data['source'] or data['how']}")
+        lines.echo(f"{data['name']}: {data['size'] or data['state']}", hanging="    ")
+        lines.echo(data["source"] or data["how"], indent="    ", hanging="    ")
 
 
 def _look_for(name: str) -> dict[str, Any]:

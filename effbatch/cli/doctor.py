@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, JSON, echo_json
 
 PANGO = (
@@ -80,7 +81,7 @@ def command(as_json: bool) -> None:
         echo_json(found)
     else:
         for check in found:
-            click.echo(f"{check['state']:<8} {check['name']}: {check['says']}")
+            lines.echo(f"{check['state']:<8} {check['name']}: {check['says']}", hanging=" " * 9)
     if any(check["state"] == "missing" for check in found):
         raise SystemExit(1)
 

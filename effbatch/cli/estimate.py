@@ -16,7 +16,9 @@ from effbatch.audit import (
     estimate_noise,
 )
 from effbatch.audit.confusion import CountsEstimate, Learnability, estimate_from_counts
-from effbatch.cli.options import JSON, echo_json
+from effbatch.cli import lines
+from effbatch.cli.options import JSON, Name, echo_json
+from effbatch.cli.tables import print_table
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
 from effbatch.noise.matrixfile import read_matrix
@@ -43,7 +45,7 @@ Examples
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of every interval.")
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=Name(METHODS),
     default="exact",
     show_default=True,
     help="Clopper-Pearson (with --examples: exact hypergeometric) limits, or Wilson's.",
@@ -108,34 +110,46 @@ def command(
 
 def _print_sample(found: NoiseEstimate) -> None:
     of = "" if found.examples is None else f", in this data set of {found.examples:,}"
-    click.echo(f"α = {_with_limits(found.alpha)} noisy labels per clean label, if noise is uniform.")
+    lines.echo(f"α = {_with_limits(found.alpha)} noisy labels per clean label, if noise is uniform.")
     rate = found.noise_rate
-    click.echo(f"Wrong labels: {_with_limits(rate, percent=True)}{of}.")
-    click.echo(
+    lines.echo(f"Wrong labels: {_with_limits(rate, percent=True)}{of}.")
+    lines.echo(
         f"n = {found.checked:,} checked, {found.wrong:,} wrong; {100 * found.confidence:g} % interval, {found.method}."
     )
     if found.alpha.reason:
-        click.echo(f"Of α: {found.alpha.reason}.")
+        lines.echo(f"Of α: {found.alpha.reason}.")
 
 
 def _print_counts(found: CountsEstimate) -> None:
+    from rich.console import Console
+
     test = found.uniform
     verdict = "fits the counts" if test.fits else "does not fit the counts: α says less than the matrix"
-    click.echo(f"\nUniform noise {verdict} (G = {test.statistic:.4g}, p = {test.p_value:.3g} by resampling).")
+    click.echo()
+    lines.echo(f"Uniform noise {verdict} (G = {test.statistic:.4g}, p = {test.p_value:.3g} by resampling).")
     for name, signal in (("Root-mean-square", found.rms_signal), ("Least", found.least_signal)):
         note = f"; {signal.reason}" if signal.reason else ""
-        click.echo(f"{name} signal of the labels: {_with_limits(signal)}{note}.")
-    click.echo("\nClass  checked  margin of the true label over the commonest false one")
-    for m in found.margins:
-        verdict = "" if m.verdict is Learnability.LEARNABLE else f"  {m.verdict}"
-        click.echo(f"{m.true_class:>5}  {m.margin.n:>7,}  {_with_limits(m.margin)}{verdict}")
+        lines.echo(f"{name} signal of the labels: {_with_limits(signal)}{note}.")
+    rows = [
+        (
+            str(m.true_class),
+            f"{m.margin.n:,}",
+            _with_limits(m.margin),
+            "" if m.verdict is Learnability.LEARNABLE else str(m.verdict),
+        )
+        for m in found.margins
+    ]
+    title = "Margin of the true label over the commonest false one"
+    print_table(Console(highlight=False), title, ("class", "checked", "margin", ""), rows)
 
 
 def _print_bounds(bounds: dict[str, Bound]) -> None:
     for name, bound in bounds.items():
         what = f"From --{name.replace('_', '-')} {bound.given:g}"
         limit = "" if bound.alpha_at_most is None else f"α <= {bound.alpha_at_most:.3g}: "
-        click.echo(f"\n{what}: {limit}{bound.reason}.\nThis assumes {bound.assumes}.")
+        click.echo()
+        lines.echo(f"{what}: {limit}{bound.reason}.")
+        lines.echo(f"This assumes {bound.assumes}.")
 
 
 def _with_limits(estimate: Estimate, *, percent: bool = False) -> str:

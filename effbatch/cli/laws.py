@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import click
 
+from effbatch.cli import lines
 from effbatch.cli.options import JSON, echo_json
 
 
@@ -37,17 +36,7 @@ def command(bibtex: bool, as_json: bool) -> None:
         how = "" if law["asked_by"] == "effbatch predict" else f"  {law['asked_by']}"
         console.print(Text.assemble((law["name"], "bold"), how))
         for heading, key in (("", "formula"), ("holds", "regime"), ("not", "outside"), ("source", "reference")):
-            text = f"{heading:<8}{law[key]}" if heading else law[key]
-            click.echo(
-                textwrap.fill(
-                    text,
-                    console.width,
-                    initial_indent="  ",
-                    subsequent_indent=" " * 10,
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-            )
+            lines.echo(f"{heading:<8}{law[key]}" if heading else law[key], indent="  ", hanging=" " * 10)
 
 
 def _laws() -> list[dict[str, str]]:

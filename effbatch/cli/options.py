@@ -11,10 +11,23 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from effbatch.errors import hint
 from effbatch.laws.base import OPTIMIZERS
 
 if TYPE_CHECKING:
     from effbatch.training.spec import Spec
+
+
+class Name(click.Choice):
+    """One of a few names; a misspelt one gets the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self.choices:
+            self.fail(f"{value!r} is not known; {hint(value, self.choices)}", param, ctx)
+        return value
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return f"Choose from: {', '.join(self.choices)}."
 
 
 def _use_data_dir(_: click.Context, __: click.Parameter, folder: str | None) -> None:
@@ -58,7 +71,7 @@ NETWORK_NAMES, DATA_NAMES, SIMULATION_NAMES = map(_completed, (_networks, _datas
 
 NETWORK_ARGUMENT = click.argument("network", shell_complete=NETWORK_NAMES)
 DATA_ARGUMENT = click.argument("data", shell_complete=DATA_NAMES)
-OPTIMIZER = click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="sgd", show_default=True)
+OPTIMIZER = click.option("--optimizer", type=Name(OPTIMIZERS), default="sgd", show_default=True)
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
@@ -75,7 +88,7 @@ DATASET = click.option(
 )
 DEVICE = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=Name(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
     help="Where to train.",
@@ -94,7 +107,7 @@ def echo_json(answer: Any) -> None:
 
 def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None) -> list[Spec]:
     """Specs by path, or by the name of a built-in simulation; on `dataset` in place of their own where it is given."""
-    from effbatch.errors import SpecError, hint
+    from effbatch.errors import SpecError
     from effbatch.training.spec import load
 
     built_in = built_in_simulations()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, echo_json
+from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, Name, echo_json
 from effbatch.errors import InputError
 from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
@@ -53,13 +53,13 @@ Examples
 )
 @click.option("--batch", type=int, multiple=True, required=True, help="Labelled copies per step; repeatable.")
 @click.option("--classes", type=int, help="Number of classes.  [default: the network's or the matrix's, else 10]")
-@click.option("--noise", type=click.Choice(NOISE_KINDS), default="uniform", show_default=True)
+@click.option("--noise", type=Name(NOISE_KINDS), default="uniform", show_default=True)
 @click.option(
     "--delta", type=float, help="Degree of structured noise: 0 uniform to 1, commonest false label as likely."
 )
 @click.option(
     "--order",
-    type=click.Choice(ORDERS),
+    type=Name(ORDERS),
     help="Of the false labels of structured noise, on --dataset.  [default: class c is taken for c + 1, c + 2, ...]",
 )
 @click.option(
@@ -73,7 +73,7 @@ Examples
     show_default=True,
     help="Where the optimizer is momentum; Nesterov's too.",
 )
-@click.option("--schedule", type=click.Choice(tuple(SCHEDULES)), default="constant", show_default=True)
+@click.option("--schedule", type=Name(tuple(SCHEDULES)), default="constant", show_default=True)
 @click.option("--steps", type=int, help="Optimiser steps, where the budget is in steps.")
 @click.option("--examples", type=int, help="Labelled copies processed, where the budget is in examples.")
 @click.option("--anchor-lr", type=float, help="A learning rate that was tuned ...")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from effbatch.cli.options import Name
+
 if TYPE_CHECKING:
     from effbatch.report import Report
 
@@ -24,7 +26,7 @@ Exhibit = TypeVar("Exhibit")
 @click.option("--format", "formats", multiple=True, metavar="pdf,html,md", help="Write these into the folder --out.")
 @click.option("--figure", metavar="NAME", help="Only this figure; an unknown name lists them.")
 @click.option("--table", metavar="NAME", help="Only this table; an unknown name lists them.")
-@click.option("--paper", type=click.Choice(("a4", "letter")), default="a4", show_default=True, help="Paper of the PDF.")
+@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of the PDF.")
 def command(
     paths: tuple[str, ...],
     out: str | None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from effbatch.cli import lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +30,7 @@ def print_table(console: Console, title: str, headings: Sequence[str], rows: Seq
         return
     for row in rows:
         line = ", ".join(f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
-        wrapped = textwrap.fill(line, console.width, subsequent_indent="    ", break_long_words=False)
-        console.print(Text(wrapped), soft_wrap=True)
+        console.print(Text(lines.wrapped(line, console.width, hanging="    ")), soft_wrap=True)
 
 
 def number(value: float | None, form: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from effbatch.errors import InputError
+from effbatch.errors import InputError, hint
 from effbatch.schedules import SCHEDULES
 
 Array = Any  # float, NumPy array or DataArray
@@ -150,4 +150,4 @@ def in_range(what: str, value: Array, unit: str, *, least: float, most: float = 
 def one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     """Raise InputError unless value is one of the known names."""
     if value not in known:
-        raise InputError(f"{what} must be one of {', '.join(known)}; {value!r} came", value=value)
+        raise InputError(f"{what} {value!r} is not known; {hint(value, known)}", value=value)
