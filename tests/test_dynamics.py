@@ -456,7 +456,7 @@ def test_no_rate_is_given_where_none_can_be_told():
         ({"alpha": -1}, "alpha needs finite values >= 0; -1 came"),
         ({"batch_size": [8, 0]}, "batch_size needs finite values >= 1; 0 came"),
         ({"learning_rate": np.nan}, "learning_rate needs finite values > 0; nan came"),
-        ({"steps": 0}, "steps needs a whole number >= 1; 0 came"),
+        ({"steps": 0}, "steps needs a whole number from 1 to 10,000,000; 0 came"),
         ({"momentum": 1.0}, r"momentum needs a value in \[0, 1\); 1 came"),
         ({"schedule": "linear"}, "schedule = 'linear' is not known; known: constant, cosine"),
         ({"schedule": [1.0, 0.5]}, r"shape \(2,\) came"),
