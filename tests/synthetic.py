@@ -1,15 +1,31 @@
-"""Made-up cubes with a known truth: where the score peaks, how fast the accuracy rises."""
+"""Made-up cubes with a known truth: where the score peaks, how fast the accuracy rises; and small units to train."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from effbatch import cube as cubes
 from effbatch.cube import Outcome
+from effbatch.training.cells import Unit
+from effbatch.training.spec import Data, Train
+
+
+def unit(network: str = "mlp1", *, steps: int = 12, **options: Any) -> Unit:
+    """Eight cells on 50 `little_images`; `options` are fields of `Unit`, `Data` and `Train`, whose names differ."""
+    options = {"network": network, "dataset": "little", "clean_examples": 50, "budget": {"steps": steps}} | options
+    data, train = (
+        kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options})
+        for kind in (Data, Train)
+    )
+    cells = {"alphas": (0.0, 2.5), "learning_rates": (0.05, 0.3), "seeds": (0, 3)}
+    facts = {"point": {}, "batch_size": 7, "checkpoints": (steps // 3, steps), **cells}
+    return Unit(data=data, train=train, steps=steps, **facts | options)
 
 
 def peaked_cube(

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from slow_twin import assert_cells_match
+from synthetic import unit
 
 from effbatch.cube import Outcome
 from effbatch.errors import InputError
 from effbatch.training import engine, networks
-from effbatch.training.cells import Unit
-from effbatch.training.spec import Data, Train
 
 CPU = torch.device("cpu")
-
-
-def unit(network="mlp1", copies="fresh", momentum=0.0, schedule="constant", data=None, **changes) -> Unit:
-    made = Unit(
-        point={},
-        data=Data(dataset="little", clean_examples=50, copies=copies, **(data or {})),
-        train=Train(network=network, momentum=momentum, schedule=schedule, budget={"steps": 12}),
-        batch_size=7,
-        steps=12,
-        checkpoints=(4, 12),
-        alphas=(0.0, 2.5),
-        learning_rates=(0.05, 0.3),
-        seeds=(0, 3),
-    )
-    return replace(made, **changes)
-
-
 STRUCTURED = {"noise": "structured", "delta": 0.7, "order": "confusion"}
 WHITE = {"noise": "foreign", "source": "white"}
 CASES = [
@@ -42,9 +22,9 @@ CASES = [
     {"momentum": 0.9},
     {"schedule": "cosine"},
     {"network": "conv2", "copies": "fixed", "momentum": 0.5, "schedule": "cosine"},
-    *[{"copies": copies, "data": STRUCTURED} for copies in ("fresh", "fixed", "expected")],
-    *[{"copies": copies, "data": WHITE, "alphas": (2.5,)} for copies in ("fresh", "fixed")],
-    {"network": "conv2", "data": {"noise": "foreign", "source": "digits"}, "alphas": (0.5,)},
+    *[{"copies": copies, **STRUCTURED} for copies in ("fresh", "fixed", "expected")],
+    *[{"copies": copies, **WHITE, "alphas": (2.5,)} for copies in ("fresh", "fixed")],
+    {"network": "conv2", "noise": "foreign", "source": "digits", "alphas": (0.5,)},
 ]
 
 

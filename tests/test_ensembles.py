@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from slow_twin import assert_cells_match, train_cell
+from synthetic import unit
 from torch import nn
 
 from effbatch.errors import InputError
 from effbatch.training import engine, networks
-from effbatch.training.cells import Unit
 from effbatch.training.dense import DenseNetwork
 from effbatch.training.ensembles import SequentialMembers, VectorisedNetwork, ensemble
-from effbatch.training.spec import Data, Train
 from effbatch.training.stacking import StackedNetwork
 
 CPU = torch.device("cpu")
+six_steps = partial(unit, steps=6, checkpoints=(6,))
 OWN = """
 import torch
 from torch import nn
@@ -92,12 +93,6 @@ def own(tmp_path, monkeypatch) -> str:
     sys.modules.pop("networks_of_a_user", None)
 
 
-def unit(network: str, **changes) -> Unit:
-    facts = {"alphas": (0.0, 2.5), "learning_rates": (0.05, 0.3), "seeds": (0, 3)} | changes
-    train = Train(network=network, budget={"steps": 6})
-    return Unit({}, Data("little", 50), train, batch_size=7, steps=6, checkpoints=(6,), **facts)
-
-
 @pytest.mark.parametrize("name", WAYS)
 def test_a_network_finds_its_way(name, own, little_images):
     __import__(own)
@@ -132,7 +127,7 @@ def test_one_member_alone_is_trained_as_it_is(name, own, little_images):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_one_member_alone_matches_the_plain_loop(momentum, own, little_images):
     for name in ("mlp1", "conv4", f"{own}:Tied"):
-        cell = unit(name, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,))
+        cell = six_steps(name, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,))
         cell = replace(cell, train=replace(cell.train, momentum=momentum))
         trained = engine.train(cell, little_images, device=CPU)
         assert trained.test_loss.item() == pytest.approx(train_cell(cell, little_images, 2.5, 0.3, 3)[1], rel=1e-5)
@@ -170,16 +165,16 @@ def test_a_member_alone_has_the_logits_of_the_ensemble(name, own, little_images)
 
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])
 def test_every_cell_matches_the_plain_loop(name, own, little_images):
-    block = unit(f"{own}:{name}")
+    block = six_steps(f"{own}:{name}")
     assert_cells_match(block, little_images, engine.train(block, little_images, device=CPU))
 
 
 def test_dropout_draws_from_the_seed_alone(own, little_images):
     name = f"{own}:dropout"
-    whole = engine.train(unit(name), little_images, device=CPU)
-    again = engine.train(unit(name), little_images, device=CPU)
+    whole = engine.train(six_steps(name), little_images, device=CPU)
+    again = engine.train(six_steps(name), little_images, device=CPU)
     np.testing.assert_array_equal(whole.train_loss, again.train_loss)
-    alone = engine.train(unit(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
+    alone = engine.train(six_steps(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
     np.testing.assert_allclose(alone.train_loss[0, :, 0], whole.train_loss[1, :, 1], rtol=1e-5)
 
 
@@ -200,4 +195,4 @@ def test_dropout_is_on_in_training_and_off_in_evaluation():
 )
 def test_a_network_that_does_not_fit_the_data_is_said_so(name, message, own, little_images):
     with pytest.raises(InputError, match=message):
-        engine.train(unit(f"{own}:{name}"), little_images, device=CPU)
+        engine.train(six_steps(f"{own}:{name}"), little_images, device=CPU)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from synthetic import unit
 
 from effbatch.training import engine, graphs
-from effbatch.training.cells import Unit
-from effbatch.training.spec import Data, Train
 
-
-def unit_of(**train) -> Unit:
-    return Unit(
-        point={},
-        data=Data(dataset="little"),
-        train=Train(**train),
-        batch_size=7,
-        steps=12,
-        checkpoints=(5, 12),
-        alphas=(0.0, 2.0),
-        learning_rates=(0.01, 0.1),
-        seeds=(0, 3),
-    )
+unit_of = partial(unit, checkpoints=(5, 12), alphas=(0.0, 2.0), learning_rates=(0.01, 0.1))
 
 
 class Recorder:

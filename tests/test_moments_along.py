@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from synthetic import unit
 from torch.nn.functional import cross_entropy
 
 from effbatch import cube as cubes
@@ -14,26 +15,15 @@ from effbatch.claims import moments as claim
 from effbatch.cube import Outcome
 from effbatch.training import engine, networks, runner
 from effbatch.training import spec as specs
-from effbatch.training.cells import Unit, units
+from effbatch.training.cells import units
 from effbatch.training.gradients import measure_moments
 from effbatch.training.moments_along import moments_along
 from effbatch.training.moments_check import of_these_images
-from effbatch.training.spec import Data, Train
 
 CPU = torch.device("cpu")
 NAMES = set(cubes.MEASURED["moments"])
 FIVE = claim.NUMBERS
-MEASURED = Unit(
-    {},
-    Data("little", 50),
-    Train(network="perceptron", budget={"steps": 12}, measure=("moments",)),
-    batch_size=7,
-    steps=12,
-    checkpoints=(4, 12),
-    alphas=(0.0, 2.5),
-    learning_rates=(0.05, 0.3),
-    seeds=(0, 3),
-)
+MEASURED = unit(network="perceptron", measure=("moments",))
 
 
 def test_the_five_numbers_are_those_of_the_images_that_the_seed_trains_on(little_images):
@@ -78,8 +68,8 @@ def test_a_cell_is_measured_alike_alone_and_among_others(little_images):
 
 
 def test_a_diverged_network_has_no_moments(little_images):
-    unit = replace(MEASURED, train=replace(MEASURED.train, network="mlp1"), learning_rates=(0.05, 1e30))
-    found = engine.train(unit, little_images, device=CPU)
+    wild = replace(MEASURED, train=replace(MEASURED.train, network="mlp1"), learning_rates=(0.05, 1e30))
+    found = engine.train(wild, little_images, device=CPU)
     diverged = found.outcome == int(Outcome.DIVERGED)
     assert diverged[:, 1].all()
     assert not diverged[:, 0].any()

@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch_reference
 from slow_twin import train_cell
+from synthetic import unit
 from torch import nn
 
 from effbatch.schedules import multipliers
 from effbatch.training import engine, networks
-from effbatch.training.cells import Unit
 from effbatch.training.optimizers import OPTIMIZERS
-from effbatch.training.spec import Data, Train
+from effbatch.training.spec import Train
 from effbatch.training.stacking import StackedNetwork
 
 STEPS = 100
@@ -92,21 +92,11 @@ def plain_training(train: Train, seed: int, rate: float, x, y, batches) -> list[
 )
 def test_a_unit_trains_by_its_options(options, little_images):
     """Single precision, through the spec's options, noisy labels and the engine; steps that come from examples."""
-    unit = Unit(
-        point={},
-        data=Data(dataset="little", clean_examples=50),
-        train=Train(**options, budget={"examples": 84}),
-        batch_size=7,
-        steps=12,
-        checkpoints=(12,),
-        alphas=(2.5,),
-        learning_rates=(0.01, 0.1),
-        seeds=(0, 3),
-    )
-    trained = engine.train(unit, little_images, device=torch.device("cpu"))
-    for r, rate in enumerate(unit.learning_rates):
-        for s, seed in enumerate(unit.seeds):
-            _, loss = train_cell(unit, little_images, 2.5, rate, seed)
+    small = unit(**options, budget={"examples": 84}, alphas=(2.5,), learning_rates=(0.01, 0.1))
+    trained = engine.train(small, little_images, device=torch.device("cpu"))
+    for r, rate in enumerate(small.learning_rates):
+        for s, seed in enumerate(small.seeds):
+            _, loss = train_cell(small, little_images, 2.5, rate, seed)
             assert trained.test_loss[0, r, s, -1] == pytest.approx(loss, rel=2e-4)
 
 

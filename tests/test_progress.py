@@ -7,21 +7,19 @@ import re
 
 import pytest
 from rich.console import Console
+from synthetic import unit
 
 from effbatch import progress
-from effbatch.training.cells import Unit
-from effbatch.training.spec import Data, Train
 
 
-def unit(steps: int) -> Unit:
-    """Ten cells."""
-    return Unit({}, Data(), Train(), 8, steps, (steps,), (0.0,), (0.1, 0.2), tuple(range(5)))
+def ten_cells(steps):
+    return unit(steps=steps, checkpoints=(steps,), alphas=(2.5,), seeds=tuple(range(5)))
 
 
 def test_plain_lines_count_every_model_step(capsys):
     lines = progress.LineProgress()
-    lines.start("tiny", [unit(steps=60)], kept=[unit(steps=40)])
-    lines.advance(unit(steps=60), 600, 10, 1.0)
+    lines.start("tiny", [ten_cells(steps=60)], kept=[ten_cells(steps=40)])
+    lines.advance(ten_cells(steps=60), 600, 10, 1.0)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "tiny: 1,000 model-steps to train, 40% kept from an earlier run"
     assert re.fullmatch(r"tiny: 1,000/1,000 model-steps \(100%\), [\d,]+ per second, 0 s left", said[-1])
@@ -42,8 +40,8 @@ def test_the_bar_shows_done_total_and_rate(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=100))
     with progress.LiveProgress() as bar:
-        bar.start("tiny", [unit(steps=200_000)], kept=[])
-        bar.advance(unit(steps=200_000), 500_000, 2, 10.0)
+        bar.start("tiny", [ten_cells(steps=200_000)], kept=[])
+        bar.advance(ten_cells(steps=200_000), 500_000, 2, 10.0)
     shown = " ".join(screen.getvalue().split())
     assert "500k/2.0M model-steps" in shown
     assert "25 %" in shown

@@ -7,27 +7,25 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from synthetic import unit
 
 from effbatch.time_left import TimeLeft
 from effbatch.training.cells import Unit, log_spaced_steps
 from effbatch.training.runner import mixed
-from effbatch.training.spec import Data, Train
 
 BLOCKS = 5  # reports between two evaluations
 SET_UP, COLD = 0.05, 0.15  # seconds before the first step of a unit, and more for its first block
 
 
-def unit(network: str, batch_size: int, steps: int, cells: int) -> Unit:
-    checkpoints = log_spaced_steps(steps, 10)
-    return Unit(
-        {}, Data(), Train(network=network), batch_size, steps, checkpoints, (0.0,), (0.1,), seeds=tuple(range(cells))
-    )
+def sized(network: str, batch_size: int, steps: int, cells: int) -> Unit:
+    few = {"alphas": (0.0,), "learning_rates": (0.1,), "seeds": tuple(range(cells))}
+    return unit(network, batch_size=batch_size, steps=steps, checkpoints=log_spaced_steps(steps, 10), **few)
 
 
 def sweep(networks: Sequence[str], batch_sizes: Sequence[int], units: int, steps: int, cells: int) -> list[Unit]:
     """Batch by batch, as a spec lists them; the last unit of each has fewer seeds."""
     return [
-        unit(network, batch_size, steps, cells if i < units - 1 else cells // 3)
+        sized(network, batch_size, steps, cells if i < units - 1 else cells // 3)
         for network in networks
         for batch_size in batch_sizes
         for i in range(units)
@@ -139,7 +137,7 @@ def test_an_average_over_model_steps_is_far_off_in_the_order_of_the_spec():
 
 def test_the_first_seconds_tell_nothing():
     left = TimeLeft(iter([0.0, 1.0, 3.0]).__next__)
-    one = unit("mlp1", 8, 100, 10)
+    one = sized("mlp1", 8, 100, 10)
     left.start([one])
     left.advance(one, 100, 10, 1.0)
     assert left.seconds() is None
@@ -149,7 +147,7 @@ def test_the_first_seconds_tell_nothing():
 
 def test_a_network_that_was_not_timed_leaves_the_time_unknown():
     left = TimeLeft(lambda: 0.0)
-    one, other = unit("mlp1", 8, 100, 10), unit("mlp2", 8, 100, 10)
+    one, other = sized("mlp1", 8, 100, 10), sized("mlp2", 8, 100, 10)
     left.start([one, other])
     assert left.seconds() is None
     left.advance(one, 500, 50, 10.0)
@@ -159,7 +157,7 @@ def test_a_network_that_was_not_timed_leaves_the_time_unknown():
 def test_what_was_timed_holds_in_the_next_round():
     moments = iter([0.0, 10.0, 10.0, 11.0])
     left = TimeLeft(lambda: next(moments))
-    one = unit("mlp1", 8, 100, 10)
+    one = sized("mlp1", 8, 100, 10)
     left.start([one])
     left.advance(one, 1000, 100, 10.0)
     left.start([one, one, one])

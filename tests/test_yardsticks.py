@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -70,20 +71,32 @@ def test_a_theory_off_by_known_amounts_is_measured_and_misses():
     assert len(missed) == 5
 
 
-def test_rmse_is_the_naive_one_over_settings_whose_runs_finished():
-    cube = run(noise=0.02)
+def test_rmse_is_that_of_pairs_of_seeds_over_settings_whose_runs_finished():
+    cube = run(noise=0.02, points=3.0)
     cube["outcome"][0, 0, 0, 0] = int(Outcome.DIVERGED)
-    cube["outcome"][1, 1, 1, :] = int(Outcome.DIVERGED)
+    cube["outcome"][1, 1, 1, 1:] = int(Outcome.DIVERGED)
     predicted = linearised.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])["accuracy"]
     squares = []
     for place in np.ndindex(cube["outcome"].shape[:-1]):
         ran = [s for s in range(4) if int(cube["outcome"].values[place][s]) == int(Outcome.FINISHED)]
-        if ran:
-            mean = np.mean([float(cube["test_accuracy"].values[place][s]) for s in ran])
-            squares.append((100 * (mean - float(predicted.transpose(*cube["outcome"].dims[:-1]).values[place]))) ** 2)
+        said = float(predicted.transpose(*cube["outcome"].dims[:-1]).values[place])
+        off = [100 * (float(cube["test_accuracy"].values[place][s]) - said) for s in ran]
+        if pairs := [a * b for a, b in permutations(off, 2)]:
+            squares.append(np.mean(pairs))
     number = by_word(headlines(cube), "root mean square").number
     assert number.value == pytest.approx(np.sqrt(np.mean(squares)))
     assert number.n == len(squares) == 4 * 3 * len(RATES) - 1
+    assert number.note == "settings; interval over 4 seeds"
+    assert number.low < number.value < number.high
+
+
+def test_a_theory_that_is_right_but_for_the_scatter_of_the_seeds_has_no_error():
+    cube = run(noise=0.05, seed_shift=0.02)
+    right = run(noise=0.0)  # the expected accuracies
+    cube.attrs["predictions"] = right.attrs["predictions"]
+    number = by_word(headlines(cube), "root mean square").number
+    assert number.low == 0
+    assert number.value < 1.5  # the seed means alone scatter by 100 √((0.05² + 0.02²)/4) = 2.7 points
 
 
 def test_the_surface_is_also_told_for_rates_near_the_best_predicted_one():
@@ -122,6 +135,26 @@ def test_rivals_start_from_the_clean_cell_at_the_middle_batch_size():
     assert rivals["rival: no scaling"].value > rivals["linearised theory, on the cells of its rivals"].value
 
 
+def test_rivals_and_theory_are_compared_on_the_cells_for_which_all_say_a_rate():
+    cube = run()
+    stored = json.loads(cube.attrs["predictions"])
+    surface = linearised.from_json(stored["prediction"]["linearised"])
+    silent = (surface["alpha"] == 7) & (surface["batch_size"] > 8)  # two cells
+    surface["best_learning_rate"] = surface["best_learning_rate"].where(~silent)
+    stored["prediction"]["linearised"] = linearised.to_json(surface)
+    cube.attrs["predictions"] = json.dumps(stored)
+    found = yardsticks.measure({"a": cube}, {})
+    assert {y.number.n for y in found if "rival" in y.of} == {9}
+    octaves = [
+        np.log2(truth(0, 32) / truth(a, b))
+        for a in ALPHA
+        for b in BATCH_SIZE
+        if (a, b) != (0.0, 32) and not (a == 7 and b > 8)
+    ]
+    (unscaled,) = (y.number for y in found if y.of == "rival: no scaling")
+    assert unscaled.value == pytest.approx(100 * 0.03 * np.mean(np.square(octaves)), rel=0.1)
+
+
 def test_networks_are_pooled_and_shown_one_by_one():
     two = xr.concat([run(), run(octaves=2.0)], xr.IndexVariable("network", ["good", "bad"]), combine_attrs="override")
     surfaces = [
@@ -145,6 +178,9 @@ def test_what_cannot_be_told_is_said():
     assert by_word(two_seeds, "median").number.n == 0  # too few seeds for any best rate
     assert by_word(two_seeds, "median").reached is yardsticks.Reached.CANNOT_TELL
     assert by_word(two_seeds, "root mean square").reached is yardsticks.Reached.CANNOT_TELL
+    one_seed = by_word(headlines(run(seeds=1)), "root mean square")  # its scatter cannot be told from an error
+    assert one_seed.line.startswith("CANNOT TELL")
+    assert one_seed.to_json()["value"] is None
 
 
 def test_a_prediction_stored_after_training_began_does_not_count():

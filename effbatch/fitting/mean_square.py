@@ -40,7 +40,7 @@ def root_mean_square(errors: Array, *, confidence: float = 0.95) -> Estimate:
     # tr Σ² without the bias of tr S² (normal scatter), and at least what Σ ∝ I would have
     trace_square = max(f * f / ((f - 1) * (f + 2)) * (trace_square - trace**2 / f), trace**2 / points)
     slope, constant = 4 * along / (n * points), 2 * trace_square / (n * f * points**2)
-    low, high = _limits(value, slope, constant, _student(f, confidence))
+    low, high = _limits(value, slope, constant, student_quantile(f, confidence))
     test = partial(_p_value, square=value, slope=slope, constant=constant, freedom=f)
     return Estimate(float(np.sqrt(max(value, 0.0))), low, high, test=test)
 
@@ -60,7 +60,8 @@ def _p_value(value: float, *, square: float, slope: float, constant: float, free
     return float(2 * stats.t.sf(distance / error, freedom)) if error > 0 else float(distance == 0)
 
 
-def _student(freedom: int, confidence: float) -> float:
+def student_quantile(freedom: int, confidence: float) -> float:
+    """The t that |T| of Student's distribution stays below with this probability."""
     from scipy import stats
 
     return float(stats.t.ppf((1 + confidence) / 2, freedom))

@@ -5,30 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 from slow_twin import train_cell
+from synthetic import unit
 
 from effbatch.training import engine
-from effbatch.training.cells import Unit
-from effbatch.training.spec import Data, Train
 
 STEPS, RELATIVE = 100, 1e-5
 
 
 @pytest.mark.parametrize("copies", ["fresh", "fixed"])
 def test_float32_training_is_float64_training_but_for_rounding(copies, little_images):
-    unit = Unit(
-        point={},
-        data=Data(dataset="little", clean_examples=50, copies=copies),
-        train=Train(network="mlp1", budget={"steps": STEPS}),
-        batch_size=8,
-        steps=STEPS,
-        checkpoints=(STEPS,),
-        alphas=(0.0, 2.5),
-        learning_rates=(0.03, 0.3),
-        seeds=(0,),
-    )
-    trained = engine.train(unit, little_images, device=torch.device("cpu"))
-    for a, alpha in enumerate(unit.alphas):
-        for r, rate in enumerate(unit.learning_rates):
-            accuracy, loss = train_cell(unit, little_images, alpha, rate, 0, dtype=torch.float64)
+    small = unit(copies=copies, steps=STEPS, batch_size=8, learning_rates=(0.03, 0.3), seeds=(0,))
+    trained = engine.train(small, little_images, device=torch.device("cpu"))
+    for a, alpha in enumerate(small.alphas):
+        for r, rate in enumerate(small.learning_rates):
+            accuracy, loss = train_cell(small, little_images, alpha, rate, 0, dtype=torch.float64)
             assert trained.test_loss[a, r, 0, -1] == pytest.approx(loss, rel=RELATIVE)
             assert trained.test_accuracy[a, r, 0, -1] == pytest.approx(accuracy, abs=1e-6)
