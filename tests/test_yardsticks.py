@@ -222,6 +222,7 @@ def test_the_report_has_them(tmp_path):
     spec = json.loads(cube.attrs["spec_resolved"]) | {
         "claim": rule,
         "simulation": {"name": "made", "title": "Made", "claim": "A claim."},
+        "data": {"dataset": "made"},
     }
     stored = json.loads(cube.attrs["predictions"])
     stored["prediction"] |= {"law": "square_root_clean_count", "formula": "η"}
