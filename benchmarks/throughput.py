@@ -236,7 +236,7 @@ def measured(network: str, side: int, batch_size: int, members: int, clock: Cloc
     fitting = members_that_fit(built[0], outputs_per_image(built[0], images[:1], 10), batch_size, torch.device("cpu"))
     together = min(members, members_per_part(members, fitting, threads))
     bare = [bare_products(built[0], batch_size, together, clock) for _ in range(min(threads, ceil(members / together)))]
-    if all(bare):
+    if all(bare) and members > 1:  # one member's products are too small for two threads in each
         ways["bare products"] = (len(bare) * together, in_every_thread(bare))
     steps = {name: enough(run) for name, (_, run) in ways.items()}
     peak = multiply(clock)
