@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from effbatch.training.datasets import DataSet
+
+# A job begun in the background ignores Ctrl-C, and so would all that it starts; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # EFFBATCH_TORTURE=1 tries a hundred times as much
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
