@@ -42,7 +42,7 @@ from effbatch.training.parts import (
 )
 from effbatch.training.visits import Stream
 
-WIDE = 5_000_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
+WIDE = 300_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
 TrainedParts = list[tuple[Unit, dict[str, np.ndarray]]]
