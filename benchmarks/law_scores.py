@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from effbatch.cube import open_cube
+from effbatch.cube import open_cube, resolved_spec
 from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.laws import LAWS
 from effbatch.prediction.evidence import FILE
@@ -42,7 +42,7 @@ def scores() -> dict:
     same_cells = {name: _benchmarked(method) for name, method in METHODS.items()}
     laws |= {name: score for name, score in same_cells.items() if name not in laws}
     networks = ", ".join(str(name) for name in cube["network"].values)
-    train = json.loads(cube.attrs["spec_resolved"])["train"]
+    train = resolved_spec(cube)["train"]
     source = (
         f"`effbatch validate learning_rate` ({networks} on digits, SGD, {int(train['budget']['steps'])} steps, "
         f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, "

@@ -32,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def _gallery(folder: Path, files: Files, config: MkDocsConfig) -> list[str]:
     """Every figure of a folder of recorded cubes, drawn as `effbatch report --figure` draws it."""
     cubes = open_cubes(folder)
-    report = validation.report(cubes, validation.judge_all(cubes))
+    report = validation.report(validation.judge_all(cubes))
     record = f"Every figure is drawn from the [recorded runs](../results/{folder.name}.md) when this site is built."
     page = [f"# Gallery: {folder.name}", record]
     for section in report.sections:

@@ -17,10 +17,12 @@ Conventions, stored in attrs
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -151,6 +153,11 @@ def check(cube: xr.Dataset) -> xr.Dataset:
 def num_classes(cube: xr.Dataset) -> int:
     """Classes of the data set that the cube was measured on."""
     return int(cube.attrs["num_classes"])
+
+
+def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
+    """The spec that the cube was run by, with every default filled in; empty for a cube that stores none."""
+    return json.loads(cube.attrs.get("spec_resolved", "{}"))
 
 
 def score(cube: xr.Dataset, variable: str = "test_accuracy") -> xr.DataArray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from effbatch.laws import LAWS
 from effbatch.prediction import predict
 from effbatch.report import Report, Section, replace_file, write_html, write_pdf
 from effbatch.training.adaptive import account_in_words
+from effbatch.yardsticks import Yardstick
 
 if TYPE_CHECKING:
     from effbatch.training.runner import Progress
@@ -73,48 +74,62 @@ def judge(swept: xr.Dataset) -> Judgement:
     return claim.judge(swept, stored["prediction"], rule)
 
 
-def judge_all(cubes: Mapping[str, xr.Dataset]) -> dict[str, Judgement]:
-    """The judgements of all cubes by name, corrected for their number (`claims.multiplicity`)."""
-    return corrected({name: judge(swept) for name, swept in cubes.items()})
+@dataclass(frozen=True)
+class Judged:
+    """Cubes by simulation name, their judgements, and what they say of the package as a whole."""
+
+    cubes: Mapping[str, xr.Dataset]
+    judgements: Mapping[str, Judgement]
+
+    @cached_property
+    def yardsticks(self) -> list[Yardstick]:
+        """The yardsticks that these cubes can answer; the first call takes seconds."""
+        return yardsticks.measure(self.cubes, self.judgements)
 
 
-def verdicts(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> dict[str, Any]:
+def judge_all(cubes: Mapping[str, xr.Dataset]) -> Judged:
+    """All cubes judged, corrected for their number (`claims.multiplicity`)."""
+    return Judged(cubes, corrected({name: judge(swept) for name, swept in cubes.items()}))
+
+
+def verdicts(judged: Judged) -> dict[str, Any]:
     """The verdicts and the yardsticks as JSON-ready values."""
     return {
         "verdicts": [
-            {
-                "simulation": name,
-                "claim": json.loads(cubes[name].attrs["spec_resolved"])["simulation"]["claim"],
-                "verdict": str(judged.verdict),
-                "finding": judged.finding,
-                "p_value": judged.p_value,
-                "p_value_corrected": judged.p_value_corrected,
-                "rule": json.loads(cubes[name].attrs["spec_resolved"])["claim"],
-                "prediction_stored": _stored_prediction(cubes[name])["stored"],
-                "prediction_before_training": _stored_prediction(cubes[name])["before_training"],
-                "numbers": [_finite(asdict(number)) for number in judged.numbers],
-                "limits": list(judged.limits),
-            }
-            for name, judged in judgements.items()
+            {"simulation": name, **_verdict(judged.cubes[name], found)} for name, found in judged.judgements.items()
         ],
-        "yardsticks": [yardstick.to_json() for yardstick in yardsticks.measure(cubes, judgements)],
+        "yardsticks": [yardstick.to_json() for yardstick in judged.yardsticks],
     }
 
 
-def write(cubes: Mapping[str, xr.Dataset], out: Path) -> dict[str, Judgement]:
-    """Judge every cube and write out/verdicts.json, out/report.html and out/report.pdf."""
-    judgements = judge_all(cubes)
-    text = json.dumps(verdicts(cubes, judgements), indent=2, allow_nan=False)
+def _verdict(swept: xr.Dataset, found: Judgement) -> dict[str, Any]:
+    spec, stored = cube.resolved_spec(swept), _stored_prediction(swept)
+    return {
+        "claim": spec["simulation"]["claim"],
+        "verdict": str(found.verdict),
+        "finding": found.finding,
+        "p_value": found.p_value,
+        "p_value_corrected": found.p_value_corrected,
+        "rule": spec["claim"],
+        "prediction_stored": stored["stored"],
+        "prediction_before_training": stored["before_training"],
+        "numbers": [_finite(asdict(number)) for number in found.numbers],
+        "limits": list(found.limits),
+    }
+
+
+def write(judged: Judged, out: Path) -> None:
+    """Write out/verdicts.json, out/report.html and out/report.pdf."""
+    text = json.dumps(verdicts(judged), indent=2, allow_nan=False)
     replace_file(out / "verdicts.json", f"{text}\n".encode())
-    made = report(cubes, judgements)
+    made = report(judged)
     write_html(made, out / "report.html")
     write_pdf(made, out / "report.pdf")
-    return judgements
 
 
-def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> Report:
+def report(judged: Judged) -> Report:
     """The report of judged cubes."""
-    measured = yardsticks.measure(cubes, judgements)
+    cubes, measured = judged.cubes, judged.yardsticks
     first = next(iter(cubes.values()))
     seconds = sum(float(swept.attrs["train_seconds"]) for swept in cubes.values())
     networks = sum(int((swept["outcome"] != int(cube.Outcome.NOT_RUN)).sum()) for swept in cubes.values())
@@ -124,7 +139,7 @@ def report(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement])
         created=max(str(swept.attrs["made"]) for swept in cubes.values()),
         recommendation=_recommendation(),
         recommended=_scaling_table(),
-        sections=_figures_apart([_section(cubes[name], judged) for name, judged in judgements.items()]),
+        sections=_figures_apart([_section(cubes[name], found) for name, found in judged.judgements.items()]),
         yardsticks=yardsticks.table(measured) if measured else None,
         yardstick_figures=[regret] if (regret := yardsticks.figure(measured)) else [],
         costs=_costs(cubes),
@@ -165,7 +180,7 @@ def _mixed(cubes: Mapping[str, xr.Dataset]) -> dict[str, str]:
 
 
 def _section(swept: xr.Dataset, judged: Judgement) -> Section:
-    resolved = json.loads(swept.attrs["spec_resolved"])
+    resolved = cube.resolved_spec(swept)
     stored = _stored_prediction(swept)
     claim, rule = _claim(swept)
     told = claim.describe(stored["prediction"], rule)
@@ -193,7 +208,7 @@ def _section(swept: xr.Dataset, judged: Judgement) -> Section:
 
 def _title(swept: xr.Dataset) -> str:
     """The title of the simulation, and the data set that `--dataset` put in: both may be in one report."""
-    resolved = json.loads(swept.attrs["spec_resolved"])
+    resolved = cube.resolved_spec(swept)
     given = "--dataset " in str(swept.attrs.get("arguments", ""))
     return resolved["simulation"]["title"] + f": {resolved['data']['dataset']}" * given
 
@@ -226,7 +241,7 @@ def _one_cell(swept: xr.Dataset) -> dict[str, str]:
     place = {**middle, "learning_rate": int(rates.argmax("learning_rate")), "seed": 0}
     cell = swept.isel(place)
     named = {str(dim): cell[dim].item() for dim in score.dims if swept.sizes[dim] > 1 or dim == "learning_rate"}
-    name = json.loads(swept.attrs["spec_resolved"])["simulation"]["name"]
+    name = cube.resolved_spec(swept)["simulation"]["name"]
     return {
         "one_cell": f"effbatch simulate {swept.attrs.get('arguments', name)} --out cell {options(named)}",
         "one_cell_gives": (
@@ -279,7 +294,7 @@ def _scaling_table() -> Table:
 
 def _claim(swept: xr.Dataset) -> tuple[Claim, dict[str, Any]]:
     """The claim of a cube and its rule; a key younger than the cube has its default."""
-    rule = json.loads(swept.attrs["spec_resolved"])["claim"]
+    rule = cube.resolved_spec(swept)["claim"]
     claim = claims.get(rule["kind"])
     return claim, {**claim.RULE, **rule}
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims import linearised
-from effbatch.cube import num_classes
+from effbatch.cube import CORE_DIMS, num_classes, resolved_spec
 from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
 from effbatch.fitting import best_learning_rates
 from effbatch.fitting.regret import seed_mean
@@ -25,9 +25,9 @@ _ALPHA = "1 + α (labels per clean label)"
 
 def figures(cube: xr.Dataset) -> list[Figure]:
     """The figures that this cube has the data for; none where the linearised theory said nothing before the run."""
-    resolved = json.loads(cube.attrs["spec_resolved"])
+    resolved = resolved_spec(cube)
     stored = json.loads(cube.attrs["predictions"])["prediction"].get("linearised")
-    extra = [str(dim) for dim in cube["outcome"].dims if dim not in ("alpha", "batch_size", "learning_rate", "seed")]
+    extra = [str(dim) for dim in cube["outcome"].dims if dim not in CORE_DIMS]
     panels = int(np.prod([cube.sizes[dim] for dim in extra])) if extra else 1
     if stored is None or panels > MOST_PANELS or min(cube.sizes["alpha"], cube.sizes["learning_rate"]) < LEAST:
         return []

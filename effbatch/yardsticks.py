@@ -20,7 +20,7 @@ import xarray as xr
 from effbatch.audit.proportions import clopper_pearson
 from effbatch.claims import Judgement, Verdict, linearised
 from effbatch.claims.base import at_most
-from effbatch.cube import Outcome
+from effbatch.cube import Outcome, resolved_spec
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import best_learning_rates, regret
 from effbatch.fitting.cells import groups
@@ -170,27 +170,31 @@ def _cells(cube: xr.Dataset) -> xr.Dataset:
     predicted = linearised.from_json(_prediction(cube)["linearised"])["best_learning_rate"]
     found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
     found["regret"] = 100 * regret(cube, best, predicted)["regret"]
-    for law in RIVALS:
-        found[f"regret_{law}"] = 100 * regret(cube, best, _from_clean_cell(law, best))["regret"]
+    for law, rates in _from_clean_cell(best).items():
+        found[f"regret_{law}"] = 100 * regret(cube, best, rates)["regret"]
     found["label"] = _networks(cube).broadcast_like(found["error"]).drop_vars("network", errors="ignore")
     dims = best["outcome"].dims
     flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}
     return xr.Dataset(flat)
 
 
-def _from_clean_cell(law: str, best: xr.Dataset) -> xr.DataArray:
-    """Rates by a law anchored at the clean cell of the middle batch size; NaN there and where it has no best rate."""
-    rates = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
+def _from_clean_cell(best: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Rates by every rival, anchored at the clean cell of the middle batch size; NaN there and where it has none."""
+    nowhere = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
+    rates = {law: nowhere.copy() for law in RIVALS}
     clean, middle = float(best["alpha"].min()), np.sort(best["batch_size"].values)[best.sizes["batch_size"] // 2]
     for place, cells in groups(best):
         at = (cells["alpha"].values == clean) & (cells["batch_size"].values == middle)
         if clean > 0 or not at.any():
             continue
         setting, anchor, others = setting_of(cells), np.flatnonzero(at), np.flatnonzero(~at)
-        predicted = cells["best_learning_rate"].values[anchor] * get(law).factor(setting(others), setting(anchor))
-        for i, rate in zip(others, predicted, strict=True):
-            rates[place].loc[{name: cells[name].values[i] for name in ("alpha", "batch_size")}] = rate
-    return rates.transpose(*best["best_learning_rate"].dims)
+        row, column = (
+            (cells[dim].values[others][:, None] == best[dim].values).argmax(1) for dim in ("alpha", "batch_size")
+        )
+        for law, known in rates.items():
+            factor = get(law).factor(setting(others), setting(anchor))
+            known.values[(*place, row, column)] = cells["best_learning_rate"].values[anchor] * factor
+    return {law: known.transpose(*best["best_learning_rate"].dims) for law, known in rates.items()}
 
 
 def _moments(cube: xr.Dataset) -> list[Yardstick]:
@@ -346,7 +350,7 @@ def _cost(cubes: Collection[xr.Dataset]) -> Yardstick:
 
 def _networks(cube: xr.Dataset) -> xr.DataArray:
     """The network of every cell: a dimension of the grid, or one for all."""
-    return cube["network"] if "network" in cube.dims else xr.DataArray(_spec(cube)["train"]["network"])
+    return cube["network"] if "network" in cube.dims else xr.DataArray(resolved_spec(cube)["train"]["network"])
 
 
 def _stored(cube: xr.Dataset) -> dict[str, Any]:
@@ -359,9 +363,5 @@ def _prediction(cube: xr.Dataset) -> dict[str, Any]:
     return stored["prediction"] if stored["before_training"] else {}
 
 
-def _spec(cube: xr.Dataset) -> dict[str, Any]:
-    return json.loads(cube.attrs["spec_resolved"])
-
-
 def _kind(cube: xr.Dataset) -> str:
-    return _spec(cube)["claim"]["kind"]
+    return resolved_spec(cube)["claim"]["kind"]

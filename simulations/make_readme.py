@@ -5,7 +5,6 @@ python simulations/make_readme.py > simulations/README.md      # `rejudge.py` ma
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from effbatch import claims, cube, validation
@@ -31,7 +30,7 @@ def page() -> str:
         cubes = cube.open_cubes(folder)
         made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
         devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
-        rows = [_row(name, cubes[name], judged) for name, judged in validation.judge_all(cubes).items()]
+        rows = [_row(cubes[name], found) for name, found in validation.judge_all(cubes).judgements.items()]
         parts += [f"## {folder.name}", f"Recorded on {devices}; the last on {made}.", _table(rows)]
         recorded |= {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
@@ -40,8 +39,8 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(name: str, swept, judged) -> list[str]:
-    resolved = json.loads(swept.attrs["spec_resolved"])
+def _row(swept, judged) -> list[str]:
+    resolved = cube.resolved_spec(swept)
     claim = claims.get(resolved["claim"]["kind"])
     trained = int((swept["outcome"] != 0).sum())
     return [

@@ -21,12 +21,12 @@ def main() -> None:
     """Write every file that the tests compare with the recorded cubes."""
     for folder in sorted((ROOT / "simulations" / "results").iterdir()):
         cubes = cube.open_cubes(folder)
-        judgements = validation.judge_all(cubes)
-        text = json.dumps(validation.verdicts(cubes, judgements), indent=2, allow_nan=False)
+        judged = validation.judge_all(cubes)
+        text = json.dumps(validation.verdicts(judged), indent=2, allow_nan=False)
         (folder / "verdicts.json").write_text(text + "\n", encoding="utf-8")
-        write_markdown(validation.report(cubes, judgements), folder / "README.md")
-        if "effective_batch" in judgements:
-            (figure,) = (found for found in judgements["effective_batch"].figures if found.name == FIGURE.stem)
+        write_markdown(validation.report(judged), folder / "README.md")
+        if "effective_batch" in judged.judgements:
+            (figure,) = (found for found in judged.judgements["effective_batch"].figures if found.name == FIGURE.stem)
             FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
     page = subprocess.run([sys.executable, "simulations/make_readme.py"], cwd=ROOT, capture_output=True, check=True)
     (ROOT / "simulations" / "README.md").write_bytes(page.stdout)

@@ -232,5 +232,5 @@ def test_an_adaptive_sweep_is_judged_and_reported(tmp_path, spec_text, trained_u
     cubes = validation.validate([parsed], tmp_path)
     predicted = json.loads(cubes["tiny"].attrs["predictions"])["prediction"]["linearised"]["coords"]["learning_rate"]
     assert np.log2(predicted) == pytest.approx([-2, -1.5, -1, -0.5, 0])
-    made = validation.report(cubes, {name: validation.judge(cube) for name, cube in cubes.items()})
+    made = validation.report(validation.judge_all(cubes))
     assert any("The grid of learning rates was adaptive" in limit for limit in made.sections[0].limits)

@@ -86,7 +86,7 @@ def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_
     (tmp_path / "my sweep.toml").write_text(spec_text)
     loaded = spec.load("my sweep.toml")
     judged = validation.validate([loaded], tmp_path / "out", device="cpu")["tiny"]
-    section = validation.report({"tiny": judged}, validation.judge_all({"tiny": judged})).sections[0]
+    section = validation.report(validation.judge_all({"tiny": judged})).sections[0]
     command = shlex.split(section.one_cell)
     assert command[:2] == ["effbatch", "simulate"]
     done = CliRunner().invoke(main, [*command[1:], "--device", "cpu"])
@@ -106,7 +106,7 @@ def test_validating_twice_gives_the_same_cubes_and_verdicts(tmp_path, spec_text)
     for folder in ("first", "second"):
         made = validation.validate([spec.parse(text)], tmp_path / folder, device="cpu")
         cubes_of.append(made["tiny"])
-        (verdict,) = validation.verdicts(made, validation.judge_all(made))["verdicts"]
+        (verdict,) = validation.verdicts(validation.judge_all(made))["verdicts"]
         verdicts.append({key: value for key, value in verdict.items() if key != "prediction_stored"})
     xr.testing.assert_equal(*cubes_of)
     assert verdicts[0] == verdicts[1]

@@ -32,9 +32,8 @@ def cubes(folder):
 
 
 def test_verdicts_are_rebuilt_from_the_cubes(folder, cubes):
-    judgements = validation.judge_all(cubes)
     stored = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-    assert validation.verdicts(cubes, judgements) == stored, REMADE
+    assert validation.verdicts(validation.judge_all(cubes)) == stored, REMADE
 
 
 def test_every_prediction_was_stored_before_training(cubes):
@@ -118,7 +117,7 @@ def test_data_sets_are_told_apart_in_one_report():
         for name, swept in cube.open_cubes(folder).items()
         if name.startswith("uniform_noise")
     }
-    made = validation.report(cubes, validation.judge_all(cubes))
+    made = validation.report(validation.judge_all(cubes))
     assert [section.title for section in made.sections] == [
         "Accuracy against label noise",
         "Accuracy against label noise: fashion-mnist-14",

@@ -118,18 +118,13 @@ def test_all_formats_are_written_into_a_folder(validated, tmp_path):
 
 def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
     out, _, _ = validated
-    name = sorted(validation.report(*_judged(out / "accuracy_curve")).figures)[0]
+    name = sorted(validation.report(validation.judge_all(open_cubes(out / "accuracy_curve"))).figures)[0]
     for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG"), (".csv", b"panel,x is,y is,series,role,x,y")):
         file = tmp_path / f"one{ending}"
         run("report", out / "accuracy_curve", "--figure", name, "--out", file)
         assert file.read_bytes().startswith(start)
     run("report", out / "accuracy_curve", "--table", "accuracy_curve.numbers", "--out", tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text(encoding="utf-8").startswith("quantity,value,95 % interval,n\n")
-
-
-def _judged(path):
-    cubes = open_cubes(path)
-    return cubes, validation.judge_all(cubes)
 
 
 @pytest.mark.parametrize(

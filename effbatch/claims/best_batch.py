@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.cube import score
+from effbatch.cube import CORE_DIMS, score
 from effbatch.errors import CubeError, SpecError, hint
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
@@ -128,7 +128,7 @@ def _turned(measure: Callable[[Array, Array, Array], Array], sign: float) -> Cal
 def _arms(accuracy: xr.DataArray, rates: Sequence[str]) -> Arms:
     """By name: accuracy (seed, alpha, batch_size) at the chosen rates, for every budget and kind of finite copies."""
     varied = [dim for dim in ("copies", "budget") if dim in accuracy.dims]
-    known = ("alpha", "batch_size", "learning_rate", "seed", *varied)
+    known = (*CORE_DIMS, *varied)
     others = [str(dim) for dim in accuracy.dims if dim not in known and accuracy.sizes[dim] > 1]
     if others:
         raise CubeError(f"best batches are judged for one way of training; the grid also varies {', '.join(others)}")

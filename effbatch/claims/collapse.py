@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, Verdict, number
+from effbatch.cube import CORE_DIMS
 from effbatch.errors import CubeError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
@@ -60,8 +61,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
 
 
 def _check_dims(cube: xr.Dataset) -> None:
-    known = ("alpha", "batch_size", "learning_rate", "seed")
-    others = [str(dim) for dim in cube["outcome"].dims if dim not in known and cube.sizes[dim] > 1]
+    others = [str(dim) for dim in cube["outcome"].dims if dim not in CORE_DIMS and cube.sizes[dim] > 1]
     if others:
         raise CubeError(f"a collapse is judged for one network and data set; the grid also varies {', '.join(others)}")
 

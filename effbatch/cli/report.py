@@ -54,7 +54,7 @@ def command(
         if twice := cubes.keys() & found.keys():
             raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
         cubes |= found
-    report = validation.report(cubes, validation.judge_all(cubes))
+    report = validation.report(validation.judge_all(cubes))
     for target in targets:
         _WRITERS[kind, target.suffix](report, target, figure or table or "", paper)
         click.echo(target)

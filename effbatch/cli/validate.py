@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
+
+if TYPE_CHECKING:
+    from effbatch.claims import Judgement
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 
@@ -52,17 +57,18 @@ def command(
     folder = Path(out)
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
         cubes = validation.validate(specs, folder, progress=progress, workers=crew)
-    judgements = validation.write(cubes, folder)
-    show(judgements)
-    for yardstick in yardsticks.headlines(yardsticks.measure(cubes, judgements)):
+    judged = validation.judge_all(cubes)
+    validation.write(judged, folder)
+    show(judged.judgements)
+    for yardstick in yardsticks.headlines(judged.yardsticks):
         click.echo(yardstick.line)
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
-    if strict and any(judged.verdict is Verdict.REFUTED for judged in judgements.values()):
+    if strict and any(found.verdict is Verdict.REFUTED for found in judged.judgements.values()):
         raise SystemExit(3)
 
 
-def show(judgements: dict) -> None:
+def show(judgements: Mapping[str, Judgement]) -> None:
     """One line per claim: verdict, name, finding."""
     for name, judged in judgements.items():
         click.echo(f"{judged.verdict.upper():<10} {name}: {judged.finding}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from effbatch.cube import num_classes
+from effbatch.cube import num_classes, resolved_spec
 from effbatch.laws.base import Setting
 
 
@@ -20,7 +19,7 @@ def copy_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:
     the one that the sweep held fixed: steps, or labelled copies (epochs are copies too).
     """
     attrs: dict[str, Any] = {"num_classes": num_classes(cube)}
-    train = json.loads(cube.attrs.get("spec_resolved", "{}")).get("train", {})
+    train = resolved_spec(cube).get("train", {})
     if "optimizer" in train:
         heavy = train["optimizer"] == "sgd" and train.get("momentum", 0) > 0
         attrs["optimizer"] = "momentum" if heavy else train["optimizer"]

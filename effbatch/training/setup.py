@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from effbatch.claims import Setup
+from effbatch.cube import CORE_DIMS
 from effbatch.dynamics import Spectrum
 from effbatch.errors import InputError
 from effbatch.refinement import Refinement
@@ -20,7 +21,7 @@ from effbatch.training.kernel import measure_spectrum
 from effbatch.training.label_noise import noise_matrices
 from effbatch.training.loading import load_network
 from effbatch.training.short_runs import refine_learning_rate
-from effbatch.training.spec import GRID_DIMS, Spec, at
+from effbatch.training.spec import Spec, at
 from effbatch.training.visits import image_subset
 
 FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
@@ -31,7 +32,7 @@ def setup_of(spec: Spec) -> Setup:
 
     Of an adaptive grid, the claim sees the rates from start to stop at the finest spacing: what it may come to.
     """
-    extras = {key: values for key, values in spec.grid.items() if key not in GRID_DIMS}
+    extras = {key: values for key, values in spec.grid.items() if key not in CORE_DIMS}
     points = [dict(zip(extras, values, strict=True)) for values in product(*extras.values())]
 
     def settings(point: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from effbatch import claims
 from effbatch.claims import checked_rule
-from effbatch.cube import MEASURED
+from effbatch.cube import CORE_DIMS, MEASURED
 from effbatch.errors import InputError, SpecError, hint
 from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import ORDERS
@@ -41,7 +41,6 @@ COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
 MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
-GRID_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def parse(
         text=text,
     )
     # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
-    extras = [key for key in spec.grid if key not in GRID_DIMS]
+    extras = [key for key in spec.grid if key not in CORE_DIMS]
     for values in product(*(spec.grid[key] for key in extras)):
         point = _with_budget(dict(zip(extras, values, strict=True)))
         for section, options in (("data", spec.data), ("train", spec.train)):
@@ -394,7 +393,7 @@ def _one_of(value: Any, known: tuple[str, ...], where: str) -> None:
 
 def _grid(table: Mapping) -> dict[str, tuple]:
     extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in ("evaluations", "measure"))
-    _check_keys(table, (*GRID_DIMS, *extras), where="[grid]")
+    _check_keys(table, (*CORE_DIMS, *extras), where="[grid]")
     for dim in ("alpha", "batch_size", "learning_rate"):
         if dim not in table:
             raise SpecError(f"[grid] needs {dim}, a list of values")

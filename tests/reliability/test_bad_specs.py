@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from effbatch import claims
+from effbatch.cube import CORE_DIMS
 from effbatch.errors import SpecError
 from effbatch.training import spec as specs
 
@@ -24,7 +25,7 @@ VALUES = [
     "{ start = 1e-300, stop = 1e300, factor = 1.0000000001 }", "{ start = 1, stop = 2, factor = 2, refine = 1e9 }",
     "{ start = nan, stop = 1, factor = 2 }",
 ]  # fmt: skip
-GRID = sorted({*specs.GRID_DIMS, *specs._names(specs.Data), *specs._names(specs.Train)})
+GRID = sorted({*CORE_DIMS, *specs._names(specs.Data), *specs._names(specs.Train)})
 KEYS = [
     *product(["simulation"], ("name", "title", "claim", "figure")),
     *product(["data"], specs._names(specs.Data)),
