@@ -98,8 +98,10 @@ def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]
     predicted = [cube for cube in cubes.values() if _has_surface(cube)]
     yardsticks = [y for cube in list(cubes.values())[:1] if "moments_check" in cube.attrs for y in _moments(cube)]
     if predicted:
-        cells = xr.concat([_cells(cube) for cube in predicted], "cell")
-        yardsticks += _rate(cells) + _regret(cells) + _surface([_errors(cube) for cube in predicted])
+        names = _names(predicted)
+        cells = xr.concat([_cells(cube, of) for cube, of in zip(predicted, names, strict=True)], "cell")
+        errors = [_errors(cube, of) for cube, of in zip(predicted, names, strict=True)]
+        yardsticks += _rate(cells) + _regret(cells) + _surface(errors)
     yardsticks += [_collapse(judgements[name]) for name, cube in cubes.items() if _kind(cube) == "collapse"]
     if predicted:
         yardsticks.append(_cost(predicted))
@@ -164,15 +166,15 @@ def _has_surface(cube: xr.Dataset) -> bool:
     return stored is not None and bool(linearised.from_json(stored)["accuracy"].notnull().any())
 
 
-def _cells(cube: xr.Dataset) -> xr.Dataset:
-    """By `cell`: error of the predicted best rate, its regret and the rivals', NaN where unknown; `label`: network."""
+def _cells(cube: xr.Dataset, names: xr.DataArray) -> xr.Dataset:
+    """By `cell`: error of the predicted best rate, its regret and the rivals', NaN where unknown; `label`: its name."""
     best = best_learning_rates(cube)
     predicted = linearised.from_json(_prediction(cube)["linearised"])["best_learning_rate"]
     found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
     found["regret"] = 100 * regret(cube, best, predicted)["regret"]
     for law, rates in _from_clean_cell(best).items():
         found[f"regret_{law}"] = 100 * regret(cube, best, rates)["regret"]
-    found["label"] = _networks(cube).broadcast_like(found["error"]).drop_vars("network", errors="ignore")
+    found["label"] = names.broadcast_like(found["error"])
     dims = best["outcome"].dims
     flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}
     return xr.Dataset(flat)
@@ -240,14 +242,11 @@ def _goal(number: Number, most: float, goal: str) -> Yardstick:
 
 
 def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, unit: str) -> list[Yardstick]:
-    """One row for every network; none where there is one."""
-    networks = list(dict.fromkeys(cells["label"].values))
-    if len(networks) < 2:
+    """One row for every network, on every data set if there are several; none where there is one."""
+    labels = list(dict.fromkeys(cells["label"].values))
+    if len(labels) < 2:
         return []
-    return [
-        _plain(label, cells[name].where(cells["label"] == network), statistic, unit, str(network))
-        for network in networks
-    ]
+    return [_plain(label, cells[name].where(cells["label"] == of), statistic, unit, str(of)) for of in labels]
 
 
 def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of: str) -> Yardstick:
@@ -260,10 +259,10 @@ def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -
     return Number(label, estimate.value, estimate.low, estimate.high, len(known), unit, note="cells")
 
 
-def _errors(cube: xr.Dataset) -> xr.DataArray:
+def _errors(cube: xr.Dataset, names: xr.DataArray) -> xr.DataArray:
     """Measured minus predicted accuracy in points, (seed, cell); NaN unless finished.
 
-    With every cell its network, and whether its rate is at most twice the best one predicted: beyond, the linearised
+    With every cell its name, and whether its rate is at most twice the best one predicted: beyond, the linearised
     theory diverges or knows no edge.
     """
     stored = linearised.from_json(_prediction(cube)["linearised"])
@@ -271,10 +270,10 @@ def _errors(cube: xr.Dataset) -> xr.DataArray:
     finished = cube["test_accuracy"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
     error = (100 * (finished - predicted)).drop_vars(["step", "examples"], errors="ignore")
     dims = [dim for dim in error.dims if dim != "seed"]
-    network = _networks(cube).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
+    label = names.broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
     stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
     near = (error["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
-    coords = {"network": ("cell", network.values.ravel()), "near": ("cell", near.values.ravel())}
+    coords = {"label": ("cell", label.values.ravel()), "near": ("cell", near.values.ravel())}
     return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
 
@@ -284,11 +283,11 @@ def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
     near = [error.isel(cell=error["near"].values) for error in errors]
     if any(bool(error.notnull().any()) for error in near):
         rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
-    networks = list(dict.fromkeys(name for error in errors for name in error["network"].values))
-    if len(networks) > 1:
-        for network in networks:
-            chosen = [error.isel(cell=error["network"].values == network) for error in errors]
-            rows.append(Yardstick(_rmse(label, chosen), str(network)))
+    names = list(dict.fromkeys(name for error in errors for name in error["label"].values))
+    if len(names) > 1:
+        for name in names:
+            chosen = [error.isel(cell=error["label"].values == name) for error in errors]
+            rows.append(Yardstick(_rmse(label, chosen), str(name)))
     return rows
 
 
@@ -348,9 +347,20 @@ def _cost(cubes: Collection[xr.Dataset]) -> Yardstick:
     return Yardstick(number, EVERY, goal, Reached.MET if share <= 2 else Reached.NOT_MET)
 
 
-def _networks(cube: xr.Dataset) -> xr.DataArray:
-    """The network of every cell: a dimension of the grid, or one for all."""
-    return cube["network"] if "network" in cube.dims else xr.DataArray(resolved_spec(cube)["train"]["network"])
+def _names(cubes: Sequence[xr.Dataset]) -> list[xr.DataArray]:
+    """The name of every cell of each cube: its network, and its data set where the cubes have several."""
+    datasets = [_said(cube, "data", "dataset") for cube in cubes]
+    several = len({name for said in datasets for name in said.values.ravel()}) > 1
+    names = [_said(cube, "train", "network") for cube in cubes]
+    if several:
+        names = [network + " on " + dataset for network, dataset in zip(names, datasets, strict=True)]
+    return [name.drop_vars(["network", "dataset"], errors="ignore") for name in names]
+
+
+def _said(cube: xr.Dataset, part: str, key: str) -> xr.DataArray:
+    """A key of the spec in every cell: a dimension of the grid, or one value for all."""
+    values = cube[key] if key in cube.dims else xr.DataArray(resolved_spec(cube)[part][key])
+    return values.astype(object)
 
 
 def _stored(cube: xr.Dataset) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def truth(alpha, batch_size):
     return 0.05 * (batch_size / 32) ** 0.5 * (1 + alpha) ** -0.5
 
 
-def run(octaves=0.0, points=0.0, seconds=0.1, before_training=True, **options):
+def run(octaves=0.0, points=0.0, seconds=0.1, before_training=True, dataset="digits", **options):
     """A cube, and in it a prediction whose best rates are off by `octaves` and its accuracies by `points`."""
     options = {"noise": 0.0, "seeds": 4, **options}
     cube = peaked_cube(truth, alpha=ALPHA, batch_size=BATCH_SIZE, learning_rate=RATES, **options)
@@ -38,7 +38,8 @@ def run(octaves=0.0, points=0.0, seconds=0.1, before_training=True, **options):
     stored = {"stored": "2026-01-01T00:00:00+00:00", "before_training": before_training}
     stored |= {"prediction": {"linearised": linearised.to_json(surface.drop_vars("step", errors="ignore"))}}
     cube.attrs["predictions"] = json.dumps(stored if seconds is None else stored | {"seconds": seconds})
-    spec = json.loads(cube.attrs["spec_resolved"]) | {"claim": {"kind": "best_learning_rate"}}
+    claim, data = {"kind": "best_learning_rate"}, {"dataset": dataset}
+    spec = json.loads(cube.attrs["spec_resolved"]) | {"claim": claim, "data": data}
     spec["train"]["network"] = "mlp1"
     return cube.assign_attrs(spec_resolved=json.dumps(spec), train_seconds=10.0)
 
@@ -169,6 +170,16 @@ def test_networks_are_pooled_and_shown_one_by_one():
     assert median["all networks"].n == 24
     assert median["good"].value == pytest.approx(0.0, abs=0.01)
     assert median["bad"].value == pytest.approx(2.0, abs=0.01)
+
+
+def test_one_network_on_two_data_sets_is_shown_on_each():
+    found = yardsticks.measure({"a": run(), "b": run(octaves=2.0, dataset="fashion-mnist")}, {})
+    for word in ("median", "lost by using it, mean", "root mean square"):
+        named = [y.of for y in found if word in y.number.label and y.of.startswith("mlp1")]
+        assert named == ["mlp1 on digits", "mlp1 on fashion-mnist"]
+    median = {y.of: y.number for y in found if "median" in y.number.label}
+    assert median["mlp1 on digits"].value == pytest.approx(0.0, abs=0.01)
+    assert median["mlp1 on fashion-mnist"].value == pytest.approx(2.0, abs=0.01)
 
 
 def test_what_cannot_be_told_is_said():
