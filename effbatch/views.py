@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,62 +74,76 @@ def _surface(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataAr
                   f"({floor:g} %).", tuple(panels))  # fmt: skip
 
 
-def _rates(name: str, best: xr.Dataset, predicted: xr.DataArray, extra: Sequence[str]) -> Figure:
-    """Best rate against noise at the middle batch, and against batch at the middle noise, with the laws."""
+@dataclass(frozen=True)
+class _Along:
+    """Best rates along one dim, at the middle value of the other."""
+
+    words: str
+    base: str  # of the power that the best rate goes as
+    axis: Axis
+    x: np.ndarray
+    at: Mapping[str, Any]
+    where: str
+    laws: Sequence[str]
+    setting: Callable[[Any], Setting]  # of a value of x
+
+
+def _along(best: xr.Dataset) -> tuple[_Along, _Along]:
+    """Along noise at the middle batch size, and along batch sizes at the middle noise."""
     batch = best["batch_size"].values[best.sizes["batch_size"] // 2]
     alpha = best["alpha"].values[best.sizes["alpha"] // 2]
-    places = list(_places(best, extra))
-    x_alpha, x_batch = 1 + best["alpha"].values, best["batch_size"].values.astype(float)
-    against_noise: list[Panel] = []
-    against_batch: list[Panel] = []
-    slopes: dict[str, list[float]] = {"noise": [], "batch": []}
-    for title, here in places:
-        told = f"{title}, " * bool(title)
-        for kind, at, x, laws, axis, into, where in (
-            ("noise", {"batch_size": batch}, x_alpha, NOISE_LAWS, Axis(_ALPHA, "log", ticks=tuple(x_alpha)),
-             against_noise, f"B = {batch}"),
-            ("batch", {"alpha": alpha}, x_batch, BATCH_LAWS, Axis("batch size B", "log2", ticks=tuple(x_batch)),
-             against_batch, f"α = {alpha:g}"),
-        ):  # fmt: skip
-            measured, theory = best.sel(here).sel(at), predicted.sel(here).sel(at)
-            if not bool(measured["best_learning_rate"].notnull().any() | theory.notnull().any()):
-                continue
-            slopes[kind] += _slope(x, measured["best_learning_rate"].values)
-            series = [
-                Series("measured", "measured", x, measured["best_learning_rate"].values, **_limits(measured)),
-                Series("linearised theory", "predicted", x, theory.values),
-                *_laws(x, measured, laws, best.attrs, at),
-            ]
-            into.append(Panel(axis, Axis("best learning rate", "log"), series, told + where))
-    finding = " ".join(
-        f"Against {words} the best rate goes as {base}^{np.mean(found):.2f} ({_range(found)})."
-        for kind, words, base in (("noise", "noise", "(1+α)"), ("batch", "batch size", "B"))
-        if (found := slopes[kind])
-    )
+    labels, batches = 1 + best["alpha"].values, best["batch_size"].values.astype(float)
+    K = int(best.attrs["num_classes"])
+    return (
+        _Along("noise", "(1+α)", Axis(_ALPHA, "log", ticks=tuple(labels)), labels, {"batch_size": batch},
+               f"B = {batch}", NOISE_LAWS, lambda x: Setting(x - 1, float(batch), K)),
+        _Along("batch size", "B", Axis("batch size B", "log2", ticks=tuple(batches)), batches, {"alpha": alpha},
+               f"α = {alpha:g}", BATCH_LAWS, lambda x: Setting(float(alpha), x, K)),
+    )  # fmt: skip
+
+
+def _rates(name: str, best: xr.Dataset, predicted: xr.DataArray, extra: Sequence[str]) -> Figure:
+    """Best rate against noise at the middle batch, and against batch at the middle noise, with the laws."""
+    panels: list[Panel] = []
+    findings: list[str] = []
+    for along in _along(best):
+        slopes: list[float] = []
+        for title, here in _places(best, extra):
+            measured, theory = best.sel(here).sel(along.at), predicted.sel(here).sel(along.at)
+            rates = measured["best_learning_rate"]
+            if bool(rates.notnull().any() | theory.notnull().any()):
+                slopes += _slope(along.x, rates.values)
+                panels.append(_panel(along, title, measured, theory))
+        if slopes:
+            goes_as = f"{along.base}^{np.mean(slopes):.2f} ({_range(slopes)})"
+            findings.append(f"Against {along.words} the best rate goes as {goes_as}.")
     return Figure(
         name,
-        f"{finding} Exponents: least squares in each panel, their mean and range. Laws are drawn through the middle "
-        "cell of each panel. Bars: 95 % interval over seeds.",
-        (*against_noise, *against_batch),
+        f"{' '.join(findings)} Exponents: least squares in each panel, their mean and range. Laws are drawn through "
+        "the middle cell of each panel. Bars: 95 % interval over seeds.",
+        tuple(panels),
     )
 
 
-def _laws(
-    x: np.ndarray, measured: xr.Dataset, names: Sequence[str], attrs: Mapping[str, Any], at: Mapping[str, Any]
-) -> Iterator[Series]:
+def _panel(along: _Along, title: str, measured: xr.Dataset, theory: xr.DataArray) -> Panel:
+    series = [
+        Series("measured", "measured", along.x, measured["best_learning_rate"].values, **_limits(measured)),
+        Series("linearised theory", "predicted", along.x, theory.values),
+        *_laws(along, measured["best_learning_rate"].values),
+    ]
+    told = f"{title}, " * bool(title)
+    return Panel(along.axis, Axis("best learning rate", "log"), series, told + along.where)
+
+
+def _laws(along: _Along, rates: np.ndarray) -> Iterator[Series]:
     """Each law through the measured best rate nearest to the middle of the panel; none where there is no such rate."""
-    rates = measured["best_learning_rate"].values
     known = np.flatnonzero(np.isfinite(rates))
     if not known.size:
         return
+    x = along.x
     middle = int(known[np.abs(known - len(x) // 2).argmin()])
-    setting: Callable[[Any], Setting] = (
-        (lambda v: Setting(v - 1, float(at["batch_size"]), int(attrs["num_classes"])))
-        if "batch_size" in at
-        else (lambda v: Setting(float(at["alpha"]), v, int(attrs["num_classes"])))
-    )
-    for name in names:
-        factor = np.broadcast_to(LAWS[name].factor(setting(x), setting(x[middle])), x.shape)
+    for name in along.laws:
+        factor = np.broadcast_to(LAWS[name].factor(along.setting(x), along.setting(x[middle])), x.shape)
         yield Series(LAWS[name].formula, "rival", x, rates[middle] * factor)
 
 
