@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps import LONG, Sweep, ended, wait_for
@@ -28,12 +29,7 @@ def worker_killed(home: Path, count: int, rng: random.Random) -> Tally:
     """One of two local workers is killed at a random moment of a run that goes on."""
     tally = Tally("Dask worker killed")
     _, cube = reference(home / "whole", steps=LONG)
-    for number in range(count):
-        sweep = Sweep(home / f"sweep{number}", LONG)
-        driver = sweep.start(None, "--workers", "2")
-        wait_for(lambda sweep=sweep: sweep.acknowledged())
-        time.sleep(rng.uniform(0, 0.3))
-        workers = _workers(driver.pid)
+    for sweep, driver, workers in _with_workers(home, count, rng):
         if workers:
             os.kill(rng.choice(workers), signal.SIGKILL)
             tally.tried += 1
@@ -69,18 +65,23 @@ def driver_killed(home: Path, count: int, rng: random.Random) -> Tally:
     """The command itself is killed while its local workers train: none of them stays behind."""
     tally = Tally("`kill -9` of a run with `--workers 2`")
     _, cube = reference(home / "whole", steps=LONG)
-    for number in range(count):
-        sweep = Sweep(home / f"sweep{number}", LONG)
-        driver = sweep.start(None, "--workers", "2")
-        wait_for(lambda sweep=sweep: sweep.acknowledged())
-        time.sleep(rng.uniform(0, 0.3))
-        workers = _workers(driver.pid)
+    for sweep, driver, workers in _with_workers(home, count, rng):
         driver.kill()
         tally.tried += ended(driver) == -signal.SIGKILL
         wait_for(lambda workers=workers: not any(map(_alive, workers)))
         tally.struck["no worker left behind"] += 1
         tally.settle(sweep, cube)
     return tally
+
+
+def _with_workers(home: Path, count: int, rng: random.Random) -> Iterator[tuple[Sweep, subprocess.Popen, list[int]]]:
+    """So many runs with two local workers each, at a random moment after the first unit: sweep, driver, workers."""
+    for number in range(count):
+        sweep = Sweep(home / f"sweep{number}", LONG)
+        driver = sweep.start(None, "--workers", "2")
+        wait_for(lambda sweep=sweep: sweep.acknowledged())
+        time.sleep(rng.uniform(0, 0.3))
+        yield sweep, driver, _workers(driver.pid)
 
 
 def _workers(driver: int | None) -> list[int]:
