@@ -54,6 +54,7 @@ from effbatch.training.spec import Data, Train
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS, SECONDS, LEAST_STEPS = 5, 0.15, 4  # of work in every timed run, roughly
+UNIT_STEPS = 50  # least of a unit, whose parts all begin with cold caches; nearly all built-in settings take more
 EVALUATION_REPEATS, EVALUATION_STEPS = 3, 20
 BATCH_SIZES = (8, 32, 128)
 CASES = {  # network: side of the images, members trained together
@@ -209,13 +210,13 @@ def in_few_threads(run: Timed) -> Timed:
     return seconds
 
 
-def enough(run: Timed) -> int:
-    """Steps that take about SECONDS, at least LEAST_STEPS; the first ones, which build and allocate, do not count."""
+def enough(run: Timed, least: int = LEAST_STEPS) -> int:
+    """Steps that take about SECONDS, at least so many; the first ones, which build and allocate, do not count."""
     run(LEAST_STEPS)
     steps = LEAST_STEPS
     while (took := run(steps)) < SECONDS / 4 and steps < 20_000:
         steps *= 4
-    return max(LEAST_STEPS, round(steps * SECONDS / took))
+    return max(least, round(steps * SECONDS / took))
 
 
 def measured(network: str, side: int, batch_size: int, members: int, clock: Clock) -> dict:
@@ -238,7 +239,7 @@ def measured(network: str, side: int, batch_size: int, members: int, clock: Cloc
     bare = [bare_products(built[0], batch_size, together, clock) for _ in range(min(threads, ceil(members / together)))]
     if all(bare) and members > 1:  # one member's products are too small for two threads in each
         ways["bare products"] = (len(bare) * together, in_every_thread(bare))
-    steps = {name: enough(run) for name, (_, run) in ways.items()}
+    steps = {name: enough(run, UNIT_STEPS if name == "effbatch" else LEAST_STEPS) for name, (_, run) in ways.items()}
     peak = multiply(clock)
     speeds: dict[str, list[float]] = {name: [] for name in (*ways, "peak")}
     for _ in range(REPEATS):
