@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from itertools import product
+
 import pytest
 
+from effbatch.cube import CORE_DIMS
 from effbatch.errors import SpecError
 from effbatch.resources import bundled
+from effbatch.training import networks
 from effbatch.training import spec as specs
 from effbatch.training.cells import units
 
@@ -163,6 +168,24 @@ def test_another_data_set_takes_its_own_tables_and_names_the_sweep(spec_text):
     assert elsewhere.train.budget == {"steps": 7}
     assert elsewhere.arguments == f"{specs.parse(text).name} --quick --dataset 'hub:a/b c'"
     assert specs.parse(text).resolved() == specs.parse(spec_text).resolved()
+
+
+def test_quick_tables_come_after_those_of_a_data_set(spec_text):
+    text = spec_text + "\n[on.mnist.grid]\nalpha = [0, 100]\nseed = 9\n\n[quick.grid]\nseed = 5\n"
+    full, quick = (specs.parse(text, quick=quick, dataset="mnist") for quick in (False, True))
+    assert (len(full.grid["seed"]), len(quick.grid["seed"])) == (9, 5)
+    assert full.grid["alpha"] == quick.grid["alpha"] == (0.0, 100.0)
+
+
+@pytest.mark.parametrize("path", sorted(bundled("simulations").glob("*.toml")), ids=lambda p: p.stem)
+def test_built_in_simulations_are_valid_on_the_data_sets_that_they_have_tables_for(path):
+    for dataset, quick in product(tomllib.loads(path.read_text(encoding="utf-8")).get("on", {}), (False, True)):
+        spec = specs.load(path, dataset=dataset, quick=quick)
+        extras = [key for key in spec.grid if key not in CORE_DIMS]
+        for values in product(*(spec.grid[key] for key in extras)):
+            data, train = specs.at(spec, dict(zip(extras, values, strict=True)))
+            assert data.dataset == dataset
+            assert train.network in networks.NETWORKS
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,9 @@ class Spec:
 
 
 def load(path: str | Path, *, quick: bool = False, dataset: str | None = None) -> Spec:
-    """Read a spec file; `quick` applies its [quick.*] tables over the full ones, `dataset` puts in other images.
+    """Read a spec file; `dataset` puts in other images, `quick` applies the [quick.*] tables over the full ones.
 
-    On another data set the tables [on.DATASET.*] apply too, last: thresholds and rates that suit it.
+    On another data set the tables [on.DATASET.*] apply too, before [quick.*]: a grid and thresholds that suit it.
     """
     path = Path(path)
     try:
@@ -174,10 +174,10 @@ def parse(
     tables = _sections(tables, origin)
     quick_tables = _sections(quick_tables, "[quick]")
     on_tables = {name: _sections(table, f"[on.{name}]") for name, table in on_tables.items()}
-    if quick:
-        tables = _over(tables, quick_tables)
     if dataset is not None:
         tables = _over(_over(tables, {"data": {"dataset": dataset}}), on_tables.get(dataset, {}))
+    if quick:
+        tables = _over(tables, quick_tables)
 
     simulation = tables.get("simulation", {})
     _check_keys(simulation, ("name", "title", "claim", "figure"), where="[simulation]")
