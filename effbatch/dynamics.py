@@ -472,8 +472,9 @@ def _held_out_accuracy(
     """Forced choice per held-out image, from its own mean logits and noise, averaged over the images."""
     target, classes = test.target, test.target.shape[1]
     rivals = np.arange(classes) != test.labels[:, None]
-    # noise spreads evenly over the K - 1 centred directions of the logits
-    sd = np.sqrt(noise @ (test.modes**2).T / (classes - 1))
+    with np.errstate(over="ignore"):  # noise that is about to diverge: infinite, and the choice is blind
+        # it spreads evenly over the K - 1 centred directions of the logits
+        sd = np.sqrt(noise @ (test.modes**2).T / (classes - 1))
     accuracy = np.empty(len(alpha))
     for cell, (a, left) in enumerate(zip(alpha[:, 0], error, strict=True)):
         moved = (1 - left)[:, None] * (labels.goal(target, a) - (1 + a) * test.initial)

@@ -389,6 +389,16 @@ def test_divergence_scores_chance_without_a_warning(batch):
     assert np.isnan(curve.alignment).all()
 
 
+def test_noise_about_to_diverge_scores_chance_without_a_warning():
+    """At B = 1 and eta h/K = 1 the mean converges while the variance grows fourfold a step."""
+    spectrum = linear_model(np.random.default_rng(0), np.ones(3), classes=4)
+    curves = [learning_curve(spectrum, 3.0, 1, 4.0, steps) for steps in range(470, 530)]
+    told = np.array([np.isfinite(curve.alignment) for curve in curves])
+    assert told.any()
+    assert not told.all()
+    assert [curve.accuracy for curve in curves] == pytest.approx([0.25] * len(curves), abs=0.01)
+
+
 def test_momentum_is_a_larger_learning_rate():
     s = power_law()
     with_momentum = learning_curve(s, 3, 32, 0.01, 100, momentum=0.9)
