@@ -12,11 +12,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from effbatch.cube import open_cube, resolved_spec
+import xarray as xr
+
+from effbatch.cube import open_cubes, resolved_spec
 from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.laws import LAWS
 from effbatch.prediction.evidence import FILE
 
+SIMULATIONS = {
+    "sgd": "learning_rate",
+    "adam": "learning_rate_adam",
+    "adadelta": "learning_rate_adadelta",
+}
 BENCHMARK = Path(__file__).parent / "results" / "prediction.json"
 SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
 METHODS = {
@@ -28,28 +35,33 @@ CUBE = Path(__file__).parent.parent / "simulations" / "results" / "digits" / "cu
 
 
 def scores() -> dict:
-    """The scores as JSON-ready values, from the simulation `learning_rate`."""
-    cube = open_cube(CUBE, "learning_rate")
-    best = best_learning_rates(cube)
-    compared = compare_laws(best, LAWS)
-    laws = {
-        str(name): _score(
-            *(float(compared[key].sel(law=name)) for key in ("median_error", "low", "high", "quantile90", "cells"))
-        )
-        for name in compared["law"].values
-        if int(compared["pairs"].sel(law=name))
-    }
+    """The scores as JSON-ready values: of each optimiser from its simulation."""
+    cubes = open_cubes(CUBE)
+    optimizers = {optimizer: _of(name, cubes[name]) for optimizer, name in SIMULATIONS.items() if name in cubes}
     same_cells = {name: _benchmarked(method) for name, method in METHODS.items()}
+    laws = optimizers["sgd"]["laws"]
     laws |= {name: score for name, score in same_cells.items() if name not in laws}
-    networks = ", ".join(str(name) for name in cube["network"].values)
+    return {"optimizers": optimizers, "same_cells": same_cells}
+
+
+def _of(name: str, cube: xr.Dataset) -> dict:
+    compared = compare_laws(best_learning_rates(cube), LAWS)
+    laws = {
+        str(law): _score(
+            *(float(compared[key].sel(law=law)) for key in ("median_error", "low", "high", "quantile90", "cells"))
+        )
+        for law in compared["law"].values
+        if int(compared["pairs"].sel(law=law))
+    }
     train = resolved_spec(cube)["train"]
+    networks = cube["network"].values if "network" in cube.dims else [train["network"]]
     source = (
-        f"`effbatch validate learning_rate` ({networks} on digits, SGD, {int(train['budget']['steps'])} steps, "
-        f"α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, {cube.sizes['seed']} seeds, "
-        f"{cube.attrs['made'][:10]})"
+        f"`effbatch validate {name}` ({', '.join(map(str, networks))} on digits, {train['optimizer']}, "
+        f"{int(train['budget']['steps'])} steps, α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, "
+        f"{cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
     )
     ranges = {key: [float(cube[key].min()), float(cube[key].max())] for key in ("alpha", "batch_size")}
-    return {"source": source, **ranges, "laws": laws, "same_cells": same_cells}
+    return {"source": source, **ranges, "laws": laws}
 
 
 def _benchmarked(method: str) -> dict:

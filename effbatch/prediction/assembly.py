@@ -150,8 +150,8 @@ def predict(
     short_runs      what `training.short_runs` found of the network: adds `short_runs`, a rate from real short runs
     momentum        coefficient where the optimizer is "momentum" (Nesterov's too); only first principles use it
     parameters      gives laws what they lack, as {"noise_scale": {"clean_noise_scale": 40.0}}
-    evidence        recorded errors by law, and so intervals; by default those that effbatch itself recorded, for plain
-                    SGD at a constant rate; {} for none
+    evidence        recorded errors by law, and so intervals; by default those that effbatch itself recorded with this
+                    optimizer, at a constant rate; {} for none
     Raises InputError for values out of range, names not known, and labels without any signal.
     """
     matrix = None if matrix is None else checked_matrix(matrix)
@@ -182,8 +182,8 @@ def predict(
     rivals: Mapping[str, LawScore] = {}
     if evidence is None:
         evidence = {}
-        if (optimizer, schedule) == ("sgd", "constant") and noise == "uniform" and matrix is None:
-            evidence, rivals = recorded(), same_cells()
+        if schedule == "constant" and noise == "uniform" and matrix is None:
+            evidence, rivals = recorded(optimizer), same_cells() if optimizer == "sgd" else {}
     for name in evidence:
         if name not in COMPUTED:
             laws.get(name)

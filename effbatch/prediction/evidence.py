@@ -16,11 +16,14 @@ FILE = Path(__file__).with_name("law_scores.json")
 
 
 @cache
-def recorded() -> dict[str, LawScore]:
-    """Score of every law that was tried on cells which its anchor had not seen."""
-    content = _content()
-    shared = {"source": content["source"], "alpha": content["alpha"], "batch_size": content["batch_size"]}
-    return {name: LawScore(**{**shared, **score}) for name, score in content["laws"].items()}
+def recorded(optimizer: str = "sgd") -> dict[str, LawScore]:
+    """Score of every law tried with this optimizer, at a constant rate, on cells which its anchor had not seen.
+
+    Empty for an optimizer that no recorded sweep has.
+    """
+    content = _content()["optimizers"].get(optimizer, {"laws": {}})
+    laws = content.pop("laws")
+    return {name: LawScore(**{**content, **score}) for name, score in laws.items()}
 
 
 @cache
