@@ -30,7 +30,7 @@ def complete(name: str):
 
 
 def optimizer_of(name: str) -> str:
-    return "adam" if name in ("adam_square_root", "surge") else "sgd"
+    return "adam" if name in ("adam_square_root", "adaptive", "surge") else "sgd"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def optimizer_of(name: str) -> str:
         ("clean_count", 4 / 4),
         ("square_root_clean_count", 1.0),
         ("adam_square_root", 2 / 4),
+        ("adaptive", 4**0.25 / 4**0.75),
         ("fitted", 4**0.6 * 4**-0.4),
         ("noise_scale", (1 + 20 / 128) / (1 + (16 * 21 - 1) / 512)),
         ("saturating", (1 + (20 / 128) ** 0.7) / (1 + (20 * 8 / 512) ** 0.7)),
@@ -112,10 +113,9 @@ def test_laws_of_sgd_do_not_apply_to_adam_nor_the_reverse(name):
         assert complete(adaptive).applies(NOISY, NOISY) == (False, "made for adam, adamw and rmsprop, not for sgd")
 
 
-def test_only_none_applies_to_adadelta_without_a_fit():
+def test_only_the_empirical_rule_and_none_apply_to_adadelta_without_a_fit():
     setting = replace(NOISY, optimizer="adadelta")
-    assert [name for name, law in LAWS.items() if law.applies(setting, setting).ok] == ["none"]
-    assert "nearly scale-free (untested)" in LAWS["none"].applies(setting, setting).reason
+    assert [name for name, law in LAWS.items() if law.applies(setting, setting).ok] == ["none", "adaptive"]
 
 
 @pytest.mark.parametrize("name", ["signal_to_noise", "clean_count"])

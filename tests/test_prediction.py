@@ -118,10 +118,10 @@ def test_with_an_anchor_rates_are_numbers():
     [
         ("sgd", "square_root_clean_count", 0.5, "square root of the clean labels"),
         ("momentum", "square_root_clean_count", 0.5, "square root of the clean labels"),
-        ("adam", "adam_square_root", 0.25, "Adam"),
-        ("adamw", "adam_square_root", 0.25, "AdamW"),
-        ("rmsprop", "adam_square_root", 0.25, "RMSprop"),
-        ("adadelta", "none", 1.0, "nearly scale-free, .* untested"),
+        ("adam", "adaptive", 4**-0.75, "Adam"),
+        ("adamw", "adaptive", 4**-0.75, "Adam"),
+        ("rmsprop", "adaptive", 4**-0.75, "Adam"),
+        ("adadelta", "adaptive", 4**-0.75, "AdaDelta"),
     ],
 )
 def test_recommendation_by_optimizer(optimizer, law, factor, words):

@@ -73,8 +73,7 @@ LAWS = (
         source.ZEILER_2012,
         batch_exponent=0.0,
         alpha_exponent=0.0,
-        regime="keeps the rate: the baseline for every optimizer, and all there is for AdaDelta, "
-        "which is nearly scale-free (untested)",
+        regime="keeps the rate: the baseline for every optimizer",
         optimizers=OPTIMIZERS,
     ),
     PowerLaw(
@@ -127,6 +126,16 @@ LAWS = (
         alpha_exponent=-1.0,
         regime="for batches far below the noise scale, where Adam, AdamW and RMSprop step by the sign of noise",
         optimizers=ADAPTIVE,
+    ),
+    PowerLaw(
+        "adaptive",
+        "η ∝ B^¼ (1+α)^−¾",
+        source.EFFBATCH,
+        batch_exponent=0.25,
+        alpha_exponent=-0.75,
+        regime="empirical, from Adam and AdaDelta on a small ReLU network at a fixed number of steps; safest from an "
+        "anchor tuned with noise",
+        optimizers=(*ADAPTIVE, "adadelta"),
     ),
     PowerLaw(
         "fitted",

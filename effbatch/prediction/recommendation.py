@@ -18,16 +18,12 @@ _PREFERRED = {
         "the rate goes with the square root of the clean labels in a batch, an empirical rule for SGD",
     ),
     "adam": (
-        ("adam_square_root", "none"),
-        "Adam, AdamW and RMSprop divide the gradient by its spread: the rate goes with the square root of B/(1 + α)²",
-    ),
-    "adadelta": (
-        ("none",),
-        "AdaDelta is nearly scale-free, so the rate is kept; this is untested",
+        ("adaptive", "none"),
+        "for Adam and AdaDelta the rate goes as B^¼ (1+α)^−¾, an empirical rule",
     ),
 }
 _PREFERRED["momentum"] = _PREFERRED["sgd"]
-_PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adam"]
+_PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adadelta"] = _PREFERRED["adam"]
 
 
 def recommend(
