@@ -3,7 +3,7 @@
 #   make test       runs the tests
 # Besides, `make docs` builds the documentation into site/, `make data` installs the data sets that the platform offers,
 # and `make torture` tries what a sweep survives.
-# constraints.txt pins the tested versions, PyTorch for the CPU among them; for CUDA use `pip install .` instead.
+# constraints.txt pins the tested versions. Of PyTorch, pip takes the CPU build where it finds one.
 
 PYTHON ?= python3
 VENV := .venv

@@ -140,6 +140,14 @@ def test_citation_and_project_agree_on_the_version():
     assert "1705.10694" in citation
 
 
+def test_the_versions_of_python_declared_are_those_that_readme_says_ran_the_tests():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = re.findall(r"Programming Language :: Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    ran = re.search(r"The whole test suite has run on .*?\n\n", README, flags=re.DOTALL)[0]
+    assert declared == re.findall(r"\b(3\.\d+)\.\d+", ran)
+    assert project["requires-python"] == f">={declared[0]}"
+
+
 def test_what_the_comparison_says_of_the_benchmark_is_recorded():
     tables = json.loads((ROOT / "benchmarks" / "results" / "prediction.json").read_text(encoding="utf-8"))["tables"]
     error = {name: {row["method"]: row["median_error"] for row in rows} for name, rows in tables.items()}
