@@ -314,7 +314,7 @@ def _heat_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict
 
     point = {"type": "point", "filled": True, "fill": "white", "stroke": "black", "strokeWidth": 1, "size": 44}
     hover = {
-        "mark": {"type": "point", "filled": True, "size": 150, "opacity": 0},
+        "mark": {"type": "point", "clip": True, "filled": True, "size": 150, "opacity": 0},
         "encoding": {"x": x, "y": y, "tooltip": [series, *_tooltip(panel, interval)]},
     }
     return [
