@@ -42,13 +42,19 @@ def curve_layers(
     shown = {**place, "opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
     sideways = any(series.interval == "x" for series in panel.series)
     ends = span("x", x, "low", "high") if sideways else span("y", y, "low", "high")
+    rule, point = {"type": "rule", "strokeWidth": 1.4}, {"type": "point", "filled": True, "size": 48, "opacity": 1}
     layers = [
         layer("rival", {"type": "line", "strokeWidth": 1.2}, shown | detail | rhythm),
         layer("predicted", {"type": "line", "strokeWidth": 2}, shown | detail),
-        layer("measured", {"type": "rule", "strokeWidth": 1.4}, shown | ends),
-        layer("measured", {"type": "point", "filled": True, "size": 48, "opacity": 1}, shown | shape),
+        layer("measured", rule, shown | ends),
+        layer("measured", point, shown | shape),
         hover(panel, place),
     ]
+    if any(series.dots for series in panel.series):
+        layers[2:2] = [
+            layer("predicted", rule, shown | ends, dots=True),
+            layer("predicted", point, shown | shape, dots=True),
+        ]
     return layers if sideways else [layer("measured", {"type": "line", "strokeWidth": 0.7}, shown | detail), *layers]
 
 
@@ -61,7 +67,7 @@ def _dashes(groups: Groups) -> dict[str, Sequence[float]]:
 def _symbol(index: int, group: Sequence[Series], dash: Sequence[float] | None) -> str:
     """Legend symbol of a group: its shape where it has points, else the line it is drawn with, as an SVG path."""
     roles = {series.role for series in group}
-    if "measured" in roles:
+    if "measured" in roles or any(series.dots for series in group):
         return SHAPES[index % len(SHAPES)]
     unit = math.sqrt(SYMBOL_SIZE) / 2  # px; Vega scales a path from [-1, 1] to the size of a symbol
     pattern = itertools.cycle([18.0] if dash is None or "predicted" in roles else dash)

@@ -17,7 +17,7 @@ from effbatch.resources import bundled
 from effbatch.tables import typeset
 
 PAPER, PRINTED_INK = "#ffffff", "#1a1f24"  # of a PNG, which knows no page
-CAPTION_WIDTH = 92  # characters
+CAPTION_WIDTH = {1: 92, 2: 118, 3: 118}  # characters by the number of panels in a row
 PIXELS_PER_PX = 3  # of a PNG: 288 dots per inch
 
 
@@ -63,8 +63,13 @@ def png(figure: Figure, *, alone: bool = False) -> bytes:
 
 def reading_key(figure: Figure) -> str:
     """One sentence that says how `figure` shows what was measured, predicted and held by rivals."""
-    roles = {series.role for panel in figure.panels for series in panel.series}
-    bars = " (bars: interval)" * any(series.low is not None for panel in figure.panels for series in panel.series)
+    every = [series for panel in figure.panels for series in panel.series]
+    roles = {series.role for series in every}
+    bars, bars_of_dots = (
+        " (bars: interval)" * any(series.low is not None for series in every if series.dots == dots)
+        for dots in (False, True)
+    )
+    dotted = "points and " * any(series.dots for series in every)
     if any(panel.heat is not None for panel in figure.panels):
         shown = {
             "measured": f"white points, measured{bars}",
@@ -74,8 +79,8 @@ def reading_key(figure: Figure) -> str:
         return "Shades, measured; " + "; ".join(words for role, words in shown.items() if role in roles) + "."
     shown = {
         "measured": f"points, measured{bars}",
-        "predicted": "solid lines, predicted",
-        "rival": "dashed lines, rival laws",
+        "predicted": f"{dotted}solid lines, predicted{bars_of_dots}",
+        "rival": "dashed lines, for comparison",
     }
     text = "; ".join(words for role, words in shown.items() if role in roles)
     return f"{text[:1].upper()}{text[1:]}."
@@ -85,7 +90,9 @@ def _printed(spec: dict[str, Any], figure: Figure, *, caption: bool) -> dict[str
     """`spec` in dark ink on white, with its caption and key where they are wanted."""
     ink = json.loads(json.dumps(spec).replace(f'"{INK}"', f'"{PRINTED_INK}"'))
     if caption:
-        lines = wrap(typeset(f"{figure.caption} {reading_key(figure)}"), CAPTION_WIDTH)
+        lines = wrap(
+            typeset(f"{figure.caption} {reading_key(figure)}".replace("`", "")), CAPTION_WIDTH[spec["columns"]]
+        )
         words = {"anchor": "start", "fontSize": 10.5, "fontWeight": "normal", "lineHeight": 15, "offset": 12}
         ink["title"] = {"text": lines, "orient": "bottom", "color": PRINTED_INK, **words}
     return {**ink, "background": PAPER}

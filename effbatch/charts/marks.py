@@ -14,10 +14,11 @@ SERIES: dict[str, Any] = {"field": "series", "type": "nominal", "title": "series
 INTERVAL: dict[str, Any] = {"field": "interval", "type": "nominal", "title": "interval"}
 
 
-def layer(role: Role, mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
-    """The points of one role as one kind of mark; a rule only where there is an interval."""
+def layer(role: Role, mark: dict[str, Any], encoding: dict[str, Any], *, dots: bool = False) -> dict[str, Any]:
+    """Points of one role as one mark, a rule only where there is an interval; `dots`: of series that have them."""
+    chosen = f"datum.role === '{role}'" + " && datum.dots" * dots + " && isValid(datum.low)" * (mark["type"] == "rule")
     return {
-        "transform": [{"filter": f"datum.role === '{role}'" + " && isValid(datum.low)" * (mark["type"] == "rule")}],
+        "transform": [{"filter": chosen}],
         "mark": {"clip": True, **mark},
         "encoding": encoding,
     }
@@ -73,7 +74,7 @@ def rows(
                     value=float(value),
                 )
         row: dict[str, Any] = {"series": series.name, "group": series.group or series.name, "role": series.role}
-        row |= {"x": float(x), "y": float(y), "interval": "none"}
+        row |= {"x": float(x), "y": float(y), "interval": "none"} | ({"dots": True} if series.dots else {})
         if low is not None and high is not None and not (isnan(low) or isnan(high)):
             row["interval"] = f"{low:.4g} to {high:.4g}".replace("-", "−").replace("inf", "∞")
             row |= {"low": float(max(low, edges[0])), "high": float(min(high, edges[1]))}
