@@ -93,7 +93,7 @@ NAMES = {
     "tracker": ["tracker"],
     "verdict": ["made"],
 }
-WITHOUT_INTERVALS = {"predictions along batch size", "advice without the theory"}  # of at least one figure
+WITHOUT_INTERVALS = {"advice without the theory"}
 
 
 @pytest.fixture(scope="module", params=list(ANSWERS))

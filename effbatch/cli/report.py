@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from effbatch.cli.options import Name
+from effbatch.cli.options import Name, was_given
 
 if TYPE_CHECKING:
     from effbatch.report import Report
@@ -26,7 +26,7 @@ Exhibit = TypeVar("Exhibit")
 @click.option("--format", "formats", multiple=True, metavar="pdf,html,md", help="Write these into the folder --out.")
 @click.option("--figure", metavar="NAME", help="Only this figure; an unknown name lists them.")
 @click.option("--table", metavar="NAME", help="Only this table; an unknown name lists them.")
-@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of the PDF.")
+@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of a PDF.")
 def command(
     paths: tuple[str, ...],
     out: str | None,
@@ -48,6 +48,10 @@ def command(
     from effbatch.errors import InputError
 
     targets, kind = _targets(out, formats, figure, table)
+    if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
+        raise InputError(
+            f"--paper is that of a PDF; {', '.join(map(str, targets))} is none: leave it out, or end --out in .pdf"
+        )
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
