@@ -52,6 +52,8 @@ def command(
         raise InputError(
             f"--paper is that of a PDF; {', '.join(map(str, targets))} is none: leave it out, or end --out in .pdf"
         )
+    if formats:
+        _make(targets[0].parent)
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
@@ -68,7 +70,7 @@ def _targets(
     out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
 ) -> tuple[list[Path], str]:
     """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
-    from effbatch.errors import InputError, RunError
+    from effbatch.errors import InputError
 
     asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
     if len(asked) > 1:
@@ -86,14 +88,18 @@ def _targets(
     if unknown := [name for name in names if f".{name}" not in endings]:
         known = ", ".join(ending[1:] for ending in endings)
         raise InputError(f"--format takes {known}, separated by commas; {', '.join(map(repr, unknown))} came")
-    folder = Path(out or "report")
+    return [Path(out or "report") / f"report.{name}" for name in names], kind
+
+
+def _make(folder: Path) -> None:
+    from effbatch.errors import RunError
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
             f"with --format, --out must be a folder; {folder} cannot be one ({error.strerror}): name another"
         ) from error
-    return [folder / f"report.{name}" for name in names], kind
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
