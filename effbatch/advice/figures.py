@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,11 @@ def _by_label(advice: Advice) -> Figure:
     panels = [Panel(d_factors, kinds, factors)]
     caption = f"What labels would pay at α = {advice.alpha.value:.3g}; d′ is exact in the linear regime."
     if any(series.x[0] is not None for series in gains):
-        panels.append(Panel(Axis("accuracy gained, points"), kinds, gains))
+        ends = [v for s in gains for v in (*s.x, *(s.low or ()), *(s.high or ())) if v is not None and math.isfinite(v)]
+        least, most = min(0.0, *ends), max(0.0, *ends)
+        margin = 0.05 * (most - least) or 1.0
+        points = Axis("accuracy gained, points", domain=(least - margin * (least < 0), most + margin))
+        panels.append(Panel(points, kinds, gains))
         caption += f" Accuracy: least to greatest of n = {worth.more.gain.n} initialisations."
     return Figure("labels", caption, panels)
 
