@@ -15,6 +15,7 @@ _PUBLIC = {
     "NoiseScaleTracker": "effbatch.training.tracker",
     "advise": "effbatch.advice",
     "open_cube": "effbatch.cube",
+    "plot": "effbatch.plots",
     "predict": "effbatch.prediction",
 }
 __all__ = [*_PUBLIC]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,6 +33,7 @@ class Series:
     line, so that the three stay apart in grey print. `group` gives the colour; series that share a group
     (the measured points and the predicted line of one network, say) share the colour. `interval` says along which
     axis `low` and `high` lie; points whose interval lies along x are not joined by a line.
+    `dots`: a predicted line shows its points, too, with their intervals.
     """
 
     name: str
@@ -42,6 +44,16 @@ class Series:
     high: Values = None
     group: str = ""
     interval: Literal["x", "y"] = "y"
+    dots: bool = False
+
+
+def limits(intervals: Sequence[tuple[float | None, float | None] | None]) -> dict[str, Any]:
+    """`low` and `high` of a series from its intervals: an open limit lies beyond any axis; no interval, no limits."""
+    if not any(intervals):
+        return {}
+    lows = [None if i is None else -math.inf if i[0] is None else i[0] for i in intervals]
+    highs = [None if i is None else math.inf if i[1] is None else i[1] for i in intervals]
+    return {"low": lows, "high": highs}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from effbatch.training.cells import Unit
 
 LINE_EVERY_SECONDS = 10.0
+WITH_BAR, WITH_STEPS = 110, 80  # columns of a terminal, with room for the longest name of a simulation
 
 
 @contextmanager
@@ -76,18 +77,20 @@ class LineProgress(Tally):
 
 
 class LiveProgress(Tally):
-    """A bar with done/total, rate and time left, redrawn in place by rich."""
+    """A bar with done/total, rate and time left, redrawn in place by rich; less of it where a terminal is narrow."""
 
     def __enter__(self) -> LiveProgress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
+        console = Console(stderr=True)
+        self.width = console.width
         self.progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            *([BarColumn(bar_width=24)] if self.width >= WITH_BAR else []),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[steps]}"),
-            console=Console(stderr=True),
+            console=console,
         )
         self.progress.start()
         return self
@@ -101,9 +104,10 @@ class LiveProgress(Tally):
 
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None:
         super().advance(unit, model_steps, evaluations, seconds)
-        steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(self.time_left.per_second)}/s"
+        steps = f"{_short(self.done)}/{_short(self.total)} model-steps, {_short(self.time_left.per_second)}/s, "
         left = f"{duration(self.time_left.seconds())} left"
-        self.progress.update(self.task, completed=self.done, steps=f"{steps}, {left}")
+        shown = steps * (self.width >= WITH_STEPS) + left
+        self.progress.update(self.task, completed=self.done, steps=shown)
 
     def tell(self, sentence: str) -> None:
         self.progress.console.print(sentence, markup=False, highlight=False)

@@ -183,6 +183,11 @@ class _Drawn:
     svg: Markup
     spec: dict[str, Any]
 
+    @property
+    def image(self) -> str:
+        """The static drawing as the address of an image."""
+        return _data_url("image/svg+xml", self.svg.encode())
+
 
 @dataclass(frozen=True)
 class _Shown:
@@ -308,7 +313,12 @@ def _font(templates: Path, file: str, embed: bool) -> Markup:
     path = templates / "fonts" / file
     if not embed:
         return Markup(f"fonts/{file}")
-    return Markup(f"data:font/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}")
+    return Markup(_data_url(f"font/{path.suffix[1:]}", path.read_bytes()))
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    """An address that holds what it points to."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @cache

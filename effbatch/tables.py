@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from numbers import Integral
 
@@ -18,6 +19,7 @@ Cell = str | int | float | None
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
+_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %")  # n = 12, α = 0.58, 95 %
 _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
 _SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
@@ -60,6 +62,22 @@ def marked_up(text: str) -> Markup:
     """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
     raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(text)))
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
+
+
+def wrapped(text: str, width: int, *, indent: str = "", hanging: str = "") -> str:
+    """`text` in lines of at most `width` columns after `indent`, further ones after `hanging`.
+
+    Longer words stand out: paths and commands are words, and "n = 12" and "95 %" never part.
+    """
+    lines = textwrap.fill(
+        _TOGETHER.sub(lambda m: m[0].replace(" ", "\u00a0"), text),
+        max(width, 1),
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines.replace("\u00a0", " ")
 
 
 def p_text(p_value: float | None) -> str:

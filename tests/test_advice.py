@@ -163,8 +163,7 @@ def test_adam_falls_back_on_its_law_and_says_so(file):
     assert "cannot be told" in said.why
     assert f"lr={4**-0.75:.3g} * clean_learning_rate" in said.snippet
     assert any("not for adam" in limit for limit in said.limits)
-    with pytest.raises(InputError, match="figure needs the accuracy of the linearised theory"):
-        said.figure()
+    assert "learning_rate" not in effbatch.plot(said).names
     assert "times the rate best on clean labels" in " ".join(str(said).split())
 
 
@@ -220,10 +219,13 @@ def test_without_an_upper_limit_of_alpha_the_page_says_that_there_is_no_interval
 
 
 def test_the_figure_has_a_line_per_alpha_and_the_advised_rate(advice):
-    drawing = advice.figure()
-    assert drawing._repr_svg_().startswith("<svg")
-    series = set(re.findall(r'"series": "([^"]*)", "group"', json.dumps(drawing.spec, ensure_ascii=False)))
-    assert series == {"α = 3", "α = 4", "α = 6", f"advised: {advice.learning_rate:.3g}"}
+    (panel,) = effbatch.plot(advice)["learning_rate"].figure.panels
+    assert {series.name for series in panel.series} == {
+        "α = 3",
+        "α = 4",
+        "α = 6",
+        f"advised: {advice.learning_rate:.3g}",
+    }
     at_advised = advice.curve.accuracy[1][8]  # α = 4 and the advised rate itself
     assert at_advised == pytest.approx(advice.accuracy, abs=1e-9)
 

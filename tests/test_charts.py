@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from effbatch.charts import COLOURS, Drawing, draw, log_ticks, png, reading_key, tick_label
+from effbatch.charts import Drawing, draw, png, reading_key
+from effbatch.charts.axes import log_ticks, tick_label
+from effbatch.charts.look import COLOURS
 from effbatch.errors import InputError
 from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
 

@@ -17,8 +17,8 @@ LAYERS = [
     "errors", "durable", "netcdf", "jsonable", "estimate", "resources", "npyfile", "exhibits", "notebook",
     "noise", "moments",
     "schedules", "dynamics", "refinement", "detection", "audit", "laws", "prediction", "cube", "fitting", "claims",
-    "views", "training", "integrations", "tables", "charts", "advice", "markdown", "report", "yardsticks", "validation",
-    "time_left", "progress", "cli",
+    "views", "training", "integrations", "tables", "charts", "plots", "advice", "markdown", "report", "yardsticks",
+    "validation", "time_left", "progress", "cli",
 ]  # fmt: skip
 LAZY = {
     "torch",
@@ -31,6 +31,7 @@ LAZY = {
     "PIL",
     "lightning",
     "transformers",
+    "IPython",
 }
 
 

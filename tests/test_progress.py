@@ -48,6 +48,20 @@ def test_the_bar_shows_done_total_and_rate(monkeypatch):
     assert re.search(r"[\d.]+M/s, 0 s left", shown)
 
 
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_the_display_cuts_nothing_in_a_narrow_terminal(monkeypatch, width):
+    screen = io.StringIO()
+    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width))
+    with progress.LiveProgress() as bar:
+        bar.start("noise_source-fashion-mnist-14", [ten_cells(steps=200_000)], kept=[])
+        bar.advance(ten_cells(steps=200_000), 500_000, 2, 10.0)
+    shown = screen.getvalue()
+    assert "…" not in shown
+    assert "noise_source-fashion-mnist-14" in shown
+    assert "0 s left" in shown
+    assert ("model-steps" in shown, "━" in shown) == (width >= 80, width >= 110)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(None, "unknown time"), (42.4, "42 s"), (600, "10 min"), (9000, "2.5 h")]
 )

@@ -174,6 +174,11 @@ def test_pdf_says_the_verdicts_first(pdf):
     assert len(reader.pages) == 5  # verdicts, contents, one page for each claim, references and reproduction
 
 
+def test_in_the_pdf_figures_are_images_apart_and_not_elements_of_the_page(sample):
+    tags = [tag for tag, _ in Outline(module._render(sample, interactive=False)).tags]
+    assert (tags.count("img"), tags.count("svg")) == (2, 0)
+
+
 def test_pdf_contents_tell_the_pages(pdf):
     contents = pdf[0].pages[1].extract_text()
     assert "Recommended scaling" in contents

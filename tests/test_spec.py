@@ -161,6 +161,7 @@ def test_built_in_simulations_are_valid_and_named_like_their_file(path, quick):
 
 
 def test_another_data_set_takes_its_own_tables_and_names_the_sweep(spec_text):
+    spec_text += "[quick.grid]\nseed = 1\n"
     text = spec_text + '\n[on."hub:a/b c".train]\nbudget = { steps = 7 }\n[on.digits.train]\nbudget = { steps = 9 }\n'
     elsewhere = specs.parse(text, quick=True, dataset="hub:a/b c")
     assert elsewhere.name == specs.parse(text).name + "-hub-a-b-c"

@@ -16,8 +16,10 @@ from click.testing import CliRunner
 from synthetic import peaked_cube, rising_cube
 
 from effbatch import cube as cubes
+from effbatch.claims import Judgement, Verdict
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.tables import number, with_interval
+from effbatch.cli.validate import show
 from effbatch.laws import LAWS
 
 RESULTS = Path(__file__).parent.parent / "simulations" / "results" / "digits"
@@ -124,6 +126,23 @@ def test_advice_keeps_within_the_width(width):
     text = run("advise", "mlp1", "digits", "--steps", "50", "--alpha", "3", "--batch", "16", width=width)
     page = text.split("In PyTorch")[0]  # code is never broken
     assert max(len(line) for line in page.splitlines()) <= width
+
+
+def test_numbers_stay_with_what_they_count_and_a_star_stands_first():
+    text = run("advise", "mlp1", "digits", "--steps", "50", "--checked", "200", "--wrong", "66", width=50)
+    assert not [line for line in text.splitlines() if line.endswith((" n", "n =", "α", "α ="))]
+    assert "  * B 128, steps 50, learning rate " in text
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = Judgement(Verdict.SUPPORTED, "the best rate misses by 0.54 powers of two, n = 54 cells, as was said", [])
+    show({"learning_rate": found})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("SUPPORTED  learning_rate: ")
+    assert max(map(len, lines)) <= width
+    assert " ".join(" ".join(lines).split()).endswith("as was said")
 
 
 def test_laws_as_json():

@@ -1,4 +1,4 @@
-"""What `advise` answers with: numbers as data, as text, as a notebook shows them, and as a figure."""
+"""What `advise` answers with: numbers as data, as text, as a notebook shows them, and as figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from effbatch.prediction import LawScore, Prediction
 from effbatch.prediction.first_principles import steps_of
 
 if TYPE_CHECKING:
-    from effbatch.charts import Drawing
+    from effbatch.exhibits import Figure
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,11 @@ class Advice:
             }
         )
 
-    def figure(self) -> Drawing:
-        """Accuracy against learning rate at the advised batch size, the advised rate marked; shows itself in notebooks.
+    def to_figures(self) -> list[Figure]:
+        """What each batch size, learning rate and kind of label would give; `effbatch.plot` draws them."""
+        from effbatch.advice.figures import figures_of
 
-        Raises InputError where the linearised theory says nothing of the optimizer.
-        """
-        from effbatch.advice.figure import figure_of
-        from effbatch.charts import draw
-
-        return draw(figure_of(self))
+        return figures_of(self)
 
     def __str__(self) -> str:
         from effbatch.advice.page import as_text

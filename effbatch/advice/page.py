@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from textwrap import fill, wrap
 from typing import TYPE_CHECKING
 
 from effbatch import notebook
@@ -12,6 +11,7 @@ from effbatch.advice.labels import MORE, RELABELLED, LabelsWorth
 from effbatch.estimate import Estimate
 from effbatch.prediction.alpha_interval import Interval
 from effbatch.prediction.first_principles import steps_of
+from effbatch.tables import wrapped
 
 if TYPE_CHECKING:
     from effbatch.advice.answers import Advice
@@ -31,10 +31,10 @@ class _Section:
 
 def as_text(advice: Advice, width: int = WIDTH) -> str:
     """The page as lines of at most so many columns, its snippet indented at the end, where no line is broken."""
-    parts = [fill(_headline(advice), width)]
+    parts = [wrapped(_headline(advice), width)]
     for section in _sections(advice):
-        lines = [*wrap(section.title, width), *_aligned(section.rows, width)]
-        lines += [fill(s, width, initial_indent="  ", subsequent_indent="  ") for s in section.sentences]
+        lines = [wrapped(section.title, width), *_aligned(section.rows, width)]
+        lines += [wrapped(s, width, indent="  ", hanging="    " if s[0] in "-*" else "  ") for s in section.sentences]
         parts.append("\n".join(lines))
     code = "\n".join(f"    {line}".rstrip() for line in advice.snippet.splitlines())
     return "\n\n".join([*parts, f"In PyTorch\n{code}"])
@@ -226,5 +226,11 @@ def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     if max(map(len, lines), default=0) <= width:
         return lines
     headings, *body = rows
-    told = [", ".join(f"{h} {cell}".strip() for h, cell in zip(headings, row, strict=True)) for row in body]
-    return [fill(line, width, initial_indent="  ", subsequent_indent="      ") for line in told]
+    told = [", ".join(_told(h, cell) for h, cell in zip(headings, row, strict=True)) for row in body]
+    return [wrapped(line, width, indent="  ", hanging="      ") for line in told]
+
+
+def _told(heading: str, cell: str) -> str:
+    """A cell with its heading in one line, a star before both."""
+    star = "* " * cell.startswith("* ")
+    return f"{star}{heading} {cell.removeprefix('* ')}".strip()

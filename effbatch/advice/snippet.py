@@ -18,7 +18,8 @@ _TEMPLATE = """\
 import torch
 from torch.utils.data import DataLoader, RandomSampler
 
-images = RandomSampler(train_set, num_samples={steps} * {batch_size})  # in as many passes as it takes
+# in as many passes as it takes
+images = RandomSampler(train_set, num_samples={steps} * {batch_size})
 optimizer = torch.optim.{optimizer}(network.parameters(), {options})
 for x, y in DataLoader(train_set, batch_size={batch_size}, sampler=images):
     optimizer.zero_grad()

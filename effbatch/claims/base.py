@@ -68,6 +68,10 @@ class Judgement:
     p_value: float | None = None
     p_value_corrected: float | None = None
 
+    def to_figures(self) -> list[Figure]:
+        """The figures of the report; `effbatch.plot` draws them."""
+        return list(self.figures)
+
     def _repr_html_(self) -> str:
         """What a notebook shows: verdict, finding, and its numbers with interval and n."""
         rows = [

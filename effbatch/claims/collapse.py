@@ -15,8 +15,9 @@ import xarray as xr
 from effbatch.claims.base import Judgement, Setup, Verdict, number
 from effbatch.cube import CORE_DIMS
 from effbatch.errors import CubeError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.exhibits import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
+from effbatch.fitting.figures import steps_collapsed
 from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
 
 RULE: Mapping[str, Any] = {"target": 0.85, "delta": 2.0, "rival": 1.0, "max_spread": 1.25}
@@ -52,7 +53,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         verdict,
         finding,
         _numbers(fitted, rule),
-        () if fitted.base is None else (_figure(steps, fitted, prediction),),
+        () if fitted.base is None else (steps_collapsed("collapse", steps, fitted, predicted=prediction["delta"]),),
         (_table(steps),),
         _limits(steps, fitted),
         REFERENCES,
@@ -126,41 +127,6 @@ def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
             "however large, does not undo the noise: a collapse on B_eff is an approximation here."
         )
     return limits
-
-
-def _figure(steps: xr.Dataset, fitted: Collapse, prediction: Mapping[str, Any]) -> Figure:
-    assert fitted.base is not None
-    base = fitted.base
-    panels = [
-        _panel(steps, 0.0, "before: B"),
-        _panel(steps, prediction["delta"], f"predicted: B/(1+α)^{prediction['delta']:g}"),
-        _panel(steps, base.delta.value, f"fitted: B/(1+α)^{base.delta.value:.2f}", curve=fitted),
-    ]
-    caption = (
-        f"Against batch size, steps to the target scatter by a factor {fitted.spread_before:.2f} about one curve; "
-        f"against B/(1+α)^{base.delta.value:.2f}, by a factor {base.spread:.2f}. Points: geometric mean "
-        f"and 95 % interval over {fitted.seeds} seeds. Line: the hyperbola fitted to all points."
-    )
-    return Figure("collapse", caption, tuple(panels))
-
-
-def _panel(steps: xr.Dataset, delta: float, title: str, *, curve: Collapse | None = None) -> Panel:
-    series = []
-    everything: list[float] = []
-    for alpha in steps["alpha"].values:
-        at = steps.sel(alpha=alpha)
-        x = steps["batch_size"].values / (1 + alpha) ** delta
-        everything += list(x)
-        group = f"α = {alpha:g}"
-        series.append(
-            Series(group, "measured", x, at["steps"].values, at["low"].values, at["high"].values, group=group)
-        )
-    if curve is not None and curve.base is not None:
-        x = np.geomspace(min(everything), max(everything), 60)
-        y = curve.base.smallest_steps.value * (1 + curve.base.critical_batch_size.value / x)
-        series.append(Series("fitted curve", "rival", x, y, group="fitted curve"))
-    label = "batch size B" if delta == 0 else "effective batch size"
-    return Panel(Axis(label, "log"), Axis("steps to the target", "log"), tuple(series), title)
 
 
 def _table(steps: xr.Dataset) -> Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import click
+
+from effbatch.tables import wrapped
 
 
 def echo(text: str, *, indent: str = "", hanging: str = "") -> None:
@@ -12,15 +12,3 @@ def echo(text: str, *, indent: str = "", hanging: str = "") -> None:
     from rich.console import Console
 
     click.echo(wrapped(text, Console().width, indent=indent, hanging=hanging))
-
-
-def wrapped(text: str, width: int, *, indent: str = "", hanging: str = "") -> str:
-    """`text` in lines of at most `width` columns, but for longer words; paths and commands are words."""
-    return textwrap.fill(
-        text,
-        max(width, 1),
-        initial_indent=indent,
-        subsequent_indent=hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

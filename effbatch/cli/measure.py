@@ -153,7 +153,7 @@ def _print(answer: Mapping[str, Any]) -> None:
     rows = [(SYMBOLS[name], _cell(estimate)) for name, estimate in moments.items()]
     print_table(console, "The five numbers, loss²/parameter²", ("", "value (interval)"), rows)
     rows = [(f"{a['alpha']:g}", _cell(a["noise_scale"]), _cell(a["effective_batch_size"])) for a in at_alpha]
-    headings = ("α", "noise scale", f"effective batch of B = {at_alpha[0]['batch_size']}")
+    headings = ("α", "noise scale", f"effective batch (B = {at_alpha[0]['batch_size']})")
     print_table(console, "At α noisy labels per clean one, in labelled copies", headings, rows)
     if layers := answer.get("layers"):
         rows = [(layer, SYMBOLS[name], _cell(numbers[name])) for name in SYMBOLS for layer, numbers in layers.items()]

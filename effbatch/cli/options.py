@@ -100,6 +100,11 @@ WORKERS = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
+def was_given(parameter: str) -> bool:
+    """Whether an option of this command was written down, and not left at its default."""
+    return click.get_current_context().get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE
+
+
 def echo_json(answer: Any) -> None:
     """Print an answer as JSON: numbers or null, never NaN."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, Name, echo_json
+from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, Name, echo_json, was_given
 from effbatch.errors import InputError
 from effbatch.noise import ORDERS
 from effbatch.prediction import NOISE_KINDS, Prediction, predict
@@ -130,6 +130,15 @@ def command(
         raise click.UsageError("Missing option '--alpha' (or '--from-estimate').")
     if interval is not None and len(alpha) > 1:
         raise InputError(f"--alpha-interval belongs to one alpha; {len(alpha)} came: ask for one at a time")
+    if was_given("momentum") and optimizer != "momentum":
+        raise InputError(f"--momentum is for --optimizer momentum; {optimizer} came with it: change one of them")
+    if was_given("data_dir") and dataset is None:
+        raise InputError("--data-dir is where a data set lies, and none is asked for: give --network and --dataset")
+    if probe and (matrix or (noise, optimizer, schedule) != ("uniform", "sgd", "constant")):
+        raise InputError(
+            "--probe trains with plain sgd at a constant rate on uniform noise, and more came: leave out --probe, or "
+            "what asks for other training"
+        )
     anchor = _anchor(anchor_lr, anchor_batch, anchor_alpha)
     spectra = _spectra(network, dataset, budget=examples if steps is None else steps)
     classes_by_preference = None if order is None else _order(order, dataset)

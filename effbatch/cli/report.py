@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from effbatch.cli.options import Name
+from effbatch.cli.options import Name, was_given
 
 if TYPE_CHECKING:
     from effbatch.report import Report
@@ -26,7 +26,7 @@ Exhibit = TypeVar("Exhibit")
 @click.option("--format", "formats", multiple=True, metavar="pdf,html,md", help="Write these into the folder --out.")
 @click.option("--figure", metavar="NAME", help="Only this figure; an unknown name lists them.")
 @click.option("--table", metavar="NAME", help="Only this table; an unknown name lists them.")
-@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of the PDF.")
+@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of a PDF.")
 def command(
     paths: tuple[str, ...],
     out: str | None,
@@ -48,6 +48,12 @@ def command(
     from effbatch.errors import InputError
 
     targets, kind = _targets(out, formats, figure, table)
+    if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
+        raise InputError(
+            f"--paper is that of a PDF; {', '.join(map(str, targets))} is none: leave it out, or end --out in .pdf"
+        )
+    if formats:
+        _make(targets[0].parent)
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
@@ -64,7 +70,7 @@ def _targets(
     out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
 ) -> tuple[list[Path], str]:
     """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
-    from effbatch.errors import InputError, RunError
+    from effbatch.errors import InputError
 
     asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
     if len(asked) > 1:
@@ -82,14 +88,18 @@ def _targets(
     if unknown := [name for name in names if f".{name}" not in endings]:
         known = ", ".join(ending[1:] for ending in endings)
         raise InputError(f"--format takes {known}, separated by commas; {', '.join(map(repr, unknown))} came")
-    folder = Path(out or "report")
+    return [Path(out or "report") / f"report.{name}" for name in names], kind
+
+
+def _make(folder: Path) -> None:
+    from effbatch.errors import RunError
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
             f"with --format, --out must be a folder; {folder} cannot be one ({error.strerror}): name another"
         ) from error
-    return [folder / f"report.{name}" for name in names], kind
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
 
 
@@ -62,5 +63,5 @@ def command(
         measured = ", ".join(f"{name.replace('_', ' ')} {cube[name].item():.4f}" for name in METRICS)
         click.echo(measured)
     for sentence in account_in_words(cube):
-        click.echo(sentence)
+        lines.echo(sentence)
     click.echo(Path(out) / "cube.nc")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from effbatch.cli import lines
+from effbatch.tables import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ def print_table(console: Console, title: str, headings: Sequence[str], rows: Seq
         return
     for row in rows:
         line = ", ".join(f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True))
-        console.print(Text(lines.wrapped(line, console.width, hanging="    ")), soft_wrap=True)
+        console.print(Text(wrapped(line, console.width, hanging="    ")), soft_wrap=True)
 
 
 def number(value: float | None, form: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def command(
     validation.write(judged, folder)
     show(judged.judgements)
     for yardstick in yardsticks.headlines(judged.yardsticks):
-        click.echo(yardstick.line)
+        lines.echo(yardstick.line, hanging="    ")
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
     if strict and any(found.verdict is Verdict.REFUTED for found in judged.judgements.values()):
@@ -69,6 +70,6 @@ def command(
 
 
 def show(judgements: Mapping[str, Judgement]) -> None:
-    """One line per claim: verdict, name, finding."""
+    """One paragraph per claim: verdict, name, finding."""
     for name, judged in judgements.items():
-        click.echo(f"{judged.verdict.upper():<10} {name}: {judged.finding}")
+        lines.echo(f"{judged.verdict.upper():<10} {name}: {judged.finding}", hanging=" " * 11)

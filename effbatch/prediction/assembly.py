@@ -32,6 +32,7 @@ from effbatch.prediction.recommendation import COMPUTED, recommend
 
 if TYPE_CHECKING:
     from effbatch.dynamics import Spectrum
+    from effbatch.exhibits import Figure
     from effbatch.refinement import Refinement
 
 
@@ -63,6 +64,12 @@ class Prediction:
     def clean_labels_factor(self) -> float | None:
         """1 + α: times more clean labels for the same accuracy; None unless noise is uniform."""
         return _consequences(self.labels, self.setting.batch_size)["clean_labels_factor"]
+
+    def to_figures(self) -> list[Figure]:
+        """What every law says here, with intervals; `effbatch.plot` draws it."""
+        from effbatch.prediction.figures import laws_figure
+
+        return [laws_figure(self)]
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the recommendation and why, and every law that applies."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.estimate import Estimate
+from effbatch.exhibits import Figure
 from effbatch.laws.base import in_range
 from effbatch.moments import GradientMoments
 
@@ -113,6 +114,12 @@ class MeasuredMoments:
             lambda m: m.covariance_trace(alpha) * m.mean_norm_squared(0.0),
             (f"trΣ_0 ‖G_{alpha:g}‖²", f"trΣ_{alpha:g} ‖G_0‖²"),
         )
+
+    def to_figures(self) -> list[Figure]:
+        """Noise scale, and the share of a batch that counts, against α; `effbatch.plot` draws them."""
+        from effbatch.training.figures import moments_figure
+
+        return [moments_figure(self)]
 
     def _estimate(self, of: Callable[[GradientMoments], NDArray], symbol: str, *, norm: bool) -> Estimate:
         value = float(of(self.estimate))

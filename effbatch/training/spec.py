@@ -175,8 +175,14 @@ def parse(
     quick_tables = _sections(quick_tables, "[quick]")
     on_tables = {name: _sections(table, f"[on.{name}]") for name, table in on_tables.items()}
     if dataset is not None:
+        if "dataset" in tables.get("grid", {}):
+            raise SpecError(f"--dataset puts in one data set, and the grid of {origin} names its own: leave it out")
         tables = _over(_over(tables, {"data": {"dataset": dataset}}), on_tables.get(dataset, {}))
     if quick:
+        if not quick_tables:
+            raise SpecError(
+                f"--quick needs the tables [quick.*], and {origin} has none: leave --quick out, or add them"
+            )
         tables = _over(tables, quick_tables)
 
     simulation = tables.get("simulation", {})

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from effbatch import notebook
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
+from effbatch.exhibits import Figure
 from effbatch.laws.base import in_range
 from effbatch.training.gradients import measure_moments
 from effbatch.training.measured import FEWEST_IMAGES, MeasuredMoments, PooledMoments
@@ -159,6 +160,12 @@ class NoiseScaleTracker:
         attrs = {"confidence": 0.95, "overhead": self.overhead}
         attrs |= {} if self.alpha is None else {"alpha": self.alpha}
         return xr.Dataset(variables, {"step": [record.step for record in self.history]}, attrs)
+
+    def to_figures(self) -> list[Figure]:
+        """Noise scale and effective batch size along the run; `effbatch.plot` draws them."""
+        from effbatch.training.figures import tracker_figure
+
+        return [tracker_figure(self)]
 
     def __repr__(self) -> str:
         found = self._rows()

@@ -1,0 +1,62 @@
+"""How charts look: colours, shapes and dashes that tell groups apart, sizes, bare axes, ink that follows the page.
+
+A group has a colour (Okabe & Ito 2008, told apart by colour-blind readers) and a shape or dash pattern, so that grey
+print still tells the groups apart. Text, axes and grid are drawn in `currentColor`: ink on paper, light on a dark
+screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+FONT = "Inter, Noto Sans Math, sans-serif"
+INK = "currentColor"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+DASHES: tuple[Sequence[float], ...] = ([5, 4], [2, 2.5], [9, 3], [8, 3, 2, 3], [1, 4])  # px drawn, px left free, ...
+SYMBOL_SIZE = 56  # of the legend, px²
+# Size of one panel in px by the number of panels in a row: a row fills the text width of A4.
+ROW_WIDTH = 630
+PANEL_WIDTH = {1: 460, 2: 240, 3: 138}
+PANEL_HEIGHT = {1: 240, 2: 200, 3: 160}
+
+
+def config(groups: Iterable[str]) -> dict[str, Any]:
+    """Look of every chart: bare axes, a faint grid, ink that follows the page."""
+    return {
+        "font": FONT,
+        "aria": False,
+        "view": {"stroke": None},
+        "axis": {
+            "domainColor": INK,
+            "domainOpacity": 0.7,
+            "grid": True,
+            "gridColor": INK,
+            "gridOpacity": 0.1,
+            "labelColor": INK,
+            "labelFontSize": 10,
+            "labelOpacity": 0.85,
+            "labelOverlap": "greedy",
+            "labelSeparation": 4,
+            "tickColor": INK,
+            "tickOpacity": 0.5,
+            "tickSize": 4,
+            "titleColor": INK,
+            "titleFontSize": 10.5,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+        },
+        "legend": {
+            "columns": max(1, ROW_WIDTH // (40 + 6 * max(map(len, groups), default=0))),
+            "labelColor": INK,
+            "labelFontSize": 10,
+            "labelLimit": 0,
+            "labelOffset": 7,
+            "columnPadding": 18,
+            "titleColor": INK,
+            "titleFontSize": 10,
+            "titleFontWeight": 600,
+        },
+        "title": {"anchor": "start", "color": INK, "fontSize": 11, "fontWeight": 600, "offset": 8},
+    }

@@ -1,0 +1,58 @@
+"""An option that could change nothing beside the others is refused, never silently ignored."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from effbatch.cli import main
+from effbatch.errors import SpecError
+from effbatch.training import spec as specs
+
+PREDICT = "predict --alpha 3 --batch 32"
+PROBE = f"{PREDICT} --network mlp1 --dataset digits --steps 100 --probe"
+IGNORED = {
+    "paper of a figure": (
+        "report out --figure collapse --out a.svg --paper letter",
+        "--paper is that of a PDF; a.svg is",
+    ),
+    "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper is that of a PDF; a.csv is"),
+    "paper of a page": ("report out --out a.html --paper a4", "--paper is that of a PDF; a.html is none"),
+    "paper of no format": ("report out --format html,md --out b --paper letter", "PDF; b/report.html, b/report.md is"),
+    "momentum of SGD": (f"{PREDICT} --momentum 0.5", "--momentum is for --optimizer momentum; sgd came"),
+    "folder without data": (f"{PREDICT} --data-dir .", "--data-dir is where a data set lies, and none is asked for"),
+    "probe with a schedule": (f"{PROBE} --schedule cosine", "--probe trains with plain sgd at a constant rate"),
+    "probe of Adam": (f"{PROBE} --optimizer adam", "--probe trains with plain sgd"),
+    "probe of other noise": (f"{PROBE} --noise structured --delta 0.5", "--probe trains with plain sgd"),
+    "quick without a small grid": ("simulate tiny.toml --quick --out sweep", "--quick needs the tables [quick.*]"),
+    "data set over a grid": ("simulate grid.toml --dataset digits --out sweep", "grid of grid.toml names its own"),
+    "validate: quick": ("validate tiny.toml --quick --out sweep", "--quick needs the tables [quick.*]"),
+    "two budgets": (f"{PREDICT} --steps 9 --examples 99", "a budget is steps or examples; both came"),
+    "two sources of alpha": ("advise mlp1 digits --steps 9 --alpha 3 --checked 9 --wrong 3", "alpha itself came too"),
+    "workers twice": (
+        "simulate tiny.toml --out sweep --workers 2 --scheduler tcp://127.0.0.1:1",
+        "either by --workers or by --scheduler; both came",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(IGNORED))
+def test_what_would_be_ignored_is_refused_in_one_sentence(kind, spec_text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(spec_text)
+    grid = spec_text.replace('dataset = "digits"\n', "").replace("[grid]", '[grid]\ndataset = ["digits"]')
+    (tmp_path / "grid.toml").write_text(grid)
+    command, said = IGNORED[kind]
+    result = CliRunner().invoke(main, command.split())
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert result.output.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.toml", "grid.toml"}
+
+
+def test_what_is_not_ignored_is_taken(spec_text):
+    run = CliRunner().invoke
+    assert run(main, [*PREDICT.split(), "--optimizer", "momentum", "--momentum", "0.5"]).exit_code == 0
+    assert specs.parse(f"{spec_text}[quick.grid]\nseed = 1\n", quick=True).grid["seed"] == (0,)
+    with pytest.raises(SpecError, match="--quick needs"):
+        specs.parse(spec_text, quick=True)
