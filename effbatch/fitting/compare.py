@@ -230,7 +230,7 @@ def resampled_medians(error: NDArray, pairs: list[NDArray], draws: NDArray) -> N
 
 
 def _rank_tables(order: NDArray, pairs: list[NDArray]) -> list[tuple[slice, NDArray]]:
-    """For every group its cells, and the place of (anchor, target) among the ordered errors; no pair: beyond the end."""
+    """Of every group its cells, and the place of (anchor, target) among the ordered errors; no pair: beyond the end."""
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order))
     tables, start = [], 0
