@@ -175,8 +175,10 @@ def _row(
         cells_before += count
         if "curve" in cells:
             curves = cells["curve"].transpose("cell", "learning_rate").values
+            by_target = np.empty((count, count))
+            by_target[target, anchor] = predicted
             for i, curve in enumerate(curves):
-                one_lost, one_off = lost_score(cells["learning_rate"].values, curve, predicted[target == i])
+                one_lost, one_off = lost_score(cells["learning_rate"].values, curve, np.delete(by_target[i], i))
                 lost.append(one_lost)
                 off_grid.append(one_off)
     error = np.concatenate([*errors, []])
