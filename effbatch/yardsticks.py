@@ -24,9 +24,9 @@ from effbatch.cube import Outcome, resolved_spec
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import best_learning_rates, regret
 from effbatch.fitting.cells import groups
-from effbatch.fitting.mean_square import student_quantile
 from effbatch.fitting.resampling import MIN_SEEDS, over_cells
 from effbatch.fitting.settings import setting_of
+from effbatch.fitting.student import student_quantile
 from effbatch.laws import get
 from effbatch.tables import number_text
 

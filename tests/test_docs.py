@@ -18,7 +18,13 @@ from typing import NamedTuple
 import pytest
 from click.testing import CliRunner
 
+from effbatch import npyfile
 from effbatch.cli import COMMANDS, main
+from effbatch.laws.base import LARGEST, SMALLEST
+from effbatch.noise import matrixfile, transition
+from effbatch.training import datasets, spec
+from effbatch.training.datasets import sources
+from effbatch.training.datasets.sources import cifar_binary
 
 ROOT = Path(__file__).parent.parent
 OWN_TEST = {"own-data.md"}  # tests/test_howto.py runs that page and looks at what comes out
@@ -60,10 +66,10 @@ def test_every_block_runs_and_says_what_the_page_says(page, tmp_path, monkeypatc
                 said = run_python(code, namespace)
             case Block("console", session):
                 run_session(session)
-            case Block("toml", spec):
-                tomllib.loads(spec)
-                if name := re.match(r"# (\w+\.toml)\n", spec):
-                    (tmp_path / name[1]).write_text(spec, encoding="utf-8")
+            case Block("toml", text):
+                tomllib.loads(text)
+                if name := re.match(r"# (\w+\.toml)\n", text):
+                    (tmp_path / name[1]).write_text(text, encoding="utf-8")
             case Block("text", expected):  # below Python, what it prints; elsewhere, no code
                 assert not said or said == expected
                 said = ""
@@ -202,3 +208,32 @@ def test_no_page_asks_the_network_for_anything(site):
     loading = re.compile(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="(?:https?:)?//')
     for page in site.rglob("*.html"):
         assert not loading.search(page.read_text(encoding="utf-8")), page
+
+
+LIMITS = [  # page, words of the row, the limit as it stands there
+    ("spec", "size of the TOML file", f"{spec.MAX_SPEC_BYTES:,} bytes"),
+    ("spec", "`name`", f"{spec.MAX_NAME} characters"),
+    ("spec", "cells of the grid", f"{spec.MAX_CELLS:,}"),
+    ("spec", "combinations", f"{spec.MAX_POINTS:,}"),
+    ("spec", "`alpha`", f"0 to {LARGEST:g}"),
+    ("spec", "`batch_size`", f"1 to {spec.MAX_BATCH:,}"),
+    ("spec", "`learning_rate`", f"{SMALLEST:g} to {LARGEST:g}"),
+    ("spec", "`refine`", f"0 to {spec.MAX_REFINE}"),
+    ("spec", "`budget`, and", f"{spec.MAX_BUDGET:g}"),
+    ("spec", "`evaluations`", f"1 to {spec.MAX_EVALUATIONS:,}"),
+    ("spec", "`weight_decay`", f"0 to {LARGEST:g}"),
+    ("data", "one array", f"{npyfile.MAX_BYTES:,} bytes"),
+    ("data", "pixels of the training", f"{sources.MAX_PIXELS:,}"),
+    ("data", "archive of CIFAR", f"{cifar_binary.MAX_UNPACKED:,} bytes"),
+    ("data", "classes |", f"2 to {datasets.MAX_CLASSES:,}"),
+    ("data", "classes of a noise matrix", f"{transition.MAX_CLASSES:,}"),
+    ("data", "file with a noise matrix", f"{matrixfile.MAX_BYTES:,} bytes"),
+    ("data", "pixels, as", f"within ±{datasets.MAX_PIXEL:,.0f}"),
+]
+
+
+@pytest.mark.parametrize(("page", "what", "limit"), LIMITS, ids=[f"{page}: {what}" for page, what, _ in LIMITS])
+def test_the_limits_told_are_those_enforced(page, what, limit):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").partition("## Limits\n")[2].partition("\n## ")[0]
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| {what}"))
+    assert re.search(rf"\| {re.escape(limit)}(?!,?\d)", row)

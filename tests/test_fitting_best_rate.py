@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from synthetic import peaked_cube
 
 from effbatch.cube import Outcome, empty
@@ -11,6 +12,7 @@ from effbatch.errors import InputError
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import bootstrap_weights
+from effbatch.fitting.slope_test import slope_limits
 
 
 def truth(alpha, batch_size):
@@ -45,9 +47,9 @@ def test_noiseless_peaks_are_found_everywhere_with_their_accuracy():
     np.testing.assert_allclose(best["best_accuracy"], 0.8, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("seeds", "least", "most"), [(5, 0.92, 0.98), (10, 0.93, 0.97), (20, 0.93, 0.975)])
+@pytest.mark.parametrize("seeds", [3, 5, 10, 20])
 @pytest.mark.parametrize("spacing", [1.0, 0.5], ids=["factor=2", "factor=root2"])
-def test_the_nominal_95_percent_interval_covers_the_truth_in_95_percent_of_settings(seeds, least, most, spacing):
+def test_the_nominal_95_percent_interval_covers_the_truth_in_95_percent_of_settings(seeds, spacing):
     cube = peaked_cube(
         lambda alpha, batch_size: 2.0 ** (-4.5 + (alpha % 100) / 100 + 0 * batch_size),
         alpha=np.arange(1500),
@@ -57,13 +59,14 @@ def test_the_nominal_95_percent_interval_covers_the_truth_in_95_percent_of_setti
         seed_shift=0.3,
         rng=seeds,
     )
-    best = best_learning_rates(cube, resamples=600)
+    best = best_learning_rates(cube, resamples=20)
     true = 2.0 ** (-4.5 + (cube["alpha"] % 100) / 100)
-    assert least <= float(((best["low"] <= true) & (true <= best["high"])).mean()) <= most
+    most = 0.98 if seeds == 3 else 0.97  # three seeds cannot always rule out the far end of the grid
+    assert 0.93 <= float(((best["low"] <= true) & (true <= best["high"])).mean()) <= most
 
 
 @pytest.mark.parametrize("seeds", [4, 12])
-def test_the_batched_bootstrap_equals_a_loop_over_draws_with_polyfit(seeds):
+def test_the_batched_bootstrap_of_the_accuracy_equals_a_loop_over_draws_with_polyfit(seeds):
     cube = peaked_cube(everywhere(0.06), seeds=seeds, noise=0.01, seed_shift=0.2)
     best = best_learning_rates(cube, resamples=200, seed=3).squeeze()
     x = np.log2(cube["learning_rate"].values)
@@ -71,18 +74,63 @@ def test_the_batched_bootstrap_equals_a_loop_over_draws_with_polyfit(seeds):
 
     def vertex(curve):
         i = int(curve.argmax())
-        a, b, _ = np.polyfit(x[i - 1 : i + 2], curve[i - 1 : i + 2], 2)
-        return -b / (2 * a)
+        a, b, c = np.polyfit(x[i - 1 : i + 2], curve[i - 1 : i + 2], 2)
+        return -b / (2 * a), c - b * b / (4 * a)
 
-    draws = np.array([vertex(row @ scores) for row in bootstrap_weights(seeds, 200, 3)])
-    estimate = vertex(scores.mean(axis=0))
+    draws = np.array([vertex(row @ scores)[1] for row in bootstrap_weights(seeds, 200, 3)])
+    location, estimate = vertex(scores.mean(axis=0))
     if seeds < 10:  # t(0.975, 3) = 3.18245
         half = 3.18245 * np.sqrt(4 / 3) * draws.std()
         low, high = estimate - half, estimate + half
     else:  # t(0.025, 11) √(12/11) = -2.29885, and Φ(-2.29885) = 0.010756
         low, high = np.sort(draws)[[int(0.010756 * 199), int(np.ceil((1 - 0.010756) * 199))]]
-    np.testing.assert_allclose(np.log2(best["best_learning_rate"]), estimate, atol=1e-6)
-    np.testing.assert_allclose(np.log2([best["low"], best["high"]]), [low, high], atol=1e-4)
+    np.testing.assert_allclose(np.log2(best["best_learning_rate"]), location, atol=1e-6)
+    np.testing.assert_allclose([best["best_accuracy_low"], best["best_accuracy_high"]], [low, high], atol=1e-6)
+
+
+def limits_one_by_one(x, scores, mesh):
+    """The slow twin of `slope_limits`: of all places of a mesh those that no t-test of scipy rules out."""
+    best, last = int(scores.mean(axis=1).argmax()), len(x) - 2
+    lower = [
+        i != best and stats.ttest_rel(scores[best], score, alternative="greater").pvalue < 0.05 / 2 / len(x)
+        for i, score in enumerate(scores)
+    ]
+    kept = []
+    for m in mesh:
+        i = min(max(int(np.abs(x - m).argmin()), 1), last)
+        window = {1: [0, 1], last: [last, last + 1]}.get(i, [i])  # those at the edges stand for two points
+        near = np.abs(x - x[i]) <= 1 + 1e-9
+        curvature, slope, _ = np.polyfit(x[near] - x[i], scores[near], 2)
+        p_value = stats.ttest_1samp(slope + 2 * curvature * (m - x[i]), 0).pvalue
+        if p_value >= 0.05 and not all(lower[j] for j in window):
+            kept.append(m)
+    return min(kept), max(kept)
+
+
+@pytest.mark.parametrize("spacing", [1.0, 0.5], ids=["factor=2", "factor=root2"])
+@pytest.mark.parametrize("noise", [0.01, 0.06], ids=["sharp", "drowned"])
+@pytest.mark.parametrize("seeds", [3, 5, 12])
+def test_limits_equal_a_loop_of_t_tests_at_every_place(seeds, noise, spacing):
+    x = np.arange(-8, 0.1, spacing)
+    rng = np.random.default_rng(seeds)
+    scores = 0.8 - 0.03 * (x[:, None] + 4.3 + 0.2 * rng.standard_normal(seeds)) ** 2
+    scores = scores + noise * rng.standard_normal((len(x), seeds))
+    low, high = slope_limits(x, scores[None], peak(x, scores.mean(axis=1)[None]).location, 0.95)
+    mesh = np.arange(-8, 1e-9, 1 / 64) + 1e-6
+    assert [low[0], high[0]] == pytest.approx(limits_one_by_one(x, scores, mesh), abs=1.5 / 64)
+
+
+def test_limits_of_scores_without_scatter_are_the_peak_itself():
+    x = np.arange(-6.0, 3.0)
+    scores = np.repeat((0.8 - 0.03 * (x + 1.3) ** 2)[:, None], 4, axis=1)
+    low, high = slope_limits(x, scores[None], np.array([-1.3]), 0.95)
+    assert [low[0], high[0]] == pytest.approx([-1.3, -1.3], abs=1e-6)
+
+
+def test_two_rates_of_which_one_is_surely_better_are_an_edge():
+    scores = np.array([[0.5, 0.52, 0.51, 0.5], [0.7, 0.71, 0.69, 0.7]])
+    low, high = slope_limits(np.array([-3.0, -2.0]), scores[None], np.array([-2.0]), 0.95)
+    assert [low[0], high[0]] == [-2.0, -2.0]
 
 
 @pytest.mark.parametrize(
@@ -100,9 +148,9 @@ def test_a_maximum_at_an_edge_is_no_best_rate_but_keeps_the_grid_point(rate, out
 def test_pure_noise_is_mostly_flat_and_never_a_sure_interior_peak():
     cube = peaked_cube(everywhere(0.05), alpha=np.arange(300), curvature=0.0, noise=0.02, seeds=5)
     best = best_learning_rates(cube, resamples=300)
-    assert float((best["outcome"] == int(FitOutcome.FLAT)).mean()) > 0.4
+    assert float((best["outcome"] == int(FitOutcome.FLAT)).mean()) > 0.85
     inside = (best["low"] > 2.0**-9) & (best["high"] < 1.0)
-    assert float(inside.mean()) < 0.1
+    assert float(inside.mean()) < 0.02
 
 
 def test_all_diverged_is_flat_at_chance():

@@ -11,7 +11,7 @@ import xarray as xr
 from synthetic import peaked_cube
 
 from effbatch.errors import InputError
-from effbatch.fitting import best_learning_rates, compare_laws, exponents, fit, regret
+from effbatch.fitting import best_learning_rates, compare, compare_laws, exponents, fit, regret
 from effbatch.laws import LAWS
 
 ALPHA, BATCH_SIZE = (0.0, 1.0, 3.0, 7.0), (8, 32, 128)
@@ -171,3 +171,47 @@ def test_fit_of_a_cube_without_any_peak_cannot_tell():
     assert nothing.exponents["exponent"].isnull().all()
     assert nothing.laws["median_error"].isnull().all()
     assert (nothing.laws["pairs"] == 0).all()
+
+
+def medians_by_a_loop(error, pairs, draws):
+    """The slow twin: every pair as often as it was drawn, and the middle of all, the lower of two."""
+    anchor, target = np.concatenate(pairs, axis=1)
+    found = []
+    for drawn in draws.astype(int):
+        drawn_errors = np.sort(np.repeat(error, drawn[anchor] * drawn[target]))
+        if len(drawn_errors):
+            found.append(drawn_errors[(len(drawn_errors) - 1) // 2])
+    return found
+
+
+def made_up_pairs(sizes, rng):
+    """All ordered pairs within groups of cells, with errors of which some are equal."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    pairs = [start + np.stack(np.nonzero(~np.eye(size, dtype=bool))) for start, size in zip(starts, sizes, strict=True)]
+    return rng.exponential(size=sum(p.shape[1] for p in pairs)).round(3), pairs
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 10**6], ids="chunks of {}".format)
+@pytest.mark.parametrize("sizes", [(2,), (3, 2), (12, 2, 7)], ids=str)
+def test_resampled_medians_equal_those_of_all_pairs_written_out(sizes, chunk, monkeypatch):
+    monkeypatch.setattr(compare, "_CHUNK", chunk)
+    rng, cells = np.random.default_rng(sum(sizes)), sum(sizes)
+    error, pairs = made_up_pairs(sizes, rng)
+    draws = rng.multinomial(cells, np.full(cells, 1 / cells), size=80).astype(float)
+    np.testing.assert_array_equal(
+        compare.resampled_medians(error, pairs, draws), medians_by_a_loop(error, pairs, draws)
+    )
+
+
+def test_a_resample_of_many_cells_visits_one_chunk_of_its_pairs(monkeypatch):
+    rng = np.random.default_rng(0)
+    error, pairs = made_up_pairs((300,), rng)  # 89,700 pairs
+    visited, tables = [], []
+    cumsum, drawn_below = np.cumsum, compare._drawn_below
+    monkeypatch.setattr(compare, "_CHUNK", 512)
+    monkeypatch.setattr(compare.np, "cumsum", lambda values: visited.append(len(values)) or cumsum(values))
+    monkeypatch.setattr(compare, "_drawn_below", lambda *of: tables.append(1) or drawn_below(*of))
+    compare.resampled_medians(error, pairs, rng.multinomial(300, np.full(300, 1 / 300), size=200).astype(float))
+    assert max(visited) == 512
+    assert len(visited) == 200
+    assert len(tables) <= 60  # products with the whole table: a bisection of 176 chunks, and the few where medians lie

@@ -155,6 +155,10 @@ def _range(values: Mapping[str, float]) -> str:
     return f"{values['low']:.2f} to {values['high']:.2f}" if np.isfinite(values["low"]) else "cannot tell"
 
 
+def _limits(low: float, high: float) -> str:
+    return f"{f'{low:.3g}' if low > 0 else 'no lower limit'} to {f'{high:.3g}' if high < np.inf else 'no upper limit'}"
+
+
 def _rates_table(best: xr.Dataset, predicted: xr.DataArray) -> Table:
     rows: list[list[str | float | int | None]] = []
     extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
@@ -169,7 +173,7 @@ def _rates_table(best: xr.Dataset, predicted: xr.DataArray) -> Table:
                 float(cell["alpha"]),
                 float(cell["predicted"]),
                 float(cell["best_learning_rate"]) if inside else None,
-                f"{float(cell['low']):.3g} to {float(cell['high']):.3g}" if inside else outcome.sentence,
+                _limits(float(cell["low"]), float(cell["high"])) if inside else outcome.sentence,
                 100 * float(cell["best_accuracy"]),
                 int(cell["seeds"]),
             ]

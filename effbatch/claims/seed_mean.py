@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
 
 from effbatch.fitting import Estimate
+from effbatch.fitting.student import student_p_value, student_quantile
 
 
 def seed_mean(values: xr.DataArray, *, comparisons: int = 1) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
@@ -21,7 +21,7 @@ def seed_mean(values: xr.DataArray, *, comparisons: int = 1) -> tuple[xr.DataArr
     mean = values.mean("seed")
     if n == 1:
         return mean, mean * np.nan, mean * np.nan
-    half = stats.t.ppf(1 - 0.025 / comparisons, n - 1) * values.std("seed", ddof=1) / np.sqrt(n)
+    half = student_quantile(n - 1, 1 - 0.05 / comparisons) * values.std("seed", ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half
 
 
@@ -40,4 +40,4 @@ def seed_means(values: xr.DataArray, dim: str, *, comparisons: int = 1) -> list[
 
 def _p_value(value: float, *, mean: NDArray, error: NDArray, n: int, times: int) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.minimum(1, times * 2 * stats.t.sf(np.abs(mean - value) / error, n - 1)))
+        return float(np.minimum(1, times * student_p_value((mean - value) / error, n - 1)))

@@ -12,6 +12,7 @@ from effbatch.fitting.flags import Flag, cf_attributes
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
 from effbatch.fitting.settings import copy_settings
+from effbatch.fitting.slope_test import slope_limits
 
 _VALUES_AT_ONCE = 4_000_000  # resampled scores held in memory
 
@@ -43,16 +44,16 @@ def best_learning_rates(
     """Best learning rate of every setting, over all grid dims but learning_rate and seed.
 
     The score (accuracy; chance where a cell diverged) is averaged over seeds and its peak found in log2 of the
-    learning rate (see `peak`). Limits: bootstrap over seeds, whole learning-rate curves at a time since seeds
-    share their random numbers along it, and the same draws in every setting (see `resampling.interval`).
+    learning rate (see `peak`). Limits of the rate: the places that Student's t over seeds does not rule out (see
+    `slope_limits`); of the accuracy: bootstrap over seeds, whole learning-rate curves at a time, the same draws in
+    every setting (see `resampling.interval`).
 
     best_learning_rate, low, high     NaN unless the outcome is INTERIOR; a limit at or beyond the edge of the
                                       grid is open: 0 or inf. At a cliff: the grid point, with limits that hold
                                       at least its two neighbours. They bracket the peak of the grid's parabola: on
                                       a coarse grid that is not exactly the peak of a skewed curve. Measured
-                                      coverage of a parabola's peak, nominal 95 %, in octaves: with 3 to 9 seeds
-                                      94-98 % where the peak lies on a grid point, 90-95 % midway between two;
-                                      with 10 and 20 seeds 94-96 % anywhere (2,000 settings each).
+                                      coverage, nominal 95 %, 3 to 20 seeds, on and between points: 93-97 %, up to
+                                      99 % with 3 seeds that hardly see the peak (docs/notes/intervals.md).
     best_accuracy, its _low, _high    score at the peak; at an edge a lower bound, the score at grid_best. The
                                       maximum of a noisy mean is a little high: measured coverage 90-96 %, the
                                       least with 10 seeds whose own peaks lie far apart.
@@ -123,8 +124,8 @@ def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray, confiden
     if not len(weights):
         return found
     resampled = np.einsum("glr->rgl", scores @ weights.T)
-    locations, heights, _ = peak(x, resampled)
-    low, high = interval(location, locations, scores.shape[2], confidence)
+    _, heights, _ = peak(x, resampled)
+    low, high = slope_limits(x, scores, location, confidence)
     # at a cliff the grid point stands for everything between its neighbours
     low = np.where(cliff, np.minimum(low, x[np.maximum(best - 1, 0)]), low)
     high = np.where(cliff, np.maximum(high, x[np.minimum(best + 1, len(x) - 1)]), high)

@@ -253,7 +253,7 @@ def _determined(slope: Array, direction: Array) -> bool:
     """
     scale = np.linalg.norm(slope, axis=0)
     scale = np.maximum(scale, 1e-9 * scale.max())
-    _, values, directions = np.linalg.svd(slope / scale)
+    _, values, directions = np.linalg.svd(slope / scale, full_matrices=False)
     seen = directions[: len(values)][values > _NULL * values[0]]
     asked = direction / scale
     unseen = asked - seen.T @ (seen @ asked)

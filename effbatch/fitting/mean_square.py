@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.fitting.resampling import MIN_SEEDS, Estimate
+from effbatch.fitting.student import student_p_value, student_quantile
 
 Array = NDArray[np.float64]
 
@@ -54,14 +55,5 @@ def _limits(square: float, slope: float, constant: float, t: float) -> tuple[flo
 
 
 def _p_value(value: float, *, square: float, slope: float, constant: float, freedom: int) -> float:
-    from scipy import stats
-
     distance, error = abs(square - value**2), np.sqrt(slope * value**2 + constant)
-    return float(2 * stats.t.sf(distance / error, freedom)) if error > 0 else float(distance == 0)
-
-
-def student_quantile(freedom: int, confidence: float) -> float:
-    """The t that |T| of Student's distribution stays below with this probability."""
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + confidence) / 2, freedom))
+    return float(student_p_value(distance / error, freedom)) if error > 0 else float(distance == 0)

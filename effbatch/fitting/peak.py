@@ -39,8 +39,7 @@ def peak(x: Array, scores: Array) -> Peak:
     cliff = np.zeros(best.shape, dtype=bool)
     for i in range(1, len(x) - 1):
         here = best == i
-        near = np.abs(x - x[i]) <= WINDOW + 1e-9
-        near[i - 1 : i + 2] = True
+        near = window(x, i)
         wide = _vertex(x, scores[here], i, near)
         narrow = _vertex(x, scores[here], i, np.abs(np.arange(len(x)) - i) <= 1)
         falls = _falls(x, scores[here], i, near)
@@ -48,6 +47,13 @@ def peak(x: Array, scores: Array) -> Peak:
         location[here], height[here] = np.where(falls, (location[here], height[here]), at_vertex)
         cliff[here] = falls
     return Peak(location, height, cliff)
+
+
+def window(x: Array, i: int) -> NDArray[np.bool_]:
+    """The grid points that the parabola about x_i goes through: those within one octave, and its neighbours."""
+    near = np.abs(x - x[i]) <= WINDOW + 1e-9
+    near[max(i - 1, 0) : i + 2] = True
+    return near
 
 
 def _falls(x: Array, scores: Array, i: int, near: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -9,6 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from effbatch.fitting.student import student_p_value, student_quantile
+
 MIN_SEEDS = 3  # below, no interval kept its promise in simulation
 FEW_SEEDS = 10
 
@@ -53,7 +55,7 @@ def interval(
     """
     if count >= FEW_SEEDS:
         return percentile_interval(resampled, count, confidence)
-    half = -_student_quantile(count, confidence) * resampled.std(axis=0)
+    half = _expanded(count, confidence) * resampled.std(axis=0)
     return np.asarray(estimate) - half, np.asarray(estimate) + half
 
 
@@ -67,7 +69,7 @@ def percentile_interval(
     """
     from scipy import stats
 
-    tail = stats.norm.cdf(_student_quantile(count, confidence))
+    tail = stats.norm.cdf(-_expanded(count, confidence))
     low = np.quantile(resampled, tail, axis=0, method="lower")
     return low, np.quantile(resampled, 1 - tail, axis=0, method="higher")
 
@@ -90,7 +92,8 @@ def percentile_p_value(value: float, *, estimate: float, resampled: NDArray[np.f
     beyond = min((resampled <= value).mean(), (resampled >= value).mean())
     if beyond == 0:
         return _student_p_value(value, estimate, resampled, count)
-    return float(min(1.0, 2 * stats.t.cdf(stats.norm.ppf(beyond) * np.sqrt((count - 1) / count), count - 1)))
+    z = min(stats.norm.ppf(beyond), 0.0)  # above 0 where most resamples are `value` itself
+    return float(student_p_value(z * np.sqrt((count - 1) / count), count - 1))
 
 
 def over_seeds(
@@ -147,16 +150,13 @@ def over_cells(
     return Estimate(value, float(low), float(high), test=test)
 
 
-def _student_quantile(count: int, confidence: float) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 - confidence) / 2, count - 1)) * np.sqrt(count / (count - 1))
+def _expanded(count: int, confidence: float) -> float:
+    """t √(n/(n−1)): Student's quantile, and what the bootstrap's standard error lacks."""
+    return student_quantile(count - 1, confidence) * np.sqrt(count / (count - 1))
 
 
 def _student_p_value(value: float, estimate: float, resampled: NDArray[np.float64], count: int) -> float:
-    from scipy import stats
-
     error = resampled.std() * np.sqrt(count / (count - 1))
     if error == 0:
         return float(estimate == value)
-    return float(2 * stats.t.sf(abs(estimate - value) / error, count - 1))
+    return float(student_p_value((estimate - value) / error, count - 1))

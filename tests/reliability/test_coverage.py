@@ -33,6 +33,8 @@ from effbatch.fitting import (
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.mean_square import root_mean_square
+from effbatch.fitting.peak import peak
+from effbatch.fitting.slope_test import slope_limits
 from effbatch.laws import LAWS, get
 from effbatch.laws.base import Setting, with_parameters
 from effbatch.moments import GradientMoments
@@ -41,6 +43,8 @@ from effbatch.training.measured import MeasuredMoments
 
 TORTURE = os.environ.get("EFFBATCH_TORTURE") == "1"
 RARE = 1e-3
+SHIFTS = np.linspace(-2, 2, 101)  # of the peaks of seeds, cut-off normal
+SHARES = stats.norm.pdf(SHIFTS) / stats.norm.pdf(SHIFTS).sum()
 ALPHAS, BATCHES = np.array([0.0, 1, 3, 10, 30]), 2.0 ** np.arange(3, 9)
 
 
@@ -64,19 +68,42 @@ def test_the_bound_sees_a_wrong_coverage():
         covers(held | True)
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_best_rate_of_a_cell(seeds):
-    """True peaks spread evenly between the points of the grid: midway coverage is lower, on a point higher."""
-    cells = np.arange(len(draws(600, 4000)), dtype=float)
-    octave = -4 + (cells * 0.618) % 1
-    truth = xr.DataArray(2.0**octave, {"alpha": cells})
-    rates = tuple(2.0 ** np.arange(-8, 1))
+@pytest.mark.parametrize("between", [0.0, 0.25, 0.5], ids=["on a point", "between", "midway"])
+@pytest.mark.parametrize("seeds", [3, 5, 9, 10, 20])
+def test_best_rate_of_a_cell(seeds, between):
+    """Wherever the true peak lies between the points of the grid."""
+    cells = np.arange(len(draws(1000, 4000)), dtype=float)
+    truth, rates = 2.0 ** (-4 + between), tuple(2.0 ** np.arange(-8, 1))
     cube = peaked_cube(
-        lambda a, b: truth + 0 * b, alpha=cells, learning_rate=rates, seeds=seeds, noise=0.01, seed_shift=0.1, rng=seeds
+        lambda a, b: truth + 0 * a * b,
+        alpha=cells,
+        learning_rate=rates,
+        seeds=seeds,
+        noise=0.01,
+        seed_shift=0.1,
+        rng=seeds,
     )
-    best = best_learning_rates(cube, resamples=300).squeeze("batch_size")
+    best = best_learning_rates(cube, resamples=2).squeeze("batch_size")
     assert (best["outcome"] == int(FitOutcome.INTERIOR)).all()
     covers(((best["low"] <= truth) & (truth <= best["high"])).values)
+
+
+@pytest.mark.parametrize("heavy", [False, True], ids=["normal", "heavy tails"])
+@pytest.mark.parametrize("spacing", [1.0, 0.5], ids=["octaves", "half octaves"])
+@pytest.mark.parametrize("seeds", [4, 8])
+def test_best_rate_of_a_skewed_peak(seeds, spacing, heavy):
+    """Slow rise, three times as quick a fall; the truth is the peak of the expected scores on the grid."""
+    cells, rng = len(draws(1000, 4000)), np.random.default_rng(seeds)
+    x = np.arange(-8, 0.1, spacing)
+    distance = x[:, None] + 4.3 + 0.2 * SHIFTS
+    curve = 0.8 - 0.03 * np.where(distance < 0, 1.0, 3.0) * distance**2 / (1 + 0.15 * np.abs(distance))
+    shift = rng.choice(101, (cells, seeds), p=SHARES)
+    size = (len(x), cells, seeds)
+    own = rng.standard_t(3, size) / np.sqrt(3) if heavy else rng.standard_normal(size)
+    scores = (curve[:, shift] + 0.008 * own).transpose(1, 0, 2)
+    truth = peak(x, (curve @ SHARES)[None]).location
+    low, high = slope_limits(x, scores, peak(x, scores.mean(axis=2)).location, 0.95)
+    covers((low <= truth) & (truth <= high), most=0.98)  # heavy tails make Student's t a little wide
 
 
 def test_steps_to_a_target_at_the_best_rate():
@@ -130,19 +157,28 @@ def holds(estimate: Sampled, truth: float) -> bool:
     return (low is None or low <= truth) and (high is None or truth <= high)
 
 
+GRADIENTS = {  # places of the clean gradient and of the noisy one, their size, exponent of the spread
+    "far above its error": ([0, 10], [5, 20], 0.75, -0.25),
+    "small": ([0], [1], 0.6, -0.5),
+    "near zero": ([0], [1], 0.25, -0.5),
+}
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("number", ["norm", "noise_scale", "clean_noise_scale", "effective_batch_size"])
-def test_moments_of_gradients(number):
-    """Gradients of 100 images in 40 dimensions, spread unevenly."""
+def test_moments_of_gradients(number, gradient):
+    """Gradients of 100 images in 40 dimensions, spread unevenly; the small ones lie along the widest spread."""
     rng, n, p = np.random.default_rng(1), 100, 40
-    spread, label_variance = np.arange(1, p + 1) ** -0.25, 2.0
+    at_clean, at_noisy, size, falls = GRADIENTS[gradient]
+    spread, label_variance = np.arange(1, p + 1) ** falls, 2.0
     clean, noisy = np.zeros(p), np.zeros(p)
-    clean[[0, 10]], noisy[[5, 20]] = 0.8, 0.7
+    clean[at_clean], noisy[at_noisy] = size, size
     energy = float((spread**2).sum())
     truth = GradientMoments(
         clean @ clean, clean @ noisy, noisy @ noisy, clean @ clean + energy, noisy @ noisy + energy + label_variance
     )
     inside = []
-    for _ in draws(400, 2000):
+    for _ in draws(1000, 4000):
         g0, gN = (mean + spread * rng.standard_normal((n, p)) for mean in (clean, noisy))
         others = [(g.sum(0) - g) / (n - 1) for g in (g0, gN)]
         inner = ((g0 * others[1]).sum(1) + (gN * others[0]).sum(1)) / 2
@@ -157,7 +193,7 @@ def test_moments_of_gradients(number):
             "effective_batch_size": lambda m: (m.effective_batch_size(3.0, 64), truth.effective_batch_size(3.0, 64)),
         }[number](measured)
         inside.append(holds(*found))
-    covers(inside)
+    covers(inside, most=0.97 if gradient == "far above its error" else 1.0)  # conservative near zero, and says so
 
 
 @pytest.mark.parametrize("examples", [None, 300], ids=["binomial", "hypergeometric"])
