@@ -5,6 +5,7 @@ effbatch. Repeats are interleaved, so that another job on the machine slows all 
 repeat. Steps alone are timed, labels drawn and images fetched; building networks is not, in any of the three.
 
 python benchmarks/throughput.py                    # two threads, wall time, on a quiet machine; ten minutes
+python benchmarks/throughput.py --quick            # prints six rows and writes nothing; a few minutes
 python benchmarks/throughput.py --processor-time   # one thread, a clock that other jobs hardly stretch
 python benchmarks/throughput.py --network mlp1     # rows of one network again, the others as they are recorded
 python benchmarks/throughput.py --evaluation       # the cost of evaluations, in one thread's processor time
@@ -27,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from math import ceil
 from pathlib import Path
 from threading import get_ident
@@ -64,6 +65,7 @@ CASES = {  # network: side of the images, members trained together
     "conv4": (14, (10,)),
     "resnet18": (8, (1, 4)),
 }
+QUICK = product(("mlp1",), (8, 128), (1, 100)), product(("conv2",), (8, 128), (10,))  # network, batch size, members
 RATE = 0.01
 Clock = Callable[[], float]
 Steps = Callable[[int], None]  # takes so many steps
@@ -315,12 +317,17 @@ def as_markdown(result: dict) -> str:
     ]
     lines += [f"Model-steps per second of {counted}; medians of {REPEATS} interleaved repeats, ratios within a repeat"]
     lines += [f"with their range; {setup}. `load` is the one-minute load average of the machine.", ""]
-    lines += [
+    return "\n".join([*lines, *rows_markdown(result["rows"]), "", *evaluation_markdown(result["evaluation"])]) + "\n"
+
+
+def rows_markdown(rows: list[dict]) -> list[str]:
+    """The speeds and their ratios."""
+    lines = [
         "| network | image | B | members | plain loop | torch.func | effbatch | bare products | × plain | × torch.func "
         "| of peak | KB per member | load |",
         "|---|---|" + "--:|" * 11,
     ]
-    for row in result["rows"]:
+    for row in rows:
         speed, ratio = row["model_steps_per_second"], row["ratio_to"]
         cells = [row["network"], row["image"], row["batch_size"], row["members"]]
         cells += [f"{speed[name]:,.0f}" for name in ("plain loop", "torch.func", "effbatch")]
@@ -330,7 +337,7 @@ def as_markdown(result: dict) -> str:
             cells.append(f"{ratio[name]['median']:.2g} [{low:.2g}, {high:.2g}]")
         cells += [f"{row['share_of_peak']:.0%}", f"{row['member_bytes'] / 1e3:,.0f}", f"{row['load']:.1f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, "", *evaluation_markdown(result["evaluation"])]) + "\n"
+    return lines
 
 
 def evaluation_markdown(rows: list[dict]) -> list[str]:
@@ -373,6 +380,7 @@ def chart(result: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="print six rows, write nothing")
     parser.add_argument("--processor-time", action="store_true", help="of one thread, for a busy machine")
     parser.add_argument("--network", choices=CASES, action="append", help="only its rows; may be given again")
     parser.add_argument("--evaluation", action="store_true", help="only the cost of evaluations")
@@ -383,19 +391,23 @@ def main() -> None:
         return
     threads, clock = (1, process_time) if asked.processor_time else (asked.threads, perf_counter)
     torch.set_num_threads(threads)
+    if asked.quick:
+        rows = [measured(name, CASES[name][0], *sizes, clock) for name, *sizes in chain(*QUICK)]
+        print("\n".join(rows_markdown(rows)))
+        return
     facts = {"environment": environment(torch.device("cpu")), "threads": threads, "steps_only": True}
     facts |= {"clock": "processor time" if asked.processor_time else "wall time"}
     if asked.network and any(recorded[name] != facts[name] for name in ("threads", "clock")):
         parser.error("the recorded rows have another clock or number of threads; record all networks again")
-    rows = {place(row): row for row in recorded["rows"] if asked.network and row["network"] not in asked.network}
+    kept = {place(row): row for row in recorded["rows"] if asked.network and row["network"] not in asked.network}
     for network in asked.network or CASES:
         side, counts = CASES[network]
         for batch_size in BATCH_SIZES:
             for members in counts:
                 row = measured(network, side, batch_size, members, clock)
-                rows[place(row)] = row
+                kept[place(row)] = row
                 print(json.dumps(row), flush=True)
-                write(facts | {"rows": [rows[key] for key in sorted(rows)], "evaluation": recorded["evaluation"]})
+                write(facts | {"rows": [kept[key] for key in sorted(kept)], "evaluation": recorded["evaluation"]})
 
 
 def place(row: dict) -> tuple[int, int, int]:
