@@ -16,7 +16,7 @@ from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
 from effbatch.fitting.resampling import (
     MIN_SEEDS,
     Estimate,
-    bootstrap_weights,
+    bootstrap_counts,
     over_cells,
     percentile_interval,
     percentile_p_value,
@@ -262,7 +262,7 @@ def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int, se
     value = float(np.median(error)) if len(error) else np.nan
     if cells < MIN_SEEDS or not np.isfinite(error).all():
         return Estimate(value, np.nan, np.nan)
-    resampled = resampled_medians(error, pairs, np.rint(bootstrap_weights(cells, resamples, seed) * cells))
+    resampled = resampled_medians(error, pairs, bootstrap_counts(cells, resamples, seed))
     low, high = percentile_interval(resampled, cells, confidence)
     test = partial(percentile_p_value, estimate=value, resampled=resampled, count=cells)
     return Estimate(value, float(low), float(high), test=test)

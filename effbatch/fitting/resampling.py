@@ -38,8 +38,12 @@ def bootstrap_weights(count: int, resamples: int, seed: int) -> NDArray[np.float
 
     A resampled mean is then one matrix product, and everything that shares the rows is resampled jointly.
     """
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    return bootstrap_counts(count, resamples, seed) / count
+
+
+def bootstrap_counts(count: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each resample drew each of `count` units, (resamples, count), each row summing to `count`."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
 
 
 def interval(
