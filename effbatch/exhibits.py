@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Role = Literal["measured", "predicted", "rival"]
 Values = Any  # a sequence of floats or a one-dimensional array
+LABELS_PER_CLEAN = "1 + α (labels per clean label)"  # of an axis of noise
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from effbatch.advice.labels import MORE, RELABELLED
 from effbatch.exhibits import Axis, Figure, Panel, Series, limits
+from effbatch.prediction.alpha_interval import Interval, times
+from effbatch.prediction.figures import rate_label, with_rate
 
 if TYPE_CHECKING:
     from effbatch.advice.answers import Advice
-
-Limits = tuple[float | None, float | None] | None
 
 
 def figures_of(advice: Advice) -> list[Figure]:
@@ -26,24 +26,25 @@ def _by_batch_size(advice: Advice) -> Figure:
     sizes = [p.setting.batch_size for p in advice.predictions]
     axis, place = Axis("batch size B", "log2", ticks=sizes), sizes.index(advice.batch_size)
     chosen = [p.recommended for p in advice.predictions]
-    valued = all(one.value is not None for one in chosen)
+    valued = with_rate(advice.predictions)
     rates = [one.value if valued else one.factor for one in chosen]
-    intervals: list[Limits] = [one.interval if valued else one.factor_interval for one in chosen]
-    label = "learning rate" if valued else "factor on the rate best on clean labels"
-    panels = [Panel(axis, Axis(label, "log2"), _marked(sizes, rates, intervals, place))]
+    intervals: list[Interval | None] = [one.interval if valued else one.factor_interval for one in chosen]
+    panels = [Panel(axis, Axis(rate_label(advice.predictions), "log2"), _marked(sizes, rates, intervals, place))]
     covers = advice.chosen.recommended.covers
     bars = f" Bars of the rate cover {covers}." if covers else " No interval of the rate is known."
     expected = [p.accuracy for p in advice.predictions]
     known = [None if e is None or e.value is None else 100 * e.value for e in expected]
     if advice.chosen.accuracy is not None and any(value is not None for value in known):
-        intervals = [None if e is None else _times(e.interval, 100) for e in expected]
+        intervals = [None if e is None else times(e.interval, 100) for e in expected]
         panels.append(Panel(axis, Axis("predicted accuracy, %"), _marked(sizes, known, intervals, place)))
         bars += f" Those of the accuracy cover n = {advice.chosen.accuracy.initialisations} initialisations and α."
     caption = f"{advice.network} on {advice.data}: B = {advice.batch_size} is advised, {advice.why}.{bars}"
     return Figure("batch_size", caption, panels)
 
 
-def _marked(x: Sequence[float], y: Sequence[float | None], intervals: Sequence[Limits], chosen: int) -> list[Series]:
+def _marked(
+    x: Sequence[float], y: Sequence[float | None], intervals: Sequence[Interval | None], chosen: int
+) -> list[Series]:
     """A line through all points, and the chosen one in a look of its own."""
     at = slice(chosen, chosen + 1)
     every = Series("each batch size", "predicted", x, y, **limits(intervals), dots=True)
@@ -78,7 +79,7 @@ def _by_label(advice: Advice) -> Figure:
     for i, (name, change) in enumerate(changes.items()):
         factors.append(Series(name, "predicted", [change.d_factor], [i], interval="x", dots=True))
         value = None if change.gain.value is None else 100 * change.gain.value
-        interval = limits([_times(change.gain.interval, 100)])
+        interval = limits([times(change.gain.interval, 100)])
         gains.append(Series(name, "predicted", [value], [i], **interval, interval="x", dots=True))
     d_factors = Axis("d′ then / d′ now", domain=(1.0, 1.1 * max(change.d_factor for change in changes.values())))
     panels = [Panel(d_factors, kinds, factors)]
@@ -91,10 +92,3 @@ def _by_label(advice: Advice) -> Figure:
         panels.append(Panel(points, kinds, gains))
         caption += f" Accuracy: least to greatest of n = {worth.more.gain.n} initialisations."
     return Figure("labels", caption, panels)
-
-
-def _times(interval: Limits, factor: float) -> Limits:
-    if interval is None:
-        return None
-    low, high = (None if limit is None else factor * limit for limit in interval)
-    return low, high

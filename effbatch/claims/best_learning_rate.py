@@ -17,6 +17,7 @@ from effbatch.claims.base import Judgement, Setup, at_most
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import FitOutcome, best_learning_rates, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
+from effbatch.fitting.figures import closed_limits
 from effbatch.laws import LAWS, get
 
 RULE: Mapping[str, Any] = {"law": "square_root_clean_count", "max_median_error": 0.5}
@@ -213,10 +214,8 @@ def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
     for batch in best["batch_size"].values:
         at = best.sel(batch_size=batch)
         group = f"B = {batch}"
-        limits: dict[str, Any] = {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
-        series.append(
-            Series(f"{group}, measured", "measured", x, at["best_learning_rate"].values, **limits, group=group)
-        )
+        rates = at["best_learning_rate"].values
+        series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
         series.append(
             Series(f"{group}, linearised", "predicted", x, predicted.sel(batch_size=batch).values, group=group)
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from effbatch.claims.seed_mean import seed_mean
-from effbatch.exhibits import Axis, Figure, Panel, Series, Table
+from effbatch.exhibits import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
 
 SYMBOLS = {"alpha": "α", "delta": "δ"}
 
@@ -52,7 +52,7 @@ class Curves:
         values = self.measured[self.along].values
         x = 1 + values if self.along == "alpha" else values
         axis = (
-            Axis("1 + α (labels per clean label)", "log", ticks=tuple(x))
+            Axis(LABELS_PER_CLEAN, "log", ticks=tuple(x))
             if self.along == "alpha"
             else Axis(self.symbol, ticks=tuple(x))
         )

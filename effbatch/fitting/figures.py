@@ -10,14 +10,13 @@ import numpy as np
 import xarray as xr
 
 from effbatch.cube import CORE_DIMS, num_classes
-from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
+from effbatch.exhibits import LABELS_PER_CLEAN, Axis, Figure, Heat, Panel, Series
 from effbatch.fitting.collapse import Collapse
 from effbatch.fitting.regret import seed_mean
 from effbatch.laws import LAWS, Setting
 
 NOISE_LAWS = ("signal_to_noise", "clean_count", "square_root_clean_count")
 BATCH_LAWS = ("linear", "square_root")
-_ALPHA = "1 + α (labels per clean label)"
 
 
 def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataArray | None = None) -> Figure:
@@ -34,12 +33,14 @@ def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.Da
     for title, here in _places(best):
         at, x = best.sel(here), 1 + best["alpha"].values
         shades = accuracy.sel(here).transpose("learning_rate", "alpha")
-        series = [Series("measured best rate", "measured", x, at["best_learning_rate"].values, **_limits(at))]
+        series = [Series("measured best rate", "measured", x, at["best_learning_rate"].values, **closed_limits(at))]
         if theory is not None:
             series.insert(0, Series("predicted best rate", "predicted", x, theory.sel(here).values))
         rates = accuracy["learning_rate"].values
         heat = Heat("test accuracy, %", x, rates, shades.values, (floor, 100.0))
-        panels.append(Panel(Axis(_ALPHA, "log", ticks=tuple(x)), Axis("learning rate", "log2"), series, title, heat))
+        panels.append(
+            Panel(Axis(LABELS_PER_CLEAN, "log", ticks=tuple(x)), Axis("learning rate", "log2"), series, title, heat)
+        )
     most = int(best["seeds"].max())
     caption = (
         f"{_inside_and_off(best, theory)} Mean accuracy of up to {most} seeds at B = {middle}; a diverged run scores "
@@ -85,7 +86,7 @@ def _along(best: xr.Dataset) -> tuple[_Along, _Along]:
     labels, batches = 1 + best["alpha"].values, best["batch_size"].values.astype(float)
     K = int(best.attrs["num_classes"])
     return (
-        _Along("noise", "(1+α)", Axis(_ALPHA, "log", ticks=tuple(labels)), labels, {"batch_size": batch},
+        _Along("noise", "(1+α)", Axis(LABELS_PER_CLEAN, "log", ticks=tuple(labels)), labels, {"batch_size": batch},
                f"B = {batch}", NOISE_LAWS, lambda x: Setting(x - 1, float(batch), K)),
         _Along("batch size", "B", Axis("batch size B", "log2", ticks=tuple(batches)), batches, {"alpha": alpha},
                f"α = {alpha:g}", BATCH_LAWS, lambda x: Setting(float(alpha), x, K)),
@@ -121,7 +122,7 @@ def rates_and_laws(name: str, best: xr.Dataset, predicted: xr.DataArray | None =
 
 def _panel(along: _Along, title: str, measured: xr.Dataset, theory: xr.DataArray | None) -> Panel:
     series = [
-        Series("measured", "measured", along.x, measured["best_learning_rate"].values, **_limits(measured)),
+        Series("measured", "measured", along.x, measured["best_learning_rate"].values, **closed_limits(measured)),
         *([] if theory is None else [Series("linearised theory", "predicted", along.x, theory.values)]),
         *_laws(along, measured["best_learning_rate"].values),
     ]
@@ -177,8 +178,8 @@ def _places(values: xr.Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
         yield ", ".join(str(value) for value in key), dict(zip(extra, key, strict=True))
 
 
-def _limits(at: xr.Dataset) -> dict[str, Any]:
-    """Limits of the best rates that are closed; an open one is left out."""
+def closed_limits(at: xr.Dataset) -> dict[str, Any]:
+    """`low` and `high` of a series of best rates, as far as they are closed; an open one is left out."""
     return {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
 
 

@@ -18,6 +18,14 @@ _POINTS = 65
 _BEYOND = 1e12  # stands for "no upper limit": whatever is reached here has no limit itself
 
 
+def times(interval: Interval | None, factor: float) -> Interval | None:
+    """Both limits times a positive factor; what does not exist stays so."""
+    if interval is None:
+        return None
+    low, high = interval
+    return None if low is None else low * factor, None if high is None else high * factor
+
+
 @dataclass(frozen=True, eq=False)
 class Alphas:
     """α, and the values that stand for its interval.

@@ -16,7 +16,7 @@ from effbatch.jsonable import jsonable
 from effbatch.laws.base import Law, Setting, with_parameters
 from effbatch.noise import Labels, MatrixNoise, UniformNoise
 from effbatch.noise.transition import checked_matrix
-from effbatch.prediction.alpha_interval import Alphas, Interval, alphas_in
+from effbatch.prediction.alpha_interval import Alphas, Interval, alphas_in, times
 from effbatch.prediction.answers import (
     SHORT_RUNS,
     Accuracy,
@@ -283,7 +283,7 @@ def _ask(
     return LawPrediction(
         factor,
         None if rate is None else factor * rate,
-        None if rate is None or factors is None else _times(factors, rate),
+        None if rate is None else times(factors, rate),
         n,
         *applies,
         law.formula,
@@ -291,11 +291,6 @@ def _ask(
         factors,
         " and ".join(covers) or None,
     )
-
-
-def _times(interval: Interval, rate: float) -> Interval:
-    low, high = interval
-    return (None if low is None else low * rate, None if high is None else high * rate)
 
 
 def _short_runs(found: Refinement | None, setting: Setting, labels: Labels) -> LawPrediction:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from effbatch.errors import InputError
-from effbatch.exhibits import Axis, Figure, Panel, Series, limits
+from effbatch.exhibits import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, limits
 
 if TYPE_CHECKING:
     from effbatch.prediction import Prediction
@@ -70,7 +70,7 @@ def figures_along(predictions: Sequence[Prediction]) -> list[Figure]:
         )
     by_alpha = len(alphas) >= len(sizes)
     if by_alpha:
-        axis = Axis("1 + α (labels per clean label)", "log", ticks=[1 + a for a in alphas] if len(alphas) < 8 else None)
+        axis = Axis(LABELS_PER_CLEAN, "log", ticks=[1 + a for a in alphas] if len(alphas) < 8 else None)
     else:
         axis = Axis("batch size B", "log2", ticks=sizes if len(sizes) < 8 else None)
     effective, rates = [], []
@@ -80,7 +80,7 @@ def figures_along(predictions: Sequence[Prediction]) -> list[Figure]:
         x = [1 + p.setting.alpha if by_alpha else p.setting.batch_size for p in here]
         title = f"B = {other:,}" if by_alpha else f"α = {other:.3g}"
         effective.append(Panel(axis, Axis("effective batch size", "log2"), _effective(here, x), title))
-        rates.append(Panel(axis, Axis(_rate_label(here), "log2"), _rates(here, x), title))
+        rates.append(Panel(axis, Axis(rate_label(here), "log2"), _rates(here, x), title))
     laws = ", ".join(dict.fromkeys(p.recommended.law for p in predictions))
     return [
         Figure("rate", f"The rate by {laws}, solid, with its interval, beside the other laws that apply.", rates),
@@ -105,7 +105,7 @@ def _effective(predictions: Sequence[Prediction], x: Sequence[float]) -> list[Se
 
 def _rates(predictions: Sequence[Prediction], x: Sequence[float]) -> list[Series]:
     """The recommended law's rate with its interval, and those of all others; factors where not all have a rate."""
-    value, interval = ("value", "interval") if _with_rate(predictions) else ("factor", "factor_interval")
+    value, interval = ("value", "interval") if with_rate(predictions) else ("factor", "factor_interval")
     chosen = [p.recommended for p in predictions]
     series = [
         Series(
@@ -126,12 +126,14 @@ def _rates(predictions: Sequence[Prediction], x: Sequence[float]) -> list[Series
     return [series[0], *sorted(series[1:], key=lambda one: one.name)]
 
 
-def _with_rate(predictions: Sequence[Prediction]) -> bool:
+def with_rate(predictions: Sequence[Prediction]) -> bool:
+    """Whether every recommended law says a rate, and not only a factor."""
     return all(p.recommended.value is not None for p in predictions)
 
 
-def _rate_label(predictions: Sequence[Prediction]) -> str:
-    return "learning rate" if _with_rate(predictions) else _factor_label(predictions[0])
+def rate_label(predictions: Sequence[Prediction]) -> str:
+    """What an axis of the recommended laws shows: rates, or factors where not all have a rate."""
+    return "learning rate" if with_rate(predictions) else _factor_label(predictions[0])
 
 
 def _factor_label(prediction: Prediction) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
-from effbatch.exhibits import Axis, Figure, Panel, Series, limits
+from effbatch.exhibits import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, limits
 
 if TYPE_CHECKING:
     from effbatch.training.measured import MeasuredMoments
@@ -22,7 +22,7 @@ def moments_figure(measured: MeasuredMoments) -> Figure:
     x = [1 + alpha for alpha in ALPHAS]
     scales = [measured.noise_scale(alpha) for alpha in ALPHAS]
     shares = [measured.effective_batch_size(alpha, 1) for alpha in ALPHAS]
-    axis = Axis("1 + α (labels per clean label)", "log2", ticks=x)
+    axis = Axis(LABELS_PER_CLEAN, "log2", ticks=x)
     counted = [
         _measured("measured", x, shares),
         Series("1/(1+α)², signal to noise", "rival", x, [1 / v**2 for v in x]),
