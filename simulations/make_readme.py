@@ -5,6 +5,7 @@ python simulations/make_readme.py > simulations/README.md      # `rejudge.py` ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from effbatch import claims, cube, validation
@@ -12,6 +13,7 @@ from effbatch.tables import number_text
 from effbatch.training import spec
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 INTRO = """# Simulations
 
 One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
@@ -23,15 +25,21 @@ judged together: p is corrected for their number (Holm 1979). This page is made 
 HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
 
 
-def page() -> str:
+def judged_folders() -> dict[str, validation.Judged]:
+    """The recorded cubes of every data set, judged."""
+    folders = sorted(RESULTS.iterdir())
+    return {folder.name: validation.judge_all(cube.open_cubes(folder)) for folder in folders}
+
+
+def page(folders: Mapping[str, validation.Judged]) -> str:
     """The page as Markdown: every recorded simulation, then those that are not."""
     parts, recorded = [INTRO], set()
-    for folder in sorted((HERE / "results").iterdir()):
-        cubes = cube.open_cubes(folder)
+    for dataset, judged in folders.items():
+        cubes = judged.cubes
         made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
         devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
-        rows = [_row(cubes[name], found) for name, found in validation.judge_all(cubes).judgements.items()]
-        parts += [f"## {folder.name}", f"Recorded on {devices}; the last on {made}.", _table(rows)]
+        rows = [_row(cubes[name], found) for name, found in judged.judgements.items()]
+        parts += [f"## {dataset}", f"Recorded on {devices}; the last on {made}.", _table(rows)]
         recorded |= {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
     if missing:
@@ -62,4 +70,4 @@ def _table(rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    print(page(judged_folders()), end="")

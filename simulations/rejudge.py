@@ -8,28 +8,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-from effbatch import charts, cube, validation
+from make_readme import HERE, RESULTS, judged_folders, page
+
+from effbatch import charts, validation
 from effbatch.report import write_markdown
 
-ROOT = Path(__file__).parent.parent
+ROOT = HERE.parent
 FIGURE = ROOT / "docs" / "figures" / "collapse.svg"
 
 
 def main() -> None:
     """Write every file that the tests compare with the recorded cubes."""
-    for folder in sorted((ROOT / "simulations" / "results").iterdir()):
-        cubes = cube.open_cubes(folder)
-        judged = validation.judge_all(cubes)
+    folders = judged_folders()
+    for name, judged in folders.items():
+        folder = RESULTS / name
         text = json.dumps(validation.verdicts(judged), indent=2, allow_nan=False)
         (folder / "verdicts.json").write_text(text + "\n", encoding="utf-8")
         write_markdown(validation.report(judged), folder / "README.md")
         if "effective_batch" in judged.judgements:
             (figure,) = (found for found in judged.judgements["effective_batch"].figures if found.name == FIGURE.stem)
             FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
-    page = subprocess.run([sys.executable, "simulations/make_readme.py"], cwd=ROOT, capture_output=True, check=True)
-    (ROOT / "simulations" / "README.md").write_bytes(page.stdout)
+    (HERE / "README.md").write_text(page(folders), encoding="utf-8")
     subprocess.run([sys.executable, "benchmarks/law_scores.py"], cwd=ROOT, capture_output=True, check=True)
 
 
