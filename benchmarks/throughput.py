@@ -11,7 +11,7 @@ python benchmarks/throughput.py --network mlp1     # rows of one network again, 
 python benchmarks/throughput.py --evaluation       # the cost of evaluations, in one thread's processor time
 
 Beside them stand the bare products: the matrix products of a step of linear layers and nothing else, on as many members
-at once as the engine takes, in every thread. No way that multiplies by this library can be faster.
+at once as the engine takes, in every thread. No way that takes one step at a time can be faster.
 
 It writes results/throughput.json, .md and .svg. With more threads than one, the first two ways count with one thread
 where that is faster.

@@ -62,9 +62,31 @@ def test_descending_is_a_step_along_the_gradient(together):
     expected = [
         w - rate.view(S, M, *[1] * (w.ndim - 2)) * g for w, g in zip(together.parameters, gradients, strict=True)
     ]
-    together.descend(slope, rate)
+    together.descend(images, 1, lambda step, logits: slope * -rate[..., None, None])
     for w, e in zip(together.parameters, expected, strict=True):
         torch.testing.assert_close(w, e, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, S], ids=["shared by all", "by seed"])
+def test_several_steps_at_once_are_the_steps_one_by_one(together, groups):
+    steps = 4
+    images, slope = torch.randn(steps * B, groups, 2, 3, 3), 0.2 * torch.randn(steps, S, M, K, B)
+    before, seen = [w.clone() for w in together.parameters], []
+
+    def at_once(step, logits):
+        seen.append(logits.clone())
+        return slope[step] * logits.tanh()
+
+    together.descend(images, steps, at_once)
+    after = [w.clone() for w in together.parameters]
+    for w, was in zip(together.parameters, before, strict=True):
+        w.copy_(was)
+    for step, own in enumerate(images.split(B)):
+        torch.testing.assert_close(together(own), seen[step], rtol=1e-4, atol=1e-5)
+        together.descend(own, 1, lambda _, logits, step=step: slope[step] * logits.tanh())
+    for w, expected, was in zip(together.parameters, after, before, strict=True):
+        torch.testing.assert_close(w, expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(w, was, rtol=1e-2)
 
 
 def test_steps_of_another_batch_size_and_evaluations_leave_nothing_behind(together):
@@ -80,9 +102,8 @@ def test_steps_of_another_batch_size_and_evaluations_leave_nothing_behind(togeth
 def test_members_never_touch_each_other(together):
     images, slope = torch.randn(B, 1, 2, 3, 3), torch.randn(S, M, K, B)
     together.parameters[0][0, 1] = torch.nan
-    logits = together(images)
-    assert logits[0, 1].isnan().all()
-    together.descend(slope.where(logits.isfinite(), torch.nan), torch.ones(S, M))
+    assert together(images)[0, 1].isnan().all()
+    together.descend(images, 1, lambda step, logits: slope.where(logits.isfinite(), torch.nan))
     others = torch.ones(S, M, dtype=torch.bool)
     others[0, 1] = False
     assert together(images)[others].isfinite().all()

@@ -1,23 +1,25 @@
 """One network per seed, of linear layers alone -> all members of a unit, trained by backpropagation written out.
 
 The first layers of all members lie side by side as one matrix with a row per pixel: one wide product with the images
-that the members of a seed share gives all their outputs, and one product adds the step to all their weights. So no
-gradient is written to memory; activations lie in buffers that are made once. See `docs/notes/engine-speed.md`.
+that the members of a seed share gives all their outputs, and one product adds a step, or several small ones, to all
+their weights. So no gradient is written to memory; activations lie in buffers that are made once. See
+`docs/notes/engine-speed.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from effbatch.errors import InputError
+from effbatch.training.dense_buffers import Back, Forward, Matrices, Step, Window
 from effbatch.training.stacking import member_of, stacked_parameters
 
-Matrices = list[tuple[Tensor, Tensor]]  # weights and bias of every layer, as the products need them
-Forward = Callable[[Tensor], Tensor]  # in place
-Back = Callable[[Tensor, Tensor, Tensor], None]  # slope in the output, output, where to write the slope in the input
+
+def _relu(values: Tensor, *, out: Tensor) -> Tensor:
+    return torch.clamp_min(values, 0, out=out)
 
 
 def _relu_back(slope: Tensor, output: Tensor, to: Tensor) -> None:
@@ -29,8 +31,8 @@ def _tanh_back(slope: Tensor, output: Tensor, to: Tensor) -> None:
 
 
 ACTIVATIONS: dict[type[nn.Module], tuple[Forward, Back]] = {
-    nn.ReLU: (torch.relu_, _relu_back),
-    nn.Tanh: (torch.tanh_, _tanh_back),
+    nn.ReLU: (_relu, _relu_back),
+    nn.Tanh: (torch.tanh, _tanh_back),
 }
 
 
@@ -40,6 +42,8 @@ class DenseNetwork:
     `parameters` hold the weights of all, (S, M, ...). InputError where the layers are others, or one has no bias.
     """
 
+    channels_last = False
+
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]
         self.activations = _activations(self.network)
@@ -47,92 +51,94 @@ class DenseNetwork:
         first = self.parameters[0]
         self.parameters[0] = first.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # in memory (S, D, M, O)
         self.matrices = _matrices(self.parameters)
-        self.buffers: dict[tuple[int, bool], _Buffers] = {}  # by number of images, and whether in training
-        self.last: _Buffers | None = None  # those of the last step of training
-        self.formed: list[Tensor] | None = None  # gradients
+        self.windows: dict[tuple[int, int, bool], Window] = {}
+        self.last: tuple[Window, Step] | None = None  # of training
+        self.formed: list[Tensor] = []  # gradients
+        self.formed_matrices: Matrices = []
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """As `Ensemble`, for G = 1 or S; logits are overwritten by those of the next as many images."""
-        size = len(images), training
-        if size not in self.buffers:
-            self.buffers[size] = _Buffers(self.parameters, len(images), slopes=training)
-        own = self.buffers[size]
-        if training:
-            self.last = own
-        own.images = images.flatten(2).transpose(0, 1).expand(len(self.parameters[0]), -1, -1)  # (S, B, D)
-        (W, b), *others = self.matrices
-        torch.baddbmm(b, own.images, W, out=own.wide)
-        own.first.copy_(own.members_of_wide)
-        for (W, b), (activate, _), h, z in zip(others, self.activations, own.hidden, own.following, strict=True):
-            activate(h)
-            if z is own.logits:
-                torch.baddbmm(b, W, h.transpose(1, 2), out=z)
-            else:
-                torch.baddbmm(b.transpose(1, 2), h, W.transpose(1, 2), out=z)
-        return own.logits.unflatten(0, self.parameters[0].shape[:2])
+        (logits,) = self._logits(images, 1, training=training)
+        return logits
 
     def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
         """As `Ensemble`, after a step of training; the next call overwrites them."""
-        if self.formed is None:
+        if not self.formed:
             self.formed = [torch.empty_like(w) for w in self.parameters]
-        for g in self.formed:
-            g.zero_()
-        self._add_gradients(slope, _matrices(self.formed))
+            self.formed_matrices = _matrices(self.formed)
+        for _, b in self.formed_matrices:
+            b.zero_()
+        self._back(slope, self.formed_matrices, beta=0)
+        self._add_first(self.formed_matrices, beta=0)
         return self.formed
 
-    def descend(self, slope: Tensor, learning_rate: Tensor) -> None:
-        """One step of plain SGD, w ← w − η g, in place; `slope` is that of the loss in the last logits, η is (S, M).
+    def descend(self, images: Tensor, steps: int, slope: Callable[[int, Tensor], Tensor]) -> None:
+        """So many steps on B images each, (steps·B, G, C, H, W): to the weights is added what slopes become in them.
 
-        Gradients are linear in the slope, so that is multiplied by −η, where there are fewest numbers.
+        `slope(step, logits)` is −η times the slope of the loss in the logits, for steps of plain SGD: gradients are
+        linear in it, and nowhere else are there fewer numbers to multiply by −η.
+
+        The first layer, whose weights are most of what is read and written, changes once, after the last step. What its
+        outputs x·W + b would miss until then is added to them: the step W += xᵀ·s, b += Σ s changes those of other
+        images x' by (x'·xᵀ + 1)·s.
         """
-        self._add_gradients(slope * -learning_rate.view(*learning_rate.shape, 1, 1), self.matrices)
+        for step, logits in enumerate(self._logits(images, steps, training=True)):
+            self._back(slope(step, logits), self.matrices, beta=1)
+        self._add_first(self.matrices, beta=1)
 
-    def _add_gradients(self, slope: Tensor, to: Matrices) -> None:
-        """Add the gradients to matrices like the weights', or to the weights: none changes before it has served."""
-        own = self.last
-        assert own is not None
+    def _logits(self, images: Tensor, steps: int, *, training: bool) -> Iterator[Tensor]:
+        """Logits of every step, (S, M, K, B), each with the slopes that came before it in the first layer's outputs."""
+        size = len(images) // steps, steps, training
+        if size not in self.windows:
+            self.windows[size] = Window(self.matrices, self.activations, self.parameters[0].shape[:2], *size)
+        window = self.windows[size]
+        W, b = self.matrices[0]
+        window.images = images.flatten(2).transpose(0, 1)  # (G, steps·B, D)
+        if len(window.images) < len(W):
+            window.images = window.images.expand(len(W), -1, -1)
+        torch.baddbmm(b, window.images, W, out=window.wide)
+        if steps > 1:
+            torch.baddbmm(window.one, window.images, window.images.transpose(1, 2), out=window.products)
+        for step in window.steps:
+            if step.before:
+                step.wide.baddbmm_(*step.before)
+            if not step.layers:
+                step.logits.copy_(step.members_of_wide.transpose(2, 3))
+            for layer in step.layers:
+                layer.activate(layer.arriving, out=layer.activated)
+                torch.baddbmm(*layer.factors, out=layer.leaving)
+            if training:
+                self.last = window, step
+            yield step.logits
+
+    def _back(self, slope: Tensor, to: Matrices, *, beta: int) -> None:
+        """Gradients of all layers but the first, plus β times what the matrices hold; the slope in the first's outputs.
+
+        The weights themselves may be `to`: none changes before it has served.
+        """
+        assert self.last is not None
+        _, step = self.last
         delta = slope.flatten(0, 1)  # (N, O, B)
-        layers = list(zip(self.matrices[1:], to[1:], self.activations, own.hidden, own.slopes, strict=True))
-        for (W, _), (to_W, to_b), (_, differentiate), h, back in reversed(layers):
-            torch.bmm(delta.transpose(1, 2), W, out=back)  # (N, B, D)
-            to_W.baddbmm_(delta, h)
+        by_image = delta.transpose(1, 2)
+        for layer, (to_W, to_b) in zip(reversed(step.layers), reversed(to[1:]), strict=True):
+            torch.bmm(by_image, layer.W, out=layer.slope)
+            to_W.baddbmm_(delta, layer.h, beta=beta)
             to_b.add_(delta.sum(2, keepdim=True))
-            differentiate(back, h, back)
-            delta = back.transpose(1, 2)
-        own.members_of_wide.copy_(
-            delta.transpose(1, 2).view_as(own.members_of_wide) if layers else slope.transpose(2, 3)
-        )
-        to_W, to_b = to[0]
-        to_W.baddbmm_(own.images.transpose(1, 2), own.wide)
-        to_b.add_(own.wide.sum(1, keepdim=True))
+            layer.differentiate(layer.slope_activated, layer.activated, layer.slope_arriving)
+            delta, by_image = layer.slope_by_feature, layer.slope
+        if not step.layers:
+            step.members_of_wide.copy_(slope.transpose(2, 3))
+
+    def _add_first(self, to: Matrices, *, beta: int) -> None:
+        """The first layer's gradient of all steps of the last window, plus β times what its matrices hold."""
+        assert self.last is not None
+        (window, _), (W, b) = self.last, to[0]
+        W.baddbmm_(window.images.transpose(1, 2), window.wide, beta=beta)
+        b.add_(window.wide.sum(1, keepdim=True))
 
     def member(self, seed: int, member: int) -> nn.Module:
         """As `Ensemble`."""
         return member_of(self.network, self.parameters, seed, member)
-
-
-class _Buffers:
-    """Activations of one forward pass on B images and, backward, their slopes.
-
-    wide             outputs of the first layer, then the slope in them, (S, B, M·O)
-    members_of_wide  the same as (S, M, B, O)
-    hidden, slopes   (N, B, D) of every hidden layer: the numbers of a member side by side
-    logits           (N, K, B): the images side by side, which is faster for the loss
-    first, following what the first layer gives out as (S, M, B, O), and what each other one does
-    """
-
-    def __init__(self, parameters: Sequence[Tensor], batch_size: int, *, slopes: bool) -> None:
-        biases = parameters[1::2]
-        (S, M), widths = biases[0].shape[:2], [b.shape[2] for b in biases]
-        empty = biases[0].new_empty
-        self.images = empty(0)
-        self.wide = empty(S, batch_size, M * widths[0])
-        self.members_of_wide = self.wide.unflatten(2, (M, -1)).transpose(1, 2)
-        self.hidden = [empty(S * M, batch_size, width) for width in widths[:-1]]
-        self.slopes = [torch.empty_like(h) for h in self.hidden] if slopes else []
-        self.logits = empty(S * M, widths[-1], batch_size)
-        first, *self.following = *self.hidden, self.logits
-        self.first = (first if self.hidden else first.transpose(1, 2)).unflatten(0, (S, M))
 
 
 def _matrices(tensors: Sequence[Tensor]) -> Matrices:

@@ -43,6 +43,7 @@ from effbatch.training.parts import (
 from effbatch.training.visits import Stream
 
 WIDE = 300_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
+WINDOW = 32  # images that the first layer of `DenseNetwork` sees at once, see docs/notes/engine-speed.md
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
 TrainedParts = list[tuple[Unit, dict[str, np.ndarray]]]
@@ -171,8 +172,8 @@ class _Run:
             self.descending = self.network
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
         shown, foreign = images_to_show(unit.data, dataset, device)
-        self.x_train = _rows(shown) if isinstance(shown, Tensor) else shown
-        self.x_test = _rows(torch.as_tensor(dataset.x_test, device=device))
+        self.x_train = self._rows(shown) if isinstance(shown, Tensor) else shown
+        self.x_test = self._rows(torch.as_tensor(dataset.x_test, device=device))
         self.y_test = torch.as_tensor(dataset.y_test, device=device)
         y_train = torch.as_tensor(dataset.y_train, device=device)
         matrices = noise_matrices(unit.data, dataset, unit.alphas)
@@ -191,16 +192,20 @@ class _Run:
             uniform = np.full((self.K, self.K), 1 / self.K)
             rows = noise.expected_targets(unit.alphas, uniform if matrices is None else matrices)
             self.soft_targets = torch.as_tensor(rows, dtype=torch.float32, device=device)
-        self.minus_one = torch.full((1,), -1.0, device=device)
+        self.minus_one = torch.full((1,), -1.0, device=device).expand(S, A, L, 1, unit.batch_size)
         rates = torch.tensor(unit.learning_rates, dtype=torch.float32, device=device)
         self.learning_rate = rates.repeat(A).expand(S, A * L).clone()
         self.alive = torch.ones(S, A * L, dtype=torch.bool, device=device)
-        self.loss_sum = torch.zeros(S, A * L, device=device)
+        self.log_likelihood = torch.zeros(S, A, L, 1, unit.batch_size, device=device)  # sum over `loss_steps`
         self.loss_steps = 0
-        self.block_steps = max(1, BLOCK_LABELS // (S * A * unit.batch_size))
+        self.window = max(1, WINDOW // unit.batch_size) if self.descending is not None else 1
+        self.block_steps = self.window * max(1, BLOCK_LABELS // (S * A * unit.batch_size * self.window))
         capture = graphs.capture_on(device)
         fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
-        self.take: Callable[..., None] = graphs.Replayed(self._take, capture) if capture and fixed else self._take
+        self.take: dict[int, Callable[..., None]] = {  # by number of steps
+            steps: graphs.Replayed(self._take, capture) if capture and fixed else self._take
+            for steps in (1, self.window)
+        }
 
     def trained(
         self, on_steps: Callable[[int], None], on_evaluations: Callable[[int], None], stopping: Event
@@ -222,61 +227,66 @@ class _Run:
     def steps(self, first: int, last: int, stopping: Event) -> None:
         """Take the steps first … last − 1, unless another part has failed."""
         visits = self.stream.block(first, last)
-        indices = visits.image.transpose(1, 2).flatten(1)
+        images = visits.image.transpose(1, 2)
+        labels = visits.label[:, :, :, None, None].expand(-1, *self.minus_one.shape)
         factors = torch.as_tensor(self.schedule[first:last], dtype=torch.float32, device=self.device)
         rates = factors.view(-1, 1, 1) * self.learning_rate
+        windows, left = divmod(last - first, self.window)
+        lengths = [self.window] * windows + [1] * left
+        of_windows = (values.split(lengths) for values in (images, labels, rates))
         with torch.inference_mode(isinstance(self.network, DenseNetwork)):  # it needs nothing of autograd
-            for index, label, rate in zip(indices, visits.label, rates, strict=True):
+            for length, *inputs in zip(lengths, *of_windows, strict=True):
                 if stopping.is_set():
                     raise CancelledError
-                self.take(index, label, rate)
+                self.take[length](*inputs)
         self.loss_steps += last - first
 
     def _take(self, index: Tensor, label: Tensor, rate: Tensor) -> None:
-        """One step on the images `index` (B·S,) of the training set, with labels (S, A, B) and rates (S, M)."""
-        x, (S, B) = self.x_train, (len(label), label.shape[-1])
-        rows = x.index_select(0, index) if isinstance(x, Tensor) else _rows(x[index])
-        self.loss_sum += self._step(self._images(rows, B, S), label, rate)
+        """Steps on the images `index` (steps, B, S) of the training set, with labels (steps, S, A, L, 1, B).
 
-    def _step(self, images: Tensor, label: Tensor, learning_rate: Tensor) -> Tensor:
-        """One step of the optimiser; the losses (S, M) before it."""
-        logits = self.network(images)
-        loss, slope = self._loss(logits.detach(), label)
+        `rate` is (steps, S, M). Only plain descent takes more than one step at once.
+        """
+        x, (steps, B, S) = self.x_train, index.shape
+        rows = x.index_select(0, index.flatten()) if isinstance(x, Tensor) else self._rows(x[index.flatten()])
+        images = self._images(rows, steps * B, S)
         if self.descending is not None:
-            self.descending.descend(slope, learning_rate)
-        else:
-            gradients = self.network.gradients(logits, slope)
-            with torch.no_grad():
-                self.optimizer.step(gradients, learning_rate)
-        return loss
+            factors = rate[..., None, None] / -B
+            self.descending.descend(images, steps, lambda t, logits: self._slope(logits, label[t]).mul_(factors[t]))
+            return
+        logits = self.network(images)
+        gradients = self.network.gradients(logits, self._slope(logits.detach(), label[0]).div_(B))
+        with torch.no_grad():
+            self.optimizer.step(gradients, rate[0])
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """(n, C, H, W) -> (n, pixels), in the order of memory that suits the network."""
+        return (images.movedim(1, -1) if self.network.channels_last else images).flatten(1)
 
     def _images(self, rows: Tensor, B: int, G: int) -> Tensor:
-        """Rows of pixels (B·G, H·W·C) as images (B, G, C, H, W)."""
+        """Rows of pixels (B·G, pixels) as images (B, G, C, H, W)."""
         C, H, W = self.dataset.image_shape
-        return rows.view(B, G, H, W, C).permute(0, 1, 4, 2, 3)
+        if self.network.channels_last:
+            return rows.view(B, G, H, W, C).permute(0, 1, 4, 2, 3)
+        return rows.view(B, G, C, H, W)
 
-    def _loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy (S, M) over the batch and its slope in the logits (S, M, K, B), (softmax − target)/B."""
-        S, M, K, B = logits.shape
-        A = label.shape[1]
-        log_p = logits.log_softmax(dim=2)
-        if self.soft_targets is not None:
-            target = self.soft_targets[torch.arange(A, device=label.device).view(1, -1, 1), label]  # (S, A, B, K)
-            target = target.movedim(-1, 2).repeat_interleave(M // A, dim=1)
-            return -(target * log_p).sum(2).mean(-1), (log_p.exp() - target) / B
-        label = label.view(S, A, 1, 1, B).expand(S, A, M // A, 1, B)  # the members of one α have the same labels
-        log_p = log_p.view(S, A, M // A, K, B)
-        loss = log_p.gather(3, label).sum((3, 4)).div_(-B)
-        slope = log_p.exp_().scatter_add_(3, label, self.minus_one.expand(label.shape)).div_(B)
-        return loss.view(S, M), slope.view(S, M, K, B)
+    def _slope(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The slope (S, M, K, B) of the cross-entropies in the logits, softmax − target; adds to `log_likelihood`."""
+        log_p = logits.log_softmax(dim=2).view(*label.shape[:3], *logits.shape[2:])
+        if self.soft_targets is None:
+            self.log_likelihood += log_p.gather(3, label)
+            return log_p.exp_().scatter_add_(3, label, self.minus_one).view(logits.shape)
+        A = torch.arange(label.shape[1], device=label.device).view(1, -1, 1)
+        target = self.soft_targets[A, label[:, :, 0, 0]].movedim(-1, 2).unsqueeze(2)  # (S, A, 1, K, B)
+        self.log_likelihood += (target * log_p).sum(3, keepdim=True)
+        return log_p.exp_().sub_(target).view(logits.shape)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Test accuracy, test loss, mean training loss since the last call, each (S, M); freezes the diverged."""
-        train_loss = self.loss_sum / self.loss_steps
+        train_loss = self.log_likelihood.sum((3, 4)).flatten(1) / (-self.unit.batch_size * self.loss_steps)
         n = len(self.x_test)
-        correct = torch.zeros_like(self.loss_sum)
-        loss = torch.zeros_like(self.loss_sum)
+        correct = torch.zeros_like(train_loss)
+        loss = torch.zeros_like(train_loss)
         chunk = self.test_chunk
         for start in range(0, n, chunk):
             rows = self.x_test[start : start + chunk]
@@ -286,7 +296,7 @@ class _Run:
             correct += (log_p.max(dim=2).indices == y).sum(-1)
             loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
         self._freeze(train_loss + loss)
-        self.loss_sum.zero_()
+        self.log_likelihood.zero_()
         self.loss_steps = 0
         dead = ~self.alive
         values = (correct / n, loss / n, train_loss)
@@ -338,8 +348,3 @@ class _Run:
 def _is_plain(optimizer: Optimizer) -> bool:
     """Whether this is w ← w − η g: SGD with every option (momentum, ...) at zero and no memory of former steps."""
     return type(optimizer) is SGD and not any(v for name, v in vars(optimizer).items() if name != "parameters")
-
-
-def _rows(images: Tensor) -> Tensor:
-    """(n, C, H, W) -> (n, H·W·C): channels last, the order in memory that makes convolutions fast."""
-    return images.movedim(1, -1).flatten(1)

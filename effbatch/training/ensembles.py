@@ -26,9 +26,13 @@ _random_state = Lock()  # PyTorch's own generator is one for all threads
 
 
 class Ensemble(Protocol):
-    """S·M networks; `parameters` are their weights (S, M, ...), ready for autograd."""
+    """S·M networks; `parameters` are their weights (S, M, ...), ready for autograd.
+
+    channels_last   the order in memory of an image's numbers that makes them fast
+    """
 
     parameters: list[Tensor]
+    channels_last: bool
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
@@ -86,6 +90,8 @@ def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, log
 class VectorisedNetwork:
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
 
+    channels_last = True
+
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = deepcopy(networks[0]).to(device).train()
         self.names = [name for name, _ in self.network.named_parameters()]
@@ -121,6 +127,8 @@ class SequentialMembers:
     Where `seeds` are given, random layers draw from the member's seed and the number of its step, so that all members
     of a seed draw alike.
     """
+
+    channels_last = True
 
     def __init__(
         self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int] | None = None

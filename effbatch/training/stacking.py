@@ -25,6 +25,8 @@ LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer
 class StackedNetwork:
     """S·M networks trained side by side; `parameters` holds the stacked tensors, ready for autograd."""
 
+    channels_last = True
+
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]
         for layer in self.network.modules():
