@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +75,37 @@ def test_results_do_not_depend_on_the_number_of_threads(network, members, little
     np.testing.assert_allclose(found[0].train_loss, found[1].train_loss, rtol=1e-5)
     if members < unit().cells:  # as many parts as threads at once, one thread each
         np.testing.assert_array_equal(found[0].test_loss, found[1].test_loss)
+
+
+def test_how_many_labels_are_drawn_at_once_changes_nothing(little_images, monkeypatch):
+    cells = unit(steps=23)
+    expected = engine.train(cells, little_images, device=CPU)
+    monkeypatch.setattr(engine, "BLOCK_LABELS", 1)
+    found = engine.train(cells, little_images, device=CPU)
+    np.testing.assert_array_equal(found.test_loss, expected.test_loss)
+    np.testing.assert_array_equal(found.train_loss, expected.train_loss)
+
+
+@pytest.mark.parametrize("network", ["mlp1", "conv2"])
+@pytest.mark.parametrize("members", [3, 100], ids=lambda members: f"parts of {members}")
+def test_cells_asked_for_alone_train_in_the_parts_of_their_unit(network, members, little_images, monkeypatch):
+    monkeypatch.setattr(engine, "members_that_fit", lambda *_: members)
+    whole = unit(network)
+    among = (whole.alphas, whole.learning_rates, whole.seeds)
+    asked = replace(whole, alphas=(2.5,), learning_rates=(0.3,), among=among)
+    told = {"steps": 0, "evaluations": 0}
+
+    def tell(what, number):
+        told[what] += number
+
+    found = engine.train(
+        asked, little_images, device=CPU, on_steps=partial(tell, "steps"), on_evaluations=partial(tell, "evaluations")
+    )
+    expected = engine.train(whole, little_images, device=CPU)
+    np.testing.assert_array_equal(found.test_loss, expected.test_loss[1:, 1:])
+    np.testing.assert_array_equal(found.outcome, expected.outcome[1:, 1:])
+    assert told == {"steps": asked.model_steps, "evaluations": asked.evaluations}
+    assert asked.key != replace(asked, among=None).key
 
 
 def test_the_same_unit_repeats_bit_for_bit(little_images):

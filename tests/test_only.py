@@ -13,7 +13,7 @@ from effbatch import cube as cubes
 from effbatch import validation
 from effbatch.cli import main
 from effbatch.errors import SpecError
-from effbatch.training import runner, spec
+from effbatch.training import engine, runner, spec
 from effbatch.training.only import only, options
 
 LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
@@ -80,8 +80,26 @@ def test_whole_units_repeat_bit_for_bit(tmp_path, spec_text):
     xr.testing.assert_equal(part.drop_vars("examples"), whole.sel(batch_size=[16]).drop_vars("examples"))
 
 
+@pytest.mark.parametrize("network", ["mlp1", "conv2"])
+def test_any_cells_repeat_bit_for_bit_with_evaluations_at_the_same_steps(tmp_path, spec_text, network, monkeypatch):
+    """Also where a unit is cut into parts, and where cells left out had fewer steps and so set the evaluations."""
+    monkeypatch.setattr(engine, "members_that_fit", lambda *_: 3)
+    text = spec_text.replace(
+        "seed = 2", f'seed = 3\nnetwork = ["{network}"]\nbudget = [{{ examples = 16 }}, {{ steps = 30 }}]'
+    )
+    text = text.replace("[0.1, 0.4]", "[0.1, 0.4, 3.0]")
+    whole = runner.simulate(spec.parse(text), tmp_path / "whole", device="cpu")
+    chosen = ["budget=30 steps", "alpha=2.5", "learning_rate=3", "seed=1", "seed=2"]
+    cut = only(spec.parse(text), chosen)
+    part = runner.simulate(cut, tmp_path / "part", device="cpu")
+    assert dict(part["test_loss"].sizes) == {key: len(values) for key, values in cut.grid.items()}
+    xr.testing.assert_equal(
+        part.drop_vars(["examples", "step"]),
+        whole.sel({k: list(v) for k, v in cut.grid.items()}).drop_vars(["examples", "step"]),
+    )
+
+
 def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_text, monkeypatch):
-    """Alone, products round otherwise than beside other networks: 1e-5 after a short run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my sweep.toml").write_text(spec_text)
     loaded = spec.load("my sweep.toml")
@@ -95,7 +113,7 @@ def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_
     assert alone["outcome"].size == 1
     beside = judged.sel({dim: alone[dim].values for dim in alone["outcome"].dims})
     for name in ("test_loss", "train_loss", "test_accuracy"):
-        np.testing.assert_allclose(alone[name], beside[name], rtol=1e-5)
+        np.testing.assert_array_equal(alone[name], beside[name])
     assert f"test accuracy {alone['test_accuracy'].item():.4f}" in done.output
     assert f"test accuracy of {100 * alone['test_accuracy'].item():.1f} %" in section.one_cell_gives
 

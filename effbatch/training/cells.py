@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -21,7 +21,10 @@ CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, 
 
 @dataclass(frozen=True)
 class Unit:
-    """The block alphas x learning_rates x seeds of cells that share everything else (`point`, data, train)."""
+    """The block alphas x learning_rates x seeds of cells that share everything else (`point`, data, train).
+
+    `among` are the alphas, learning rates and seeds of the whole unit, where only these cells of it are asked for.
+    """
 
     point: Mapping[str, Any]
     data: Data
@@ -32,6 +35,15 @@ class Unit:
     alphas: tuple[float, ...]
     learning_rates: tuple[float, ...]
     seeds: tuple[int, ...]
+    among: tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]] | None = None
+
+    @property
+    def whole(self) -> Unit:
+        """The unit that these cells belong to, most often this one."""
+        if self.among is None:
+            return self
+        alphas, learning_rates, seeds = self.among
+        return replace(self, alphas=alphas, learning_rates=learning_rates, seeds=seeds, among=None)
 
     @property
     def cells(self) -> int:
@@ -52,6 +64,8 @@ class Unit:
         """A name that changes when any number of the unit would change."""
         options = {"data": self.data.given(), "train": self.train.given()}
         facts = {**vars(self), "point": dict(self.point), **options}
+        if self.among is None:  # so that whole units keep their names
+            del facts["among"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -64,6 +78,9 @@ def units(
 
     `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
     """
+    if spec.among is not None:
+        yield from _cut(units(replace(spec, grid=spec.among, among=None), available), spec.grid)
+        return
     grid = spec.grid
     rates = rates or (lambda point, alpha: grid["learning_rate"])
     blocks = list(_blocks(spec, available))
@@ -83,6 +100,19 @@ def units(
                     learning_rates=learning_rates,
                     seeds=grid["seed"][start : start + width],
                 )
+
+
+def _cut(whole: Iterator[Unit], grid: Mapping[str, tuple]) -> Iterator[Unit]:
+    """Of every unit the cells that are in the grid."""
+    for unit in whole:
+        cut = replace(
+            unit,
+            alphas=tuple(alpha for alpha in unit.alphas if alpha in grid["alpha"]),
+            learning_rates=tuple(rate for rate in unit.learning_rates if rate in grid["learning_rate"]),
+            seeds=tuple(seed for seed in unit.seeds if seed in grid["seed"]),
+        )
+        if cut.cells and all(value in grid[dim] for dim, value in unit.point.items()):
+            yield unit if cut == unit else replace(cut, among=(unit.alphas, unit.learning_rates, unit.seeds))
 
 
 def _alike(

@@ -39,6 +39,7 @@ from effbatch.training.parts import (
     members_that_fit,
     outputs_per_image,
     parts,
+    shared_cells,
 )
 from effbatch.training.visits import Stream
 
@@ -86,19 +87,24 @@ def train(
     `on_evaluations` is told how many cells have just been evaluated, and 0 when a part is set up.
 
     The unit is trained in parts that fit the caches or the GPU's memory, on a CPU as many at once as PyTorch has
-    threads. A part that does not fit the memory is halved and begun again, and both are told what this undoes, as
-    a negative number. InputError where not even one member fits, or the network does not fit the data set.
+    threads; of the parts of a larger whole, only those that cells of this unit are in. A part that does not fit the
+    memory is halved and begun again, and both are told what this undoes, as a negative number. InputError where not
+    even one member fits, or the network does not fit the data set.
     """
     shape, K = dataset.image_shape, dataset.num_classes
-    networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in unit.seeds}
-    one = networks[unit.seeds[0]]
+    whole = unit.whole
+    networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in whole.seeds}
+    one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
     stopping, telling = Event(), Lock()
 
     def train_part(part: Unit) -> TrainedParts:
+        if not (asked := shared_cells(part, unit)):
+            return []
         told = dict.fromkeys((on_steps, on_evaluations), 0)
 
         def tell(who: Callable[[int], None], number: int) -> None:
+            number = number * asked // part.cells
             told[who] += number
             with telling:
                 who(number)
@@ -114,14 +120,15 @@ def train(
                     f"{device} has free; lower the batch size, or train on the CPU with --device cpu"
                 ) from error
         for who, number in told.items():
-            tell(who, -number)
+            with telling:
+                who(-number)
         return [trained for half in parts(part, part.cells // 2) for trained in train_part(half)]
 
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     fitting = members_that_fit(one, outputs, unit.batch_size, device)
-    todo = parts(unit, members_per_part(unit.cells, fitting, threads))
+    todo = parts(whole, members_per_part(whole.cells, fitting, threads))
     workers = min(threads, len(todo))
-    small = outputs * unit.batch_size * unit.cells < WIDE  # threads would wait for each other longer than they work
+    small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
     with exact_float32(), _threads_within(1 if workers > 1 or small else None):
         done = _done(todo, train_part, workers, stopping)
     arrays = joined(unit, [trained for of_part in done for trained in of_part])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -47,16 +47,28 @@ def members_per_part(cells: int, fitting: int, workers: int) -> int:
 
 
 def joined(unit: Unit, trained: Sequence[tuple[Unit, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
-    """The arrays (alpha, learning_rate, seed, ...) of the parts, put together as those of `unit`."""
-    axes = (unit.alphas, unit.learning_rates, unit.seeds)
+    """The arrays (alpha, learning_rate, seed, ...) of the parts, put together as those of `unit`, the cells it has."""
+    axes = _axes(unit)
     whole: dict[str, np.ndarray] = {}
     for part, arrays in trained:
-        own = (part.alphas, part.learning_rates, part.seeds)
-        place = np.ix_(*([all_.index(value) for value in some] for all_, some in zip(axes, own, strict=True)))
+        pairs = [
+            [(all_.index(v), i) for i, v in enumerate(own) if v in all_]
+            for all_, own in zip(axes, _axes(part), strict=True)
+        ]
+        place, source = (np.ix_(*([pair[k] for pair in of_axis] for of_axis in pairs)) for k in (0, 1))
         for name, values in arrays.items():
             target = whole.setdefault(name, np.empty((*map(len, axes), *values.shape[3:]), values.dtype))
-            target[place] = values
+            target[place] = values[source]
     return whole
+
+
+def shared_cells(part: Unit, unit: Unit) -> int:
+    """How many cells both have."""
+    return prod(len({*a} & {*b}) for a, b in zip(_axes(part), _axes(unit), strict=True))
+
+
+def _axes(unit: Unit) -> tuple[tuple, tuple, tuple]:
+    return unit.alphas, unit.learning_rates, unit.seeds
 
 
 def members_that_fit(network: nn.Module, outputs: int, batch_size: int, device: torch.device) -> int:

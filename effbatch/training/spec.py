@@ -104,6 +104,7 @@ class Spec:
 
     A budget in the grid is held by its label, "500 steps".
     Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
+    `among` is the whole grid, where this one was cut out of it: its cells train beside those that they had there.
     `arguments` are those of the command line that make this spec of its file.
     """
 
@@ -116,13 +117,16 @@ class Spec:
     grid: Mapping[str, tuple]
     claim: Mapping[str, Any]
     ladder: Ladder | None = None
+    among: Mapping[str, tuple] | None = None
     quick: bool = False
     arguments: str = field(default="", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers and the verdict, as JSON-ready values."""
-        adaptive = {} if self.ladder is None else {"ladder": vars(self.ladder)}
+        optional: dict[str, Any] = {} if self.ladder is None else {"ladder": vars(self.ladder)}
+        if self.among is not None:
+            optional["among"] = {key: list(values) for key, values in self.among.items()}
         return {
             "simulation": {
                 "name": self.name,
@@ -134,7 +138,7 @@ class Spec:
             "train": self.train.given(),
             "grid": {key: list(values) for key, values in self.grid.items()},
             "claim": dict(self.claim),
-            **adaptive,
+            **optional,
         }
 
 
