@@ -242,10 +242,8 @@ def _one_cell(swept: xr.Dataset) -> dict[str, str]:
     cell = swept.isel(place)
     named = {str(dim): cell[dim].item() for dim in score.dims if swept.sizes[dim] > 1 or dim == "learning_rate"}
     spec = cube.resolved_spec(swept)
-    name, again = (
-        spec["simulation"]["name"],
-        "bit for bit with the same versions and threads: what trained beside it does",
-    )
+    name = spec["simulation"]["name"]
+    again = "bit for bit with the same code, versions and threads: all that trained beside it does"
     if "ladder" in spec:
         again = "up to rounding, which long training at high rates amplifies: an adaptive grid trains others beside it"
     return {

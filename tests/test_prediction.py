@@ -114,6 +114,18 @@ def test_with_an_anchor_rates_are_numbers():
 
 
 @pytest.mark.parametrize(
+    ("alpha", "anchor"), [(0, None), (3, Anchor(0.1, 64, alpha=3.0))], ids=["clean labels", "its own anchor"]
+)
+def test_a_rate_that_stays_where_it_was_tuned_is_exact(alpha, anchor):
+    recommended = predict(alpha, 64, anchor=anchor).recommended
+    assert (recommended.factor, recommended.factor_interval, recommended.n) == (1, None, None)
+    assert "the factor 1 is exact" in recommended.why
+    assert predict(alpha + 1, 64, anchor=anchor).recommended.factor_interval is not None
+    unsure = predict(alpha, 64, anchor=anchor, alpha_interval=(alpha, alpha + 1)).recommended
+    assert unsure.factor_interval is not None
+
+
+@pytest.mark.parametrize(
     ("optimizer", "law", "factor", "words"),
     [
         ("sgd", "square_root_clean_count", 0.5, "square root of the clean labels"),

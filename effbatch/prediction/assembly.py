@@ -198,6 +198,9 @@ def predict(
         {name: score for name, score in on_record.items() if score.covers(setting.alpha, setting.batch_size)}
         for on_record in (evidence, rivals)
     )
+    unmoved = here == origin and alpha_interval is None
+    if unmoved:  # a rate carried nowhere has no error of that
+        scores = {name: score for name, score in scores.items() if name in COMPUTED}
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
     theory = FirstPrinciples(spectra, here, alphas.at_ends(everywhere), alphas, momentum)
     said["linearised"] = _widened(
@@ -210,8 +213,9 @@ def predict(
             name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
             for name, law in said.items()
         }
+    beyond = evidence.keys() - scores.keys()
     recommended = recommend(
-        setting, said, scores, beyond=evidence.keys() - scores.keys(), rivals=rivals, anchored=anchor is not None
+        setting, said, scores, beyond=beyond, rivals=rivals, anchored=anchor is not None, unmoved=unmoved
     )
     return Prediction(
         setting,

@@ -34,11 +34,13 @@ def recommend(
     beyond: Collection[str],
     rivals: Mapping[str, LawScore],
     anchored: bool,
+    unmoved: bool,
 ) -> Recommendation:
     """The first law that applies: short runs, then the linearised theory, then what the optimizer prefers.
 
     With an anchor, the theory comes after what the optimizer prefers. One of them always applies: `none` does.
-    rivals  scores on the same cells: why the theory gives way to a law
+    rivals   scores on the same cells: why the theory gives way to a law
+    unmoved  the setting is the one that the rate was tuned at
     """
     preferred, why = _PREFERRED[setting.optimizer]
     order = ("short_runs", *preferred, "linearised") if anchored else (*COMPUTED, *preferred)
@@ -58,6 +60,8 @@ def recommend(
             f"{2**score.median_error_log2:.3g} (median) and {2**score.quantile90_log2:.3g} (90th percentile), "
             f"by {score.source}"
         )
+    elif unmoved and name not in COMPUTED:
+        why += "; here the rate stays where it was tuned, so the factor 1 is exact"
     elif name in beyond:
         why += "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
     elif name not in COMPUTED:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import load
+import long_tests
 from faults import FAULTS, Fault
 from tally import Tally
 
@@ -47,6 +48,11 @@ Each is measured in a process of its own; memory is all that the process took, P
 goals are for a machine that does nothing else: they are compared with the time of the processor. Time and memory of a
 fit grow with the square of the settings that one network and data set have: 400 here.
 """
+LONG_HEAD = """## Bad input, numerics and intervals
+
+The tests of this folder with `EFFBATCH_TORTURE=1`: 2,000 examples of every kind of random input, 1,000 draws or more of
+every interval.
+"""
 
 
 def main() -> None:
@@ -57,11 +63,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(os.cpu_count(), context) as pool:
         tallies = list(pool.map(partial(_tried, Path(folder)), todo))
         loads = load.measured(Path(folder))
-    page = "\n".join(_page(tallies, missed, loads, time.monotonic() - began))
+        counts = long_tests.counted(Path(folder))
+    page = "\n".join(_page(tallies, missed, loads, counts, time.monotonic() - began))
     PAGE.write_text(page + "\n", encoding="utf-8")
     print(page)
     late = [what for what in loads if not _met(what, loads[what])]
-    sys.exit(1 if late or not all(tally.survived for tally in tallies) else 0)
+    failed = [name for name, found in counts.items() if found["failed"] or not found["passed"]]
+    sys.exit(1 if late or failed or not all(tally.survived for tally in tallies) else 0)
 
 
 def _tried(folder: Path, fault: Fault) -> Tally:
@@ -76,7 +84,11 @@ def _tried(folder: Path, fault: Fault) -> Tally:
 
 
 def _page(
-    tallies: Sequence[Tally], missed: Sequence[Fault], loads: dict[str, dict[str, float]], seconds: float
+    tallies: Sequence[Tally],
+    missed: Sequence[Fault],
+    loads: dict[str, dict[str, float]],
+    counts: dict[str, Counter[str]],
+    seconds: float,
 ) -> Iterator[str]:
     from effbatch.training.engine import pick_device
     from effbatch.training.provenance import environment
@@ -103,6 +115,10 @@ def _page(
         for what, found in loads.items()
     ]
     yield from _table(("what", "processor", "clock", "memory", "goal"), rows)
+    yield ""
+    yield LONG_HEAD
+    rows = [[long_tests.title(name), *(found[what] for what in long_tests.OUTCOMES)] for name, found in counts.items()]
+    yield from _table(("what", *long_tests.OUTCOMES), rows)
     yield ""
     yield "## The record"
     yield ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import long_tests
 from faults import FAULTS
 from load import WHAT
 from record import COLUMNS, PAGE
@@ -19,11 +22,31 @@ def tables() -> list[list[list[str]]]:
 
 
 def test_the_recorded_page_tells_of_every_fault():
-    faults, large = tables()
+    faults, large, _ = tables()
     missed = PAGE.read_text(encoding="utf-8").count("Not tried:")
     assert tuple(faults[0]) == COLUMNS
     assert len(faults) - 1 + missed == len(FAULTS)
     assert [row[0] for row in large[1:]] == list(WHAT.values())
+
+
+def test_the_recorded_page_tells_of_every_file_of_long_tests():
+    *_, counts = tables()
+    assert counts[0] == ["what", *long_tests.OUTCOMES]
+    assert [row[0] for row in counts[1:]] == [long_tests.title(name) for name in long_tests.FILES]
+    for what, passed, failed, _ in counts[1:]:
+        assert int(passed) > 0, what
+        assert failed == "0", what
+
+
+def test_failed_and_skipped_tests_are_not_counted_as_passed():
+    name = long_tests.FILES[0]
+    place = f'classname="tests.reliability.{Path(name).stem}"'
+    found = long_tests.outcomes(
+        f"<testsuites><testsuite><testcase {place} name='a'/><testcase {place} name='b'><failure/></testcase>"
+        f"<testcase {place} name='c'><skipped/></testcase><testcase {place} name='d'><error/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    assert found[name] == {"passed": 1, "failed": 2, "skipped": 1}
 
 
 def test_nothing_recorded_failed():
