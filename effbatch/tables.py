@@ -7,7 +7,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 from markupsafe import Markup, escape
@@ -43,6 +43,12 @@ def value_text(value: float | None, decimals: int | None = None) -> str:
             decimals = 2 - _magnitude(value)
         text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
     return text.replace("-", "−")
+
+
+def limits_text(interval: tuple[float | None, float | None], text: Callable[[float], str] = "{:.3g}".format) -> str:
+    """An interval for readers, "1.71 to 1.95"; a limit that does not exist is words."""
+    low, high = interval
+    return f"{'no lower limit' if low is None else text(low)} to {'no upper limit' if high is None else text(high)}"
 
 
 def number_text(number: Number) -> str:

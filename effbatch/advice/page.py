@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from effbatch import notebook
 from effbatch.advice.labels import MORE, RELABELLED, LabelsWorth
 from effbatch.estimate import Estimate
-from effbatch.prediction.alpha_interval import Interval
 from effbatch.prediction.first_principles import steps_of
-from effbatch.tables import wrapped
+from effbatch.tables import limits_text, wrapped
 
 if TYPE_CHECKING:
     from effbatch.advice.answers import Advice
@@ -68,11 +67,11 @@ def _sections(advice: Advice) -> list[_Section]:
 
 def _alpha(advice: Advice) -> _Section:
     known = advice.alpha
-    limits = "" if known.interval is None else f" ({_limits_of(known.interval)})"
+    limits = "" if known.interval is None else f" ({limits_text(known.interval)})"
     sentences = [f"α = {_number(known.value)}{limits} noisy labels per clean one, {known.how}."]
     sentences += [
         f"{audit.checked:,} labels checked by hand, if about {audit.wrong:,} of them are wrong: α is "
-        f"{_limits_of(audit.alpha.interval or (None, None))} (95 %, exact)."
+        f"{limits_text(audit.alpha.interval or (None, None))} (95 %, exact)."
         for audit in advice.audits
     ]
     return _Section("Label noise", sentences)
@@ -174,9 +173,9 @@ def _limits(advice: Advice) -> _Section:
 def _rate(chosen: Recommendation) -> str:
     if chosen.value is None:
         return f"× {_number(chosen.factor)}" + (
-            f" ({_limits_of(chosen.factor_interval)})" if chosen.factor_interval else ""
+            f" ({limits_text(chosen.factor_interval)})" if chosen.factor_interval else ""
         )
-    return f"{_number(chosen.value)} ({'no interval' if chosen.interval is None else _limits_of(chosen.interval)})"
+    return f"{_number(chosen.value)} ({'no interval' if chosen.interval is None else limits_text(chosen.interval)})"
 
 
 def _accuracy(prediction: Prediction) -> str:
@@ -201,13 +200,6 @@ def _gain(gain: Estimate) -> str:
 
 def _times(factor: float) -> str:
     return f"× {factor:.3g}"
-
-
-def _limits_of(interval: Interval) -> str:
-    low, high = interval
-    return (
-        f"{'no lower limit' if low is None else _number(low)} to {'no upper limit' if high is None else _number(high)}"
-    )
 
 
 def _number(value: float | None) -> str:

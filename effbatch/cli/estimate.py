@@ -22,6 +22,7 @@ from effbatch.cli.tables import print_table
 from effbatch.errors import InputError
 from effbatch.estimate import Estimate
 from effbatch.noise.matrixfile import read_matrix
+from effbatch.tables import limits_text
 
 _EPILOG = """\b
 Examples
@@ -153,7 +154,7 @@ def _print_bounds(bounds: dict[str, Bound]) -> None:
 
 
 def _with_limits(estimate: Estimate, *, percent: bool = False) -> str:
-    """Value (low to high), as text; a limit that does not exist is a word."""
+    """Value (low to high), as text."""
 
     def text(value: float | None) -> str:
         if value is None:
@@ -162,5 +163,4 @@ def _with_limits(estimate: Estimate, *, percent: bool = False) -> str:
 
     if estimate.interval is None:
         return text(estimate.value)
-    low, high = estimate.interval
-    return f"{text(estimate.value)} ({text(low)} to {'no upper limit' if high is None else text(high)})"
+    return f"{text(estimate.value)} ({limits_text(estimate.interval, text)})"

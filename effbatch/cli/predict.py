@@ -16,6 +16,7 @@ from effbatch.prediction import NOISE_KINDS, Prediction, predict
 from effbatch.prediction.answers import Anchor, LawPrediction
 from effbatch.prediction.first_principles import INITIALISATIONS
 from effbatch.schedules import SCHEDULES
+from effbatch.tables import limits_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -416,9 +417,9 @@ def _law_text(name: str, law: LawPrediction, *, chosen: bool = False) -> Text:
     text = Text(name, style="bold" if chosen else "")
     text.append(f" {law.formula}\n", style="not bold")
     if law.interval is not None:
-        text.append(f"rate {_limits(law.interval)} ({law.covers})\n")
+        text.append(f"rate {limits_text(law.interval, _number)} ({law.covers})\n")
     elif law.factor_interval is not None and law.factor_interval[0] != law.factor_interval[1]:
-        text.append(f"× {_limits(law.factor_interval)} ({law.covers})\n")
+        text.append(f"× {limits_text(law.factor_interval, _number)} ({law.covers})\n")
     text.append(law.reason, style="dim not bold")
     return text
 
@@ -428,11 +429,11 @@ def _headline(prediction: Prediction) -> str:
     if anchor is None and chosen.value is None:
         if chosen.factor == 1:
             return "Keep the learning rate best on clean labels at this batch size."
-        limits = "" if chosen.factor_interval is None else f" ({_limits(chosen.factor_interval)})"
+        limits = "" if chosen.factor_interval is None else f" ({limits_text(chosen.factor_interval, _number)})"
         return (
             f"Multiply the learning rate best on clean labels at this batch size by {_number(chosen.factor)}{limits}."
         )
-    interval = "" if chosen.interval is None else f" ({_limits(chosen.interval)})"
+    interval = "" if chosen.interval is None else f" ({limits_text(chosen.interval, _number)})"
     if chosen.factor is None:
         return f"Use learning rate {_number(chosen.value)}{interval}."
     times = f"Use learning rate {_number(chosen.value)}{interval}: {_number(chosen.factor)} times"
@@ -455,7 +456,7 @@ def _situation(prediction: Prediction) -> str:
     if prediction.noise["kind"] != "uniform":
         degree = "" if prediction.noise["delta"] is None else f"δ = {_number(prediction.noise['delta'])}, "
         noise += f" ({degree}effective α = {_number(prediction.noise['effective_alpha'])})"
-    limits = "" if prediction.alpha_interval is None else f" ({_limits(prediction.alpha_interval)})"
+    limits = "" if prediction.alpha_interval is None else f" ({limits_text(prediction.alpha_interval, _number)})"
     return (
         f"For α = {_number(s.alpha)}{limits}, B = {_number(s.batch_size)}, {s.num_classes} classes, {noise}, "
         f"{s.optimizer}, {s.schedule} schedule{budget}."
@@ -466,20 +467,13 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _limits(interval: Interval) -> str:
-    low, high = interval
-    return (
-        f"{'no lower limit' if low is None else _number(low)} to {'no upper limit' if high is None else _number(high)}"
-    )
-
-
 def _range(interval: Interval | None, *, percent: bool = False) -> str:
     """A clause with the range of a number, empty where it has none."""
     if interval is None:
         return ""
     if percent:
         return "; " + " to ".join("?" if x is None else f"{100 * x:.3g} %" for x in interval)
-    return f"; {_limits(interval)}"
+    return f"; {limits_text(interval, _number)}"
 
 
 def _number(value: float | None) -> str:

@@ -17,7 +17,7 @@ from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SI
     "--only",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Run these cells of the grid alone: alpha=3, seed=0, ... may be repeated.",
+    help="Run only these cells of the grid, bit for bit as in all of it: alpha=3, seed=0, ... may be repeated.",
 )
 @QUICK
 @DATASET
