@@ -18,7 +18,7 @@ validate: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Kills, full disks, damaged files and large sweeps, hundreds of times: about half an hour; writes docs/reliability.md.
+# Kills, full disks, damaged files, large sweeps, bad input, intervals, at length: half an hour; writes docs/reliability.md.
 torture: setup
 	$(BIN)/python tests/reliability/record.py
 
