@@ -227,7 +227,7 @@ def _figures_apart(sections: Sequence[Section]) -> list[Section]:
 
 
 def _one_cell(swept: xr.Dataset) -> dict[str, str]:
-    """The command that trains one network of a sweep alone, and what it should come to; {} where none finished.
+    """The command that trains one network of a sweep again, and what it should come to; {} where none finished.
 
     The setting in the middle of the grid, at its best learning rate, with the first seed.
     """

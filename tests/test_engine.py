@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -86,14 +87,26 @@ def test_how_many_labels_are_drawn_at_once_changes_nothing(little_images, monkey
     np.testing.assert_array_equal(found.train_loss, expected.train_loss)
 
 
+class Counted(engine._Run):
+    """Keeps how many cells every part has."""
+
+    cells: ClassVar[list[int]] = []
+
+    def __init__(self, part, *others):
+        self.cells.append(part.cells)
+        super().__init__(part, *others)
+
+
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 @pytest.mark.parametrize("members", [3, 100], ids=lambda members: f"parts of {members}")
 def test_cells_asked_for_alone_train_in_the_parts_of_their_unit(network, members, little_images, monkeypatch):
     monkeypatch.setattr(engine, "members_that_fit", lambda *_: members)
+    monkeypatch.setattr(engine, "_Run", Counted)
     whole = unit(network)
-    among = (whole.alphas, whole.learning_rates, whole.seeds)
-    asked = replace(whole, alphas=(2.5,), learning_rates=(0.3,), among=among)
+    whole_axes = (whole.alphas, whole.learning_rates, whole.seeds)
+    asked = replace(whole, alphas=(2.5,), learning_rates=(0.3,), whole_axes=whole_axes)
     told = {"steps": 0, "evaluations": 0}
+    Counted.cells.clear()
 
     def tell(what, number):
         told[what] += number
@@ -101,11 +114,12 @@ def test_cells_asked_for_alone_train_in_the_parts_of_their_unit(network, members
     found = engine.train(
         asked, little_images, device=CPU, on_steps=partial(tell, "steps"), on_evaluations=partial(tell, "evaluations")
     )
+    assert sum(Counted.cells) == {3: 4, 100: 8}[members], "two cells asked for, in parts of two, or of all"
     expected = engine.train(whole, little_images, device=CPU)
     np.testing.assert_array_equal(found.test_loss, expected.test_loss[1:, 1:])
     np.testing.assert_array_equal(found.outcome, expected.outcome[1:, 1:])
     assert told == {"steps": asked.model_steps, "evaluations": asked.evaluations}
-    assert asked.key != replace(asked, among=None).key
+    assert asked.key != replace(asked, whole_axes=None).key
 
 
 def test_the_same_unit_repeats_bit_for_bit(little_images):

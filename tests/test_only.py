@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from effbatch import cube as cubes
 from effbatch import validation
 from effbatch.cli import main
 from effbatch.errors import SpecError
-from effbatch.training import engine, runner, spec
+from effbatch.training import datasets, engine, runner, spec
 from effbatch.training.only import only, options
 
 LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
@@ -81,7 +83,7 @@ def test_whole_units_repeat_bit_for_bit(tmp_path, spec_text):
 
 
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
-def test_any_cells_repeat_bit_for_bit_with_evaluations_at_the_same_steps(tmp_path, spec_text, network, monkeypatch):
+def test_any_cells_repeat_bit_for_bit(tmp_path, spec_text, network, monkeypatch):
     """Also where a unit is cut into parts, and where cells left out had fewer steps and so set the evaluations."""
     monkeypatch.setattr(engine, "members_that_fit", lambda *_: 3)
     text = spec_text.replace(
@@ -97,6 +99,42 @@ def test_any_cells_repeat_bit_for_bit_with_evaluations_at_the_same_steps(tmp_pat
         part.drop_vars(["examples", "step"]),
         whole.sel({k: list(v) for k, v in cut.grid.items()}).drop_vars(["examples", "step"]),
     )
+
+
+def test_values_that_name_all_of_a_grid_cut_nothing(spec_text):
+    whole = spec.parse(spec_text)
+    named = only(whole, ["alpha=0", "alpha=2.5"])
+    assert named.resolved() == whole.resolved()
+    twice = only(only(whole, ["alpha=0"]), ["seed=1"])
+    assert twice.whole_grid == whole.grid
+
+
+def test_a_folder_tells_cells_trained_alone_from_cells_trained_beside_others(spec_text):
+    cut = only(spec.parse(spec_text), ["alpha=0"])
+    assert cut.resolved() != replace(cut, whole_grid=None).resolved()
+
+
+@pytest.mark.parametrize("budget", ["steps = 20", "epochs = 1"])
+def test_other_data_sets_of_a_grid_are_not_trained_and_hardly_loaded(tmp_path, spec_text, budget, monkeypatch):
+    """Only a budget in epochs asks for their size: the fewest steps of any cell bound the evaluations of all."""
+    loaded = []
+    load = datasets.load
+    monkeypatch.setattr(datasets, "load", lambda name: loaded.append(name) or load(name))
+    rng = np.random.default_rng(0)
+    for name, n in (("a", 40), ("b", 24)):
+        x, y = rng.normal(size=(n, 1, 4, 4)).astype("f4"), np.arange(n) % 3
+        np.savez(tmp_path / f"{name}.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    names = [str(tmp_path / f"{name}.npz") for name in "ab"]
+    text = (
+        spec_text.replace("seed = 2", f"seed = 2\ndataset = {json.dumps(names)}")
+        .replace("steps = 20", budget)
+        .replace("clean_examples = 100\n", "")
+    )
+    assert budget in text
+    part = runner.simulate(only(spec.parse(text), [f"dataset={names[0]}"]), tmp_path / "part", device="cpu")
+    assert (names[1] in loaded) == ("epochs" in budget)
+    whole = runner.simulate(spec.parse(text), tmp_path / "whole", device="cpu")
+    np.testing.assert_array_equal(part["test_loss_history"], whole["test_loss_history"].sel(dataset=names[:1]))
 
 
 def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_text, monkeypatch):

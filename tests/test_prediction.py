@@ -122,7 +122,8 @@ def test_a_rate_that_stays_where_it_was_tuned_is_exact(alpha, anchor):
     assert "the factor 1 is exact" in recommended.why
     assert predict(alpha + 1, 64, anchor=anchor).recommended.factor_interval is not None
     unsure = predict(alpha, 64, anchor=anchor, alpha_interval=(alpha, alpha + 1)).recommended
-    assert unsure.factor_interval is not None
+    assert unsure.n is not None
+    assert predict(alpha, 64, anchor=anchor, alpha_interval=(alpha, alpha)).recommended.n is None
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def predict(
         {name: score for name, score in on_record.items() if score.covers(setting.alpha, setting.batch_size)}
         for on_record in (evidence, rivals)
     )
-    unmoved = here == origin and alpha_interval is None
+    unmoved = here == origin and bool((alphas.tried == origin.alpha).all())
     if unmoved:  # a rate carried nowhere has no error of that
         scores = {name: score for name, score in scores.items() if name in COMPUTED}
     said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}

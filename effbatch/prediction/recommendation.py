@@ -52,7 +52,7 @@ def recommend(
             why += "; the interval reflects these, not what the theory leaves out"
     if name == "short_runs":
         why = chosen.reason
-    if name not in COMPUTED and said["linearised"].applies:
+    if name not in COMPUTED and said["linearised"].applies and not unmoved:
         why += f"; {_nearer(name, rivals)}"
     if score is not None:
         why += (

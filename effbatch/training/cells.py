@@ -23,7 +23,7 @@ CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, 
 class Unit:
     """The block alphas x learning_rates x seeds of cells that share everything else (`point`, data, train).
 
-    `among` are the alphas, learning rates and seeds of the whole unit, where only these cells of it are asked for.
+    `whole_axes` are the alphas, learning rates and seeds of the whole unit, where only some cells of it are asked for.
     """
 
     point: Mapping[str, Any]
@@ -35,15 +35,15 @@ class Unit:
     alphas: tuple[float, ...]
     learning_rates: tuple[float, ...]
     seeds: tuple[int, ...]
-    among: tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]] | None = None
+    whole_axes: tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]] | None = None
 
     @property
     def whole(self) -> Unit:
         """The unit that these cells belong to, most often this one."""
-        if self.among is None:
+        if self.whole_axes is None:
             return self
-        alphas, learning_rates, seeds = self.among
-        return replace(self, alphas=alphas, learning_rates=learning_rates, seeds=seeds, among=None)
+        alphas, learning_rates, seeds = self.whole_axes
+        return replace(self, alphas=alphas, learning_rates=learning_rates, seeds=seeds, whole_axes=None)
 
     @property
     def cells(self) -> int:
@@ -64,8 +64,8 @@ class Unit:
         """A name that changes when any number of the unit would change."""
         options = {"data": self.data.given(), "train": self.train.given()}
         facts = {**vars(self), "point": dict(self.point), **options}
-        if self.among is None:  # so that whole units keep their names
-            del facts["among"]
+        if self.whole_axes is None:  # so that whole units keep their names
+            del facts["whole_axes"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -78,14 +78,23 @@ def units(
 
     `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
     """
-    if spec.among is not None:
-        yield from _cut(units(replace(spec, grid=spec.among, among=None), available), spec.grid)
-        return
+    evaluations = min(spec.train.evaluations, _fewest_steps(spec, available))
+    if spec.whole_grid is None:
+        return _units(spec, available, evaluations, rates or (lambda point, alpha: spec.grid["learning_rate"]))
+    grid = {**spec.grid, **{dim: spec.whole_grid[dim] for dim in MEMBER_DIMS}}
+    whole = _units(replace(spec, grid=grid), available, evaluations, lambda point, alpha: grid["learning_rate"])
+    return (cut for unit in whole if (cut := _cut(unit, spec.grid)).cells)
+
+
+def _units(
+    spec: Spec,
+    available: Mapping[str, int],
+    evaluations: int,
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
+) -> Iterator[Unit]:
+    """All units of the grid, each with so many evaluations."""
     grid = spec.grid
-    rates = rates or (lambda point, alpha: grid["learning_rate"])
-    blocks = list(_blocks(spec, available))
-    evaluations = min(spec.train.evaluations, *(min(alphas_by_steps) for *_, alphas_by_steps in blocks))
-    for point, data, train, batch_size, alphas_by_steps in blocks:
+    for point, data, train, batch_size, alphas_by_steps in list(_blocks(spec, available)):
         for steps, learning_rates, alphas in _alike(point, data, alphas_by_steps, rates):
             width = max(1, CELLS_PER_UNIT // (len(alphas) * len(learning_rates)))
             for start in range(0, len(grid["seed"]), width):
@@ -102,17 +111,15 @@ def units(
                 )
 
 
-def _cut(whole: Iterator[Unit], grid: Mapping[str, tuple]) -> Iterator[Unit]:
-    """Of every unit the cells that are in the grid."""
-    for unit in whole:
-        cut = replace(
-            unit,
-            alphas=tuple(alpha for alpha in unit.alphas if alpha in grid["alpha"]),
-            learning_rates=tuple(rate for rate in unit.learning_rates if rate in grid["learning_rate"]),
-            seeds=tuple(seed for seed in unit.seeds if seed in grid["seed"]),
-        )
-        if cut.cells and all(value in grid[dim] for dim, value in unit.point.items()):
-            yield unit if cut == unit else replace(cut, among=(unit.alphas, unit.learning_rates, unit.seeds))
+def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
+    """Of the cells of a unit those that are in the grid."""
+    cut = replace(
+        unit,
+        alphas=tuple(alpha for alpha in unit.alphas if alpha in grid["alpha"]),
+        learning_rates=tuple(rate for rate in unit.learning_rates if rate in grid["learning_rate"]),
+        seeds=tuple(seed for seed in unit.seeds if seed in grid["seed"]),
+    )
+    return unit if cut == unit else replace(cut, whole_axes=(unit.alphas, unit.learning_rates, unit.seeds))
 
 
 def _alike(
@@ -170,9 +177,7 @@ def _blocks(
     spec: Spec, available: Mapping[str, int]
 ) -> Iterator[tuple[dict[str, Any], Data, Train, int, dict[int, list[float]]]]:
     """Every grid point without the member dims, with its options and the alphas that take the same number of steps."""
-    outer = [dim for dim in spec.grid if dim not in MEMBER_DIMS]
-    for values in product(*(spec.grid[dim] for dim in outer)):
-        point = dict(zip(outer, values, strict=True))
+    for point in _points(spec.grid):
         data, train = at(spec, point)
         clean_examples = data.clean_examples or available[data.dataset]
         if clean_examples > available[data.dataset]:
@@ -185,3 +190,21 @@ def _blocks(
         for alpha in spec.grid["alpha"]:
             alphas_by_steps.setdefault(steps_for(train, batch_size, alpha, clean_examples), []).append(alpha)
         yield point, data, train, batch_size, alphas_by_steps
+
+
+def _points(grid: Mapping[str, tuple]) -> Iterator[dict[str, Any]]:
+    """The values of all dims but the member dims."""
+    outer = [dim for dim in grid if dim not in MEMBER_DIMS]
+    for values in product(*(grid[dim] for dim in outer)):
+        yield dict(zip(outer, values, strict=True))
+
+
+def _fewest_steps(spec: Spec, available: Mapping[str, int]) -> int:
+    """Of any cell of the whole grid; the size of a data set is asked for only where a budget depends on it."""
+    grid = spec.whole_grid or spec.grid
+    fewest = []
+    for point in _points(grid):
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or (available[data.dataset] if "epochs" in train.budget else 0)
+        fewest.append(steps_for(train, int(point["batch_size"]), min(grid["alpha"]), clean_examples))
+    return min(fewest)

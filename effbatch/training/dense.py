@@ -87,7 +87,10 @@ class DenseNetwork:
         self._add_first(self.matrices, beta=1)
 
     def _logits(self, images: Tensor, steps: int, *, training: bool) -> Iterator[Tensor]:
-        """Logits of every step, (S, M, K, B), each with the slopes that came before it in the first layer's outputs."""
+        """Logits (S, M, K, B) of every step, in turn.
+
+        Before the next one is asked for, `_back` must have left the slopes of this one in the first layer's outputs.
+        """
         size = len(images) // steps, steps, training
         if size not in self.windows:
             self.windows[size] = Window(self.matrices, self.activations, self.parameters[0].shape[:2], *size)

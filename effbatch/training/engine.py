@@ -211,7 +211,7 @@ class _Run:
         fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
         self.take: dict[int, Callable[..., None]] = {  # by number of steps
             steps: graphs.Replayed(self._take, capture) if capture and fixed else self._take
-            for steps in (1, self.window)
+            for steps in {1, self.window}
         }
 
     def trained(

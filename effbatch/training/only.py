@@ -1,4 +1,4 @@
-"""Spec + values of some grid keys -> the spec of those cells alone, to run one cell of a sweep again."""
+"""Spec + values of some grid keys -> the spec of those cells of it, to run one cell of a sweep again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LISTED = 20  # values that an error names one by one
 def only(spec: Spec, chosen: Sequence[str]) -> Spec:
     """The spec with its grid cut down to what `chosen` names: "alpha=3", "seed=0", ...; a key named twice keeps both.
 
-    Cells are trained beside those that they had in the whole grid, so that they repeat bit for bit; an adaptive grid
-    does not know these beforehand. Its learning rates follow from all seeds of a setting: who chooses seeds must choose
-    rates, too, any that the grid may come to run.
+    Cells are trained beside those that they had in the whole grid, so that they repeat bit for bit, save in an adaptive
+    grid, which does not know these beforehand. Its learning rates follow from all seeds of a setting: who chooses seeds
+    must choose rates, too, any that the grid may come to run.
     Raises SpecError for a key that the grid does not have, or a value that is not in it.
     """
     kept: dict[str, list[Any]] = {}
@@ -40,8 +40,14 @@ def only(spec: Spec, chosen: Sequence[str]) -> Spec:
     cut = {key: tuple(dict.fromkeys(value for value in _known(spec, key) if value in kept[key])) for key in kept}
     ladder = None if "learning_rate" in kept else spec.ladder
     arguments = f"{spec.arguments} {' '.join(map(_option, chosen))}"
-    among = None if spec.ladder else spec.grid
-    return replace(spec, grid={**spec.grid, **cut}, ladder=ladder, among=among, arguments=arguments)
+    grid, whole_grid = {**spec.grid, **cut}, spec.whole_grid or spec.grid
+    return replace(
+        spec,
+        grid=grid,
+        ladder=ladder,
+        whole_grid=None if spec.ladder or grid == whole_grid else whole_grid,
+        arguments=arguments,
+    )
 
 
 def options(cell: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def simulate(
     if len(classes) > 1:
         raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
     (num_classes,) = classes
-    available = {name: len(data.x_train) for name, data in data_of.items()}
+    available = _TrainingSizes()
     work, rounds = list(units(spec, available)), 0
     for options in {unit.data for unit in work}:  # bad noise is named before anything is trained
         images_to_show(options, data_of[options.dataset], torch.device("cpu"))
@@ -117,6 +117,14 @@ def simulate(
             cube.attrs |= adaptive.account(spec.ladder, cube) | {"rounds": rounds, "selection": ADAPTIVE_SELECTION}
         cubes.save(cube, store.folder / "cube.nc")
     return cube
+
+
+class _TrainingSizes(dict[str, int]):
+    """The number of training images of a data set by its name, loaded when it is asked for."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(datasets.load(name).x_train)
+        return self[name]
 
 
 def mixed(work: Sequence[Unit]) -> list[Unit]:

@@ -104,7 +104,7 @@ class Spec:
 
     A budget in the grid is held by its label, "500 steps".
     Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
-    `among` is the whole grid, where this one was cut out of it: its cells train beside those that they had there.
+    Where the grid was cut out of a `whole_grid`, its cells train beside those that they had there.
     `arguments` are those of the command line that make this spec of its file.
     """
 
@@ -117,7 +117,7 @@ class Spec:
     grid: Mapping[str, tuple]
     claim: Mapping[str, Any]
     ladder: Ladder | None = None
-    among: Mapping[str, tuple] | None = None
+    whole_grid: Mapping[str, tuple] | None = None
     quick: bool = False
     arguments: str = field(default="", compare=False)
     text: str = field(default="", compare=False, repr=False)
@@ -125,8 +125,8 @@ class Spec:
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers and the verdict, as JSON-ready values."""
         optional: dict[str, Any] = {} if self.ladder is None else {"ladder": vars(self.ladder)}
-        if self.among is not None:
-            optional["among"] = {key: list(values) for key, values in self.among.items()}
+        if self.whole_grid is not None:
+            optional["whole_grid"] = {key: list(values) for key, values in self.whole_grid.items()}
         return {
             "simulation": {
                 "name": self.name,
