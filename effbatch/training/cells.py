@@ -46,8 +46,13 @@ class Unit:
         return replace(self, alphas=alphas, learning_rates=learning_rates, seeds=seeds, whole_axes=None)
 
     @property
+    def axes(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+        """Alphas, learning rates and seeds, in the order of the arrays that training gives."""
+        return self.alphas, self.learning_rates, self.seeds
+
+    @property
     def cells(self) -> int:
-        return len(self.alphas) * len(self.learning_rates) * len(self.seeds)
+        return math.prod(map(len, self.axes))
 
     @property
     def model_steps(self) -> int:
@@ -78,27 +83,20 @@ def units(
 
     `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
     """
-    evaluations = min(spec.train.evaluations, _fewest_steps(spec, available))
-    if spec.whole_grid is None:
-        return _units(spec, available, evaluations, rates or (lambda point, alpha: spec.grid["learning_rate"]))
-    grid = {**spec.grid, **{dim: spec.whole_grid[dim] for dim in MEMBER_DIMS}}
-    whole = _units(replace(spec, grid=grid), available, evaluations, lambda point, alpha: grid["learning_rate"])
-    return (cut for unit in whole if (cut := _cut(unit, spec.grid)).cells)
-
-
-def _units(
-    spec: Spec,
-    available: Mapping[str, int],
-    evaluations: int,
-    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
-) -> Iterator[Unit]:
-    """All units of the grid, each with so many evaluations."""
-    grid = spec.grid
-    for point, data, train, batch_size, alphas_by_steps in list(_blocks(spec, available)):
+    grid = dict(spec.grid)
+    if spec.whole_grid is not None:
+        grid |= {dim: spec.whole_grid[dim] for dim in MEMBER_DIMS}
+    rates = rates or (lambda point, alpha: grid["learning_rate"])
+    blocks = list(_blocks(replace(spec, grid=grid), available))
+    fewest_steps = [min(alphas_by_steps) for *_, alphas_by_steps in blocks]
+    if spec.whole_grid is not None:
+        fewest_steps.append(_fewest_steps(spec, spec.whole_grid, available))
+    evaluations = min(spec.train.evaluations, *fewest_steps)
+    for point, data, train, batch_size, alphas_by_steps in blocks:
         for steps, learning_rates, alphas in _alike(point, data, alphas_by_steps, rates):
             width = max(1, CELLS_PER_UNIT // (len(alphas) * len(learning_rates)))
             for start in range(0, len(grid["seed"]), width):
-                yield Unit(
+                unit = Unit(
                     point=point,
                     data=data,
                     train=train,
@@ -109,6 +107,10 @@ def _units(
                     learning_rates=learning_rates,
                     seeds=grid["seed"][start : start + width],
                 )
+                if spec.whole_grid is not None:
+                    unit = _cut(unit, spec.grid)
+                if unit.cells:
+                    yield unit
 
 
 def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
@@ -119,7 +121,7 @@ def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
         learning_rates=tuple(rate for rate in unit.learning_rates if rate in grid["learning_rate"]),
         seeds=tuple(seed for seed in unit.seeds if seed in grid["seed"]),
     )
-    return unit if cut == unit else replace(cut, whole_axes=(unit.alphas, unit.learning_rates, unit.seeds))
+    return unit if cut == unit else replace(cut, whole_axes=unit.axes)
 
 
 def _alike(
@@ -199,9 +201,8 @@ def _points(grid: Mapping[str, tuple]) -> Iterator[dict[str, Any]]:
         yield dict(zip(outer, values, strict=True))
 
 
-def _fewest_steps(spec: Spec, available: Mapping[str, int]) -> int:
-    """Of any cell of the whole grid; the size of a data set is asked for only where a budget depends on it."""
-    grid = spec.whole_grid or spec.grid
+def _fewest_steps(spec: Spec, grid: Mapping[str, tuple], available: Mapping[str, int]) -> int:
+    """Of any cell of a grid; the size of a data set is asked for only where a budget depends on it."""
     fewest = []
     for point in _points(grid):
         data, train = at(spec, point)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event, Lock
 
 import numpy as np
@@ -104,7 +103,6 @@ def train(
         told = dict.fromkeys((on_steps, on_evaluations), 0)
 
         def tell(who: Callable[[int], None], number: int) -> None:
-            number = number * asked // part.cells
             told[who] += number
             with telling:
                 who(number)
@@ -112,7 +110,10 @@ def train(
         try:
             run = _Run(part, dataset, device, [networks[seed] for seed in part.seeds], outputs)
             tell(on_evaluations, 0)
-            return [(part, run.trained(partial(tell, on_steps), partial(tell, on_evaluations), stopping))]
+            arrays = run.trained(
+                lambda steps: tell(on_steps, steps * asked), lambda: tell(on_evaluations, asked), stopping
+            )
+            return [(part, arrays)]
         except torch.OutOfMemoryError as error:
             if part.cells == 1:
                 raise InputError(
@@ -120,8 +121,7 @@ def train(
                     f"{device} has free; lower the batch size, or train on the CPU with --device cpu"
                 ) from error
         for who, number in told.items():
-            with telling:
-                who(-number)
+            tell(who, -number)
         return [trained for half in parts(part, part.cells // 2) for trained in train_part(half)]
 
     threads = torch.get_num_threads() if device.type == "cpu" else 1
@@ -215,20 +215,20 @@ class _Run:
         }
 
     def trained(
-        self, on_steps: Callable[[int], None], on_evaluations: Callable[[int], None], stopping: Event
+        self, on_steps: Callable[[int], None], on_evaluation: Callable[[], None], stopping: Event
     ) -> dict[str, np.ndarray]:
-        """The arrays of `Trained`, after all steps and evaluations."""
+        """The arrays of `Trained`, after all steps and evaluations; it is told of steps, and of every evaluation."""
         records, measured = [], []
         done = 0
         for checkpoint in self.unit.checkpoints:
             while done < checkpoint:
                 last = min(checkpoint, done + self.block_steps)
                 self.steps(done, last, stopping)
-                on_steps((last - done) * self.unit.cells)
+                on_steps(last - done)
                 done = last
             records.append(self.evaluate())
             measured.append(self.measure(checkpoint, stopping))
-            on_evaluations(self.unit.cells)
+            on_evaluation()
         return self._by_cell(records, measured)
 
     def steps(self, first: int, last: int, stopping: Event) -> None:

@@ -48,27 +48,27 @@ def members_per_part(cells: int, fitting: int, workers: int) -> int:
 
 def joined(unit: Unit, trained: Sequence[tuple[Unit, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
     """The arrays (alpha, learning_rate, seed, ...) of the parts, put together as those of `unit`, the cells it has."""
-    axes = _axes(unit)
     whole: dict[str, np.ndarray] = {}
     for part, arrays in trained:
-        pairs = [
-            [(all_.index(v), i) for i, v in enumerate(own) if v in all_]
-            for all_, own in zip(axes, _axes(part), strict=True)
-        ]
-        place, source = (np.ix_(*([pair[k] for pair in of_axis] for of_axis in pairs)) for k in (0, 1))
+        indices = _shared(unit, part)
+        place, source = np.ix_(*(own for own, _ in indices)), np.ix_(*(others for _, others in indices))
         for name, values in arrays.items():
-            target = whole.setdefault(name, np.empty((*map(len, axes), *values.shape[3:]), values.dtype))
+            target = whole.setdefault(name, np.empty((*map(len, unit.axes), *values.shape[3:]), values.dtype))
             target[place] = values[source]
     return whole
 
 
 def shared_cells(part: Unit, unit: Unit) -> int:
     """How many cells both have."""
-    return prod(len({*a} & {*b}) for a, b in zip(_axes(part), _axes(unit), strict=True))
+    return prod(len(own) for own, _ in _shared(part, unit))
 
 
-def _axes(unit: Unit) -> tuple[tuple, tuple, tuple]:
-    return unit.alphas, unit.learning_rates, unit.seeds
+def _shared(unit: Unit, other: Unit) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Along every axis, where the values that both units have stand in the one and in the other."""
+    return [
+        np.intersect1d(*values, assume_unique=True, return_indices=True)[1:]
+        for values in zip(unit.axes, other.axes, strict=True)
+    ]
 
 
 def members_that_fit(network: nn.Module, outputs: int, batch_size: int, device: torch.device) -> int:
