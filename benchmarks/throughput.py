@@ -57,6 +57,7 @@ RESULTS = Path(__file__).parent / "results"
 REPEATS, SECONDS, LEAST_STEPS = 5, 0.15, 4  # of work in every timed run, roughly
 UNIT_STEPS = 50  # least of a unit, whose parts all begin with cold caches; nearly all built-in settings take more
 EVALUATION_REPEATS, EVALUATION_STEPS = 3, 20
+EVALUATED_ON = ("digits", "fashion-mnist-14")
 BATCH_SIZES = (8, 32, 128)
 CASES = {  # network: side of the images, members trained together
     "mlp1": (14, (1, 100, 400)),
@@ -272,20 +273,20 @@ def evaluation_costs() -> list[dict]:
     """For every network and batch size of the built-in simulations, the time of all evaluations over that of all steps.
 
     One unit of each is timed, a few steps of it and one evaluation, in one thread; units of a simulation count with
-    their numbers. The data set is the simulation's own.
+    their numbers. On the simulation's own data set and on Fashion-MNIST, which has twenty times as many test images.
     """
     rows = []
-    for path in sorted(resources.bundled("simulations").glob("*.toml")):
-        simulation = specs.load(path)
-        data = datasets.load(simulation.data.dataset)
+    for path, dataset in product(sorted(resources.bundled("simulations").glob("*.toml")), EVALUATED_ON):
+        simulation = specs.load(path, dataset=dataset)
+        data = datasets.load(dataset)
         alike: dict[tuple[str, int], list[Unit]] = {}
         for unit in units(simulation, {data.name: len(data.x_train)}):
             alike.setdefault((unit.train.network, unit.batch_size), []).append(unit)
         for (network, batch_size), same in alike.items():
             repeats = [seconds_of_steps_and_evaluations(same[0], data) for _ in range(EVALUATION_REPEATS)]
             rows.append({
-                "simulation": path.stem, "network": network, "batch_size": batch_size, "steps": same[0].steps,
-                "evaluations": len(same[0].checkpoints), "test_images": len(data.x_test), "units": len(same),
+                "simulation": path.stem, "dataset": dataset, "network": network, "batch_size": batch_size,
+                "steps": same[0].steps, "evaluations": len(same[0].checkpoints), "units": len(same),
                 "cells_per_unit": same[0].cells,
                 "share": spread(np.array([evaluations / steps for steps, evaluations in repeats])),
                 "seconds": {
@@ -298,12 +299,15 @@ def evaluation_costs() -> list[dict]:
 
 
 def seconds_of_steps_and_evaluations(unit: Unit, data: DataSet) -> tuple[float, float]:
-    """What all steps and all evaluations of a unit take, from a few of each: processor time of one thread."""
+    """What all steps and all evaluations of a unit take, from a few of each: processor time of one thread.
+
+    The evaluations are those along the run and the one at the end on all test images.
+    """
     short = replace(unit, steps=EVALUATION_STEPS, checkpoints=(EVALUATION_STEPS // 2, EVALUATION_STEPS))
-    with engine._threads_within(1), spent(process_time, "steps", "evaluate") as seconds:
+    with engine._threads_within(1), spent(process_time, "steps", "evaluate", "test") as seconds:
         engine.train(short, data, device=torch.device("cpu"))
-    steps, evaluate = (sum(seconds[name].values()) for name in ("steps", "evaluate"))
-    return steps * unit.steps / EVALUATION_STEPS, evaluate * len(unit.checkpoints) / 2
+    steps, evaluate, test = (sum(seconds[name].values()) for name in ("steps", "evaluate", "test"))
+    return steps * unit.steps / EVALUATION_STEPS, evaluate * len(unit.checkpoints) / 2 + test
 
 
 def as_markdown(result: dict) -> str:
@@ -345,17 +349,17 @@ def evaluation_markdown(rows: list[dict]) -> list[str]:
     lines = ["## Evaluation", ""]
     lines += ["Time of all evaluations over that of all steps, full grids of the built-in simulations;"]
     lines += [f"processor time of one thread, medians of {EVALUATION_REPEATS} repeats with their range.", ""]
-    lines += ["| simulation | network | B | units | steps | evaluations | test images | share |"]
-    lines += ["|---|---|" + "--:|" * 6]
+    lines += ["| data | simulation | network | B | units | steps | evaluations | share |"]
+    lines += ["|---|---|---|" + "--:|" * 5]
     for row in rows:
         low, high = row["share"]["range"]
-        cells = [row[k] for k in ("simulation", "network", "batch_size", "units", "steps", "evaluations")]
-        cells += [row["test_images"], f"{row['share']['median']:.1%} [{low:.1%}, {high:.1%}]"]
+        cells = [row[k] for k in ("dataset", "simulation", "network", "batch_size", "units", "steps", "evaluations")]
+        cells += [f"{row['share']['median']:.1%} [{low:.1%}, {high:.1%}]"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    for simulation in (*dict.fromkeys(row["simulation"] for row in rows), None):
-        own = [row for row in rows if simulation in (None, row["simulation"])]
+    for dataset, simulation in product(EVALUATED_ON, (*dict.fromkeys(row["simulation"] for row in rows), None)):
+        own = [row for row in rows if row["dataset"] == dataset and simulation in (None, row["simulation"])]
         steps, evaluations = (sum(row["seconds"][name] for row in own) for name in ("steps", "evaluations"))
-        lines.append(f"| {simulation or 'all simulations'} | all | | {sum(r['units'] for r in own)} | | | "
+        lines.append(f"| {dataset} | {simulation or 'all simulations'} | all | | {sum(r['units'] for r in own)} | | "
                      f"| {evaluations / steps:.1%} |")  # fmt: skip
     return lines
 

@@ -6,7 +6,7 @@ Variables
     outcome                         CF flags, see `Outcome`; the only place that says whether a cell ran
     test_accuracy, test_loss        at the last checkpoint, on the whole test set
     train_loss                      mean loss of the minibatches since the checkpoint before the last
-    *_history                       the same at every checkpoint
+    *_history                       the same at every checkpoint, of the test set [train] history_images
     step, examples                  (coordinates) optimiser steps and labelled copies at each checkpoint
     what MEASURED lists             _history only, and only where the spec's [train] measure names its kind
 Conventions, stored in attrs
@@ -158,6 +158,18 @@ def num_classes(cube: xr.Dataset) -> int:
 def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
     """The spec that the cube was run by, with every default filled in; empty for a cube that stores none."""
     return json.loads(cube.attrs.get("spec_resolved", "{}"))
+
+
+def history_limit(cube: xr.Dataset) -> list[str]:
+    """A sentence on the test images behind the histories; none where the cube does not say how many they are."""
+    if "test_images" not in cube.attrs:
+        return []
+    taken, images = int(cube.attrs["history_images"]), int(cube.attrs["test_images"])
+    of = f"all {images:,}" if taken == images else f"{taken:,} of the {images:,}"
+    return [
+        f"Accuracy along the runs is that on {of} test images, the same for every run: no interval says what others "
+        "would change."
+    ]
 
 
 def score(cube: xr.Dataset, variable: str = "test_accuracy") -> xr.DataArray:

@@ -45,6 +45,12 @@ class Tally:
         self.total = self.done + sum(unit.model_steps for unit in waiting)
         self.time_left.start(waiting)
 
+    def wanted(self) -> Unit | None:
+        return self.time_left.wanted()
+
+    def look(self, unit: Unit, step: float, evaluation: float) -> None:
+        self.time_left.look(unit, step, evaluation)
+
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None:
         self.done += model_steps
         self.time_left.advance(unit, model_steps, evaluations, seconds)

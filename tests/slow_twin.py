@@ -26,8 +26,8 @@ def assert_cells_match(unit: Unit, dataset: DataSet, trained: Trained) -> None:
         for r, rate in enumerate(unit.learning_rates):
             for s, seed in enumerate(unit.seeds):
                 accuracy, loss = train_cell(unit, dataset, alpha, rate, seed)
-                assert trained.test_loss[a, r, s, -1] == pytest.approx(loss, rel=2e-4)
-                assert trained.test_accuracy[a, r, s, -1] == pytest.approx(accuracy, abs=1e-6)
+                assert trained["test_loss"][a, r, s] == pytest.approx(loss, rel=2e-4)
+                assert trained["test_accuracy"][a, r, s] == pytest.approx(accuracy, abs=1e-6)
 
 
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):

@@ -10,7 +10,7 @@ import xarray as xr
 from synthetic import peaked_cube
 
 from effbatch import validation
-from effbatch.cube import Outcome
+from effbatch.cube import METRICS, Outcome
 from effbatch.errors import SpecError
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.training import adaptive, engine, runner, spec
@@ -46,7 +46,8 @@ def trained_units(monkeypatch):
         accuracy[diverged] = np.nan
         on_steps(unit.model_steps)
         on_evaluations(unit.evaluations)
-        return engine.Trained(accuracy, accuracy, accuracy, outcome)
+        histories = {f"{name}_history": accuracy for name in METRICS}
+        return {"outcome": outcome, **dict.fromkeys(METRICS, accuracy[..., -1]), **histories}
 
     monkeypatch.setattr(engine, "train", train)
     return made

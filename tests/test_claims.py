@@ -214,9 +214,11 @@ def test_the_collapse_is_judged_by_its_exponent(delta, verdict):
         noise=0.03,
     )
     rule = {**collapse.RULE, "target": 0.7}
+    cube.attrs |= {"history_images": 500, "test_images": 10_000}
     judged = collapse.judge(cube, collapse.predict(setup(rule)), rule)
     assert judged.verdict == verdict
     assert judged.numbers[0].value == pytest.approx(delta, abs=0.15)
+    assert "on 500 of the 10,000 test images" in judged.limits[-1]
 
 
 def test_a_target_that_nothing_reaches_is_undecided():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from effbatch.cli import main
 from effbatch.cube import Outcome
 from effbatch.errors import InputError, RunError
-from effbatch.training import cluster, runner, spec
+from effbatch.training import cells, cluster, datasets, runner, spec
 from effbatch.training.store import Store
 
 pytest.importorskip("distributed")
@@ -108,6 +109,17 @@ def test_an_adaptive_sweep_half_done_here_is_ended_by_the_cluster(tmp_path, spec
 def test_an_error_of_a_unit_comes_through_as_it_is(tmp_path, spec_text, crew):
     with pytest.raises(InputError, match="network 'no_such' is not known"):
         runner.simulate(spec.parse(spec_text.replace("mlp1", "no_such")), tmp_path, workers=crew)
+
+
+def test_a_look_is_taken_by_a_worker(crew, spec_text):
+    (one, *_) = cells.units(spec.parse(spec_text), {"digits": len(datasets.load("digits").x_train)})
+    assert min(crew.pace(one)) > 0
+
+
+def test_what_dask_calls_critical_is_no_traceback_of_ours(crew):
+    handlers = logging.getLogger("distributed").handlers
+    assert handlers
+    assert all(handler.level > logging.CRITICAL for handler in handlers)
 
 
 def test_each_local_worker_sees_one_gpu(crew):

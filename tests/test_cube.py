@@ -20,6 +20,14 @@ def cube() -> xr.Dataset:
     return made
 
 
+def test_histories_say_how_many_images_they_are_of(cube):
+    assert cubes.history_limit(cube) == []
+    (some,) = cubes.history_limit(cube.assign_attrs(history_images=500, test_images=10_000))
+    (every,) = cubes.history_limit(cube.assign_attrs(history_images=500, test_images=500))
+    assert "500 of the 10,000 test images" in some
+    assert "all 500 test images" in every
+
+
 def test_an_empty_cube_has_run_nothing(cube):
     assert (cube["outcome"] == int(Outcome.NOT_RUN)).all()
     assert cubes.score(cube).isnull().all()

@@ -130,7 +130,7 @@ def test_one_member_alone_matches_the_plain_loop(momentum, own, little_images):
         cell = six_steps(name, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,))
         cell = replace(cell, train=replace(cell.train, momentum=momentum))
         trained = engine.train(cell, little_images, device=CPU)
-        assert trained.test_loss.item() == pytest.approx(train_cell(cell, little_images, 2.5, 0.3, 3)[1], rel=1e-5)
+        assert trained["test_loss"].item() == pytest.approx(train_cell(cell, little_images, 2.5, 0.3, 3)[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("networks", [1, 2])
@@ -173,9 +173,9 @@ def test_dropout_draws_from_the_seed_alone(own, little_images):
     name = f"{own}:dropout"
     whole = engine.train(six_steps(name), little_images, device=CPU)
     again = engine.train(six_steps(name), little_images, device=CPU)
-    np.testing.assert_array_equal(whole.train_loss, again.train_loss)
+    np.testing.assert_array_equal(whole["train_loss_history"], again["train_loss_history"])
     alone = engine.train(six_steps(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
-    np.testing.assert_allclose(alone.train_loss[0, :, 0], whole.train_loss[1, :, 1], rtol=1e-5)
+    np.testing.assert_allclose(alone["train_loss_history"][0, :, 0], whole["train_loss_history"][1, :, 1], rtol=1e-5)
 
 
 def test_dropout_is_on_in_training_and_off_in_evaluation():

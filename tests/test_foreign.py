@@ -120,7 +120,7 @@ def test_the_overlap_of_foreign_images_predicts_what_they_cost():
             point={}, data=Data(noise="foreign", source=source), train=Train(network="perceptron"),
             batch_size=32, steps=steps, checkpoints=(steps,), alphas=(alpha,), learning_rates=rates, seeds=(0, 1, 2),
         )  # fmt: skip
-        measured = engine.train(unit, datasets.load("digits"), device=CPU).test_accuracy[0, :, :, -1].mean(1)
+        measured = engine.train(unit, datasets.load("digits"), device=CPU)["test_accuracy"][0].mean(1)
         predicted = learning_curve(spectrum, alpha, 32, rates, steps).accuracy
         np.testing.assert_allclose(predicted, measured, atol=0.06)
         uniform = learning_curve(replace(spectrum, foreign=None), alpha, 32, rates, steps).accuracy

@@ -33,7 +33,7 @@ class Recorder:
 def trained(unit, images, monkeypatch, capture):
     monkeypatch.setattr(graphs, "capture_on", lambda device: capture)
     found = engine.train(unit, images, device=torch.device("cpu"))
-    return np.stack([found.test_loss, found.train_loss])
+    return np.stack([found["test_loss_history"], found["train_loss_history"]])
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def accuracy(**noise) -> np.ndarray:
         point={}, data=Data(noise="structured", order="confusion", **noise), train=Train(network="perceptron"),
         batch_size=32, steps=200, checkpoints=(200,), alphas=(1.0, 2.0, 5.0), learning_rates=(0.05,), seeds=(0, 1),
     )  # fmt: skip
-    return engine.train(unit, datasets.load("digits"), device=torch.device("cpu")).test_accuracy[:, 0, :, -1].mean(1)
+    return engine.train(unit, datasets.load("digits"), device=torch.device("cpu"))["test_accuracy"][:, 0].mean(1)
 
 
 def test_structure_hurts():

@@ -22,6 +22,7 @@ from effbatch.training.moments_check import of_these_images
 
 CPU = torch.device("cpu")
 NAMES = set(cubes.MEASURED["moments"])
+HISTORIES = {f"{name}_history" for name in NAMES}
 FIVE = claim.NUMBERS
 MEASURED = unit(network="perceptron", measure=("moments",))
 
@@ -55,27 +56,26 @@ def test_the_numbers_of_these_images_are_sums_over_all_of_them(little_images):
 
 def test_a_cell_is_measured_alike_alone_and_among_others(little_images):
     whole = engine.train(MEASURED, little_images, device=CPU)
-    assert set(whole.measured) == NAMES
-    assert all(values.shape == (2, 2, 2, 2) and np.isfinite(values).all() for values in whole.measured.values())
+    assert all(whole[name].shape == (2, 2, 2, 2) and np.isfinite(whole[name]).all() for name in HISTORIES)
     for a, r, s in ((1, 0, 1), (0, 1, 0)):
         chosen = {"alphas": (MEASURED.alphas[a],), "learning_rates": (MEASURED.learning_rates[r],)}
         alone = engine.train(replace(MEASURED, **chosen, seeds=(MEASURED.seeds[s],)), little_images, device=CPU)
         for name in FIVE:
-            np.testing.assert_allclose(alone.measured[name][0, 0, 0], whole.measured[name][a, r, s], rtol=1e-3)
+            np.testing.assert_allclose(alone[f"{name}_history"][0, 0, 0], whole[f"{name}_history"][a, r, s], rtol=1e-3)
     plain = engine.train(replace(MEASURED, train=replace(MEASURED.train, measure=())), little_images, device=CPU)
-    np.testing.assert_array_equal(plain.test_loss, whole.test_loss)
-    assert plain.measured == {}
+    np.testing.assert_array_equal(plain["test_loss_history"], whole["test_loss_history"])
+    assert set(whole) - set(plain) == HISTORIES
 
 
 def test_a_diverged_network_has_no_moments(little_images):
     wild = replace(MEASURED, train=replace(MEASURED.train, network="mlp1"), learning_rates=(0.05, 1e30))
     found = engine.train(wild, little_images, device=CPU)
-    diverged = found.outcome == int(Outcome.DIVERGED)
+    diverged = found["outcome"] == int(Outcome.DIVERGED)
     assert diverged[:, 1].all()
     assert not diverged[:, 0].any()
-    for values in found.measured.values():
-        assert np.isnan(values[:, 1, :, -1]).all()
-        assert np.isfinite(values[:, 0]).all()
+    for name in HISTORIES:
+        assert np.isnan(found[name][:, 1, :, -1]).all()
+        assert np.isfinite(found[name][:, 0]).all()
 
 
 def test_what_is_not_measured_leaves_no_trace_in_names(spec_text):
@@ -93,7 +93,7 @@ def test_a_sweep_holds_what_was_measured_and_is_judged(spec_text, tmp_path):
     text = spec_text.replace("[grid]", 'measure = ["moments"]\n[grid]').replace("[0.1, 0.4]", "[0.1]")
     spec = specs.parse(text.replace("seed = 2", "seed = 3").replace('kind = "collapse"', 'kind = "moments"'))
     swept = runner.simulate(spec, tmp_path, device="cpu")
-    assert {f"{name}_history" for name in NAMES} <= set(swept.data_vars)
+    assert set(swept.data_vars) >= HISTORIES
     assert swept["clean_norm_squared_history"].attrs["units"] == "nat2"
     assert swept["clean_norm_squared_history"].dims[-1] == "checkpoint"
     assert bool(swept["noisy_norm_squared_history"].notnull().all())

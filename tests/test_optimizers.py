@@ -97,7 +97,7 @@ def test_a_unit_trains_by_its_options(options, little_images):
     for r, rate in enumerate(small.learning_rates):
         for s, seed in enumerate(small.seeds):
             _, loss = train_cell(small, little_images, 2.5, rate, seed)
-            assert trained.test_loss[0, r, s, -1] == pytest.approx(loss, rel=2e-4)
+            assert trained["test_loss"][0, r, s] == pytest.approx(loss, rel=2e-4)
 
 
 def test_decay_shrinks_the_weights_at_the_rate_of_each_member():

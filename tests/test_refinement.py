@@ -115,7 +115,7 @@ def test_a_continued_run_is_the_run_of_the_engine():
     with torch.no_grad():
         logits = run.network(torch.tensor(data.x_test))
     loss = nn.functional.cross_entropy(logits, torch.tensor(data.y_test))
-    assert float(loss) == pytest.approx(float(engine.test_loss[0, 0, 0, 0]), rel=1e-4)
+    assert float(loss) == pytest.approx(float(engine["test_loss"][0, 0, 0]), rel=1e-4)
 
 
 def test_a_diverged_run_scores_chance():
@@ -132,7 +132,7 @@ def test_finds_the_best_rate_of_a_sweep():
     data = datasets.load("digits")
     rates = tuple(2.0 ** np.arange(-8, 0))
     unit = Unit({}, Data(), Train(network="perceptron"), 16, 200, (200,), (4.0,), rates, tuple(range(8)))
-    swept = train(unit, data, device=pick_device("cpu")).test_accuracy[0, :, :, 0].mean(1)
+    swept = train(unit, data, device=pick_device("cpu"))["test_accuracy"][0].mean(1)
     best = float(peak(np.log2(rates), swept[None]).location[0])
     found = []
     for seed in range(100, 104):

@@ -70,6 +70,7 @@ def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
         ("seed = 2", "seed = 2\nbudget = { steps = 20 }", "budget must be a list of different values"),
         ("seed = 2", "seed = 2\nbudget = [{ steps = 2 }]", "evaluations must be at most the steps; 3 came with 2"),
         ("{ steps = 20 }", "{ steps = 20.5 }", "steps must be a whole number; 20.5 came"),
+        ("evaluations = 3", "history_images = -1", "history_images must be at least 1, or 0 for all; -1 came"),
         ("evaluations = 3", "evaluations = 500", "at most the steps; 500 came with 20 steps"),
         ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),
         ('network = "mlp1"', "network = 3", "network must be a string; 3 came"),

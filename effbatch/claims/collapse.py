@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, Verdict, number
-from effbatch.cube import CORE_DIMS
+from effbatch.cube import CORE_DIMS, history_limit
 from effbatch.errors import CubeError
 from effbatch.exhibits import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
@@ -55,7 +55,7 @@ def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, An
         _numbers(fitted, rule),
         () if fitted.base is None else (steps_collapsed("collapse", steps, fitted, predicted=prediction["delta"]),),
         (_table(steps),),
-        _limits(steps, fitted),
+        [*_limits(steps, fitted), *history_limit(cube)],
         REFERENCES,
         p_value=None if fitted.base is None else fitted.base.delta.p_value(denied),
     )

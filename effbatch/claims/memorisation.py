@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.cube import FIRST_CHECKPOINT, Outcome, score
+from effbatch.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
 from effbatch.errors import CubeError, SpecError
 from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
@@ -208,6 +208,7 @@ def _limits(cube: xr.Dataset, crossings: list[Estimate]) -> list[str]:
         "learning rate was fixed, not tuned; smaller ones memorise later.",
         "The best checkpoint of each seed is chosen on the seeds before it, so that choosing does not flatter it; the "
         "first seed only chooses.",
+        *history_limit(cube),
     ]
 
 

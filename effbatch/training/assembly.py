@@ -25,11 +25,9 @@ def to_block(unit: Unit, trained: Trained) -> xr.Dataset:
             "step": ("checkpoint", list(unit.checkpoints)),
         }
     )
-    block["outcome"] = (cell, trained.outcome)
-    for name in cubes.METRICS:
-        block[f"{name}_history"] = ((*cell, "checkpoint"), getattr(trained, name).astype(np.float32))
-    for name, values in trained.measured.items():
-        block[f"{name}_history"] = ((*cell, "checkpoint"), values.astype(np.float32))
+    for name, values in trained.items():
+        dims = (*cell, "checkpoint") if name.endswith("_history") else cell
+        block[name] = (dims, values if name == "outcome" else values.astype(np.float32))
     return block
 
 
@@ -42,12 +40,8 @@ def assemble(spec: Spec, blocks: Sequence[tuple[Unit, xr.Dataset]]) -> xr.Datase
     for unit, block in blocks:
         at = {**unit.point, "alpha": list(unit.alphas)}
         place = {**at, "learning_rate": list(unit.learning_rates), "seed": list(unit.seeds)}
-        cube["outcome"].loc[place] = _ordered(block["outcome"], cube["outcome"], unit)
-        for name in (*cubes.METRICS, *cubes.measurements(spec.train.measure)):
-            history = block[f"{name}_history"]
-            cube[f"{name}_history"].loc[place] = _ordered(history, cube[f"{name}_history"], unit)
-            if name in cubes.METRICS:
-                cube[name].loc[place] = _ordered(history.isel(checkpoint=-1, drop=True), cube[name], unit)
+        for name in cube.data_vars:
+            cube[name].loc[place] = _ordered(block[str(name)], cube[str(name)], unit)
         step.loc[at] = np.asarray(unit.checkpoints)
     examples = step * step["batch_size"]
     cube.coords["step"] = _compact(step).assign_attrs(long_name="optimiser steps at the evaluation", units="1")

@@ -21,6 +21,7 @@ import xarray as xr
 from effbatch.errors import InputError, RunError
 from effbatch.training import engine
 from effbatch.training.cells import Unit
+from effbatch.training.pace import Pace, pace_of
 from effbatch.training.provenance import environment
 from effbatch.training.workers import Advance, InProcess, Workers, train_unit
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 FIRST_WORKER_SECONDS = 60
+SILENT = logging.CRITICAL + 1  # a scheduler calls it critical that its client leaves while it still has news
 KEPT = "finished units are kept, and the same command goes on from there"
 LOST = f"the Dask scheduler was lost; {KEPT}"
 
@@ -52,14 +54,14 @@ def hired(device: str = "auto", *, scheduler: str | None = None, processes: int 
             "--workers and --scheduler need Dask, which is not installed; run: pip install 'effbatch[cluster]'"
         ) from error
     for handler in logging.getLogger("distributed").handlers:  # what matters of its log is said in one sentence below
-        handler.setLevel(logging.CRITICAL)
+        handler.setLevel(SILENT)
     if scheduler is not None:
         with _connected(scheduler) as client:
             yield DaskWorkers(client, device)
         return
     options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "localhost:0"}
     with (
-        distributed.LocalCluster(n_workers=processes, silence_logs=logging.CRITICAL, **options) as local,
+        distributed.LocalCluster(n_workers=processes, silence_logs=SILENT, **options) as local,
         _connected(local.scheduler_address) as client,
     ):
         client.register_plugin(local_worker(torch.cuda.device_count()))
@@ -91,9 +93,12 @@ class DaskWorkers:
     def environment(self) -> dict[str, Any]:
         return self.facts
 
+    def pace(self, unit: Unit) -> Pace:
+        with _told_in_one_sentence(unit):
+            return self.client.submit(_pace_there, unit, self.device, pure=False).result()
+
     def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]:
-        from distributed import CancelledError, as_completed
-        from distributed.scheduler import KilledWorker
+        from distributed import as_completed
 
         topic = f"effbatch-{self.client.id}"
         reports: deque[tuple[str, int, int, float]] = deque()
@@ -102,23 +107,37 @@ class DaskWorkers:
         tell = told_once(work, advance)
         for future in as_completed(list(unit_of)):
             unit = unit_of.pop(future)
-            try:
+            with _told_in_one_sentence(unit):
                 block = future.result()
-            except KilledWorker as error:
-                raise RunError(
-                    f"unit {unit.key} was given up because every worker that took it died (out of memory?); {KEPT}",
-                    unit=unit.key,
-                ) from error
-            except (CancelledError, OSError) as error:
-                raise RunError(LOST) from error
             yield unit, block
             while reports:
                 tell(*reports.popleft())
             tell(unit.key, unit.model_steps, unit.evaluations, block.attrs["seconds"])
 
 
+@contextmanager
+def _told_in_one_sentence(unit: Unit) -> Iterator[None]:
+    """RunError for what Dask raises where a unit cannot be trained there."""
+    from distributed import CancelledError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise RunError(
+            f"unit {unit.key} was given up because every worker that took it died (out of memory?); {KEPT}",
+            unit=unit.key,
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise RunError(LOST) from error
+
+
 def _environment_there(device: str) -> dict[str, Any]:
     return environment(engine.pick_device(device))
+
+
+def _pace_there(unit: Unit, device: str) -> Pace:
+    return pace_of(unit, engine.pick_device(device))
 
 
 def _train_there(unit: Unit, device: str, topic: str) -> xr.Dataset:

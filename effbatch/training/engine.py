@@ -6,10 +6,9 @@ couples two members, so a diverged one is frozen and marked without touching the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Event, Lock
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from effbatch import noise
-from effbatch.cube import Outcome, measurements
+from effbatch.cube import METRICS, Outcome, measurements
 from effbatch.errors import InputError
 from effbatch.schedules import multipliers
 from effbatch.training import graphs
@@ -40,27 +39,18 @@ from effbatch.training.parts import (
     parts,
     shared_cells,
 )
+from effbatch.training.spec import Train
 from effbatch.training.visits import Stream
 
 WIDE = 300_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
 WINDOW = 32  # images that the first layer of `DenseNetwork` sees at once, see docs/notes/engine-speed.md
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
-TrainedParts = list[tuple[Unit, dict[str, np.ndarray]]]
+HISTORY_SEED = 0  # of the test images that histories are taken on
 
-
-@dataclass(frozen=True)
-class Trained:
-    """Arrays of one unit with the dims (alpha, learning_rate, seed, checkpoint); `outcome` without checkpoint.
-
-    `measured` holds what [train] measure asked for, by the names of `cube.MEASURED`.
-    """
-
-    test_accuracy: np.ndarray
-    test_loss: np.ndarray
-    train_loss: np.ndarray
-    outcome: np.ndarray
-    measured: Mapping[str, np.ndarray] = field(default_factory=dict)
+# variables of the cube: arrays (alpha, learning_rate, seed), the histories with (checkpoint) behind
+Trained = dict[str, np.ndarray]
+TrainedParts = list[tuple[Unit, Trained]]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -131,9 +121,7 @@ def train(
     small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
     with exact_float32(), _threads_within(1 if workers > 1 or small else None):
         done = _done(todo, train_part, workers, stopping)
-    arrays = joined(unit, [trained for of_part in done for trained in of_part])
-    measured = {name: arrays.pop(name) for name in measurements(unit.train.measure)}
-    return Trained(**arrays, measured=measured)
+    return joined(unit, [trained for of_part in done for trained in of_part])
 
 
 def _done(
@@ -182,6 +170,8 @@ class _Run:
         self.x_train = self._rows(shown) if isinstance(shown, Tensor) else shown
         self.x_test = self._rows(torch.as_tensor(dataset.x_test, device=device))
         self.y_test = torch.as_tensor(dataset.y_test, device=device)
+        self.history_images = history_images(unit.train, dataset)
+        self.test_order = torch.as_tensor(test_order(len(self.x_test), self.history_images), device=device)
         y_train = torch.as_tensor(dataset.y_train, device=device)
         matrices = noise_matrices(unit.data, dataset, unit.alphas)
         self.stream = Stream(
@@ -214,11 +204,9 @@ class _Run:
             for steps in {1, self.window}
         }
 
-    def trained(
-        self, on_steps: Callable[[int], None], on_evaluation: Callable[[], None], stopping: Event
-    ) -> dict[str, np.ndarray]:
-        """The arrays of `Trained`, after all steps and evaluations; it is told of steps, and of every evaluation."""
-        records, measured = [], []
+    def trained(self, on_steps: Callable[[int], None], on_evaluation: Callable[[], None], stopping: Event) -> Trained:
+        """What comes of all steps and evaluations; it is told of steps, and of every evaluation."""
+        records = []
         done = 0
         for checkpoint in self.unit.checkpoints:
             while done < checkpoint:
@@ -226,10 +214,12 @@ class _Run:
                 self.steps(done, last, stopping)
                 on_steps(last - done)
                 done = last
-            records.append(self.evaluate())
-            measured.append(self.measure(checkpoint, stopping))
+            records.append(self.evaluate() | self.measure(checkpoint, stopping))
             on_evaluation()
-        return self._by_cell(records, measured)
+        at_end = {name: records[-1][name] for name in METRICS}
+        if self.history_images < len(self.x_test):
+            at_end |= self.test()
+        return self._by_cell(at_end, records)
 
     def steps(self, first: int, last: int, stopping: Event) -> None:
         """Take the steps first … last − 1, unless another part has failed."""
@@ -288,26 +278,35 @@ class _Run:
         return log_p.exp_().sub_(target).view(logits.shape)
 
     @torch.no_grad()
-    def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def evaluate(self) -> dict[str, np.ndarray]:
         """Test accuracy, test loss, mean training loss since the last call, each (S, M); freezes the diverged."""
         train_loss = self.log_likelihood.sum((3, 4)).flatten(1) / (-self.unit.batch_size * self.loss_steps)
-        n = len(self.x_test)
-        correct = torch.zeros_like(train_loss)
-        loss = torch.zeros_like(train_loss)
-        chunk = self.test_chunk
-        for start in range(0, n, chunk):
-            rows = self.x_test[start : start + chunk]
-            images = self._images(rows, len(rows), 1)
-            log_p = self.network(images, training=False).log_softmax(dim=2)
-            y = self.y_test[start : start + chunk]
-            correct += (log_p.max(dim=2).indices == y).sum(-1)
-            loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
+        accuracy, loss = self._test(self.history_images)
         self._freeze(train_loss + loss)
         self.log_likelihood.zero_()
         self.loss_steps = 0
-        dead = ~self.alive
-        values = (correct / n, loss / n, train_loss)
-        return tuple(v.masked_fill(dead, torch.nan).cpu().numpy() for v in values)  # type: ignore[return-value]
+        return self._of_the_alive({"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss})
+
+    @torch.no_grad()
+    def test(self) -> dict[str, np.ndarray]:
+        """Accuracy and loss on the whole test set, each (S, M); freezes the diverged."""
+        accuracy, loss = self._test(len(self.x_test))
+        self._freeze(loss)
+        return self._of_the_alive({"test_accuracy": accuracy, "test_loss": loss})
+
+    def _test(self, images: int) -> tuple[Tensor, Tensor]:
+        """Accuracy and loss on the first `images` of the test set, each (S, M)."""
+        correct, loss = torch.zeros(2, *self.alive.shape, device=self.device)
+        for start in range(0, images, self.test_chunk):
+            chosen = self.test_order[start : min(start + self.test_chunk, images)]
+            rows, y = self.x_test[chosen], self.y_test[chosen]
+            log_p = self.network(self._images(rows, len(rows), 1), training=False).log_softmax(dim=2)
+            correct += (log_p.max(dim=2).indices == y).sum(-1)
+            loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
+        return correct / images, loss / images
+
+    def _of_the_alive(self, values: dict[str, Tensor]) -> dict[str, np.ndarray]:
+        return {name: value.masked_fill(~self.alive, torch.nan).cpu().numpy() for name, value in values.items()}
 
     def measure(self, step: int, stopping: Event) -> dict[str, np.ndarray]:
         """What [train] measure asks for, each (S, M), of the members that are alive; NaN of the others."""
@@ -336,22 +335,31 @@ class _Run:
         for w in self.network.parameters:
             w.masked_fill_(dead.view(*dead.shape, *[1] * (w.ndim - 2)), 0.0)
 
-    def _by_cell(
-        self, records: list[tuple[np.ndarray, np.ndarray, np.ndarray]], measured: list[dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
-        unit = self.unit
-        A, L, S = len(unit.alphas), len(unit.learning_rates), len(unit.seeds)
+    def _by_cell(self, at_end: dict[str, np.ndarray], records: Sequence[dict[str, np.ndarray]]) -> Trained:
+        A, L, S = map(len, self.unit.axes)
 
         def by_cell(values: np.ndarray) -> np.ndarray:  # (..., S, M) -> (A, L, S, ...)
             return np.moveaxis(values.reshape(*values.shape[:-2], S, A, L), (-2, -1, -3), (0, 1, 2))
 
-        accuracy, loss, train_loss = (by_cell(np.stack(values)) for values in zip(*records, strict=True))
         alive = by_cell(self.alive.cpu().numpy())
         outcome = np.where(alive, int(Outcome.FINISHED), int(Outcome.DIVERGED)).astype(np.int8)
-        more = {name: by_cell(np.stack([values[name] for values in measured])) for name in measured[0]}
-        return {"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss, "outcome": outcome, **more}
+        last = {name: by_cell(values) for name, values in at_end.items()}
+        histories = {f"{name}_history": by_cell(np.stack([r[name] for r in records])) for name in records[0]}
+        return {"outcome": outcome, **last, **histories}
 
 
 def _is_plain(optimizer: Optimizer) -> bool:
     """Whether this is w ← w − η g: SGD with every option (momentum, ...) at zero and no memory of former steps."""
     return type(optimizer) is SGD and not any(v for name, v in vars(optimizer).items() if name != "parameters")
+
+
+def history_images(train: Train, dataset: DataSet) -> int:
+    """Test images that histories are taken on."""
+    images = len(dataset.x_test)
+    return min(train.history_images or images, images)
+
+
+def test_order(images: int, first: int) -> np.ndarray:
+    """Indices of all test images, `first` of them drawn to be the first."""
+    drawn = np.random.Generator(np.random.PCG64(HISTORY_SEED)).permutation(images)
+    return np.concatenate([np.sort(drawn[:first]), np.sort(drawn[first:])])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ import xarray as xr
 
 from effbatch import cube as cubes
 from effbatch.errors import SpecError
-from effbatch.training import adaptive, datasets
+from effbatch.training import adaptive, datasets, engine
 from effbatch.training.assembly import assemble
 from effbatch.training.cells import Unit, units
 from effbatch.training.foreign import WHITE, images_to_show
@@ -32,9 +31,14 @@ ADAPTIVE_SELECTION = (
 
 
 class Progress(Protocol):
-    """What a run tells its watcher: the units of a round, model-steps done with their seconds, what was damaged."""
+    """What a run tells its watcher: the units of a round, model-steps done with their seconds, what was damaged.
+
+    Before a round begins to train, it takes a look (`pace`) at every unit that is `wanted`.
+    """
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
+    def wanted(self) -> Unit | None: ...
+    def look(self, unit: Unit, step: float, evaluation: float) -> None: ...
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
     def tell(self, sentence: str) -> None: ...
 
@@ -43,6 +47,8 @@ class Silent:
     """No display."""
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
+    def wanted(self) -> Unit | None: ...
+    def look(self, unit: Unit, step: float, evaluation: float) -> None: ...
     def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
     def tell(self, sentence: str) -> None: ...
 
@@ -102,8 +108,10 @@ def simulate(
         while work:
             rounds += 1
             what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
-            waiting = mixed([unit for unit in work if unit.key not in finished])
+            waiting = longest_first([unit for unit in work if unit.key not in finished])
             progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
+            while (unit := progress.wanted()) is not None:
+                progress.look(unit, *workers.pace(unit))
             with unit_by_unit() as stopping:
                 for unit, block in workers.train(waiting, progress.advance):
                     finished[unit.key] = store.commit(unit.key, block)
@@ -127,18 +135,9 @@ class _TrainingSizes(dict[str, int]):
         return self[name]
 
 
-def mixed(work: Sequence[Unit]) -> list[Unit]:
-    """The units with every network and batch size among the first, small batches before large ones.
-
-    The time left is then known early: see `effbatch.time_left`.
-    """
-    met: Counter[tuple[str, int]] = Counter()
-    turns = []
-    for unit in work:
-        kind = (unit.train.network, unit.batch_size)
-        turns.append((met[kind], unit.batch_size))
-        met[kind] += 1
-    return [work[i] for i in sorted(range(len(work)), key=turns.__getitem__)]
+def longest_first(work: Sequence[Unit]) -> list[Unit]:
+    """Units with the most labelled copies first: then no worker waits long for the last one."""
+    return sorted(work, key=lambda unit: unit.model_steps * unit.batch_size, reverse=True)
 
 
 def _attrs(
@@ -154,6 +153,8 @@ def _attrs(
         "predictions": json.dumps(store.read_json("predictions.json")),
         "data_source": "; ".join(one.source for one in data),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),
+        "test_images": min(len(one.x_test) for one in data),
+        "history_images": min(engine.history_images(spec.train, one) for one in data),
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),

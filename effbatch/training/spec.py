@@ -40,6 +40,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
 MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
+NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at, not what is done
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 
 
@@ -78,7 +79,8 @@ class Train:
 
     `schedule` and `warmup` (a fraction of the steps) span the budget in any unit; see `schedules.multipliers`.
     `weight_decay` is coupled, but decoupled with adamw; see `training.optimizers`.
-    `measure` names what else is measured at every evaluation of every cell, of `cube.MEASURED`.
+    Histories are taken on `history_images` of the test images, drawn once, the same for all runs, 0: on all of them,
+    as what a run ends at always is. `measure` names what else is measured at each evaluation, of `cube.MEASURED`.
     """
 
     network: str = "mlp1"
@@ -90,6 +92,7 @@ class Train:
     warmup: float = 0.0
     budget: Mapping[str, float] = field(default_factory=lambda: {"steps": 500})
     evaluations: int = 12
+    history_images: int = 500
     measure: tuple[str, ...] = ()
 
     def given(self) -> dict[str, Any]:
@@ -373,6 +376,8 @@ def _check_train(train: Train) -> None:
         raise SpecError(
             f"[train] evaluations must be at least 1 and at most {MAX_EVALUATIONS:,}; {train.evaluations} came"
         )
+    if train.history_images < 0:
+        raise SpecError(f"[train] history_images must be at least 1, or 0 for all; {train.history_images} came")
     _check_budget(train.budget)
     steps = train.budget.get("steps")
     if steps is not None and train.evaluations > steps:
@@ -402,7 +407,7 @@ def _one_of(value: Any, known: tuple[str, ...], where: str) -> None:
 
 
 def _grid(table: Mapping) -> dict[str, tuple]:
-    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in ("evaluations", "measure"))
+    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in NOT_IN_GRID)
     _check_keys(table, (*CORE_DIMS, *extras), where="[grid]")
     for dim in ("alpha", "batch_size", "learning_rate"):
         if dim not in table:

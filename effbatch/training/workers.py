@@ -12,6 +12,7 @@ import xarray as xr
 from effbatch.training import datasets, engine
 from effbatch.training.assembly import to_block
 from effbatch.training.cells import Unit
+from effbatch.training.pace import Pace, pace_of
 from effbatch.training.provenance import environment, made_by
 
 # told of a unit: model-steps or evaluations (counted in cells) just done, and the seconds they took; neither: set-up
@@ -22,10 +23,12 @@ class Workers(Protocol):
     """Who trains.
 
     environment   facts for the record: versions, device, time
+    pace          how fast one of them trains a unit
     train         units -> (unit, block), in whatever order they finish
     """
 
     def environment(self) -> dict[str, Any]: ...
+    def pace(self, unit: Unit) -> Pace: ...
     def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]: ...
 
 
@@ -37,6 +40,9 @@ class InProcess:
 
     def environment(self) -> dict[str, Any]:
         return environment(self.device)
+
+    def pace(self, unit: Unit) -> Pace:
+        return pace_of(unit, self.device)
 
     def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]:
         for unit in work:

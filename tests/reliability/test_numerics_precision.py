@@ -19,5 +19,5 @@ def test_float32_training_is_float64_training_but_for_rounding(copies, little_im
     for a, alpha in enumerate(small.alphas):
         for r, rate in enumerate(small.learning_rates):
             accuracy, loss = train_cell(small, little_images, alpha, rate, 0, dtype=torch.float64)
-            assert trained.test_loss[a, r, 0, -1] == pytest.approx(loss, rel=RELATIVE)
-            assert trained.test_accuracy[a, r, 0, -1] == pytest.approx(accuracy, abs=1e-6)
+            assert trained["test_loss"][a, r, 0] == pytest.approx(loss, rel=RELATIVE)
+            assert trained["test_accuracy"][a, r, 0] == pytest.approx(accuracy, abs=1e-6)

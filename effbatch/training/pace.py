@@ -1,0 +1,76 @@
+"""A unit -> how fast it trains, from its first moments, which are thrown away.
+
+Units of another batch size or network may come only after minutes, and no rule tells their cost from that of the first
+ones on every machine; a look at each takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from threading import get_ident
+from typing import NamedTuple
+
+import torch
+
+from effbatch.training import datasets, engine
+from effbatch.training.cells import Unit
+
+ENOUGH_SECONDS = 0.2  # of steps in one thread, after its first one
+FURTHER = 4  # times as many steps by the next evaluation: few evaluations, and yet no long wait for the next report
+
+Reports = dict[int, list[tuple[int, float]]]  # thread -> (number, seconds)
+
+
+class Pace(NamedTuple):
+    """Seconds per model-step, and per evaluation of one cell, while all threads are at work."""
+
+    model_step: float
+    evaluation: float
+
+
+class _Enough(Exception):
+    """The first moments are over."""
+
+
+def pace_of(unit: Unit, device: torch.device) -> Pace:
+    """Train `unit` for a moment. Never run on a GPU."""
+    checkpoints = {1, unit.steps}
+    step = min(2, unit.steps)
+    while step < unit.steps:
+        checkpoints.add(step)
+        step *= FURTHER
+    brief = replace(unit, checkpoints=tuple(sorted(checkpoints)))
+    last: dict[int, float] = {}  # when each thread last told anything
+    steps: Reports = defaultdict(list)
+    evaluations: Reports = defaultdict(list)
+
+    def tell(reports: Reports, number: int) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        thread, moment = get_ident(), time.monotonic()
+        if number > 0:  # 0 where a part is set up, less where one is undone
+            reports[thread].append((number, moment - last[thread]))
+        last[thread] = moment
+        if sum(seconds for _, seconds in steps[thread][1:]) > ENOUGH_SECONDS:
+            raise _Enough
+
+    with suppress(_Enough):
+        engine.train(
+            brief,
+            datasets.load(unit.data.dataset),
+            device=device,
+            on_steps=partial(tell, steps),
+            on_evaluations=partial(tell, evaluations),
+        )
+    return Pace(_seconds_each(steps) / len(last), _seconds_each(evaluations) / len(last))
+
+
+def _seconds_each(reports: Reports) -> float:
+    """Without the first report of a thread, which is slow; of all where there are no others."""
+    warm = [report for own in reports.values() for report in own[1:]]
+    numbers, seconds = zip(*(warm or [report for own in reports.values() for report in own]), strict=True)
+    return sum(seconds) / sum(numbers)

@@ -1,0 +1,59 @@
+"""A look at a unit: its pace within a moment, and nothing of it stays."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from synthetic import unit
+
+from effbatch.training import datasets, engine, pace
+from effbatch.training.workers import train_unit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def images(little_images, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda name: little_images)
+
+
+@pytest.mark.parametrize("network", ["mlp1", "conv2"])
+def test_a_look_ends_long_before_the_unit_and_tells_its_pace(network):
+    long = unit(network, steps=10**7, checkpoints=(10**7,))
+    began = time.monotonic()
+    seen = pace.pace_of(long, CPU)
+    assert time.monotonic() - began < 20 * pace.ENOUGH_SECONDS
+    taken = {"steps": [0, 0.0], "evaluations": [0, 0.0]}
+
+    def timed(_, steps, evaluations, seconds):
+        for what, number in (("steps", steps), ("evaluations", evaluations)):
+            if number:
+                taken[what][0] += number
+                taken[what][1] += seconds
+
+    train_unit(unit(network, steps=400, checkpoints=(100, 200, 300, 400)), CPU, timed)
+    for found, (number, seconds) in zip(seen, taken.values(), strict=True):
+        assert 1 / 5 < found / (seconds / number) < 5
+
+
+def test_a_unit_shorter_than_a_look_tells_its_pace_too():
+    for steps in (1, 2, 3):
+        assert min(pace.pace_of(unit(steps=steps, checkpoints=(steps,)), CPU)) > 0
+
+
+def test_a_look_changes_nothing(little_images):
+    before = engine.train(unit(), little_images, device=CPU)
+    pace.pace_of(unit(steps=50), CPU)
+    threads = torch.get_num_threads()
+    after = engine.train(unit(), little_images, device=CPU)
+    assert torch.get_num_threads() == threads
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+
+
+def test_an_error_is_told_as_in_training():
+    with pytest.raises(Exception, match="nowhere"):
+        pace.pace_of(unit("nowhere:network"), CPU)
