@@ -54,6 +54,11 @@ def test_a_look_changes_nothing(little_images):
         np.testing.assert_array_equal(after[name], values)
 
 
+def test_a_look_measures_nothing(monkeypatch):
+    monkeypatch.setitem(engine.MEASURES, "moments", None)
+    assert min(pace.pace_of(unit(measure=("moments",)), CPU)) > 0
+
+
 def test_an_error_is_told_as_in_training():
     with pytest.raises(Exception, match="nowhere"):
         pace.pace_of(unit("nowhere:network"), CPU)

@@ -37,13 +37,16 @@ class _Enough(Exception):
 
 
 def pace_of(unit: Unit, device: torch.device) -> Pace:
-    """Train `unit` for a moment. Never run on a GPU."""
+    """Train `unit` for a moment; what [train] measure asks for takes longer than that, and is left out.
+
+    Never run on a GPU.
+    """
     checkpoints = {1, unit.steps}
     step = min(2, unit.steps)
     while step < unit.steps:
         checkpoints.add(step)
         step *= FURTHER
-    brief = replace(unit, checkpoints=tuple(sorted(checkpoints)))
+    brief = replace(unit, checkpoints=tuple(sorted(checkpoints)), train=replace(unit.train, measure=()))
     last: dict[int, float] = {}  # when each thread last told anything
     steps: Reports = defaultdict(list)
     evaluations: Reports = defaultdict(list)
