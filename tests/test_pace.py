@@ -20,23 +20,29 @@ def images(little_images, monkeypatch):
     monkeypatch.setattr(datasets, "load", lambda name: little_images)
 
 
+def trained(one) -> tuple[float, float]:
+    """Seconds per model-step and per evaluation of one cell, of the whole unit."""
+    number, seconds = np.zeros(2), np.zeros(2)
+
+    def advance(_, steps, evaluations, took):
+        done = np.array([steps, evaluations]) > 0
+        number[done] += max(steps, evaluations)
+        seconds[done] += took
+
+    train_unit(one, CPU, advance)
+    return tuple(seconds / number)
+
+
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 def test_a_look_ends_long_before_the_unit_and_tells_its_pace(network):
-    long = unit(network, steps=10**7, checkpoints=(10**7,))
+    """The least of three, as other jobs may slow any."""
+    long = unit(network, steps=10**7, checkpoints=(10**7,))  # a quarter of an hour
     began = time.monotonic()
-    seen = pace.pace_of(long, CPU)
-    assert time.monotonic() - began < 20 * pace.ENOUGH_SECONDS
-    taken = {"steps": [0, 0.0], "evaluations": [0, 0.0]}
-
-    def timed(_, steps, evaluations, seconds):
-        for what, number in (("steps", steps), ("evaluations", evaluations)):
-            if number:
-                taken[what][0] += number
-                taken[what][1] += seconds
-
-    train_unit(unit(network, steps=400, checkpoints=(100, 200, 300, 400)), CPU, timed)
-    for found, (number, seconds) in zip(seen, taken.values(), strict=True):
-        assert 1 / 5 < found / (seconds / number) < 5
+    seen = np.min([pace.pace_of(long, CPU) for _ in range(3)], axis=0)
+    assert time.monotonic() - began < 100
+    whole = np.min([trained(unit(network, steps=400, checkpoints=(100, 200, 300, 400))) for _ in range(3)], axis=0)
+    assert (seen / whole < 5).all()
+    assert (whole / seen < 5).all()
 
 
 def test_a_unit_shorter_than_a_look_tells_its_pace_too():
