@@ -60,6 +60,18 @@ def test_a_look_changes_nothing(little_images):
         np.testing.assert_array_equal(after[name], values)
 
 
+def test_a_report_is_timed_by_its_own_thread(monkeypatch):
+    """Else the time of a slow report goes to whichever thread reports next."""
+    moment = [0.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: moment[0])
+    thread = [1]
+    monkeypatch.setattr(pace, "get_ident", lambda: thread[0])
+    laps, told = pace.Laps(), []
+    for thread[0], moment[0] in ((1, 1.0), (2, 1.0), (1, 2.0), (1, 3.0), (2, 11.0), (1, 11.0)):
+        told.append(laps.lap())
+    assert told == [1.0, 0.5, 0.5, 0.5, 5.0, 4.0]
+
+
 def test_a_look_measures_nothing(monkeypatch):
     monkeypatch.setitem(engine.MEASURES, "moments", None)
     assert min(pace.pace_of(unit(measure=("moments",)), CPU)) > 0

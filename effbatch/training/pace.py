@@ -19,7 +19,7 @@ import torch
 from effbatch.training import datasets, engine
 from effbatch.training.cells import Unit
 
-ENOUGH_SECONDS = 0.2  # of steps in one thread, after its first one
+ENOUGH_SECONDS = 0.1  # of steps in one thread, after its first one, shared out among all threads
 FURTHER = 4  # times as many steps by the next evaluation: few evaluations, and yet no long wait for the next report
 
 Reports = dict[int, list[tuple[int, float]]]  # thread -> (number, seconds)
@@ -30,6 +30,21 @@ class Pace(NamedTuple):
 
     model_step: float
     evaluation: float
+
+
+class Laps:
+    """The time between the reports of a thread, shared out among all threads that have reported."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.last: dict[int, float] = {}
+
+    def lap(self) -> float:
+        """Seconds since this thread's last report."""
+        thread, moment = get_ident(), time.monotonic()
+        before = self.last.get(thread, self.began)
+        self.last[thread] = moment
+        return (moment - before) / len(self.last)
 
 
 class _Enough(Exception):
@@ -47,18 +62,17 @@ def pace_of(unit: Unit, device: torch.device) -> Pace:
         checkpoints.add(step)
         step *= FURTHER
     brief = replace(unit, checkpoints=tuple(sorted(checkpoints)), train=replace(unit.train, measure=()))
-    last: dict[int, float] = {}  # when each thread last told anything
+    laps = Laps()
     steps: Reports = defaultdict(list)
     evaluations: Reports = defaultdict(list)
 
     def tell(reports: Reports, number: int) -> None:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        thread, moment = get_ident(), time.monotonic()
+        seconds = laps.lap()
         if number > 0:  # 0 where a part is set up, less where one is undone
-            reports[thread].append((number, moment - last[thread]))
-        last[thread] = moment
-        if sum(seconds for _, seconds in steps[thread][1:]) > ENOUGH_SECONDS:
+            reports[get_ident()].append((number, seconds))
+        if sum(seconds for _, seconds in steps[get_ident()][1:]) > ENOUGH_SECONDS:
             raise _Enough
 
     with suppress(_Enough):
@@ -69,7 +83,7 @@ def pace_of(unit: Unit, device: torch.device) -> Pace:
             on_steps=partial(tell, steps),
             on_evaluations=partial(tell, evaluations),
         )
-    return Pace(_seconds_each(steps) / len(last), _seconds_each(evaluations) / len(last))
+    return Pace(_seconds_each(steps), _seconds_each(evaluations))
 
 
 def _seconds_each(reports: Reports) -> float:

@@ -12,7 +12,7 @@ import xarray as xr
 from effbatch.training import datasets, engine
 from effbatch.training.assembly import to_block
 from effbatch.training.cells import Unit
-from effbatch.training.pace import Pace, pace_of
+from effbatch.training.pace import Laps, Pace, pace_of
 from effbatch.training.provenance import environment, made_by
 
 # told of a unit: model-steps or evaluations (counted in cells) just done, and the seconds they took; neither: set-up
@@ -51,19 +51,13 @@ class InProcess:
 
 def train_unit(unit: Unit, device: torch.device, advance: Advance) -> xr.Dataset:
     """The block of one unit; its attributes say how many `seconds` it took and what it was `made_by`."""
-    began = last = time.monotonic()
-
-    def since() -> float:
-        nonlocal last
-        before, last = last, time.monotonic()
-        return last - before
-
+    laps = Laps()
     trained = engine.train(
         unit,
         datasets.load(unit.data.dataset),
         device=device,
-        on_steps=lambda model_steps: advance(unit, model_steps, 0, since()),
-        on_evaluations=lambda cells: advance(unit, 0, cells, since()),
+        on_steps=lambda model_steps: advance(unit, model_steps, 0, laps.lap()),
+        on_evaluations=lambda cells: advance(unit, 0, cells, laps.lap()),
     )
     block = to_block(unit, trained)
-    return block.assign_attrs(seconds=time.monotonic() - began, made_by=made_by(device))
+    return block.assign_attrs(seconds=time.monotonic() - laps.began, made_by=made_by(device))
