@@ -11,7 +11,7 @@ from synthetic import unit
 
 from effbatch.time_left import TimeLeft
 from effbatch.training.cells import Unit, log_spaced_steps
-from effbatch.training.runner import longest_first
+from effbatch.training.runner import in_turn
 
 BLOCKS = 5  # reports between two evaluations
 SET_UP, COLD = 0.05, 0.15  # seconds before the first step of a unit, and more for its first block
@@ -111,11 +111,11 @@ SWEEPS = {
 @pytest.mark.parametrize("pace", [cheap_rows, wide_products])
 @pytest.mark.parametrize("how", [{}, {"idle": 0.2}, {"evaluation": 0.005}], ids=str)
 def test_within_20_percent_from_the_first_minute_on(name, pace, how):
-    assert worst(shown(longest_first(SWEEPS[name]), pace, **how)) < 0.2
+    assert worst(shown(in_turn(SWEEPS[name]), pace, **how)) < 0.2
 
 
 def test_two_workers_until_one_stands_idle():
-    work = longest_first(SWEEPS["three batch sizes"])
+    work = in_turn(SWEEPS["three batch sizes"])
     last = max(one.model_steps * cheap_rows(one) for one in work)
     assert worst(shown(work, cheap_rows, workers=2), last) < 0.2
 
@@ -123,7 +123,7 @@ def test_two_workers_until_one_stands_idle():
 @pytest.mark.parametrize("name", ["three batch sizes", "three networks"])
 def test_a_batch_size_that_begins_makes_the_time_left_jump_by_less_than_a_fifth(name):
     """Its first steps are cold, and as many evaluations fall among them as among all the rest."""
-    said = [s for _, s, _, true in shown(longest_first(SWEEPS[name]), cheap_rows) if s is not None and true > 60]
+    said = [s for _, s, _, true in shown(in_turn(SWEEPS[name]), cheap_rows) if s is not None and true > 60]
     assert max(max(a, b) / min(a, b) for a, b in pairwise(said[50:])) < 1.2
 
 
@@ -199,9 +199,10 @@ def test_what_was_timed_holds_in_the_next_round():
     assert left.seconds() == pytest.approx(30.0)
 
 
-def test_the_longest_units_come_first_and_none_is_lost():
+def test_every_kind_has_its_turn_the_longest_first_and_none_is_lost():
     work = sweep(["mlp1", "mlp2"], [8, 32, 128], units=4, steps=10, cells=9)
-    order = longest_first(work)
+    order = in_turn(work)
     assert sorted(map(id, order)) == sorted(map(id, work))
-    assert [one.batch_size for one in order[:6]] == [128] * 6
-    assert all(a.model_steps * a.batch_size >= b.model_steps * b.batch_size for a, b in pairwise(order))
+    assert len({(one.train.network, one.batch_size) for one in order[:6]}) == 6
+    assert [one.batch_size for one in order[:6]] == [128, 128, 32, 32, 8, 8]
+    assert order[-1].batch_size == 8

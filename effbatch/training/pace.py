@@ -19,7 +19,7 @@ import torch
 from effbatch.training import datasets, engine
 from effbatch.training.cells import Unit
 
-ENOUGH_SECONDS = 0.1  # of steps in one thread, after its first one, shared out among all threads
+ENOUGH_SECONDS = 0.15  # of steps in one thread, after its first one, shared out among all threads
 FURTHER = 4  # times as many steps by the next evaluation: few evaluations, and yet no long wait for the next report
 
 Reports = dict[int, list[tuple[int, float]]]  # thread -> (number, seconds)

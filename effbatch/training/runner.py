@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -108,7 +109,7 @@ def simulate(
         while work:
             rounds += 1
             what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
-            waiting = longest_first([unit for unit in work if unit.key not in finished])
+            waiting = in_turn([unit for unit in work if unit.key not in finished])
             progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
             while (unit := progress.wanted()) is not None:
                 progress.look(unit, *workers.pace(unit))
@@ -135,9 +136,18 @@ class _TrainingSizes(dict[str, int]):
         return self[name]
 
 
-def longest_first(work: Sequence[Unit]) -> list[Unit]:
-    """Units with the most labelled copies first: then no worker waits long for the last one."""
-    return sorted(work, key=lambda unit: unit.model_steps * unit.batch_size, reverse=True)
+def in_turn(work: Sequence[Unit]) -> list[Unit]:
+    """One unit of every network and batch size, then another of each; of those, the most labelled copies first.
+
+    The pace of each is met early, see `effbatch.time_left`, and no worker waits long for the last unit.
+    """
+    met: Counter[tuple[str, int]] = Counter()
+    turns = []
+    for unit in work:
+        kind = (unit.train.network, unit.batch_size)
+        turns.append((met[kind], -unit.model_steps * unit.batch_size))
+        met[kind] += 1
+    return [work[i] for i in sorted(range(len(work)), key=turns.__getitem__)]
 
 
 def _attrs(
