@@ -163,7 +163,7 @@ def test_a_best_rate_beyond_ten_octaves_is_said_to_be_at_an_edge(tmp_path, spec_
     cube = runner.simulate(spec.parse(text), tmp_path)
     assert cube.attrs["settings_at_bound"] == 1
     assert float(cube["learning_rate"].min()) == 0.125 / 2**10
-    assert "In 1 settings the best learning rate is at an edge all the same" in adaptive.account_in_words(cube)[1]
+    assert "In 1 setting the best learning rate is at an edge all the same" in adaptive.account_in_words(cube)[1]
     assert int(best_learning_rates(cube).squeeze()["seeds"].min()) == 2
 
 

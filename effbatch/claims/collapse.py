@@ -112,14 +112,16 @@ def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
         f"the mean squared residual is {fitted.quality:.1f} times what seed noise alone would leave."
     ] * bool(np.isfinite(fitted.quality))
     if censored := int(steps.attrs["censored"]):
-        limits.append(f"{censored} settings did not reach the target with every seed and are left out.")
+        limits.append(f"Left out, as some seed did not reach the target: {_settings(censored)}.")
     at_edge = int((steps["outcome"] == int(StepsOutcome.AT_EDGE)).sum())
     if at_edge:
-        limits.append(f"In {at_edge} settings the best learning rate lies at an edge of the grid: fewer steps may do.")
+        limits.append(
+            f"In {_settings(at_edge)} the best learning rate lies at an edge of the grid: fewer steps may do."
+        )
     if early := int(steps.attrs["too_early"]):
         limits.append(
-            f"{early} settings were at the target at their first evaluation with some seed: their steps are known as "
-            "upper bounds only, and they are left out."
+            "Left out, as some seed was at the target at its first evaluation and its steps are known as an upper "
+            f"bound only: {_settings(early)}."
         )
     if fitted.extended is not None and fitted.extended.zeta is not None and fitted.extended.zeta.excludes(0.0):
         limits.append(
@@ -127,6 +129,10 @@ def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
             "however large, does not undo the noise: a collapse on B_eff is an approximation here."
         )
     return limits
+
+
+def _settings(number: int) -> str:
+    return f"{number} setting{'s' * (number != 1)}"
 
 
 def _table(steps: xr.Dataset) -> Table:

@@ -123,8 +123,8 @@ def account_in_words(cube: xr.Dataset) -> list[str]:
     ]
     if at_bound:
         said.append(
-            f"In {at_bound} settings the best learning rate is at an edge all the same, {MAX_OCTAVES} octaves beyond "
-            "the rates that the sweep started on: the grid was not extended further."
+            f"In {at_bound} setting{'s' * (at_bound != 1)} the best learning rate is at an edge all the same, "
+            f"{MAX_OCTAVES} octaves beyond the rates that the sweep started on: the grid was not extended further."
         )
     return said
 
