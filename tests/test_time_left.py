@@ -63,7 +63,6 @@ def shown(
     workers: int = 1,
     idle: float = 0.0,
     evaluation: float = 5e-4,
-    looks: bool = True,
 ) -> list[tuple[float, float | None, float, float]]:
     """(moment, seconds left as said, as an average over all model-steps would say, as they come to be) by report.
 
@@ -73,7 +72,7 @@ def shown(
     rng, clock = np.random.default_rng(0), 0.0
     time_left = TimeLeft(lambda: clock)
     time_left.start(work)
-    while looks and (wanted := time_left.wanted()) is not None:
+    while (wanted := time_left.wanted()) is not None:
         time_left.look(wanted, *(of / 1.3 * rng.uniform(0.9, 1.1) for of in (pace(wanted), evaluation)))
     free = np.zeros(workers)
     events = []
