@@ -16,13 +16,15 @@ import numpy as np
 import torch
 import xarray as xr
 
-from effbatch import resources
+from effbatch.core import resources
+from effbatch.data import datasets
+from effbatch.engine import train as engine
 from effbatch.fitting import best_steps, collapse_exponent
-from effbatch.training import datasets, engine, runner
-from effbatch.training import spec as specs
-from effbatch.training.cells import units
-from effbatch.training.provenance import environment
-from effbatch.training.store import Store
+from effbatch.plan import spec as specs
+from effbatch.plan.units import units
+from effbatch.sweep import runner
+from effbatch.sweep.provenance import environment
+from effbatch.sweep.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 DATASET, SETS = "fashion-mnist-14", 20

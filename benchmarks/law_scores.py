@@ -1,4 +1,4 @@
-"""Recorded cubes -> effbatch/prediction/law_scores.json: how far every law was off where it was tried.
+"""Recorded cubes -> effbatch/advice/law_scores.json: how far every law was off where it was tried.
 
 Anchored laws on cells of the recorded sweep that their anchor had not seen; laws that need no anchor on the held-out
 cases of the recorded benchmark. "same_cells" has both kinds on the same cells of the benchmark: there, and only there,
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import xarray as xr
 
-from effbatch.cube import open_cube, resolved_spec
+from effbatch.advice.evidence import FILE
 from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.laws import LAWS
-from effbatch.prediction.evidence import FILE
+from effbatch.plan.cube import open_cube, resolved_spec
 
 SIMULATIONS = {  # by optimiser; the rule of the adaptive ones was taken from digits, so digits say nothing of it
     "sgd": ("digits", "learning_rate"),

@@ -25,13 +25,16 @@ import numpy as np
 import torch
 import xarray as xr
 
-from effbatch.claims import linearised
-from effbatch.cube import score
+from effbatch.claims.shared import linearised
+from effbatch.data import datasets
+from effbatch.engine.visits import Stream
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
-from effbatch.training import datasets, networks, provenance, runner, spec
-from effbatch.training.setup import refined_learning_rate, setup_of
-from effbatch.training.visits import Stream
+from effbatch.networks import zoo as networks
+from effbatch.plan import spec
+from effbatch.plan.cube import score
+from effbatch.sweep import provenance, runner
+from effbatch.validation.setup import refined_learning_rate, setup_of
 
 RULES = ("square_root_clean_count", "square_root", "linear", "clean_count", "signal_to_noise", "none")
 RANGE_TEST_STEPS = 100

@@ -42,16 +42,18 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from effbatch import resources
-from effbatch.charts import draw
-from effbatch.exhibits import Axis, Figure, Panel, Series
-from effbatch.training import datasets, engine, networks
-from effbatch.training import spec as specs
-from effbatch.training.cells import Unit, units
-from effbatch.training.datasets import DataSet
-from effbatch.training.parts import members_per_part, members_that_fit, outputs_per_image
-from effbatch.training.provenance import environment
-from effbatch.training.spec import Data, Train
+from effbatch.core import resources
+from effbatch.core.figures import Axis, Figure, Panel, Series
+from effbatch.data import datasets
+from effbatch.data.datasets import DataSet
+from effbatch.engine import train as engine
+from effbatch.engine.parts import members_per_part, members_that_fit, outputs_per_image
+from effbatch.networks import zoo as networks
+from effbatch.plan import spec as specs
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit, units
+from effbatch.show.charts import draw
+from effbatch.sweep.provenance import environment
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS, SECONDS, LEAST_STEPS = 5, 0.15, 4  # of work in every timed run, roughly

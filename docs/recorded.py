@@ -8,10 +8,11 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from effbatch import charts, validation
-from effbatch.cube import open_cubes
-from effbatch.exhibits import Figure
-from effbatch.report import Section
+from effbatch.core.figures import Figure
+from effbatch.plan.cube import open_cubes
+from effbatch.show import charts
+from effbatch.show.report import Section
+from effbatch.validation import run as validation
 
 ROOT = Path(__file__).parent.parent
 RECORDED = ROOT / "simulations" / "results"

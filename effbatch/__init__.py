@@ -8,15 +8,15 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "GradientMoments": "effbatch.moments",
+    "GradientMoments": "effbatch.theory.moments",
     "estimate_noise": "effbatch.audit",
     "fit": "effbatch.fitting",
-    "measure_moments": "effbatch.training.gradients",
-    "NoiseScaleTracker": "effbatch.training.tracker",
-    "advise": "effbatch.advice",
-    "open_cube": "effbatch.cube",
-    "plot": "effbatch.plots",
-    "predict": "effbatch.prediction",
+    "measure_moments": "effbatch.measure.gradients",
+    "NoiseScaleTracker": "effbatch.measure.tracker",
+    "advise": "effbatch.advice.advise",
+    "open_cube": "effbatch.plan.cube",
+    "plot": "effbatch.show.plots",
+    "predict": "effbatch.advice.prediction",
 }
 __all__ = [*_PUBLIC]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from effbatch import claims, cube, validation
-from effbatch.tables import number_text
-from effbatch.training import spec
+from effbatch import claims
+from effbatch.core.formats import number_text
+from effbatch.plan import cube, spec
+from effbatch.validation import run as validation
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

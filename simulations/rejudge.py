@@ -11,8 +11,9 @@ import sys
 
 from make_readme import HERE, RESULTS, judged_folders, page
 
-from effbatch import charts, validation
-from effbatch.report import write_markdown
+from effbatch.show import charts
+from effbatch.show.report import write_markdown
+from effbatch.validation import run as validation
 
 ROOT = HERE.parent
 FIGURE = ROOT / "docs" / "figures" / "collapse.svg"

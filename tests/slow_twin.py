@@ -9,13 +9,13 @@ import torch_reference
 from torch import nn
 
 from effbatch import noise
-from effbatch.training.cells import Unit
-from effbatch.training.datasets import DataSet
-from effbatch.training.engine import Trained
-from effbatch.training.foreign import foreign_images
-from effbatch.training.label_noise import noise_matrices
-from effbatch.training.loading import load_network
-from effbatch.training.visits import image_order, image_subset
+from effbatch.data.datasets import DataSet
+from effbatch.engine.train import Trained
+from effbatch.engine.visits import image_order, image_subset
+from effbatch.networks.loading import load_network
+from effbatch.plan.foreign import foreign_images
+from effbatch.plan.label_noise import noise_matrices
+from effbatch.plan.units import Unit
 
 CLEAN, FRESH = 0, -1
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch import cube as cubes
-from effbatch.cube import Outcome
-from effbatch.training.cells import Unit
-from effbatch.training.spec import Data, Train
+from effbatch.plan import cube as cubes
+from effbatch.plan.cube import Outcome
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
 
 
 def unit(network: str = "mlp1", *, steps: int = 12, **options: Any) -> Unit:

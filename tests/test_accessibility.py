@@ -3,8 +3,8 @@
 import axe
 import pytest
 
-from effbatch.exhibits import Axis, Figure, Heat, Panel, Series, Table
-from effbatch.report import Report, Section, render_html
+from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, Table
+from effbatch.show.report import Report, Section, render_html
 
 pytestmark = pytest.mark.skipif(bool(axe.MISSING), reason=axe.MISSING)
 

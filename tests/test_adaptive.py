@@ -9,13 +9,15 @@ import pytest
 import xarray as xr
 from synthetic import peaked_cube
 
-from effbatch import validation
-from effbatch.cube import METRICS, Outcome
-from effbatch.errors import SpecError
+from effbatch.core.errors import SpecError
+from effbatch.engine import train as engine
 from effbatch.fitting import FitOutcome, best_learning_rates
-from effbatch.training import adaptive, engine, runner, spec
-from effbatch.training.adaptive import Ladder, best_rung
-from effbatch.training.store import Store
+from effbatch.plan import adaptive, spec
+from effbatch.plan.adaptive import Ladder, best_rung
+from effbatch.plan.cube import METRICS, Outcome
+from effbatch.sweep import runner
+from effbatch.sweep.store import Store
+from effbatch.validation import run as validation
 
 
 def adapted(text: str, refine: int = 2, start: float = 0.125, stop: float = 1.0) -> str:

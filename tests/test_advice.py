@@ -16,16 +16,16 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import effbatch
+from effbatch.advice.evidence import recorded
 from effbatch.advice.knowledge import audits, known_alpha
-from effbatch.advice.labels import labels_worth
+from effbatch.advice.labels_pay import labels_worth
+from effbatch.advice.prediction import predict
 from effbatch.audit import estimate_noise
 from effbatch.cli import main
-from effbatch.detection import accuracy_curve, d_prime
-from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
-from effbatch.errors import InputError
-from effbatch.prediction import predict
-from effbatch.prediction.evidence import recorded
-from effbatch.training.setup import initial_spectrum
+from effbatch.core.errors import InputError
+from effbatch.theory.detection import accuracy_curve, d_prime
+from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
+from effbatch.validation.setup import initial_spectrum
 
 SIZES = (8, 32)
 

@@ -11,7 +11,7 @@ from scipy.stats import binom, hypergeom
 
 from effbatch.audit import alpha_bound_from_accuracy, alpha_bound_from_loss, estimate_noise
 from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.noise import UniformNoise, fresh_label
 
 # --- intervals of a proportion ---

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
-from effbatch.errors import SpecError
-from effbatch.training import cells, spec
+from effbatch.core.errors import SpecError
+from effbatch.plan import spec
+from effbatch.plan import units as cells
 
 AVAILABLE = {"digits": 1297}
 

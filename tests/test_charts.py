@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from effbatch.charts import Drawing, draw, png, reading_key
-from effbatch.charts.axes import log_ticks, tick_label
-from effbatch.charts.look import COLOURS
-from effbatch.errors import InputError
-from effbatch.exhibits import Axis, Figure, Heat, Panel, Series
+from effbatch.core.errors import InputError
+from effbatch.core.figures import Axis, Figure, Heat, Panel, Series
+from effbatch.show.charts import Drawing, draw, png, reading_key
+from effbatch.show.charts.axes import log_ticks, tick_label
+from effbatch.show.charts.look import COLOURS
 
 ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
 RATE = Axis("best learning rate η", "log")

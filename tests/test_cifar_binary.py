@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets import cifar10, cifar100
-from effbatch.training.datasets.sources import VARIABLE, cifar_binary
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.builtin import cifar10, cifar100
+from effbatch.data.sources import VARIABLE, cifar_binary
 
 RECORDS = 3  # in each file
 

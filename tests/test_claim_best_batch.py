@@ -12,8 +12,8 @@ from synthetic import cube_of
 from test_claims import setup
 
 from effbatch.claims import best_batch as claim
-from effbatch.claims import linearised
-from effbatch.errors import CubeError, SpecError
+from effbatch.claims.shared import linearised
+from effbatch.core.errors import CubeError, SpecError
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0, 7.0), (8, 16, 32, 64, 128, 256)
 SHIFT = {"measure": "best_batch", "rates": ["tuned"]}

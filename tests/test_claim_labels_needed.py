@@ -9,9 +9,9 @@ from synthetic import cube_of
 from test_claims import setup
 
 from effbatch.claims import labels_needed as claim
-from effbatch.detection import accuracy_curve
-from effbatch.errors import CubeError, SpecError
+from effbatch.core.errors import CubeError, SpecError
 from effbatch.fitting import LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
+from effbatch.theory.detection import accuracy_curve
 
 SIZES, ALPHAS = (20, 40, 80, 160, 320, 640, 1280), (0.0, 1.0, 2.0, 4.0, 8.0)
 RULE = {**claim.RULE, "targets": [0.6, 0.8]}

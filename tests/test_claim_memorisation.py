@@ -11,9 +11,9 @@ from synthetic import cube_of
 from test_claims import setup
 
 from effbatch.claims import memorisation as claim
-from effbatch.cube import Outcome
-from effbatch.errors import CubeError, SpecError
+from effbatch.core.errors import CubeError, SpecError
 from effbatch.noise import UniformNoise
+from effbatch.plan.cube import Outcome
 
 ALPHAS = (1.0, 3.0)
 FLOORS = [float(UniformNoise(alpha, 10).loss_floor) for alpha in ALPHAS]

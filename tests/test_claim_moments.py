@@ -10,12 +10,12 @@ import xarray as xr
 from synthetic import cube_of
 from test_claims import setup
 
-from effbatch import charts
-from effbatch import cube as cubes
 from effbatch.claims import moments as claim
-from effbatch.cube import Outcome
-from effbatch.errors import CubeError, SpecError
-from effbatch.moments import GradientMoments
+from effbatch.core.errors import CubeError, SpecError
+from effbatch.plan import cube as cubes
+from effbatch.plan.cube import Outcome
+from effbatch.show import charts
+from effbatch.theory.moments import GradientMoments
 
 ALPHAS = (1.0, 3.0)
 PREDICTION = {"alpha": list(ALPHAS), "factor": [4.0, 16.0]}

@@ -11,12 +11,13 @@ import xarray as xr
 from synthetic import peaked_cube, rising_cube
 
 from effbatch import claims
-from effbatch import cube as cubes
-from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse, linearised
+from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse
 from effbatch.claims.base import at_most
-from effbatch.dynamics import HeldOut, Spectrum, learning_curve
-from effbatch.errors import CubeError, SpecError
+from effbatch.claims.shared import linearised
+from effbatch.core.errors import CubeError, SpecError
 from effbatch.fitting.honest import honest_best
+from effbatch.plan import cube as cubes
+from effbatch.theory.dynamics import HeldOut, Spectrum, learning_curve
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
 RATES = tuple(2.0 ** np.arange(-9, 2))

@@ -12,7 +12,7 @@ from effbatch.audit import estimate_noise
 from effbatch.audit.confusion import estimate_from_counts
 from effbatch.cli.estimate import command
 from effbatch.cli.predict import command as predict_command
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 
 SAMPLE = ["--checked", "200", "--wrong", "66", "--classes", "10"]
 COUNTS = np.array([[60, 30, 0], [5, 80, 5], [0, 45, 40]])

@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner
 
 from effbatch.cli import main
-from effbatch.training import datasets, networks
-from effbatch.training.gradients import measure_moments
+from effbatch.data import datasets
+from effbatch.measure.gradients import measure_moments
+from effbatch.networks import zoo as networks
 
 MODULE = """
 from torch import nn

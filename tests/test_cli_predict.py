@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from effbatch.advice.evidence import recorded
+from effbatch.advice.law_answers import Anchor
+from effbatch.advice.prediction import predict
 from effbatch.cli.predict import INITIALISATIONS, command
-from effbatch.errors import InputError
-from effbatch.prediction import Anchor, predict
-from effbatch.prediction.evidence import recorded
-from effbatch.training.confusion import class_order
-from effbatch.training.datasets import load
-from effbatch.training.setup import initial_spectrum
+from effbatch.core.errors import InputError
+from effbatch.data.datasets import load
+from effbatch.noise.class_orders import class_order
+from effbatch.validation.setup import initial_spectrum
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 ANCHOR = ["--anchor-lr", "0.1", "--anchor-batch", "64", "--anchor-alpha", "2"]

@@ -17,10 +17,13 @@ import xarray as xr
 from click.testing import CliRunner
 
 from effbatch.cli import main
-from effbatch.cube import Outcome
-from effbatch.errors import InputError, RunError
-from effbatch.training import cells, cluster, datasets, runner, spec
-from effbatch.training.store import Store
+from effbatch.core.errors import InputError, RunError
+from effbatch.data import datasets
+from effbatch.plan import spec
+from effbatch.plan import units as cells
+from effbatch.plan.cube import Outcome
+from effbatch.sweep import cluster, runner
+from effbatch.sweep.store import Store
 
 pytest.importorskip("distributed")
 

@@ -9,7 +9,7 @@ import pytest
 
 from effbatch.audit import estimate_noise
 from effbatch.audit.confusion import RESAMPLES, Learnability, estimate_from_counts
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.noise import MatrixNoise, structured_noise_matrix
 
 UNIFORM = MatrixNoise(1.0, np.full((4, 4), 0.25))

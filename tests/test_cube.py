@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from effbatch import cube as cubes
-from effbatch.cube import Outcome
-from effbatch.errors import CubeError, RunError
+from effbatch.core.errors import CubeError, RunError
+from effbatch.plan import cube as cubes
+from effbatch.plan.cube import Outcome
 
 AXES = {"alpha": [0.0, 1.0], "batch_size": [8], "learning_rate": [0.1], "seed": [0, 1], "network": ["mlp1"]}
 

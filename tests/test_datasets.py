@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from effbatch.cli import main
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets import fashion_mnist, mnist
-from effbatch.training.datasets.sources import VARIABLE, data_dir, hub
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.builtin import fashion_mnist, mnist
+from effbatch.data.sources import VARIABLE, data_dir, hub
 
 
 def test_digits_are_whole_standardised_and_split_without_overlap():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.errors import InputError
-from effbatch.training.dense import DenseNetwork
+from effbatch.core.errors import InputError
+from effbatch.engine.dense import DenseNetwork
 
 CPU = torch.device("cpu")
 S, M, K, B = 2, 3, 4, 5

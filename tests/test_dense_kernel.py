@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.training import kernel
-from effbatch.training.dense_kernel import dense_kernel
+from effbatch.measure import kernel
+from effbatch.measure.dense_kernel import dense_kernel
 
 CLASSES = 3
 

@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from effbatch.detection import accuracy, accuracy_curve, clean_labels_factor, d_prime, elasticities
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
+from effbatch.theory.detection import accuracy, accuracy_curve, clean_labels_factor, d_prime, elasticities
 
 
 def exact_accuracy(d: float, num_classes: int) -> float:

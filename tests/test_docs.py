@@ -18,13 +18,13 @@ from typing import NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from effbatch import npyfile
 from effbatch.cli import COMMANDS, main
+from effbatch.core import npyfile
+from effbatch.data import datasets, sources
+from effbatch.data.sources import cifar_binary
 from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import matrixfile, transition
-from effbatch.training import datasets, spec
-from effbatch.training.datasets import sources
-from effbatch.training.datasets.sources import cifar_binary
+from effbatch.plan import spec
 
 ROOT = Path(__file__).parent.parent
 OWN_TEST = {"own-data.md"}  # tests/test_howto.py runs that page and looks at what comes out

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from effbatch import durable
+from effbatch.core import durable
 
 CONTENTS = {writer: bytes([writer]) * (200_000 + writer) for writer in range(1, 5)}
 

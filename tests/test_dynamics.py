@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from effbatch.dynamics import (
+from effbatch.core.errors import InputError
+from effbatch.noise import expected_targets
+from effbatch.theory.dynamics import (
     HeldOut,
     Spectrum,
     accuracy_from_alignment,
@@ -14,8 +16,6 @@ from effbatch.dynamics import (
     forced_choice,
     learning_curve,
 )
-from effbatch.errors import InputError
-from effbatch.noise import expected_targets
 
 
 def power_law(modes: int = 400, classes: int = 10, initial: float = 0.02) -> Spectrum:

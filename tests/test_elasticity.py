@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 from test_claims import setup
 
-from effbatch import cube as cubes
 from effbatch.claims import elasticity
-from effbatch.detection import accuracy, d_prime, elasticities
-from effbatch.errors import SpecError
+from effbatch.core.errors import SpecError
+from effbatch.plan import cube as cubes
+from effbatch.theory.detection import accuracy, d_prime, elasticities
 
 CLEAN, ALPHAS = (80, 160, 320, 640), (0.0, 2.0, 4.0, 8.0)
 RULE = dict(elasticity.RULE)

@@ -12,9 +12,10 @@ import torch
 from slow_twin import assert_cells_match
 from synthetic import unit
 
-from effbatch.cube import Outcome
-from effbatch.errors import InputError
-from effbatch.training import engine, networks
+from effbatch.core.errors import InputError
+from effbatch.engine import train as engine
+from effbatch.networks import zoo as networks
+from effbatch.plan.cube import Outcome
 
 CPU = torch.device("cpu")
 STRUCTURED = {"noise": "structured", "delta": 0.7, "order": "confusion"}

@@ -13,11 +13,12 @@ from slow_twin import assert_cells_match, train_cell
 from synthetic import unit
 from torch import nn
 
-from effbatch.errors import InputError
-from effbatch.training import engine, networks
-from effbatch.training.dense import DenseNetwork
-from effbatch.training.ensembles import SequentialMembers, VectorisedNetwork, ensemble
-from effbatch.training.stacking import StackedNetwork
+from effbatch.core.errors import InputError
+from effbatch.engine import train as engine
+from effbatch.engine.dense import DenseNetwork
+from effbatch.engine.ensembles import SequentialMembers, VectorisedNetwork, ensemble
+from effbatch.engine.stacking import StackedNetwork
+from effbatch.networks import zoo as networks
 
 CPU = torch.device("cpu")
 six_steps = partial(unit, steps=6, checkpoints=(6,))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from test_idx import write_half
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets import fashion_mnist, fashion_mnist_14, fingerprint
-from effbatch.training.datasets.sources import VARIABLE, idx
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.builtin import fashion_mnist, fashion_mnist_14
+from effbatch.data.datasets import fingerprint
+from effbatch.data.sources import VARIABLE, idx
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from scipy import stats
 from synthetic import peaked_cube
 
-from effbatch.cube import Outcome, empty
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import bootstrap_weights
 from effbatch.fitting.slope_test import slope_limits
+from effbatch.plan.cube import Outcome, empty
 
 
 def truth(alpha, batch_size):

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.optimize import approx_fprime, least_squares
 from synthetic import rising_cube
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting import CollapseOutcome, best_steps, collapse_exponent
 from effbatch.fitting.hyperbola import fit_hyperbola, hyperbola, many_starts
 

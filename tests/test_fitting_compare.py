@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from synthetic import peaked_cube
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting import best_learning_rates, compare, compare_laws, exponents, fit, regret
 from effbatch.laws import LAWS
 

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import optimize
 from synthetic import peaked_cube
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting import LawOutcome, best_learning_rates, compare_all, compare_fitted, fit_law, law_fits
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.least_squares import least_squares

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from synthetic import peaked_cube, rising_cube
 
-from effbatch.cube import Outcome, score
 from effbatch.fitting import FitOutcome, StepsOutcome, best_learning_rates, best_steps, compare_all, regret
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
+from effbatch.plan.cube import Outcome, score
 
 RATES = 2.0 ** np.arange(-9, 1, 0.25)
 OWN = {  # alpha -> the octaves that it ran, refined around its best rate 2^(-4 - alpha)

@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 from synthetic import rising_cube
 
-from effbatch.cube import Outcome
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting import StepsOutcome, best_steps, steps_to_target
+from effbatch.plan.cube import Outcome
 
 RATES = 2.0 ** np.arange(-8, 1)
 

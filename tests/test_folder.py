@@ -7,9 +7,9 @@ import sys
 import pytest
 from PIL import Image
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets.sources import folder
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.sources import folder
 
 
 @pytest.fixture

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from effbatch.claims import linearised
-from effbatch.dynamics import learning_curve
-from effbatch.errors import InputError
-from effbatch.training import datasets, engine, spec
-from effbatch.training.cells import Unit
-from effbatch.training.foreign import ShownImages, foreign_images, images_to_show
-from effbatch.training.setup import initial_spectrum, setup_of
-from effbatch.training.spec import Data, Train
-from effbatch.training.visits import Stream
+from effbatch.claims.shared import linearised
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.engine import train as engine
+from effbatch.engine.visits import Stream
+from effbatch.plan import spec
+from effbatch.plan.foreign import ShownImages, foreign_images, images_to_show
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
+from effbatch.theory.dynamics import learning_curve
+from effbatch.validation.setup import initial_spectrum, setup_of
 
 CPU = torch.device("cpu")
 N, K, POOL = 500, 5, 10_000

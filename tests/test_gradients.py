@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 import effbatch
-from effbatch.errors import InputError
-from effbatch.moments import GradientMoments
-from effbatch.training import gradients
-from effbatch.training.gradients import measure_moments
-from effbatch.training.measured import MeasuredMoments, fieller
+from effbatch.core.errors import InputError
+from effbatch.measure import gradients
+from effbatch.measure.gradients import measure_moments
+from effbatch.measure.measured import MeasuredMoments, fieller
+from effbatch.theory.moments import GradientMoments
 
 K = 3
 NOISE = np.random.default_rng(5).dirichlet(np.ones(K), size=K)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from synthetic import unit
 
-from effbatch.training import engine, graphs
+from effbatch.engine import graphs
+from effbatch.engine import train as engine
 
 unit_of = partial(unit, checkpoints=(5, 12), alphas=(0.0, 2.0), learning_rates=(0.01, 0.1))
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets import cifar100, mnist
-from effbatch.training.datasets.sources import VARIABLE, hub
-from effbatch.training.datasets.sources import pictures as pictures_source
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.builtin import cifar100, mnist
+from effbatch.data.sources import VARIABLE, hub
+from effbatch.data.sources import pictures as pictures_source
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(256, size=(9, 5, 4), dtype=np.uint8)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
-from effbatch.training.datasets import mnist
-from effbatch.training.datasets.sources import VARIABLE, idx
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.builtin import mnist
+from effbatch.data.sources import VARIABLE, idx
 
 
 def as_idx(array: np.ndarray) -> bytes:

@@ -9,10 +9,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
-from effbatch.dynamics import learning_curve
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
+from effbatch.measure.kernel import measure_spectrum
 from effbatch.noise import expected_targets
-from effbatch.training.kernel import measure_spectrum
+from effbatch.theory.dynamics import learning_curve
 
 
 def small_network(seed: int = 0) -> nn.Module:

@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from effbatch.claims import linearised
-from effbatch.dynamics import learning_curve
-from effbatch.errors import InputError
+from effbatch.claims.shared import linearised
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.datasets import DataSet
+from effbatch.engine import train as engine
+from effbatch.engine.visits import Stream
 from effbatch.noise import expected_targets, structured_noise_matrix
-from effbatch.training import datasets, engine, spec
-from effbatch.training.cells import Unit
-from effbatch.training.confusion import class_order, reference_confusion
-from effbatch.training.datasets import DataSet
-from effbatch.training.label_noise import noise_matrices
-from effbatch.training.setup import setup_of
-from effbatch.training.spec import Data, Train
-from effbatch.training.visits import Stream
+from effbatch.noise.class_orders import class_order, reference_confusion
+from effbatch.plan import spec
+from effbatch.plan.label_noise import noise_matrices
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
+from effbatch.theory.dynamics import learning_curve
+from effbatch.validation.setup import setup_of
 
 ALPHAS = (0.0, 0.5, 4.0, 20.0)
 STRUCTURED = Data(noise="structured", delta=0.8, order="confusion")

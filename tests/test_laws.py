@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.laws import LAWS, Setting, get
 from effbatch.laws.base import open_parameters, with_parameters
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.errors import InputError
-from effbatch.training.loading import load_checkpoint, load_network
+from effbatch.core.errors import InputError
+from effbatch.networks.loading import load_checkpoint, load_network
 
 SHAPE = (1, 4, 4)
 MODULE = """

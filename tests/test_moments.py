@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from effbatch.moments import GradientMoments
 from effbatch.noise import UniformNoise, expected_targets
+from effbatch.theory.moments import GradientMoments
 
 
 class SoftmaxRegression:

@@ -10,15 +10,17 @@ import torch
 from synthetic import unit
 from torch.nn.functional import cross_entropy
 
-from effbatch import cube as cubes
 from effbatch.claims import moments as claim
-from effbatch.cube import Outcome
-from effbatch.training import engine, networks, runner
-from effbatch.training import spec as specs
-from effbatch.training.cells import units
-from effbatch.training.gradients import measure_moments
-from effbatch.training.moments_along import moments_along
-from effbatch.training.moments_check import of_these_images
+from effbatch.engine import train as engine
+from effbatch.engine.moments_along import moments_along
+from effbatch.measure.gradients import measure_moments
+from effbatch.measure.moments_check import of_these_images
+from effbatch.networks import zoo as networks
+from effbatch.plan import cube as cubes
+from effbatch.plan import spec as specs
+from effbatch.plan.cube import Outcome
+from effbatch.plan.units import units
+from effbatch.sweep import runner
 
 CPU = torch.device("cpu")
 NAMES = set(cubes.MEASURED["moments"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from effbatch.moments import GradientMoments
-from effbatch.training import moments_check
+from effbatch.measure import moments_check
+from effbatch.theory.moments import GradientMoments
 
 
 @pytest.fixture(autouse=True)

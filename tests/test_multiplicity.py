@@ -7,7 +7,7 @@ import pytest
 
 from effbatch.claims import Judgement, Verdict
 from effbatch.claims.base import every_above, within
-from effbatch.claims.multiplicity import corrected
+from effbatch.claims.shared.multiplicity import corrected
 from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_cells, over_seeds
 

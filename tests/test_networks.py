@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.training import networks
-from effbatch.training.stacking import StackedNetwork
+from effbatch.engine.stacking import StackedNetwork
+from effbatch.networks import zoo as networks
 
 CPU = torch.device("cpu")
 SHAPES = [(1, 8, 8), (1, 14, 14), (3, 32, 32), (1, 5, 3)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.noise import (
     MatrixNoise,
     UniformNoise,

@@ -8,8 +8,8 @@ from torch import nn
 
 import effbatch
 from effbatch.claims import Judgement, Verdict
-from effbatch.exhibits import Number
-from effbatch.notebook import interval, table
+from effbatch.core.figures import Number
+from effbatch.show.notebook import interval, table
 
 
 def test_a_prediction_shows_rate_reason_and_every_law_that_applies():

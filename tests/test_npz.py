@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from effbatch.errors import InputError
-from effbatch.training import datasets
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
 
 SHAPE = (1, 4, 4)
 

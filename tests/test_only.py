@@ -11,12 +11,15 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-from effbatch import cube as cubes
-from effbatch import validation
 from effbatch.cli import main
-from effbatch.errors import SpecError
-from effbatch.training import datasets, engine, runner, spec
-from effbatch.training.only import only, options
+from effbatch.core.errors import SpecError
+from effbatch.data import datasets
+from effbatch.engine import train as engine
+from effbatch.plan import cube as cubes
+from effbatch.plan import spec
+from effbatch.plan.only import only, options
+from effbatch.sweep import runner
+from effbatch.validation import run as validation
 
 LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
 

@@ -9,11 +9,12 @@ from slow_twin import train_cell
 from synthetic import unit
 from torch import nn
 
-from effbatch.schedules import multipliers
-from effbatch.training import engine, networks
-from effbatch.training.optimizers import OPTIMIZERS
-from effbatch.training.spec import Train
-from effbatch.training.stacking import StackedNetwork
+from effbatch.engine import train as engine
+from effbatch.engine.optimizers import OPTIMIZERS
+from effbatch.engine.stacking import StackedNetwork
+from effbatch.networks import zoo as networks
+from effbatch.plan.spec import Train
+from effbatch.theory.schedules import multipliers
 
 STEPS = 100
 RATES = torch.tensor([[1e-3, 1e-2, 0.1], [0.02, 0.05, 0.3]], dtype=torch.float64)  # 2 seeds x 3 members

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from effbatch.cli import main
-from effbatch.errors import SpecError
-from effbatch.training import spec as specs
+from effbatch.core.errors import SpecError
+from effbatch.plan import spec as specs
 
 PREDICT = "predict --alpha 3 --batch 32"
 PROBE = f"{PREDICT} --network mlp1 --dataset digits --steps 100 --probe"

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from test_claims import setup
 
-from effbatch import cube as cubes
 from effbatch.claims import ordering
-from effbatch.errors import SpecError
+from effbatch.core.errors import SpecError
+from effbatch.plan import cube as cubes
 
 NETWORKS = ("mlp1", "perceptron", "mlp2")  # the grid's order, not that of the claim
 RULE = {**ordering.RULE, "order": ["perceptron", "mlp1", "mlp2"]}

@@ -9,8 +9,10 @@ import pytest
 import torch
 from synthetic import unit
 
-from effbatch.training import datasets, engine, pace
-from effbatch.training.workers import train_unit
+from effbatch.data import datasets
+from effbatch.engine import train as engine
+from effbatch.sweep import pace
+from effbatch.sweep.workers import train_unit
 
 CPU = torch.device("cpu")
 

@@ -43,7 +43,7 @@ def test_the_wheel_holds_every_module_spec_template_and_the_type_marker(in_wheel
     expected |= {
         f"effbatch/bundled/templates/{path.relative_to(templates)}" for path in templates.rglob("*") if path.is_file()
     }
-    expected |= {"effbatch/py.typed", "effbatch/prediction/law_scores.json"}
+    expected |= {"effbatch/py.typed", "effbatch/advice/law_scores.json"}
     assert not expected - in_wheel
 
 
@@ -86,7 +86,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def test_the_installed_package_is_the_one_that_runs(installed, tmp_path):
-    code = "import effbatch, effbatch.resources as r; print(effbatch.__file__, r.bundled('simulations'))"
+    code = "import effbatch, effbatch.core.resources as r; print(effbatch.__file__, r.bundled('simulations'))"
     for path in run(installed.parent / "python", "-c", code, folder=tmp_path).split():
         assert path.startswith(str(installed.parent.parent))
 
@@ -106,7 +106,9 @@ def test_a_sweep_is_run_judged_and_rendered_outside_the_checkout(installed, tmp_
 
 
 def test_types_are_seen_from_outside(installed, tmp_path):
-    (tmp_path / "user.py").write_text("import effbatch.moments\nreveal_type(effbatch.moments.GradientMoments)\n")
+    (tmp_path / "user.py").write_text(
+        "import effbatch.theory.moments\nreveal_type(effbatch.theory.moments.GradientMoments)\n"
+    )
     mypy = [sys.executable, "-m", "mypy", "--python-executable", installed.parent / "python", "--follow-imports=silent"]
     said = run(*mypy, "--cache-dir", tmp_path / "cache", "user.py", folder=tmp_path)
     assert "GradientMoments" in said

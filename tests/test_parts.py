@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.errors import InputError
-from effbatch.training.cells import Unit
-from effbatch.training.parts import (
+from effbatch.core.errors import InputError
+from effbatch.engine.parts import (
     LEAST,
     images_that_fit,
     joined,
@@ -20,7 +19,8 @@ from effbatch.training.parts import (
     outputs_per_image,
     parts,
 )
-from effbatch.training.spec import Data, Train
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
 
 CPU = torch.device("cpu")
 UNIT = Unit({}, Data(), Train(), 8, 4, (4,), (0.0, 1.0, 2.5), (0.1, 0.2, 0.3, 0.4), (0, 3))

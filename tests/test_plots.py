@@ -16,13 +16,13 @@ import vl_convert
 from torch import nn
 
 import effbatch
-from effbatch.charts.drawing import PRINTED_INK
-from effbatch.charts.look import COLOURS
+from effbatch.advice.law_answers import Anchor
 from effbatch.claims import Judgement, Verdict
-from effbatch.errors import InputError, RunError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series
-from effbatch.plots import VEGA_LITE
-from effbatch.prediction import Anchor
+from effbatch.core.errors import InputError, RunError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series
+from effbatch.show.charts.drawing import PRINTED_INK
+from effbatch.show.charts.look import COLOURS
+from effbatch.show.plots import VEGA_LITE
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALPHA, BATCH = (0.0, 1.0, 3.0, 7.0), (8, 32, 128)

@@ -9,15 +9,16 @@ import re
 import numpy as np
 import pytest
 
-from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
-from effbatch.errors import InputError
+from effbatch.advice.evidence import recorded, same_cells
+from effbatch.advice.law_answers import Anchor, LawScore
+from effbatch.advice.prediction import predict
+from effbatch.core.errors import InputError
 from effbatch.laws import LAWS
+from effbatch.measure.kernel import measure_spectrum
+from effbatch.networks import zoo as networks
 from effbatch.noise import MatrixNoise, structured_noise_matrix
-from effbatch.prediction import Anchor, LawScore, predict
-from effbatch.prediction.evidence import recorded, same_cells
-from effbatch.refinement import Refinement
-from effbatch.training import networks
-from effbatch.training.kernel import measure_spectrum
+from effbatch.probe.rule import Refinement
+from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 

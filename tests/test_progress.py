@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from synthetic import unit
 
-from effbatch import progress
+from effbatch.show import progress
 
 
 def ten_cells(steps):

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from effbatch import cube, validation
+from effbatch.advice.evidence import FILE, recorded, same_cells
 from effbatch.cli import main
-from effbatch.prediction.evidence import FILE, recorded, same_cells
+from effbatch.plan import cube
+from effbatch.validation import run as validation
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "simulations" / "results"

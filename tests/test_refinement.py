@@ -5,16 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.dynamics import Spectrum, best_learning_rate, learning_curve
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.engine.train import pick_device, train
+from effbatch.engine.visits import Stream
 from effbatch.fitting.peak import peak
-from effbatch.refinement import refine, shift_exponent
-from effbatch.training import datasets, networks
-from effbatch.training.cells import Unit
-from effbatch.training.engine import pick_device, train
-from effbatch.training.short_runs import _Run, held_out_score, refine_learning_rate
-from effbatch.training.spec import Data, Train
-from effbatch.training.visits import Stream
+from effbatch.networks import zoo as networks
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
+from effbatch.probe.rule import refine, shift_exponent
+from effbatch.probe.runs import _Run, held_out_score, refine_learning_rate
+from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 
 def parabola(best: float, exponent: float):

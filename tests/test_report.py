@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 import pypdf
 import pytest
 
-from effbatch import report as module
-from effbatch.errors import InputError, RunError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.errors import InputError, RunError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.formats import cell_text, number_text
+from effbatch.core.resources import bundled
 from effbatch.laws.bibliography import ROLNICK_2017
-from effbatch.report import Report, Section, render_html, write_html, write_markdown, write_pdf
-from effbatch.resources import bundled
-from effbatch.tables import cell_text, number_text
+from effbatch.show import report as module
+from effbatch.show.report import Report, Section, render_html, write_html, write_markdown, write_pdf
 
 HOSTILE = "<script>alert('α')</script>"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -351,7 +351,7 @@ def test_bundled_folders_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_p
     assert (bundled("templates") / "report.html.j2").is_file()
     assert (bundled("templates") / "fonts" / "OFL.txt").is_file()
     assert bundled("simulations").is_dir()
-    monkeypatch.setattr("effbatch.resources._PACKAGE", tmp_path)
+    monkeypatch.setattr("effbatch.core.resources._PACKAGE", tmp_path)
     with pytest.raises(RunError, match="needs its folder of templates; neither"):
         bundled("templates")
     (tmp_path / "bundled" / "templates").mkdir(parents=True)

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch_reference
 
-from effbatch.errors import InputError
-from effbatch.schedules import SCHEDULES, multipliers
-from effbatch.training import spec as specs
-from effbatch.training.cells import units
-from effbatch.training.spec import Train
+from effbatch.core.errors import InputError
+from effbatch.plan import spec as specs
+from effbatch.plan.spec import Train
+from effbatch.plan.units import units
+from effbatch.theory.schedules import SCHEDULES, multipliers
 
 
 def test_every_schedule_has_its_reference():

@@ -7,12 +7,12 @@ from itertools import product
 
 import pytest
 
-from effbatch.cube import CORE_DIMS
-from effbatch.errors import SpecError
-from effbatch.resources import bundled
-from effbatch.training import networks
-from effbatch.training import spec as specs
-from effbatch.training.cells import units
+from effbatch.core.errors import SpecError
+from effbatch.core.resources import bundled
+from effbatch.networks import zoo as networks
+from effbatch.plan import spec as specs
+from effbatch.plan.cube import CORE_DIMS
+from effbatch.plan.units import units
 
 
 def test_reads_grid_data_and_training(spec_text):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from effbatch.errors import InputError
-from effbatch.training.stacking import StackedNetwork
+from effbatch.core.errors import InputError
+from effbatch.engine.stacking import StackedNetwork
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from effbatch.training.stopping import unit_by_unit
+from effbatch.sweep.stopping import unit_by_unit
 
 
 def train(signals: int) -> list[str]:

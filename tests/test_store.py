@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from effbatch.cube import Outcome, open_cube
-from effbatch.errors import InputError, SweepError
-from effbatch.training import datasets, engine, runner, spec
-from effbatch.training.store import Store
+from effbatch.core.errors import InputError, SweepError
+from effbatch.data import datasets
+from effbatch.engine import train as engine
+from effbatch.plan import spec
+from effbatch.plan.cube import Outcome, open_cube
+from effbatch.sweep import runner
+from effbatch.sweep.store import Store
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from effbatch.exhibits import Axis, Figure, Heat, Number, Panel, Series, Table
-from effbatch.tables import (
+from effbatch.core.figures import Axis, Figure, Heat, Number, Panel, Series, Table
+from effbatch.core.formats import (
     FIGURE_SPACE,
     POINT_SPACE,
     aligned,

@@ -15,12 +15,12 @@ import xarray as xr
 from click.testing import CliRunner
 from synthetic import peaked_cube, rising_cube
 
-from effbatch import cube as cubes
 from effbatch.claims import Judgement, Verdict
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.tables import number, with_interval
 from effbatch.cli.validate import show
 from effbatch.laws import LAWS
+from effbatch.plan import cube as cubes
 
 RESULTS = Path(__file__).parent.parent / "simulations" / "results" / "digits"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from synthetic import unit
 
-from effbatch.time_left import TimeLeft
-from effbatch.training.cells import Unit, log_spaced_steps
-from effbatch.training.runner import in_turn
+from effbatch.plan.units import Unit, log_spaced_steps
+from effbatch.show.time_left import TimeLeft
+from effbatch.sweep.runner import in_turn
 
 BLOCKS = 5  # reports between two evaluations
 SET_UP, COLD = 0.05, 0.15  # seconds before the first step of a unit, and more for its first block

@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 import effbatch
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
 from effbatch.integrations.lightning import noise_scale_callback
 from effbatch.integrations.transformers import track
-from effbatch.moments import GradientMoments
-from effbatch.training import datasets, networks
-from effbatch.training.gradients import measure_moments
-from effbatch.training.measured import MeasuredMoments, PooledMoments
-from effbatch.training.tracker import NoiseScaleTracker
+from effbatch.measure.gradients import measure_moments
+from effbatch.measure.measured import MeasuredMoments, PooledMoments
+from effbatch.measure.tracker import NoiseScaleTracker
+from effbatch.networks import zoo as networks
+from effbatch.theory.moments import GradientMoments
 
 K = 3
 

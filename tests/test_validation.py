@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-from effbatch import open_cube, validation
+from effbatch import open_cube
 from effbatch.cli import main
-from effbatch.cube import open_cubes
-from effbatch.training import engine
+from effbatch.engine import train as engine
+from effbatch.plan.cube import open_cubes
+from effbatch.validation import run as validation
 
 LITTLE = """
 [simulation]

@@ -7,8 +7,8 @@ import pytest
 import synthetic
 import xarray as xr
 
-from effbatch import views
-from effbatch.claims import linearised
+from effbatch.claims.shared import linearised
+from effbatch.show import cube_figures as views
 
 ALPHA, BATCH = (0.0, 1.0, 3.0, 7.0, 15.0), (8, 32, 128)
 OFF = 0.5  # powers of two by which the prediction misses

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from effbatch.training.spec import Data
-from effbatch.training.visits import Stream, image_order, image_subset
+from effbatch.engine.visits import Stream, image_order, image_subset
+from effbatch.plan.spec import Data
 
 N, K = 40, 5
 LABELS = torch.arange(N) % K

@@ -11,12 +11,13 @@ import xarray as xr
 from click.testing import CliRunner
 from synthetic import peaked_cube
 
-from effbatch import cube as cubes_of
-from effbatch import yardsticks
-from effbatch.claims import Judgement, Verdict, linearised
+from effbatch.claims import Judgement, Verdict
+from effbatch.claims.shared import linearised
 from effbatch.cli import main
-from effbatch.cube import Outcome
-from effbatch.exhibits import Number
+from effbatch.core.figures import Number
+from effbatch.plan import cube as cubes_of
+from effbatch.plan.cube import Outcome
+from effbatch.validation import scorecard as yardsticks
 
 ALPHA, BATCH_SIZE, RATES = (0.0, 1.0, 3.0, 7.0), (8, 32, 128), tuple(2.0 ** np.arange(-11, 3))
 

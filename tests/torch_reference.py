@@ -8,7 +8,7 @@ from math import ceil
 import torch
 from torch.optim import lr_scheduler as schedulers
 
-from effbatch.training.spec import Train
+from effbatch.plan.spec import Train
 
 OPTIMIZERS = {
     "sgd": lambda w, train, **options: torch.optim.SGD(w, momentum=train.momentum, nesterov=train.nesterov, **options),

@@ -1,6 +1,1 @@
-"""A network, data, what is known of α and a budget -> batch size, learning rate, accuracy, and which labels pay."""
-
-from effbatch.advice.answers import Advice
-from effbatch.advice.assembly import advise
-
-__all__ = ["Advice", "advise"]
+"""The two questions: `predict`, from laws alone, and `advise`, for a network and data."""

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from effbatch.advice.first_principles import steps_of
 from effbatch.advice.knowledge import Audit, KnownAlpha
-from effbatch.advice.labels import LabelsWorth
-from effbatch.jsonable import jsonable
-from effbatch.prediction import LawScore, Prediction
-from effbatch.prediction.first_principles import steps_of
+from effbatch.advice.labels_pay import LabelsWorth
+from effbatch.advice.law_answers import LawScore
+from effbatch.advice.prediction import Prediction
+from effbatch.core.jsonable import jsonable
 
 if TYPE_CHECKING:
-    from effbatch.exhibits import Figure
+    from effbatch.core.figures import Figure
 
 
 @dataclass(frozen=True)

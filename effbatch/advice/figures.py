@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from effbatch.advice.labels import MORE, RELABELLED
-from effbatch.exhibits import Axis, Figure, Panel, Series, limits
-from effbatch.prediction.alpha_interval import Interval, times
-from effbatch.prediction.figures import rate_label, with_rate
+from effbatch.advice.alpha_interval import Interval, times
+from effbatch.advice.labels_pay import MORE, RELABELLED
+from effbatch.advice.prediction_figures import rate_label, with_rate
+from effbatch.core.figures import Axis, Figure, Panel, Series, limits
 
 if TYPE_CHECKING:
     from effbatch.advice.answers import Advice

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from effbatch.advice.alpha_interval import Interval
 from effbatch.audit import estimate_noise
-from effbatch.errors import InputError
-from effbatch.estimate import Estimate
+from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.noise import UniformNoise
-from effbatch.prediction.alpha_interval import Interval
 
 ASSUMED = (0.0, 9.0)  # where nothing is known: from clean labels to one clean among ten
 AUDITS = (100, 400, 1600)  # labels checked in all

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from effbatch import notebook
-from effbatch.advice.labels import MORE, RELABELLED, LabelsWorth
-from effbatch.estimate import Estimate
-from effbatch.prediction.first_principles import steps_of
-from effbatch.tables import limits_text, wrapped
+from effbatch.advice.first_principles import steps_of
+from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
+from effbatch.core.estimate import Estimate
+from effbatch.core.formats import limits_text, wrapped
+from effbatch.show import notebook
 
 if TYPE_CHECKING:
     from effbatch.advice.answers import Advice
-    from effbatch.prediction import Prediction, Recommendation
+    from effbatch.advice.law_answers import Recommendation
+    from effbatch.advice.prediction import Prediction
 
 WIDTH = 100
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from effbatch.prediction import Prediction
-from effbatch.prediction.first_principles import steps_of
+from effbatch.advice.first_principles import steps_of
+from effbatch.advice.prediction import Prediction
 
 _CLASSES = {
     "sgd": "SGD",

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from effbatch.audit.proportions import clopper_pearson
 from effbatch.audit.sample import NoiseEstimate, check_confidence, estimate_noise
-from effbatch.errors import InputError
-from effbatch.estimate import Estimate
-from effbatch.jsonable import jsonable
+from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
+from effbatch.core.jsonable import jsonable
 from effbatch.noise import transition
 
 MAX_CLASSES = 200  # resampling takes seconds there, and nobody checks 40,000 kinds of mistake by hand

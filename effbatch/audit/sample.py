@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
-from effbatch.errors import InputError, hint
-from effbatch.estimate import Estimate
-from effbatch.jsonable import jsonable
+from effbatch.core.errors import InputError, hint
+from effbatch.core.estimate import Estimate
+from effbatch.core.jsonable import jsonable
 from effbatch.noise import UniformNoise, alpha_from_noise_rate
 
 METHODS = ("exact", "wilson")

@@ -7,16 +7,14 @@ import pkgutil
 from typing import cast
 
 from effbatch.claims.base import Claim, Judgement, Setup, Verdict, checked_rule
-from effbatch.errors import SpecError, hint
+from effbatch.core.errors import SpecError, hint
 
 __all__ = ["Claim", "Judgement", "Setup", "Verdict", "checked_rule", "get", "kinds"]
-
-_SHARED = ("base", "curves", "linearised", "multiplicity", "seed_mean")  # modules that are no claim
 
 
 def kinds() -> list[str]:
     """The kinds that [claim] kind can name."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED)
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "shared"))
 
 
 def get(kind: str) -> Claim:

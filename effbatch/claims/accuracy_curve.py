@@ -12,17 +12,17 @@ from typing import Any
 
 import xarray as xr
 
-from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, at_most, number
-from effbatch.claims.curves import SYMBOLS, Curves, by_setting, percent, span
-from effbatch.cube import num_classes, score
-from effbatch.errors import SpecError, hint
-from effbatch.exhibits import Number
+from effbatch.claims.shared import linearised
+from effbatch.claims.shared.curves import SYMBOLS, Curves, by_setting, percent, span
+from effbatch.core.errors import SpecError, hint
+from effbatch.core.figures import Number
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.mean_square import root_mean_square
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
+from effbatch.plan.cube import num_classes, score
 
 RULE: Mapping[str, Any] = {"max_rmse": 0.05, "along": "alpha"}
 REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)

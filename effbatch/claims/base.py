@@ -11,12 +11,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch import notebook
-from effbatch.dynamics import Spectrum
-from effbatch.errors import SpecError, hint
-from effbatch.exhibits import Figure, Number, Table
+from effbatch.core.errors import SpecError, hint
+from effbatch.core.figures import Figure, Number, Table
 from effbatch.fitting import Estimate
 from effbatch.laws.base import LARGEST
+from effbatch.show import notebook
+from effbatch.theory.dynamics import Spectrum
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
 

@@ -19,16 +19,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.cube import CORE_DIMS, score
-from effbatch.errors import CubeError, SpecError, hint
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.claims.shared import linearised
+from effbatch.core.errors import CubeError, SpecError, hint
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
+from effbatch.plan.cube import CORE_DIMS, score
 
 RULE: Mapping[str, Any] = {"measure": "advantage", "rates": ["tuned"]}
 REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, at_most
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.claims.shared import linearised
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import FitOutcome, best_learning_rates, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits

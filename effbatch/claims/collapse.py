@@ -13,12 +13,12 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, Verdict, number
-from effbatch.cube import CORE_DIMS, history_limit
-from effbatch.errors import CubeError
-from effbatch.exhibits import Number, Table
+from effbatch.core.errors import CubeError
+from effbatch.core.figures import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
 from effbatch.fitting.figures import steps_collapsed
 from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
+from effbatch.plan.cube import CORE_DIMS, history_limit
 
 RULE: Mapping[str, Any] = {"target": 0.85, "delta": 2.0, "rival": 1.0, "max_spread": 1.25}
 REFERENCES = (MCCANDLISH_2018.bibtex, ROLNICK_2017.bibtex, HOUDAYER_2004.bibtex)

@@ -21,15 +21,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.claims.base import Judgement, Setup, number, within
-from effbatch.claims.seed_mean import seed_mean
-from effbatch.cube import num_classes, score
-from effbatch.detection import accuracy as detected
-from effbatch.errors import SpecError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.claims.shared.seed_mean import seed_mean
+from effbatch.core.errors import SpecError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
+from effbatch.plan.cube import num_classes, score
+from effbatch.theory.detection import accuracy as detected
 
 Floats = NDArray[np.float64]
 

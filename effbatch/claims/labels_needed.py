@@ -14,12 +14,12 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, number, within
-from effbatch.cube import score
-from effbatch.errors import CubeError, SpecError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.errors import CubeError, SpecError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
+from effbatch.plan.cube import score
 
 RULE: Mapping[str, Any] = {"targets": [0.8, 0.9], "tolerance": 0.25}
 EXPONENT = 1.0

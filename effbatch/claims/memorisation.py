@@ -14,14 +14,14 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
-from effbatch.errors import CubeError, SpecError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.errors import CubeError, SpecError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
 from effbatch.noise import UniformNoise
+from effbatch.plan.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
 
 RULE: Mapping[str, Any] = {"min_lost": 0.01}
 REFERENCES = (ARPIT_2017.bibtex, ROLNICK_2017.bibtex)

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from effbatch.audit.proportions import clopper_pearson
 from effbatch.claims.base import Judgement, Setup, Verdict, every_above, number
-from effbatch.cube import Outcome
-from effbatch.errors import CubeError, SpecError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.errors import CubeError, SpecError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
-from effbatch.moments import GradientMoments
+from effbatch.plan.cube import Outcome
+from effbatch.theory.moments import GradientMoments
 
 # intervals from 100 images cover 93 to 99 %, not always the 95 % they say: below 90 % it is the closed form
 RULE: Mapping[str, Any] = {"min_coverage": 0.9, "max_exact_error": 1e-6}

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims import linearised
 from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.claims.curves import Curves, percent
-from effbatch.claims.seed_mean import seed_means
-from effbatch.cube import score
-from effbatch.errors import SpecError, hint
-from effbatch.exhibits import Number
+from effbatch.claims.shared import linearised
+from effbatch.claims.shared.curves import Curves, percent
+from effbatch.claims.shared.seed_mean import seed_means
+from effbatch.core.errors import SpecError, hint
+from effbatch.core.figures import Number
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
+from effbatch.plan.cube import score
 
 RULE: Mapping[str, Any] = {"along": "network", "order": []}
 REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)

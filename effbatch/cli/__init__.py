@@ -8,7 +8,7 @@ import unicodedata
 
 import click
 
-from effbatch.errors import EffbatchError, hint
+from effbatch.core.errors import EffbatchError, hint
 
 COMMANDS = {
     "predict": "Effective batch and learning rate for α noisy labels per clean one.",

@@ -48,7 +48,7 @@ def command(
     effbatch advise my_pkg.models:make_net my.npz \\
         --examples 50000 --checked 200 --wrong 66
     """
-    from effbatch.advice import advise
+    from effbatch.advice.advise import advise
 
     advice = advise(
         network,

@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
     effbatch datasets
     effbatch datasets --data-dir /data --json
     """
-    from effbatch.training import datasets
+    from effbatch.data import datasets
 
     found = [_look_for(name) for name in datasets.names()]
     if as_json:
@@ -35,8 +35,8 @@ def command(as_json: bool) -> None:
 
 def _look_for(name: str) -> dict[str, Any]:
     """Name and state of a built-in set; its size and source where it is here, else how to get it."""
-    from effbatch.errors import InputError
-    from effbatch.training import datasets
+    from effbatch.core.errors import InputError
+    from effbatch.data import datasets
 
     answer: dict[str, Any] = {"name": name, "state": "not here", "size": None, "source": None, "how": None}
     try:

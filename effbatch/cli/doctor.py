@@ -41,7 +41,7 @@ def _charts() -> str:
 
 
 def _data() -> str:
-    from effbatch.training import datasets
+    from effbatch.data import datasets
 
     here = {name: datasets.is_here(name) for name in datasets.names()}
     usable = ", ".join(f"{name} ({datasets.where(name)})" for name in here if here[name])

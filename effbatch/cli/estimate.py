@@ -19,10 +19,10 @@ from effbatch.audit.confusion import CountsEstimate, Learnability, estimate_from
 from effbatch.cli import lines
 from effbatch.cli.options import JSON, Name, echo_json
 from effbatch.cli.tables import print_table
-from effbatch.errors import InputError
-from effbatch.estimate import Estimate
+from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
+from effbatch.core.formats import limits_text
 from effbatch.noise.matrixfile import read_matrix
-from effbatch.tables import limits_text
 
 _EPILOG = """\b
 Examples

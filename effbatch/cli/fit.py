@@ -27,8 +27,8 @@ def command(path: str, name: str | None, target: float | None, as_json: bool) ->
     effbatch fit sweep --target 0.85
     effbatch fit out --name learning_rate --json
     """
-    from effbatch.cube import open_cube
     from effbatch.fitting import fit
+    from effbatch.plan.cube import open_cube
 
     cube = open_cube(path, name)
     found = fit(cube)

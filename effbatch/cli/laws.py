@@ -40,10 +40,10 @@ def command(bibtex: bool, as_json: bool) -> None:
 
 
 def _laws() -> list[dict[str, str]]:
+    from effbatch.advice.first_principles import REGIME
+    from effbatch.advice.law_answers import LINEARISED, SHORT_RUNS
     from effbatch.laws import LAWS
     from effbatch.laws.base import outside
-    from effbatch.prediction.answers import LINEARISED, SHORT_RUNS
-    from effbatch.prediction.first_principles import REGIME
 
     found = [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from effbatch.tables import wrapped
+from effbatch.core.formats import wrapped
 
 
 def echo(text: str, *, indent: str = "", hanging: str = "") -> None:

@@ -12,8 +12,8 @@ from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_
 from effbatch.cli.tables import print_table, with_interval
 
 if TYPE_CHECKING:
-    from effbatch.estimate import Estimate
-    from effbatch.training.gradients import NetworkMoments
+    from effbatch.core.estimate import Estimate
+    from effbatch.measure.gradients import NetworkMoments
 
 
 @click.command()
@@ -58,12 +58,12 @@ def command(
     effbatch measure mypackage.models:make my.npz \\
         --checkpoint weights.pt --per-layer --json
     """
+    from effbatch.data import datasets
+    from effbatch.engine.train import pick_device
     from effbatch.laws.base import in_range
+    from effbatch.measure.gradients import measure_moments
+    from effbatch.networks.loading import load_checkpoint, load_network
     from effbatch.noise.matrixfile import read_matrix
-    from effbatch.training import datasets
-    from effbatch.training.engine import pick_device
-    from effbatch.training.gradients import measure_moments
-    from effbatch.training.loading import load_checkpoint, load_network
 
     # said before the measurement, which may take minutes
     for a in alpha:
@@ -103,7 +103,7 @@ def command(
 
 
 def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:
-    from effbatch.training.measured import CONFIDENCE
+    from effbatch.measure.measured import CONFIDENCE
 
     return {
         "n": measured.n,
@@ -136,7 +136,7 @@ def _print(answer: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from effbatch.training.measured import SYMBOLS
+    from effbatch.measure.measured import SYMBOLS
 
     console = Console(highlight=False)
     at = "at initialisation" if answer["checkpoint"] is None else f"at {answer['checkpoint']}"

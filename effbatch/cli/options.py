@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from effbatch.errors import hint
+from effbatch.core.errors import hint
 from effbatch.laws.base import OPTIMIZERS
 
 if TYPE_CHECKING:
-    from effbatch.training.spec import Spec
+    from effbatch.plan.spec import Spec
 
 
 class Name(click.Choice):
@@ -33,7 +33,7 @@ class Name(click.Choice):
 def _use_data_dir(_: click.Context, __: click.Parameter, folder: str | None) -> None:
     """The variable reaches every place that loads data, worker processes too."""
     if folder is not None:
-        from effbatch.training.datasets.sources import VARIABLE
+        from effbatch.data.sources import VARIABLE
 
         os.environ[VARIABLE] = folder
 
@@ -49,20 +49,20 @@ def _completed(names: Callable[[], Iterable[str]]) -> Callable[..., list[Complet
 
 
 def _networks() -> Iterable[str]:
-    from effbatch.training.networks import NETWORKS
+    from effbatch.networks.zoo import NETWORKS
 
     return NETWORKS
 
 
 def _datasets() -> Iterable[str]:
-    from effbatch.training import datasets
+    from effbatch.data import datasets
 
     return datasets.names()
 
 
 def built_in_simulations() -> dict[str, Path]:
     """Name -> spec file."""
-    from effbatch.resources import bundled
+    from effbatch.core.resources import bundled
 
     return {path.stem: path for path in sorted(bundled("simulations").glob("*.toml"))}
 
@@ -112,8 +112,8 @@ def echo_json(answer: Any) -> None:
 
 def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None) -> list[Spec]:
     """Specs by path, or by the name of a built-in simulation; on `dataset` in place of their own where it is given."""
-    from effbatch.errors import SpecError
-    from effbatch.training.spec import load
+    from effbatch.core.errors import SpecError
+    from effbatch.plan.spec import load
 
     built_in = built_in_simulations()
     specs = []

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from effbatch.advice.first_principles import INITIALISATIONS
+from effbatch.advice.law_answers import Anchor, LawPrediction
+from effbatch.advice.noise_family import NOISE_KINDS
+from effbatch.advice.prediction import Prediction, predict
 from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER, Name, echo_json, was_given
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
+from effbatch.core.formats import limits_text
 from effbatch.noise import ORDERS
-from effbatch.prediction import NOISE_KINDS, Prediction, predict
-from effbatch.prediction.answers import Anchor, LawPrediction
-from effbatch.prediction.first_principles import INITIALISATIONS
-from effbatch.schedules import SCHEDULES
-from effbatch.tables import limits_text
+from effbatch.theory.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from effbatch.dynamics import Spectrum
-    from effbatch.prediction.alpha_interval import Interval
-    from effbatch.refinement import Refinement
+    from effbatch.advice.alpha_interval import Interval
+    from effbatch.probe.rule import Refinement
+    from effbatch.theory.dynamics import Spectrum
 
 _EPILOG = """\b
 Examples
@@ -215,8 +216,8 @@ def _order(name: str, dataset: str | None) -> NDArray[np.intp]:
     """Classes of a data set by falling preference as a false label; PyTorch is imported only here."""
     if dataset is None:
         raise InputError("--order is that of a data set's classes, and none came: give --network and --dataset")
-    from effbatch.training import datasets
-    from effbatch.training.confusion import class_order
+    from effbatch.data import datasets
+    from effbatch.noise.class_orders import class_order
 
     return class_order(datasets.load(dataset), name)
 
@@ -229,7 +230,7 @@ def _spectra(network: str | None, dataset: str | None, *, budget: int | None) ->
         raise InputError("first principles need --network and --dataset; only one of them came: give both, or neither")
     if budget is None:  # `predict` would say so too, but seconds later
         raise InputError("first principles need a budget, and none came: give --steps or --examples")
-    from effbatch.training.setup import initial_spectrum
+    from effbatch.validation.setup import initial_spectrum
 
     return [initial_spectrum(network, dataset, seed=seed) for seed in range(INITIALISATIONS)]
 
@@ -240,7 +241,7 @@ def _short_runs(
     """What short real runs say of a network; `_spectra` has checked that network, data set and budget came."""
     if network is None or dataset is None:
         raise InputError("--probe trains a network, and none came: give --network, --dataset and --steps")
-    from effbatch.training.setup import refined_learning_rate
+    from effbatch.validation.setup import refined_learning_rate
 
     return refined_learning_rate(
         network, dataset, alpha, batch, max(1, (examples or 0) // batch) if steps is None else steps

@@ -11,7 +11,7 @@ import click
 from effbatch.cli.options import Name, was_given
 
 if TYPE_CHECKING:
-    from effbatch.report import Report
+    from effbatch.show.report import Report
 
 Exhibit = TypeVar("Exhibit")
 
@@ -43,9 +43,9 @@ def command(
     effbatch report out --figure collapse --out collapse.svg
     effbatch report out --table yardsticks --out yardsticks.csv
     """
-    from effbatch import validation
-    from effbatch.cube import open_cubes
-    from effbatch.errors import InputError
+    from effbatch.core.errors import InputError
+    from effbatch.plan.cube import open_cubes
+    from effbatch.validation import run as validation
 
     targets, kind = _targets(out, formats, figure, table)
     if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
@@ -70,7 +70,7 @@ def _targets(
     out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
 ) -> tuple[list[Path], str]:
     """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
-    from effbatch.errors import InputError
+    from effbatch.core.errors import InputError
 
     asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
     if len(asked) > 1:
@@ -92,7 +92,7 @@ def _targets(
 
 
 def _make(folder: Path) -> None:
-    from effbatch.errors import RunError
+    from effbatch.core.errors import RunError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def _make(folder: Path) -> None:
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
-    from effbatch.errors import InputError, hint
+    from effbatch.core.errors import InputError, hint
 
     if name not in exhibits:
         raise InputError(f"{kind} {name!r} is not in this report; {hint(name, exhibits)}", name=name)
@@ -111,7 +111,7 @@ def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
 
 
 def _report(report: Report, target: Path, name: str, paper: str) -> None:
-    from effbatch.report import write_html, write_markdown, write_pdf
+    from effbatch.show.report import write_html, write_markdown, write_pdf
 
     if target.suffix == ".pdf":
         write_pdf(report, target, paper=paper)
@@ -120,9 +120,9 @@ def _report(report: Report, target: Path, name: str, paper: str) -> None:
 
 
 def _figure(report: Report, target: Path, name: str, paper: str) -> None:
-    from effbatch.charts import draw, png
-    from effbatch.report import replace_file
-    from effbatch.tables import figure_csv
+    from effbatch.core.formats import figure_csv
+    from effbatch.show.charts import draw, png
+    from effbatch.show.report import replace_file
 
     figure = _named(report.figures, "figure", name)
     if target.suffix == ".png":
@@ -132,8 +132,8 @@ def _figure(report: Report, target: Path, name: str, paper: str) -> None:
 
 
 def _table(report: Report, target: Path, name: str, paper: str) -> None:
-    from effbatch.report import replace_file
-    from effbatch.tables import table_csv
+    from effbatch.core.formats import table_csv
+    from effbatch.show.report import replace_file
 
     replace_file(target, table_csv(_named(report.tables, "table", name)).encode())
 

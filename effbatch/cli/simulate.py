@@ -46,12 +46,12 @@ def command(
     effbatch simulate learning_rate --out cell \\
         --only alpha=3 --only batch_size=32 --only seed=0
     """
-    from effbatch.cube import METRICS
-    from effbatch.progress import watching
-    from effbatch.training import runner
-    from effbatch.training.adaptive import account_in_words
-    from effbatch.training.cluster import hired
-    from effbatch.training.only import only as cut_down
+    from effbatch.plan.adaptive import account_in_words
+    from effbatch.plan.cube import METRICS
+    from effbatch.plan.only import only as cut_down
+    from effbatch.show.progress import watching
+    from effbatch.sweep import runner
+    from effbatch.sweep.cluster import hired
 
     (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
     loaded = cut_down(loaded, only)

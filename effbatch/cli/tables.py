@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from effbatch.tables import wrapped
+from effbatch.core.formats import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -49,10 +49,11 @@ def command(
     effbatch validate learning_rate --out out
     effbatch validate learning_rate --dataset fashion-mnist-14 --out out
     """
-    from effbatch import validation, yardsticks
     from effbatch.claims import Verdict
-    from effbatch.progress import watching
-    from effbatch.training.cluster import hired
+    from effbatch.show.progress import watching
+    from effbatch.sweep.cluster import hired
+    from effbatch.validation import run as validation
+    from effbatch.validation import scorecard as yardsticks
 
     specs = specs_named(names or QUICK_SET, quick=quick or not names, dataset=dataset)
     folder = Path(out)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from effbatch.exhibits import Figure
+from effbatch.core.figures import Figure
 from effbatch.fitting.best_rate import FitOutcome, best_learning_rates
 from effbatch.fitting.collapse import Collapse, CollapseOutcome, collapse_exponent
 from effbatch.fitting.compare import compare_all, compare_fitted, compare_laws

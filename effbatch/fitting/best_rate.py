@@ -6,13 +6,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.cube import score
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting.flags import Flag, cf_attributes
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
 from effbatch.fitting.settings import copy_settings
 from effbatch.fitting.slope_test import slope_limits
+from effbatch.plan.cube import score
 
 _VALUES_AT_ONCE = 4_000_000  # resampled scores held in memory
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting.hyperbola import Array, determined, fit_hyperbola, many_starts
 from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval, resampled_estimate
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting.cells import groups
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.regret import lost_score, regret, seed_mean, summary

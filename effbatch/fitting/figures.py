@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.cube import CORE_DIMS, num_classes
-from effbatch.exhibits import LABELS_PER_CLEAN, Axis, Figure, Heat, Panel, Series
+from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Heat, Panel, Series
 from effbatch.fitting.collapse import Collapse
 from effbatch.fitting.regret import seed_mean
 from effbatch.laws import LAWS, Setting
+from effbatch.plan.cube import CORE_DIMS, num_classes
 
 NOISE_LAWS = ("signal_to_noise", "clean_count", "square_root_clean_count")
 BATCH_LAWS = ("linear", "square_root")

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.fitting.cells import groups
 from effbatch.fitting.exponents import TERMS, exponents
 from effbatch.fitting.least_squares import Array, Model, least_squares

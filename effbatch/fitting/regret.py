@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.cube import score
+from effbatch.plan.cube import score
 
 
 def regret(cube: xr.Dataset, best: xr.Dataset, predicted_rates: xr.DataArray) -> xr.Dataset:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.cube import num_classes, resolved_spec
 from effbatch.laws.base import Setting
+from effbatch.plan.cube import num_classes, resolved_spec
 
 
 def copy_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:

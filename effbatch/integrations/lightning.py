@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 
 if TYPE_CHECKING:
-    from effbatch.training.tracker import NoiseScaleTracker
+    from effbatch.measure.tracker import NoiseScaleTracker
 
 
 def noise_scale_callback(tracker: NoiseScaleTracker) -> Any:

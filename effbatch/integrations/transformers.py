@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from effbatch.training.tracker import NoiseScaleTracker
+    from effbatch.measure.tracker import NoiseScaleTracker
 
 
 def track(trainer: Any, *, images: str = "pixel_values", labels: str = "labels", **options: Any) -> NoiseScaleTracker:
@@ -20,7 +20,7 @@ def track(trainer: Any, *, images: str = "pixel_values", labels: str = "labels",
     """
     from torch import nn
 
-    from effbatch.training.tracker import NoiseScaleTracker
+    from effbatch.measure.tracker import NoiseScaleTracker
 
     class Logits(nn.Module):
         """The model as images -> logits, which is what gradients of single images are taken of."""

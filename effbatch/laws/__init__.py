@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from difflib import get_close_matches
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.laws.base import ADAPTIVE, OPTIMIZERS, Applies, Law, Setting
 
 __all__ = ["ADAPTIVE", "LAWS", "OPTIMIZERS", "Applies", "Law", "Setting", "get"]

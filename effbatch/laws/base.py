@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from effbatch.errors import InputError, hint
-from effbatch.schedules import SCHEDULES
+from effbatch.core.errors import InputError, hint
+from effbatch.theory.schedules import SCHEDULES
 
 Array = Any  # float, NumPy array or DataArray
 

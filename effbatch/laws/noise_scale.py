@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from effbatch.laws.base import SGD, SMALLEST, Applies, Array, Setting, in_range, require_parameters, transfers
 from effbatch.laws.bibliography import MCCANDLISH_2018
-from effbatch.moments import GradientMoments
+from effbatch.theory.moments import GradientMoments
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.laws.base import SGD, SMALLEST, Applies, Array, Setting, in_range, require_parameters, transfers
 from effbatch.laws.bibliography import ZHANG_2019
 

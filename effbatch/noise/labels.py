@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 
 Array = Any  # an int, a NumPy int64 array or a PyTorch int64 tensor
 

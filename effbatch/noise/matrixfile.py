@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from effbatch.errors import InputError
-from effbatch.npyfile import BROKEN, read_array
+from effbatch.core.errors import InputError
+from effbatch.core.npyfile import BROKEN, read_array
 
 MAX_BYTES = 100_000_000
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 from effbatch.noise import transition
 
 Array = Any  # a float, a NumPy array or a DataArray

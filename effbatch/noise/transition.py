@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effbatch.errors import InputError
+from effbatch.core.errors import InputError
 
 Floats = NDArray[np.floating]
 

@@ -83,7 +83,7 @@ def _confuse(home: Path, *, seed: int) -> None:
     """Make the clock of this process jump with every look at it."""
     from datetime import datetime
 
-    from effbatch.training import provenance
+    from effbatch.sweep import provenance
 
     rng, clock = random.Random(seed), time.time
 

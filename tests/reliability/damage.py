@@ -11,9 +11,9 @@ from pathlib import Path
 from sweeps import UNITS, Sweep
 from tally import Tally, alike, reference
 
-from effbatch.cube import open_cube
-from effbatch.errors import CubeError, SweepError
-from effbatch.training.store import Store
+from effbatch.core.errors import CubeError, SweepError
+from effbatch.plan.cube import open_cube
+from effbatch.sweep.store import Store
 
 
 def unit_files(home: Path, count: int, rng: random.Random) -> Tally:

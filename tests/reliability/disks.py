@@ -95,7 +95,7 @@ def _limit(home: Path, *, size: int) -> None:
 
 
 def _stop_after(home: Path, *, units: int) -> None:
-    from effbatch.training.store import Store
+    from effbatch.sweep.store import Store
 
     commit = Store.commit
 

@@ -16,8 +16,8 @@ from typing import Any
 from sweeps import UNITS, Sweep, ended
 from tally import Tally, reference
 
-from effbatch import durable
-from effbatch.cube import open_cube
+from effbatch.core import durable
+from effbatch.plan.cube import open_cube
 
 CALLS = ("fsync", "replace")  # what makes a file durable
 

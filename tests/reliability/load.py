@@ -44,7 +44,7 @@ def make_cube(path: Path) -> None:
     sys.path.insert(0, str(Path(__file__).parent.parent))
     from synthetic import peaked_cube
 
-    from effbatch.cube import save
+    from effbatch.plan.cube import save
 
     cube = peaked_cube(
         lambda alpha, batch_size: 0.1 * np.sqrt(batch_size / 32 / (1 + alpha)),
@@ -62,7 +62,7 @@ def make_cube(path: Path) -> None:
 
 
 def _open(home: Path) -> dict[str, float]:
-    from effbatch.cube import open_cube
+    from effbatch.plan.cube import open_cube
 
     began = _clocks()
     open_cube(home / "cube.nc")
@@ -70,8 +70,8 @@ def _open(home: Path) -> dict[str, float]:
 
 
 def _fit(home: Path) -> dict[str, float]:
-    from effbatch.cube import open_cube
     from effbatch.fitting import fit
+    from effbatch.plan.cube import open_cube
 
     began = _clocks()
     fit(open_cube(home / "cube.nc"))
@@ -82,11 +82,12 @@ def _resume(home: Path) -> dict[str, float]:
     """All units but one have a file, as large as that of a real unit; the run is stopped when it would train."""
     from sweeps import SPEC
 
-    from effbatch.training import datasets, runner
-    from effbatch.training.cells import units
-    from effbatch.training.spec import parse
-    from effbatch.training.store import Store, _digest
-    from effbatch.training.workers import InProcess
+    from effbatch.data import datasets
+    from effbatch.plan.spec import parse
+    from effbatch.plan.units import units
+    from effbatch.sweep import runner
+    from effbatch.sweep.store import Store, _digest
+    from effbatch.sweep.workers import InProcess
 
     side = int(UNITS**0.5)
     sizes = f"batch_size = {list(range(1, side + 1))}\nclean_examples = {list(range(200, 200 + side))}"

@@ -21,7 +21,7 @@ import long_tests
 from faults import FAULTS, Fault
 from tally import Tally
 
-from effbatch.errors import first_line
+from effbatch.core.errors import first_line
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 SEED = 1
@@ -94,8 +94,8 @@ def _page(
     commit: str,
     seconds: float,
 ) -> Iterator[str]:
-    from effbatch.training.engine import pick_device
-    from effbatch.training.provenance import environment
+    from effbatch.engine.train import pick_device
+    from effbatch.sweep.provenance import environment
 
     facts = environment(pick_device("cpu"))
     yield HEAD

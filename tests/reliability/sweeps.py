@@ -37,7 +37,7 @@ kind = "collapse"
 """
 UNITS = 4
 SHORT, LONG = 30, 200  # steps of a run that is killed anywhere, and of one that must be met while it trains
-WARM = ["effbatch.cli.simulate", "effbatch.progress", "effbatch.training.runner", "effbatch.training.cluster"]
+WARM = ["effbatch.cli.simulate", "effbatch.show.progress", "effbatch.sweep.runner", "effbatch.sweep.cluster"]
 WARM += ["sklearn.datasets", "h5netcdf", "sympy", "dask.array", "distributed"]  # some are met by the way
 PATIENCE = 120  # seconds; a run that takes longer hangs
 
@@ -137,8 +137,8 @@ def _simulate(home: Path, prepare: Prepare | None, options: tuple[str, ...]) -> 
     import torch
 
     from effbatch.cli import main
-    from effbatch.training import engine
-    from effbatch.training.store import Store
+    from effbatch.engine import train as engine
+    from effbatch.sweep.store import Store
 
     torch.set_num_threads(1)
     journal = os.open(home / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)

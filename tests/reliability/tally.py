@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import xarray as xr
 from sweeps import SHORT, Prepare, Sweep
 
-from effbatch.cube import open_cube
-from effbatch.errors import EffbatchError
+from effbatch.core.errors import EffbatchError
+from effbatch.plan.cube import open_cube
 
 
 @dataclass

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from effbatch.advice.assembly import _data
-from effbatch.errors import InputError
+from effbatch.advice.advise import _data
+from effbatch.core.errors import InputError
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(40, 1, 6, 6)).astype(np.float32)

@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from effbatch import claims
-from effbatch.cube import CORE_DIMS
-from effbatch.errors import SpecError
-from effbatch.training import spec as specs
+from effbatch.core.errors import SpecError
+from effbatch.plan import spec as specs
+from effbatch.plan.cube import CORE_DIMS
 
 VALUES = [
     "nan", "inf", "-1", "0", "-0.0", "1e30", "1e308", "9" * 30, "9" * 400, '""', '"x"', '"\\u0000"', '"../../x"',

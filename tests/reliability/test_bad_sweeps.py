@@ -103,7 +103,7 @@ def test_a_report_goes_only_where_it_can_be_written(spec):
 
 def test_a_name_of_a_data_set_never_ends_a_path(spec):
     """However long and odd the name on the command line, the folder's name is made of letters, digits, - and _."""
-    from effbatch.training.spec import parse
+    from effbatch.plan.spec import parse
 
     name = parse(spec, dataset="../" * 200 + "x/<y>.npz").name
     assert len(name) <= 120

@@ -17,9 +17,8 @@ from synthetic import peaked_cube, rising_cube
 
 from effbatch.audit import estimate_noise
 from effbatch.claims import elasticity
-from effbatch.claims.seed_mean import seed_mean
-from effbatch.detection import accuracy
-from effbatch.estimate import Estimate as Sampled
+from effbatch.claims.shared.seed_mean import seed_mean
+from effbatch.core.estimate import Estimate as Sampled
 from effbatch.fitting import (
     FitOutcome,
     best_learning_rates,
@@ -37,9 +36,10 @@ from effbatch.fitting.peak import peak
 from effbatch.fitting.slope_test import slope_limits
 from effbatch.laws import LAWS, get
 from effbatch.laws.base import Setting, with_parameters
-from effbatch.moments import GradientMoments
+from effbatch.measure.measured import MeasuredMoments
 from effbatch.noise import alpha_from_noise_rate
-from effbatch.training.measured import MeasuredMoments
+from effbatch.theory.detection import accuracy
+from effbatch.theory.moments import GradientMoments
 
 TORTURE = os.environ.get("EFFBATCH_TORTURE") == "1"
 RARE = 1e-3

@@ -8,10 +8,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from effbatch import audit, detection
-from effbatch.moments import GradientMoments
+from effbatch import audit
+from effbatch.advice.prediction import predict
 from effbatch.noise import MatrixNoise, UniformNoise, alpha_from_noise_rate, transition
-from effbatch.prediction import predict
+from effbatch.theory import detection
+from effbatch.theory.moments import GradientMoments
 
 DIGITS, RELATIVE = 50, 1e-10
 ALPHAS = (0.0, 1e-12, 1e-6, *np.random.default_rng(0).permutation(np.geomspace(1e-4, 1e6, 41)).tolist())

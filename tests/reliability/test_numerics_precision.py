@@ -7,7 +7,7 @@ import torch
 from slow_twin import train_cell
 from synthetic import unit
 
-from effbatch.training import engine
+from effbatch.engine import train as engine
 
 STEPS, RELATIVE = 100, 1e-5
 

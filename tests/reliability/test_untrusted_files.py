@@ -25,12 +25,12 @@ from bad_input import refused, run
 
 import effbatch
 from effbatch.advice.page import as_html
-from effbatch.errors import InputError
-from effbatch.exhibits import Axis, Figure, Number, Panel, Series, Table
-from effbatch.markdown import code_span, markdown_text
-from effbatch.report import Report, Section, render_html, write_markdown, write_pdf
-from effbatch.training import datasets
-from effbatch.training.datasets.sources import cifar_binary, folder, idx, npz
+from effbatch.core.errors import InputError
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.data import datasets
+from effbatch.data.sources import cifar_binary, folder, idx, npz
+from effbatch.show.markdown import code_span, markdown_text
+from effbatch.show.report import Report, Section, render_html, write_markdown, write_pdf
 
 HOSTILE = [
     "<script>alert(1)</script>",

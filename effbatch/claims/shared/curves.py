@@ -1,0 +1,128 @@
+"""Accuracy over a grid, measured and predicted -> one curve per setting along one dimension: figure and table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import xarray as xr
+
+from effbatch.claims.shared.seed_mean import seed_mean
+from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
+
+SYMBOLS = {"alpha": "α", "delta": "δ"}
+
+
+class Curve(NamedTuple):
+    """One curve: mean over seeds, its interval and the prediction, each along one dimension."""
+
+    label: str
+    measured: xr.DataArray
+    low: xr.DataArray
+    high: xr.DataArray
+    predicted: xr.DataArray
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Accuracies `measured`, with the dim seed, and `predicted`, without it, as curves along the dim `along`."""
+
+    measured: xr.DataArray
+    predicted: xr.DataArray
+    along: str = "alpha"
+
+    @property
+    def seeds(self) -> int:
+        return self.measured.sizes["seed"]
+
+    @property
+    def symbol(self) -> str:
+        """How the text names the dimension."""
+        return SYMBOLS.get(self.along, self.along)
+
+    def __iter__(self) -> Iterator[Curve]:
+        values = seed_mean(self.measured)
+        kinds = [by_setting(v, self.along) for v in (*values, self.predicted.broadcast_like(values[0]))]
+        for same in zip(*kinds, strict=True):
+            yield Curve(same[0][0], *(curve for _, curve in same))
+
+    def figure(self, finding: str, *, name: str) -> Figure:
+        """Measured points with intervals and predicted lines; α on a logarithmic axis of 1 + α."""
+        values = self.measured[self.along].values
+        x = 1 + values if self.along == "alpha" else values
+        axis = (
+            Axis(LABELS_PER_CLEAN, "log", ticks=tuple(x))
+            if self.along == "alpha"
+            else Axis(self.symbol, ticks=tuple(x))
+        )
+        series = []
+        for label, c, low, high, p in self:
+            series.append(Series(f"{label}, measured", "measured", x, c.values, low.values, high.values, group=label))
+            series.append(Series(f"{label}, predicted", "predicted", x, p.values, group=label))
+        panel = Panel(axis, Axis("test accuracy", domain=(0, 1)), tuple(series))
+        caption = f"{finding} Points: mean and 95 % interval over {self.seeds} seeds. Lines: predicted before training."
+        return Figure(name, caption, (panel,))
+
+    def table(self) -> Table:
+        rows = []
+        for label, c, low, high, p in self:
+            rows += [
+                [label, float(a), 100 * q, 100 * m, f"{100 * below:.1f} to {100 * above:.1f}", self.seeds]
+                for a, q, m, below, above in zip(
+                    c[self.along].values, p.values, c.values, low.values, high.values, strict=True
+                )
+            ]
+        heading = ", ".join(_varied(self.predicted, self.along)) or "setting"
+        columns = (heading, self.symbol, "predicted, %", "measured, %", "95 % interval", "n")
+        return Table(
+            "accuracy",
+            f"Accuracy at the best learning rate. {self._farthest()}",
+            columns,
+            rows,
+            ("", "g", ".1f", ".1f", "", "d"),
+        )
+
+    def _farthest(self) -> str:
+        """Where prediction and measurement differ most, in a sentence; empty where nothing was predicted."""
+        gaps = [
+            (abs(float(m) - float(q)), label, float(a), 100 * float(q), 100 * float(m))
+            for label, c, _, _, p in self
+            for a, q, m in zip(c[self.along].values, p.values, c.values, strict=True)
+            if float(m) == float(m) and float(q) == float(q)
+        ]
+        if not gaps:
+            return "Nothing was predicted."
+        _, label, at, predicted, measured = max(gaps)
+        return (
+            f"Prediction and measurement differ most at {label}, {self.symbol} = {at:g}: {predicted:.1f} % against "
+            f"{measured:.1f} %."
+        )
+
+
+def by_setting(values: xr.DataArray, along: str) -> list[tuple[str, xr.DataArray]]:
+    """One curve along `along` per combination of the other dims, with its label."""
+    others = [dim for dim in values.dims if dim != along]
+    if not others:
+        return [("accuracy", values)]
+    stacked = values.stack(curve=others).transpose("curve", along)
+    varied = [others.index(dim) for dim in _varied(values, along)]
+    names = [", ".join(_name(others[i], key[i]) for i in varied) or "accuracy" for key in stacked.curve.values]
+    return [(name, stacked.isel(curve=i)) for i, name in enumerate(names)]
+
+
+def percent(value: float) -> str:
+    return f"{100 * float(value):.0f} %"
+
+
+def span(values: xr.DataArray) -> str:
+    low, high = float(values.min()), float(values.max())
+    return percent(low) if low == high else f"{percent(low)} to {percent(high)}"
+
+
+def _varied(values: xr.DataArray, along: str) -> list[str]:
+    return [str(dim) for dim in values.dims if dim != along and values.sizes[dim] > 1]
+
+
+def _name(dim: object, value: object) -> str:
+    return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} {value:g}"

@@ -1,0 +1,223 @@
+"""Numbers and tables as plain data -> text for readers: digits and intervals, aligned columns, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+from markupsafe import Markup, escape
+
+from effbatch.core.figures import Figure, Number, Table
+
+Cell = str | int | float | None
+
+_SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
+_RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
+_NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
+_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %")  # n = 12, α = 0.58, 95 %
+_SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
+_POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
+_SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
+_INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
+FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"  # as wide as a digit, and as a point
+
+
+def value_text(value: float | None, decimals: int | None = None) -> str:
+    """A number for readers: `decimals` places, else three digits or a whole number; None, NaN: "cannot tell"."""
+    if value is None or math.isnan(value):
+        return "cannot tell"
+    if math.isinf(value):
+        text = "∞" if value > 0 else "-∞"
+    elif isinstance(value, Integral) or (decimals is None and value == int(value) and abs(value) < 1e15):
+        text = f"{int(value):,}"
+    elif value != 0 and not 1e-4 <= abs(value) < 1e6:
+        factor, exponent = f"{value:.2e}".split("e")
+        text = f"{factor} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    else:
+        if decimals is None:
+            decimals = 2 - _magnitude(value)
+        text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
+    return text.replace("-", "−")
+
+
+def limits_text(interval: tuple[float | None, float | None], text: Callable[[float], str] = "{:.3g}".format) -> str:
+    """An interval for readers, "1.71 to 1.95"; a limit that does not exist is words."""
+    low, high = interval
+    return f"{'no lower limit' if low is None else text(low)} to {'no upper limit' if high is None else text(high)}"
+
+
+def number_text(number: Number) -> str:
+    """Value with unit, interval and n: "1.83 [1.71, 1.95], n = 12", "4 (exact)" or "cannot tell"."""
+    value, interval = _parts(number)
+    text = f"{value} {number.unit}" if number.unit and value != "cannot tell" else value
+    text = f"{text} {interval}" if interval else text
+    return text if number.n is None else f"{text}, n = {number.n:,}"
+
+
+def typeset(text: str) -> str:
+    """Powers and indices as a chart writes them, without markup: "(1+α)^-0.49" -> "(1+α)⁻⁰·⁴⁹"."""
+    return _POWER.sub(lambda m: m[1].translate(_SUPERSCRIPT), text)
+
+
+def marked_up(text: str) -> Markup:
+    """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
+    raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
+
+
+def wrapped(text: str, width: int, *, indent: str = "", hanging: str = "") -> str:
+    """`text` in lines of at most `width` columns after `indent`, further ones after `hanging`.
+
+    Longer words stand out: paths and commands are words, and "n = 12" and "95 %" never part.
+    """
+    lines = textwrap.fill(
+        _TOGETHER.sub(lambda m: m[0].replace(" ", "\u00a0"), text),
+        max(width, 1),
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines.replace("\u00a0", " ")
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with three decimals: "0.012", "< 0.001", or a dash where there was no test."""
+    if p_value is None:
+        return "–"
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def cell_text(cell: Cell, form: str = "") -> str:
+    """A table cell: text as it is, None as a dash, a float by its format spec or with three digits."""
+    if isinstance(cell, str):
+        return cell.replace(" ", "\u00a0") if _SHORT_RANGE.fullmatch(cell) else cell
+    if cell is None:
+        return "–"
+    if form and not isinstance(cell, Integral) and math.isfinite(cell):
+        return format(cell, form).replace("-", "−")
+    return value_text(cell)
+
+
+def numbers_table(name: str, caption: str, numbers: Sequence[Number]) -> Table:
+    """Numbers as a table: quantity with its unit, value, interval, n, and the notes where there are any."""
+    rows: list[list[Cell]] = []
+    for number in numbers:
+        label = f"{number.label}, {number.unit}" if number.unit else number.label
+        value, interval = _parts(number)
+        interval = interval.strip("()") if interval.startswith("(") else interval
+        rows.append([label, value, interval or "–", number.n, number.note])
+    columns = ["quantity", "value", "95 % interval", "n", "note"]
+    if not any(number.note for number in numbers):
+        columns.pop()
+        rows = [row[:-1] for row in rows]
+    return Table(name, caption, columns, rows)
+
+
+def formatted(table: Table) -> list[list[str]]:
+    """The columns of `table` as text."""
+    forms = [*table.formats, *[""] * (len(table.columns) - len(table.formats))]
+    return [[cell_text(row[i], form) for row in table.rows] for i, form in enumerate(forms)]
+
+
+def is_quantity(cells: Sequence[str]) -> bool:
+    """Whether a column of texts holds numbers only, or nothing where there is none."""
+    known = [cell for cell in cells if cell not in ("–", "")]
+    return bool(known) and all(_NUMBER.fullmatch(cell) or cell in ("cannot tell", "∞") for cell in known)
+
+
+def aligned(cells: Sequence[str]) -> list[str]:
+    """A column whose decimal points stand below each other once it is flush right, or flush left if of ranges.
+
+    Spaces as wide as digits fill up what is missing; the other cells stay as they are.
+    """
+    ranges = [_RANGE.fullmatch(cell) for cell in cells]
+    if any(ranges):
+        lows = _padded([m[1] if m else "" for m in ranges], left=True)
+        highs = _padded([m[2] if m else "" for m in ranges], left=True)
+        return [
+            f"{low}\u00a0to\u00a0{high}" if match else cell
+            for match, low, high, cell in zip(ranges, lows, highs, cells, strict=True)
+        ]
+    return _padded(list(cells)) if is_quantity(cells) else list(cells)
+
+
+def table_csv(table: Table) -> str:
+    """`table` as CSV, unrounded; None and NaN are empty."""
+    return _csv(table.columns, table.rows)
+
+
+def figure_csv(figure: Figure) -> str:
+    """What `figure` shows, one row per point: panel, series, role, x, y, low, high; for a map the value at (x, y)."""
+    rows: list[list[Cell]] = []
+    for i, panel in enumerate(figure.panels, 1):
+        title = panel.title or f"panel {i}"
+        for s in panel.series:
+            nothing = [None] * len(s.x)
+            limits = [nothing if values is None else values for values in (s.low, s.high)]
+            for x, y, low, high in zip(s.x, s.y, *limits, strict=True):
+                rows.append([title, panel.x.label, panel.y.label, s.name, s.role, x, y, low, high])
+        if panel.heat is not None:
+            heat, label = panel.heat, panel.heat.label
+            for y, values in zip(heat.y, heat.values, strict=True):
+                for x, value in zip(heat.x, values, strict=True):
+                    rows.append([title, panel.x.label, panel.y.label, label, "measured", x, y, None, None, value])
+    columns = ["panel", "x is", "y is", "series", "role", "x", "y", "low", "high"]
+    if any(panel.heat is not None for panel in figure.panels):
+        columns.append("value")
+        rows = [row + [None] * (len(columns) - len(row)) for row in rows]
+    return _csv(columns, rows)
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if cell is None or cell != cell else cell for cell in row])
+    return text.getvalue()
+
+
+def _parts(number: Number) -> tuple[str, str]:
+    """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
+    low, high = (None if bound is None or math.isnan(bound) else bound for bound in (number.low, number.high))
+    width = 0.0 if low is None or high is None else high - low
+    # Two significant digits of the interval's width: the value shows what is known of it, no more.
+    decimals = 1 - _magnitude(width) if 0 < width < math.inf else None
+    value = cell_text(number.value, ".6g") if number.exact else value_text(number.value, decimals)
+    if number.exact:
+        interval = "(exact)"
+    elif low is not None and high is not None:
+        interval = f"[{value_text(low, decimals)}, {value_text(high, decimals)}]"
+    elif low is not None:
+        interval = f"(at least {value_text(low)})"
+    elif high is not None:
+        interval = f"(at most {value_text(high)})"
+    else:
+        interval = "(no interval)" if value != "cannot tell" else ""
+    return value, interval
+
+
+def _padded(cells: Sequence[str], *, left: bool = False) -> list[str]:
+    """Numbers with as many places after the point; `left`: and as many before it."""
+    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+    decimals = max((len(cell.partition(".")[2]) for cell in numbers), default=0)
+    whole = max((len(cell.partition(".")[0]) for cell in numbers), default=0)
+    padded = []
+    for cell in cells:
+        if _NUMBER.fullmatch(cell):
+            before, point, after = cell.partition(".")
+            lead = FIGURE_SPACE * (whole - len(before)) if left else ""
+            gap = POINT_SPACE if decimals and not point else ""
+            cell = f"{lead}{cell}{gap}{FIGURE_SPACE * (decimals - len(after))}"
+        padded.append(cell)
+    return padded
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value)))

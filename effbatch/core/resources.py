@@ -1,0 +1,24 @@
+"""The name of a bundled folder -> where it lies, in an installed wheel or in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from effbatch.core.errors import RunError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_CHECKOUT = {"templates": Path("reports/templates"), "simulations": Path("simulations")}
+
+
+def bundled(name: Literal["templates", "simulations"]) -> Path:
+    """Folder of the report templates or of the simulation specs; RunError where neither place has it."""
+    installed = _PACKAGE / "bundled" / name
+    checkout = _PACKAGE.parent / _CHECKOUT[name]
+    for folder in (installed, checkout):
+        if folder.is_dir():
+            return folder
+    raise RunError(
+        f"effbatch needs its folder of {name}; neither {installed} nor {checkout} is there: install effbatch again",
+        name=name,
+    )

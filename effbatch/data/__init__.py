@@ -1,0 +1,1 @@
+"""Any data set, by name or path, as images with labels."""

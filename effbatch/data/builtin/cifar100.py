@@ -1,0 +1,34 @@
+"""CIFAR-100: 60,000 colour images of 32×32, from its binary version in the data directory, else from the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from effbatch.data.datasets import DataSet, Size, from_bytes
+from effbatch.data.sources import cifar_binary, data_dir, hub
+
+SIZE = Size(50_000, 10_000, (3, 32, 32), 100)
+HUB = "hub:uoft-cs/cifar100"
+LAYOUT = cifar_binary.Layout(
+    folder="cifar-100-binary",
+    archive="cifar-100-binary.tar.gz",
+    train={"train.bin": 50_000},
+    test={"test.bin": 10_000},
+    label_bytes=2,  # the coarse label of 20, then the fine one of 100
+)
+
+
+def where() -> str:
+    """The files, or their archive, in the folder cifar100 of the data directory where that is there, else the hub."""
+    folder = data_dir() / "cifar100"
+    if folder.is_dir():
+        return str(cifar_binary.find(folder, LAYOUT))
+    return hub.instead_of(LAYOUT.archive, folder, HUB)
+
+
+def load() -> DataSet:
+    """Krizhevsky (2009), fine labels; 50,000 to train on, 10,000 to test, 100 classes."""
+    place = where()
+    fetched = place == HUB
+    train, test = hub.read(place, label="fine_label")[:2] if fetched else cifar_binary.read(Path(place), LAYOUT)
+    return from_bytes("cifar100", train, test, SIZE.num_classes, source=f"CIFAR-100 (Krizhevsky 2009) from {place}")

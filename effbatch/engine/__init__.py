@@ -1,0 +1,1 @@
+"""A unit of a plan -> its trained networks' accuracies and losses, as arrays."""

@@ -1,0 +1,172 @@
+"""One network per seed, of linear layers alone -> all members of a unit, trained by backpropagation written out.
+
+The first layers of all members lie side by side as one matrix with a row per pixel: one wide product with the images
+that the members of a seed share gives all their outputs, and one product adds a step, or several small ones, to all
+their weights. So no gradient is written to memory; activations lie in buffers that are made once. See
+`docs/notes/engine-speed.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from effbatch.core.errors import InputError
+from effbatch.engine.dense_buffers import Back, Forward, Matrices, Step, Window
+from effbatch.engine.stacking import member_of, stacked_parameters
+
+
+def _relu(values: Tensor, *, out: Tensor) -> Tensor:
+    return torch.clamp_min(values, 0, out=out)
+
+
+def _relu_back(slope: Tensor, output: Tensor, to: Tensor) -> None:
+    torch.ops.aten.threshold_backward.grad_input(slope, output, 0, grad_input=to)
+
+
+def _tanh_back(slope: Tensor, output: Tensor, to: Tensor) -> None:
+    torch.ops.aten.tanh_backward.grad_input(slope, output, grad_input=to)
+
+
+ACTIVATIONS: dict[type[nn.Module], tuple[Forward, Back]] = {
+    nn.ReLU: (_relu, _relu_back),
+    nn.Tanh: (torch.tanh, _tanh_back),
+}
+
+
+class DenseNetwork:
+    """S·M = N networks Flatten, Linear, then activation, Linear any number of times.
+
+    `parameters` hold the weights of all, (S, M, ...). InputError where the layers are others, or one has no bias.
+    """
+
+    channels_last = False
+
+    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.network = networks[0]
+        self.activations = _activations(self.network)
+        self.parameters = [w.requires_grad_(False) for w in stacked_parameters(networks, members, device)]
+        first = self.parameters[0]
+        self.parameters[0] = first.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # in memory (S, D, M, O)
+        self.matrices = _matrices(self.parameters)
+        self.windows: dict[tuple[int, int, bool], Window] = {}
+        self.last: tuple[Window, Step] | None = None  # of training
+        self.formed: list[Tensor] = []  # gradients
+        self.formed_matrices: Matrices = []
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`, for G = 1 or S; logits are overwritten by those of the next as many images."""
+        (logits,) = self._logits(images, 1, training=training)
+        return logits
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`, after a step of training; the next call overwrites them."""
+        if not self.formed:
+            self.formed = [torch.empty_like(w) for w in self.parameters]
+            self.formed_matrices = _matrices(self.formed)
+        for _, b in self.formed_matrices:
+            b.zero_()
+        self._back(slope, self.formed_matrices, beta=0)
+        self._add_first(self.formed_matrices, beta=0)
+        return self.formed
+
+    def descend(self, images: Tensor, steps: int, slope: Callable[[int, Tensor], Tensor]) -> None:
+        """So many steps on B images each, (steps·B, G, C, H, W): to the weights is added what slopes become in them.
+
+        `slope(step, logits)` is −η times the slope of the loss in the logits, for steps of plain SGD: gradients are
+        linear in it, and nowhere else are there fewer numbers to multiply by −η.
+
+        The first layer, whose weights are most of what is read and written, changes once, after the last step. What its
+        outputs x·W + b would miss until then is added to them: the step W += xᵀ·s, b += Σ s changes those of other
+        images x' by (x'·xᵀ + 1)·s.
+        """
+        for step, logits in enumerate(self._logits(images, steps, training=True)):
+            self._back(slope(step, logits), self.matrices, beta=1)
+        self._add_first(self.matrices, beta=1)
+
+    def _logits(self, images: Tensor, steps: int, *, training: bool) -> Iterator[Tensor]:
+        """Logits (S, M, K, B) of every step, in turn.
+
+        Before the next one is asked for, `_back` must have left the slopes of this one in the first layer's outputs.
+        """
+        size = len(images) // steps, steps, training
+        if size not in self.windows:
+            self.windows[size] = Window(self.matrices, self.activations, self.parameters[0].shape[:2], *size)
+        window = self.windows[size]
+        W, b = self.matrices[0]
+        window.images = images.flatten(2).transpose(0, 1)  # (G, steps·B, D)
+        if len(window.images) < len(W):
+            window.images = window.images.expand(len(W), -1, -1)
+        torch.baddbmm(b, window.images, W, out=window.wide)
+        if steps > 1:
+            torch.baddbmm(window.one, window.images, window.images.transpose(1, 2), out=window.products)
+        for step in window.steps:
+            if step.before:
+                step.wide.baddbmm_(*step.before)
+            if not step.layers:
+                step.logits.copy_(step.members_of_wide.transpose(2, 3))
+            for layer in step.layers:
+                layer.activate(layer.arriving, out=layer.activated)
+                torch.baddbmm(*layer.factors, out=layer.leaving)
+            if training:
+                self.last = window, step
+            yield step.logits
+
+    def _back(self, slope: Tensor, to: Matrices, *, beta: int) -> None:
+        """Gradients of all layers but the first, plus β times what the matrices hold; the slope in the first's outputs.
+
+        The weights themselves may be `to`: none changes before it has served.
+        """
+        assert self.last is not None
+        _, step = self.last
+        delta = slope.flatten(0, 1)  # (N, O, B)
+        by_image = delta.transpose(1, 2)
+        for layer, (to_W, to_b) in zip(reversed(step.layers), reversed(to[1:]), strict=True):
+            torch.bmm(by_image, layer.W, out=layer.slope)
+            to_W.baddbmm_(delta, layer.h, beta=beta)
+            to_b.add_(delta.sum(2, keepdim=True))
+            layer.differentiate(layer.slope_activated, layer.activated, layer.slope_arriving)
+            delta, by_image = layer.slope_by_feature, layer.slope
+        if not step.layers:
+            step.members_of_wide.copy_(slope.transpose(2, 3))
+
+    def _add_first(self, to: Matrices, *, beta: int) -> None:
+        """The first layer's gradient of all steps of the last window, plus β times what its matrices hold."""
+        assert self.last is not None
+        (window, _), (W, b) = self.last, to[0]
+        W.baddbmm_(window.images.transpose(1, 2), window.wide, beta=beta)
+        b.add_(window.wide.sum(1, keepdim=True))
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.network, self.parameters, seed, member)
+
+
+def _matrices(tensors: Sequence[Tensor]) -> Matrices:
+    """Views of tensors like the parameters: first (S, D, M·O) and (S, 1, M·O), then (N, O, D) and (N, O, 1)."""
+    first, bias, *others = tensors
+    matrices = [(first.permute(0, 3, 1, 2).flatten(2), bias.flatten(1).unsqueeze(1))]
+    for W, b in zip(others[::2], others[1::2], strict=True):
+        matrices.append((W.flatten(0, 1), b.flatten(0, 1).unsqueeze(2)))
+    return matrices
+
+
+def _activations(network: nn.Module) -> list[tuple[Forward, Back]]:
+    """What stands between the linear layers; InputError where the layers are not those of `DenseNetwork`."""
+    layers = list(network.children()) if type(network) is nn.Sequential else [network]
+    linear, between = layers[1::2], layers[2::2]
+    if (
+        type(layers[0]) is not nn.Flatten
+        or len(linear) != len(between) + 1
+        or any(type(layer) is not nn.Linear or layer.bias is None for layer in linear)
+        or len(set(linear)) < len(linear)
+        or any(type(layer) not in ACTIVATIONS for layer in between)
+    ):
+        known = ", ".join(kind.__name__ for kind in ACTIVATIONS)
+        raise InputError(
+            f"linear layers with bias were needed, after Flatten and with one of {known} between any two; "
+            f"{', '.join(type(layer).__name__ for layer in layers)} came"
+        )
+    return [ACTIVATIONS[type(layer)] for layer in between]

@@ -1,0 +1,181 @@
+"""One network per seed -> the fastest ensemble that computes what the network itself computes.
+
+Known layers are stacked (`stacking`); any other network without buffers or random layers goes through `torch.func`; the
+rest, such as BatchNorm and dropout, is trained member by member, and so is one member alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
+from threading import Lock
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from effbatch.engine.dense import DenseNetwork
+from effbatch.engine.stacking import StackedNetwork, member_of, stacked_parameters
+from effbatch.networks.per_image import evaluation_mode, logits_of, output, trainable_weights
+from effbatch.noise.labels import counter_hash
+
+RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
+_random_state = Lock()  # PyTorch's own generator is one for all threads
+
+
+class Ensemble(Protocol):
+    """S·M networks; `parameters` are their weights (S, M, ...), ready for autograd.
+
+    channels_last   the order in memory of an image's numbers that makes them fast
+    """
+
+    parameters: list[Tensor]
+    channels_last: bool
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
+        ...
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """What `slope`, that of the loss in the logits, becomes in the `parameters`."""
+        ...
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """One network with the weights that it has now, a copy; both indices count from 0."""
+        ...
+
+
+def ensemble(
+    networks: Sequence[nn.Module],
+    members: int,
+    device: torch.device,
+    *,
+    seeds: Sequence[int],
+    images: Tensor,
+    num_classes: int,
+) -> Ensemble:
+    """`members` copies of each network, one network per seed, to be trained side by side.
+
+    A way to train them all at once is taken only if it gives the first network's own logits of `images` (n, C, H, W),
+    a few will do. InputError where the network does not take them, or has no parameter to train.
+    """
+    first = deepcopy(networks[0]).to(device)
+    trainable_weights(first)
+    with evaluation_mode(first):
+        logits = logits_of(first, images, num_classes, len(images))
+    side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
+    for way in side_by_side:
+        if _gives(way, first, images, logits):  # so it draws no random numbers
+            alone = len(networks) * members == 1 and way is not DenseNetwork
+            return SequentialMembers(networks, members, device) if alone else way(networks, members, device)
+    return SequentialMembers(networks, members, device, seeds)
+
+
+def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:
+    """Whether an ensemble of this one network has its logits, and can be trained."""
+    if any(True for _ in network.buffers()) or not all(w.requires_grad for w in network.parameters()):
+        return False
+    try:
+        made = way([deepcopy(network)], 1, images.device)
+        made(images.unsqueeze(1))  # layers that draw random numbers raise only in training
+        with torch.no_grad():
+            same = made(images.unsqueeze(1), training=False)[0, 0].T
+    except Exception:  # the user's code may raise anything where it meets what it was not written for
+        return False
+    return same.shape == logits.shape and torch.allclose(same, logits, rtol=1e-3, atol=1e-4 * float(logits.abs().max()))
+
+
+class VectorisedNetwork:
+    """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
+
+    channels_last = True
+
+    def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
+        self.network = deepcopy(networks[0]).to(device).train()
+        self.names = [name for name, _ in self.network.named_parameters()]
+        self.parameters = stacked_parameters(networks, members, device)
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`."""
+        S, M = self.parameters[0].shape[:2]
+        G = images.shape[1]
+        weights = {
+            name: w.flatten(0, 1).unflatten(0, (G, -1)) for name, w in zip(self.names, self.parameters, strict=True)
+        }
+
+        def logits(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+            return output(self.network, weights, images)
+
+        of_members = vmap(vmap(logits, in_dims=(0, None)), in_dims=(0, 1))
+        with nullcontext() if training else evaluation_mode(self.network):
+            return of_members(weights, images).flatten(0, 1).transpose(1, 2).unflatten(0, (S, M))
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`."""
+        return torch.autograd.grad(logits, self.parameters, slope)
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.network, self.parameters, seed, member)
+
+
+class SequentialMembers:
+    """Any network, one member after another: the modules themselves, their weights slices of `parameters`.
+
+    Where `seeds` are given, random layers draw from the member's seed and the number of its step, so that all members
+    of a seed draw alike.
+    """
+
+    channels_last = True
+
+    def __init__(
+        self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int] | None = None
+    ) -> None:
+        self.networks = [deepcopy(net).to(device).train() for net in networks for _ in range(members)]
+        self.parameters = [w.requires_grad_(False) for w in stacked_parameters(networks, members, device)]
+        self.weights = [[w for w in net.parameters() if w.requires_grad] for net in self.networks]
+        for own, slices in zip(
+            self.weights, zip(*(w.flatten(0, 1) for w in self.parameters), strict=True), strict=True
+        ):
+            for weight, slice_ in zip(own, slices, strict=True):
+                weight.data = slice_
+        self.seeds = None if seeds is None else [seed for seed in seeds for _ in range(members)]
+        self.steps = 0
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`."""
+        shared = len(self.networks) // images.shape[1]
+        logits = []
+        for i, network in enumerate(self.networks):
+            with self._drawing(i) if training else evaluation_mode(network):
+                logits.append(network(images[:, i // shared]).T)
+        self.steps += training
+        return self._stacked(logits)
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`."""
+        found = torch.autograd.grad(logits, [w for own in self.weights for w in own], slope)
+        return [self._stacked(found[i :: len(self.parameters)]) for i in range(len(self.parameters))]
+
+    def _stacked(self, tensors: Sequence[Tensor]) -> Tensor:
+        """One tensor per member as (S, M, ...); a single one needs no copy."""
+        S, M = self.parameters[0].shape[:2]
+        together = torch.stack(list(tensors)) if len(tensors) > 1 else tensors[0]
+        return together.view(S, M, *tensors[0].shape)
+
+    def _drawing(self, member: int) -> AbstractContextManager[None]:
+        return nullcontext() if self.seeds is None else self._drawing_from(self.seeds[member])
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        network = self.networks[seed * self.parameters[0].shape[1] + member]
+        return member_of(network, self.parameters, seed, member)
+
+    @contextmanager
+    def _drawing_from(self, seed: int) -> Iterator[None]:
+        device = self.parameters[0].device
+        with _random_state, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))
+            yield

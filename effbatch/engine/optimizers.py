@@ -1,0 +1,161 @@
+"""Optimisers over stacked parameters: gradients (S, M, ...) and one learning rate per member -> updated in place.
+
+Conventions and fixed constants are those of `torch.optim`. g is the gradient of the mean loss, η the learning rate
+times the schedule, λ the weight decay: g ← g + λ w before all else (coupled, an L2 penalty λ‖w‖²/2), save in AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from effbatch.plan.spec import Train
+
+
+class Optimizer(Protocol):
+    """`step(gradients, learning_rate)`: learning_rate is (S, M), already multiplied by the schedule.
+
+    replayable   every step but the first is the same operations on tensors; Adam counts its steps in Python
+    """
+
+    replayable: bool
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None: ...
+
+
+class SGD:
+    """w ← w − η v with v ← μ v + g, v = g at the first step; Nesterov: w ← w − η (g + μ v). μ = 0: plain SGD."""
+
+    replayable = True
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        self.parameters = parameters
+        self.momentum, self.nesterov, self.weight_decay = train.momentum, train.nesterov, train.weight_decay
+        self.velocity: list[Tensor] | None = None
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        gradients = _decayed(gradients, self.parameters, self.weight_decay)
+        if self.momentum:
+            if self.velocity is None:
+                self.velocity = [g.clone() for g in gradients]
+            else:
+                for v, g in zip(self.velocity, gradients, strict=True):
+                    v.mul_(self.momentum).add_(g)
+            if self.nesterov:
+                gradients = [g.add(v, alpha=self.momentum) for v, g in zip(self.velocity, gradients, strict=True)]
+            else:
+                gradients = self.velocity
+        for w, g in zip(self.parameters, gradients, strict=True):
+            w.addcmul_(g, _per_member(learning_rate, w), value=-1)
+
+
+class Adam:
+    """w ← w − η m̂/(√v̂ + ε), m and v running means of g and g², hats undoing their start at 0 (Kingma & Ba, 2015).
+
+    β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸, as in `torch.optim.Adam`.
+    """
+
+    replayable = False
+    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        self.parameters, self.weight_decay = parameters, train.weight_decay
+        self.mean, self.square = _zeros(parameters), _zeros(parameters)
+        self.steps = 0
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        gradients = _decayed(gradients, self.parameters, self.weight_decay)
+        self.steps += 1
+        unbias_1, unbias_2 = 1 - self.BETA_1**self.steps, 1 - self.BETA_2**self.steps
+        for w, g, m, v in zip(self.parameters, gradients, self.mean, self.square, strict=True):
+            m.lerp_(g, 1 - self.BETA_1)
+            v.mul_(self.BETA_2).addcmul_(g, g, value=1 - self.BETA_2)
+            direction = m / (v / unbias_2).sqrt_().add_(self.EPSILON)
+            w.addcmul_(direction, _per_member(learning_rate, w), value=-1 / unbias_1)
+
+
+class AdamW(Adam):
+    """w ← (1 − η λ) w, then Adam without λ in its gradient: decoupled weight decay (Loshchilov & Hutter, 2019)."""
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        super().__init__(parameters, replace(train, weight_decay=0.0))
+        self.decoupled_decay = train.weight_decay
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        if self.decoupled_decay:
+            for w in self.parameters:
+                w.mul_(1 - _per_member(learning_rate, w) * self.decoupled_decay)
+        super().step(gradients, learning_rate)
+
+
+class RMSprop:
+    """w ← w − η g/(√v + ε), v the running mean of g², started at 0 (Hinton, 2012).
+
+    Smoothing 0.99, ε = 10⁻⁸, not centred, no momentum, as in `torch.optim.RMSprop`.
+    """
+
+    replayable = True
+    SMOOTHING, EPSILON = 0.99, 1e-8
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        self.parameters, self.weight_decay = parameters, train.weight_decay
+        self.square = _zeros(parameters)
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        gradients = _decayed(gradients, self.parameters, self.weight_decay)
+        for w, g, v in zip(self.parameters, gradients, self.square, strict=True):
+            v.mul_(self.SMOOTHING).addcmul_(g, g, value=1 - self.SMOOTHING)
+            w.addcmul_(g / v.sqrt().add_(self.EPSILON), _per_member(learning_rate, w), value=-1)
+
+
+class AdaDelta:
+    """w ← w − η Δ, Δ = g √(u + ε)/√(v + ε), v and u running means of g² and Δ², started at 0 (Zeiler, 2012, alg. 1).
+
+    u is brought up to date after Δ. ρ = 0.9, ε = 10⁻⁶, as in `torch.optim.Adadelta`; the original has η = 1.
+    """
+
+    replayable = True
+    RHO, EPSILON = 0.9, 1e-6
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        self.parameters, self.weight_decay = parameters, train.weight_decay
+        self.square, self.square_step = _zeros(parameters), _zeros(parameters)
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        gradients = _decayed(gradients, self.parameters, self.weight_decay)
+        for w, g, v, u in zip(self.parameters, gradients, self.square, self.square_step, strict=True):
+            v.mul_(self.RHO).addcmul_(g, g, value=1 - self.RHO)
+            delta = (u + self.EPSILON).div_(v + self.EPSILON).sqrt_().mul_(g)
+            u.mul_(self.RHO).addcmul_(delta, delta, value=1 - self.RHO)
+            w.addcmul_(delta, _per_member(learning_rate, w), value=-1)
+
+
+def _per_member(learning_rate: Tensor, w: Tensor) -> Tensor:
+    """The rates (S, M) shaped to multiply parameters (S, M, ...)."""
+    return learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2))
+
+
+def _decayed(gradients: Sequence[Tensor], parameters: Sequence[Tensor], weight_decay: float) -> Sequence[Tensor]:
+    """g + λ w."""
+    if not weight_decay:
+        return gradients
+    return [g.add(w, alpha=weight_decay) for w, g in zip(parameters, gradients, strict=True)]
+
+
+def _zeros(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(w, requires_grad=False) for w in parameters]
+
+
+OPTIMIZERS: dict[str, Callable[[Sequence[Tensor], Train], Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adadelta": AdaDelta,
+}

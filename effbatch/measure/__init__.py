@@ -1,0 +1,1 @@
+"""A network and images -> its gradient moments, its kernel, its noise scale along training."""

@@ -1,0 +1,111 @@
+"""A network as it stands, images and clean labels -> the spectrum that predicts its training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from effbatch.core.errors import InputError
+from effbatch.measure.dense_kernel import dense_kernel
+from effbatch.networks.per_image import (
+    Images,
+    as_images,
+    as_labels,
+    evaluation_mode,
+    image_gradients,
+    logits_of,
+    trainable_weights,
+)
+from effbatch.noise.transition import MAX_CLASSES
+from effbatch.theory.dynamics import HeldOut, Spectrum
+
+
+def measure_spectrum(
+    network: nn.Module,
+    x_train: Images,
+    y_train: ArrayLike,
+    x_test: Images,
+    y_test: ArrayLike,
+    *,
+    num_classes: int,
+    foreign: Images | None = None,
+    max_examples: int = 1000,
+    seed: int = 0,
+    chunk: int = 250,
+) -> Spectrum:
+    """Spectrum of the neural tangent kernel at the network's present weights, averaged over the logits.
+
+        theta(x, x') = (1/K) sum_c <df_c(x)/dw, df_c(x')/dw>        (Jacot et al. 2018, arXiv 1806.07572)
+
+    The kernel is taken on at most `max_examples` training images, drawn by `seed`, and its eigenfunctions are
+    carried to the images `x_test`, whose labels only score the predicted accuracy, and to the `foreign` images that
+    noisy copies show, if they do. Labels are whole numbers
+    below K. The network runs in evaluation mode: BatchNorm uses its running statistics, which couple no
+    images, and dropout is off. It keeps its weights and its mode. Memory: 2 * chunk gradients of one logit.
+
+    Raises InputError when the network does not return K logits, images and labels do not match, or K is too large.
+    """
+    if num_classes > MAX_CLASSES:
+        raise InputError(f"first principles take at most {MAX_CLASSES:,} classes; {num_classes:,} came: leave them out")
+    keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
+    train, test = as_images(network, x_train)[keep], as_images(network, x_test)
+    others = [test] if foreign is None else [test, as_images(network, foreign)]
+    y_train, y_test = (as_labels(y, x, num_classes) for y, x in ((y_train, x_train), (y_test, x_test)))
+
+    with evaluation_mode(network):
+        logits, logits_test = (
+            logits_of(network, images, num_classes, chunk).double().cpu().numpy() for images in (train, test)
+        )
+        gram, rows = _kernel(network, train, torch.cat(others), num_classes, chunk)
+
+    n, scale = len(train), 1 / np.sqrt(1 - 1 / num_classes)
+    eigenvalues, vectors = np.linalg.eigh(gram / n)
+    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    # single precision cannot tell smaller ones from zero: they learn nothing, their share of the target stays
+    null = eigenvalues < np.finfo(np.float32).eps * eigenvalues[0]
+    eigenvalues = np.where(null, 0, eigenvalues)
+    modes = np.divide(rows @ vectors / np.sqrt(n), eigenvalues, out=np.zeros_like(rows), where=~null)
+    modes, foreign_modes = modes[: len(test)], modes[len(test) :]
+    indicators = vectors.T @ np.eye(num_classes)[y_train[keep]] / np.sqrt(n)
+    initial = vectors.T @ _centred(logits) / num_classes * scale / np.sqrt(n)
+    start = _centred(logits_test) / num_classes * scale
+    held_out = HeldOut(modes, indicators, initial, start, y_test)
+    return Spectrum(
+        eigenvalues=eigenvalues,
+        target_energies=(held_out.target**2).sum(1),
+        initial_energies=(initial**2).sum(1),
+        num_classes=num_classes,
+        examples=n,
+        held_out=held_out,
+        foreign=None if foreign is None else (foreign_modes**2).mean(0),
+    )
+
+
+@torch.no_grad()
+def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int, chunk: int) -> tuple[NDArray, NDArray]:
+    """theta among the training images (n, n) and between test and training images (n_test, n)."""
+    n = len(train)
+    images = torch.cat([train, test])
+    theta, covered = dense_kernel(network, images, n, classes, chunk)
+    weights = {name: w for name, w in trainable_weights(network).items() if name not in covered}
+    for unit in torch.eye(classes, dtype=train.dtype, device=train.device) if weights else ():
+
+        def gradients(x: Tensor, unit: Tensor = unit) -> Tensor:
+            by_weight = image_gradients(network, weights, x, unit.expand(len(x), 1, classes))
+            return torch.cat([g[:, 0] for g in by_weight.values()], 1)
+
+        # gradients are cheap beside their products, so they are taken again for every block of the kernel
+        for j in range(0, n, chunk):
+            columns = gradients(train[j : j + chunk])
+            for i in range(j, len(images), chunk):  # above the diagonal: by symmetry
+                rows = columns if i == j and j + chunk <= n else gradients(images[i : i + chunk])
+                theta[i : i + chunk, j : j + chunk] += rows @ columns.T / classes
+    kernel = theta.double().cpu().numpy()
+    lower = np.tril(kernel[:n])
+    return lower + np.tril(lower, -1).T, kernel[n:]
+
+
+def _centred(logits: NDArray) -> NDArray:
+    return logits - logits.mean(1, keepdims=True)

@@ -1,0 +1,1 @@
+"""Built-in networks, a user's own, and what one network gives for each image."""

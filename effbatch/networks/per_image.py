@@ -1,0 +1,166 @@
+"""A network as it stands -> evaluation mode, checked images, labels and logits, and the gradients of single images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import UninitializedParameter
+
+from effbatch.core.errors import InputError
+
+Images = Tensor | NDArray[np.floating]
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every module gets back the mode that it had.
+
+    InputError for a BatchNorm without running statistics: there no gradient belongs to one image in any mode.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise InputError(
+                f"gradients of single images are needed, and {type(module).__name__} {name!r} keeps no running "
+                "statistics, so that every image changes all others' gradients: build it with track_running_stats=True",
+                module=name,
+            )
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def evaluation_remarks(network: nn.Module) -> tuple[str, ...]:
+    """What evaluation mode changes about this network, one sentence each; empty where it changes nothing."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    remarks = []
+    if norms:
+        remarks.append(
+            "evaluation mode: BatchNorm used its running statistics; in training the images of a batch share theirs, "
+            "no gradient belongs to one image alone, and these numbers are only a guide"
+        )
+    if any(module.num_batches_tracked == 0 for module in norms):
+        remarks.append("some BatchNorm has seen no batch: its running mean is 0 and its variance 1, not the data's")
+    if any(isinstance(module, _DropoutNd) and module.p > 0 for module in network.modules()):
+        remarks.append("evaluation mode: dropout was off; in training it adds noise that these numbers do not hold")
+    return tuple(remarks)
+
+
+def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters that training would change, by name, detached; InputError where there is none."""
+    if any(isinstance(w, UninitializedParameter) for w in network.parameters()):
+        raise InputError("the network needs layers of known size; lazy ones came: call it once on an image before")
+    weights = {name: w.detach() for name, w in network.named_parameters() if w.requires_grad}
+    if not weights:
+        raise InputError("the network needs at least one parameter with requires_grad=True; none came")
+    return weights
+
+
+def as_images(network: nn.Module, images: Images) -> Tensor:
+    """Images with the floating type and device of the network's weights."""
+    weight = next(iter(trainable_weights(network).values()))
+    return torch.as_tensor(images, dtype=weight.dtype, device=weight.device)
+
+
+def as_labels(labels: ArrayLike | Tensor, images: Images, num_classes: int) -> NDArray[np.int64]:
+    """One label in 0 … K − 1 for each image, of an integer type; InputError otherwise."""
+    y = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    whole = y.dtype.kind in "iu"
+    if not whole or y.shape != (len(images),) or len(y) == 0 or y.min() < 0 or y.max() >= num_classes:
+        came = f"labels of shape {y.shape}" + (f" from {y.min()} to {y.max()}" if whole and y.size else "")
+        came += "" if whole else f" and type {y.dtype}"
+        raise InputError(
+            f"one label from 0 to {num_classes - 1} is needed for each of {len(images)} images; {came} came: "
+            "check that images and labels belong together"
+        )
+    return y.astype(np.int64)
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) -> Tensor:
+    """Logits (n, K), in chunks of images; InputError where there are not K, or where one is not finite."""
+    try:
+        parts = [network(x) for x in images.split(chunk)]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"the network needs to take images of shape {tuple(images.shape[1:])}; it refused them "
+            f"({said}): check that network and data belong together"
+        ) from error
+    for part in parts:
+        if not isinstance(part, Tensor) or not part.ndim:
+            what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
+            raise InputError(f"the network needs to return a tensor of {num_classes} logits per image; {what} came")
+    logits = torch.cat(parts)
+    if logits.shape != (len(images), num_classes):
+        raise InputError(
+            f"the network needs to return {num_classes} logits per image; shape {tuple(logits.shape)} came for "
+            f"{len(images)} images: give num_classes as the width of its last layer"
+        )
+    bad = int((~logits.isfinite()).any(1).sum())
+    if bad:
+        raise InputError(
+            f"finite logits are needed; {bad} of {len(images)} images have NaN or infinite ones: "
+            "check the images and the weights for NaN",
+            images=bad,
+        )
+    with torch.enable_grad():
+        if any(w.requires_grad for w in network.parameters()) and not network(images[:1]).requires_grad:
+            raise InputError(
+                "the network needs to return logits that its weights can be trained by; these are detached"
+            )
+    return logits
+
+
+def output(network: nn.Module, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """The network's output with other weights, by the names of its parameters; the network keeps its own.
+
+    A layer that stands in the network twice is replaced in one place: `functional_call`, left to tie weights by itself,
+    replaces it in both and puts back the wrong ones (seen in PyTorch 2.13).
+    """
+    given = {id(w): weights[name] for name, w in network.named_parameters() if name in weights}
+    places = {
+        f"{path}.{name}".removeprefix("."): given[id(w)]
+        for path, module in network.named_modules()  # each once
+        for name, w in module.named_parameters(recurse=False, remove_duplicate=False)
+        if id(w) in given
+    }
+    return functional_call(network, places, (images,), tie_weights=False)
+
+
+def image_gradients(
+    network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, cotangents: Tensor
+) -> dict[str, Tensor]:
+    """J_iᵀ v_ic of image i, J_i = ∂(logits of image i)/∂(weights), by parameter: shapes (n, c, size of parameter).
+
+    cotangents v (n, c, K). All c share one forward pass; all n·c gradients are held at once. InputError where
+    torch.func cannot differentiate the network.
+    """
+
+    def of_one(image: Tensor, v: Tensor) -> dict[str, Tensor]:
+        pull_back = vjp(lambda w: output(network, w, image[None])[0], dict(weights))[1]
+        return vmap(lambda one: pull_back(one)[0])(v)
+
+    try:
+        gradients = vmap(of_one)(images, cotangents)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise InputError(
+            "gradients of single images are needed, and torch.func cannot take them of this network "
+            f"({str(error).splitlines()[0]}): write it without in-place changes and branches on values"
+        ) from error
+    return {name: g.reshape(*g.shape[:2], -1) for name, g in gradients.items()}

@@ -1,0 +1,248 @@
+"""The cube: one sweep as one `xarray.Dataset`. Its schema is defined, checked, saved and opened here.
+
+Dimensions
+    alpha, batch_size, learning_rate, seed, any other grid key (`network`, `clean_examples`, ...), checkpoint.
+Variables
+    outcome                         CF flags, see `Outcome`; the only place that says whether a cell ran
+    test_accuracy, test_loss        at the last checkpoint, on the whole test set
+    train_loss                      mean loss of the minibatches since the checkpoint before the last
+    *_history                       the same at every checkpoint, of the test set [train] history_images
+    step, examples                  (coordinates) optimiser steps and labelled copies at each checkpoint
+    what MEASURED lists             _history only, and only where the spec's [train] measure names its kind
+Conventions, stored in attrs
+    loss_reduction = "mean" over the batch; a NaN in a metric only ever means "no finite value", and
+    `outcome` says which of not run, diverged and failed it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from effbatch.core import durable, netcdf
+from effbatch.core.errors import CubeError, RunError, first_line, hint
+
+SCHEMA_VERSION = 1
+FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
+SEAL = b"\neffbatch sha256 "
+CORE_DIMS = ("alpha", "batch_size", "learning_rate", "seed")
+METRICS = {
+    "test_accuracy": {"long_name": "accuracy on the test set", "units": "1"},
+    "test_loss": {"long_name": "mean cross-entropy on the clean test set", "units": "nat"},
+    "train_loss": {"long_name": "mean cross-entropy on the noisy training batches", "units": "nat"},
+}
+_MOMENTS = {
+    "clean_norm_squared": "‖G_0‖², squared norm of the mean gradient with clean labels",
+    "clean_noisy_inner": "G_0·G_N, inner product of the mean gradients with clean and with noisy labels",
+    "noisy_norm_squared": "‖G_N‖², squared norm of the mean gradient with noisy labels",
+    "clean_second_moment": "S_0, mean squared norm of one gradient with clean labels",
+    "noisy_second_moment": "S_N, mean squared norm of one gradient with noisy labels",
+}
+MEASURED = {  # kind -> variables
+    "moments": {
+        **{
+            f"{name}{limit}": {"long_name": f"{meaning}{of}", "units": "nat2"}
+            for name, meaning in _MOMENTS.items()
+            for limit, of in (("", ""), ("_low", ": lower 95 % limit"), ("_high", ": upper 95 % limit"))
+        },
+        "noised_sets": {"long_name": "data sets really noised at the cell's alpha", "units": "1"},
+        "norm_squared_inside": {
+            "long_name": "of them, those whose 95 % interval of ‖G‖² holds the closed form",
+            "units": "1",
+        },
+        "second_moment_inside": {
+            "long_name": "of them, those whose 95 % interval of E‖g‖² holds the closed form",
+            "units": "1",
+        },
+        "exact_error": {
+            "long_name": "greatest relative error of the closed form against every label enumerated",
+            "units": "1",
+        },
+    },
+}
+_COORD_ATTRS = {
+    "alpha": {"long_name": "noisy labels per clean label", "units": "1"},
+    "batch_size": {"long_name": "labelled copies per step", "units": "1"},
+    "learning_rate": {"long_name": "step size of the mean gradient", "units": "1"},
+    "seed": {"long_name": "seed of images, initialisation, order and labels"},
+    "checkpoint": {"long_name": "index of the evaluation"},
+}
+
+
+class Outcome(IntEnum):
+    """What became of a cell; the value is what the cube stores."""
+
+    NOT_RUN = 0
+    FINISHED = 1
+    DIVERGED = 2
+    FAILED = 3
+
+    @property
+    def sentence(self) -> str:
+        return {
+            Outcome.NOT_RUN: "was not run",
+            Outcome.FINISHED: "finished its budget",
+            Outcome.DIVERGED: "diverged: its loss or weights stopped being finite, and it was frozen",
+            Outcome.FAILED: "failed: the run raised an error",
+        }[self]
+
+
+def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[str] = ()) -> xr.Dataset:
+    """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run; `measured` are kinds."""
+    missing = [dim for dim in CORE_DIMS if dim not in axes]
+    if missing:
+        raise CubeError(f"a cube needs the dimensions {', '.join(CORE_DIMS)}; {', '.join(missing)} did not come")
+    dims = (*axes, "checkpoint")
+    shape = tuple(len(values) for values in axes.values())
+    coords: dict[Hashable, object] = {
+        dim: (dim, np.asarray(list(values)), _COORD_ATTRS.get(dim, {})) for dim, values in axes.items()
+    }
+    coords["checkpoint"] = ("checkpoint", np.arange(checkpoints), _COORD_ATTRS["checkpoint"])
+    cube = xr.Dataset(coords=coords)
+    flags = {
+        "long_name": "what became of the cell",
+        "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
+        "flag_meanings": " ".join(o.name.lower() for o in Outcome),
+    }
+    cube["outcome"] = (tuple(axes), np.full(shape, int(Outcome.NOT_RUN), dtype=np.int8), flags)
+    for name, attrs in METRICS.items():
+        cube[name] = (tuple(axes), np.full(shape, np.nan, dtype=np.float32), attrs)
+    for name, attrs in (METRICS | measurements(measured)).items():
+        cube[f"{name}_history"] = (dims, np.full((*shape, checkpoints), np.nan, dtype=np.float32), attrs)
+    cube.attrs = {
+        "schema": "effbatch cube",
+        "schema_version": SCHEMA_VERSION,
+        "loss_reduction": "mean",
+        "variance_normalisation": "unbiased (n - 1)",
+        "selection": "none: last values and histories are stored, nothing is selected on the test set",
+    }
+    return cube
+
+
+def measurements(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The variables that kinds of `MEASURED` add, with their attributes."""
+    return {name: attrs for kind in kinds for name, attrs in MEASURED[kind].items()}
+
+
+def check(cube: xr.Dataset) -> xr.Dataset:
+    """Return `cube` unchanged, or raise CubeError with the first way in which it breaks the schema."""
+    if cube.attrs.get("schema") != "effbatch cube":
+        raise CubeError(
+            "this is not an effbatch cube: its attribute 'schema' is missing; give a cube.nc or a sweep folder"
+        )
+    version = cube.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise CubeError(
+            f"this effbatch reads cubes of schema {SCHEMA_VERSION}; this one has {version}: run the sweep again",
+            version=version,
+        )
+    missing = [d for d in CORE_DIMS if d not in cube.dims] + [v for v in ("outcome", *METRICS) if v not in cube]
+    if missing:
+        raise CubeError(f"the cube lacks {', '.join(missing)}", missing=missing)
+    return cube
+
+
+def num_classes(cube: xr.Dataset) -> int:
+    """Classes of the data set that the cube was measured on."""
+    return int(cube.attrs["num_classes"])
+
+
+def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
+    """The spec that the cube was run by, with every default filled in; empty for a cube that stores none."""
+    return json.loads(cube.attrs.get("spec_resolved", "{}"))
+
+
+def history_limit(cube: xr.Dataset) -> list[str]:
+    """A sentence on the test images behind the histories; none where the cube does not say how many they are."""
+    if "test_images" not in cube.attrs:
+        return []
+    taken, images = int(cube.attrs["history_images"]), int(cube.attrs["test_images"])
+    of = f"all {images:,}" if taken == images else f"{taken:,} of the {images:,}"
+    return [
+        f"Accuracy along the runs is that on {of} test images, the same for every run: no interval says what others "
+        "would change."
+    ]
+
+
+def score(cube: xr.Dataset, variable: str = "test_accuracy") -> xr.DataArray:
+    """Accuracy of every cell that ran; a diverged cell scores chance, 1/K; NaN only where nothing ran."""
+    chance = 1.0 / num_classes(cube)
+    outcome = cube["outcome"]
+    ran = outcome.isin([int(Outcome.FINISHED), int(Outcome.DIVERGED)])
+    value = cube[variable].astype(float)
+    return value.where(outcome != int(Outcome.DIVERGED), chance).where(ran).rename("score")
+
+
+def save(cubes: xr.Dataset | Mapping[str, xr.Dataset], path: Path) -> None:
+    """Write one cube, or several as groups named by their simulation, compressed, replacing `path` at once.
+
+    The file ends with a seal, a line with the SHA-256 of all before it. HDF5 knows where its own part ends.
+    """
+    groups = {"/": cubes} if isinstance(cubes, xr.Dataset) else cubes
+    content = netcdf.as_bytes(groups, compressed=True)
+    try:
+        durable.write(path, content + SEAL + hashlib.sha256(content).hexdigest().encode())
+    except OSError as error:
+        raise RunError(
+            f"{path} could not be written ({error.strerror}); make room, or give back the right to write there, and "
+            "run the same command again: nothing is trained again"
+        ) from error
+
+
+def _check_seal(file: Path) -> None:
+    """Refuse a file that is not what was written; one without a seal, written elsewhere, is taken as it is."""
+    with file.open("rb") as content:
+        size = content.seek(0, os.SEEK_END)
+        start = size - len(SEAL) - 64
+        content.seek(max(start, 0))
+        mark, said = content.read(len(SEAL)), content.read()
+        if mark != SEAL:
+            return
+        content.seek(0)
+        digest = hashlib.sha256()
+        while start:
+            part = content.read(min(start, 1 << 20))
+            digest.update(part)
+            start -= len(part)
+    if digest.hexdigest().encode() != said:
+        raise ValueError("its content is not what its checksum says")
+
+
+def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
+    """Open every cube at `path` (a cube file, or a folder that holds `cube.nc`), by simulation name."""
+    path = Path(path)
+    file = path / "cube.nc" if path.is_dir() else path
+    if not file.exists():
+        raise CubeError(f"no cube at {path}: give a cube.nc file, or a folder that effbatch wrote", path=str(path))
+    try:
+        _check_seal(file)
+        tree = xr.open_groups(file, engine="h5netcdf")
+    except Exception as error:  # a damaged file raises anything
+        raise CubeError(
+            f"{file} cannot be read as netCDF, or is damaged ({first_line(error)}); give a cube.nc that effbatch "
+            "wrote, or run its sweep again: the finished units there are kept"
+        ) from error
+    cubes = [check(dataset) for dataset in tree.values() if dataset.data_vars]
+    if not cubes:
+        raise CubeError(f"{file} holds no cube", path=str(file))
+    return {str(cube.attrs.get("simulation", "cube")): cube for cube in cubes}
+
+
+def open_cube(path: str | Path, name: str | None = None) -> xr.Dataset:
+    """Open one cube; `name` picks the simulation where the file holds several."""
+    cubes = open_cubes(path)
+    if name is None and len(cubes) == 1:
+        return next(iter(cubes.values()))
+    if name not in cubes:
+        if name is None:
+            raise CubeError(f"{path} holds the cubes {', '.join(cubes)}; no name was asked for: name one of them")
+        raise CubeError(f"{path} holds no cube {name!r}; {hint(name, cubes)}", name=name)
+    return cubes[name]

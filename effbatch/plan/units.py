@@ -1,0 +1,211 @@
+"""Spec -> units: the cells of the grid, grouped so that those that can train side by side do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from effbatch.core.errors import SpecError
+from effbatch.plan.cube import FIRST_CHECKPOINT
+from effbatch.plan.spec import MAX_BUDGET, MEMBER_DIMS, Data, Spec, Train, at
+
+CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The block alphas x learning_rates x seeds of cells that share everything else (`point`, data, train).
+
+    `whole_axes` are the alphas, learning rates and seeds of the whole unit, where only some cells of it are asked for.
+    """
+
+    point: Mapping[str, Any]
+    data: Data
+    train: Train
+    batch_size: int
+    steps: int
+    checkpoints: tuple[int, ...]
+    alphas: tuple[float, ...]
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    whole_axes: tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]] | None = None
+
+    @property
+    def whole(self) -> Unit:
+        """The unit that these cells belong to, most often this one."""
+        if self.whole_axes is None:
+            return self
+        alphas, learning_rates, seeds = self.whole_axes
+        return replace(self, alphas=alphas, learning_rates=learning_rates, seeds=seeds, whole_axes=None)
+
+    @property
+    def axes(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+        """Alphas, learning rates and seeds, in the order of the arrays that training gives."""
+        return self.alphas, self.learning_rates, self.seeds
+
+    @property
+    def cells(self) -> int:
+        return math.prod(map(len, self.axes))
+
+    @property
+    def model_steps(self) -> int:
+        """Optimiser steps summed over the cells: the unit of cost."""
+        return self.cells * self.steps
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations summed over the cells."""
+        return self.cells * len(self.checkpoints)
+
+    @property
+    def key(self) -> str:
+        """A name that changes when any number of the unit would change."""
+        options = {"data": self.data.given(), "train": self.train.given()}
+        facts = {**vars(self), "point": dict(self.point), **options}
+        if self.whole_axes is None:  # so that whole units keep their names
+            del facts["whole_axes"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def units(
+    spec: Spec,
+    available: Mapping[str, int],
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]] | None = None,
+) -> Iterator[Unit]:
+    """All units of a spec; `available` gives the size of each data set's training set.
+
+    `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
+    """
+    grid = dict(spec.grid)
+    if spec.whole_grid is not None:
+        grid |= {dim: spec.whole_grid[dim] for dim in MEMBER_DIMS}
+    rates = rates or (lambda point, alpha: grid["learning_rate"])
+    blocks = list(_blocks(replace(spec, grid=grid), available))
+    fewest_steps = [min(alphas_by_steps) for *_, alphas_by_steps in blocks]
+    if spec.whole_grid is not None:
+        fewest_steps.append(_fewest_steps(spec, spec.whole_grid, available))
+    evaluations = min(spec.train.evaluations, *fewest_steps)
+    for point, data, train, batch_size, alphas_by_steps in blocks:
+        for steps, learning_rates, alphas in _alike(point, data, alphas_by_steps, rates):
+            width = max(1, CELLS_PER_UNIT // (len(alphas) * len(learning_rates)))
+            for start in range(0, len(grid["seed"]), width):
+                unit = Unit(
+                    point=point,
+                    data=data,
+                    train=train,
+                    batch_size=batch_size,
+                    steps=steps,
+                    checkpoints=log_spaced_steps(steps, evaluations),
+                    alphas=tuple(alphas),
+                    learning_rates=learning_rates,
+                    seeds=grid["seed"][start : start + width],
+                )
+                if spec.whole_grid is not None:
+                    unit = _cut(unit, spec.grid)
+                if unit.cells:
+                    yield unit
+
+
+def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
+    """Of the cells of a unit those that are in the grid."""
+    cut = replace(
+        unit,
+        alphas=tuple(alpha for alpha in unit.alphas if alpha in grid["alpha"]),
+        learning_rates=tuple(rate for rate in unit.learning_rates if rate in grid["learning_rate"]),
+        seeds=tuple(seed for seed in unit.seeds if seed in grid["seed"]),
+    )
+    return unit if cut == unit else replace(cut, whole_axes=unit.axes)
+
+
+def _alike(
+    point: Mapping[str, Any],
+    data: Data,
+    alphas_by_steps: Mapping[int, list[float]],
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
+) -> Iterator[tuple[int, tuple[float, ...], list[float]]]:
+    """Steps, learning rates, and the alphas that share both; those with no rate to run are left out.
+
+    Foreign images depend on α: there each has a unit of its own.
+    """
+    for steps, alphas in alphas_by_steps.items():
+        by_rates: dict[tuple[Any, ...], list[float]] = {}
+        for alpha in alphas:
+            shared = alpha if data.noise == "foreign" else None
+            by_rates.setdefault((rates(point, alpha), shared), []).append(alpha)
+        for (learning_rates, _), sharing in by_rates.items():
+            if learning_rates:
+                yield steps, learning_rates, sharing
+
+
+def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:
+    """Optimiser steps that a budget buys; one epoch is clean_examples·(1 + α) labelled copies. At least 1."""
+    ((unit, amount),) = train.budget.items()
+    copies = {
+        "steps": amount * batch_size,
+        "examples": amount,
+        "epochs": amount * clean_examples * (1 + alpha),
+    }[unit]
+    steps = max(1, math.ceil(copies / batch_size - 1e-9))
+    if steps > MAX_BUDGET:
+        raise SpecError(
+            f"a budget may buy at most {MAX_BUDGET:g} steps; {amount:g} {unit} at alpha = {alpha:g} and batch size "
+            f"{batch_size} buy {steps:.3g}: lower it"
+        )
+    return steps
+
+
+def log_spaced_steps(steps: int, count: int) -> tuple[int, ...]:
+    """`count` different step numbers, evenly spaced in log from steps/128 (at least 1) to `steps`, both included.
+
+    Needs count <= steps; where rounding would repeat a step the next free one is taken.
+    """
+    wanted = np.geomspace(max(1.0, steps / FIRST_CHECKPOINT), steps, count).round().astype(int)
+    for i in range(1, count):
+        wanted[i] = max(wanted[i], wanted[i - 1] + 1)
+    wanted[-1] = steps
+    for i in range(count - 2, -1, -1):
+        wanted[i] = min(wanted[i], wanted[i + 1] - 1)
+    return tuple(int(step) for step in wanted)
+
+
+def _blocks(
+    spec: Spec, available: Mapping[str, int]
+) -> Iterator[tuple[dict[str, Any], Data, Train, int, dict[int, list[float]]]]:
+    """Every grid point without the member dims, with its options and the alphas that take the same number of steps."""
+    for point in _points(spec.grid):
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or available[data.dataset]
+        if clean_examples > available[data.dataset]:
+            raise SpecError(
+                f"[data] clean_examples = {clean_examples}, but {data.dataset} has {available[data.dataset]} "
+                "training images; ask for at most that many"
+            )
+        batch_size = int(point["batch_size"])
+        alphas_by_steps: dict[int, list[float]] = {}
+        for alpha in spec.grid["alpha"]:
+            alphas_by_steps.setdefault(steps_for(train, batch_size, alpha, clean_examples), []).append(alpha)
+        yield point, data, train, batch_size, alphas_by_steps
+
+
+def _points(grid: Mapping[str, tuple]) -> Iterator[dict[str, Any]]:
+    """The values of all dims but the member dims."""
+    outer = [dim for dim in grid if dim not in MEMBER_DIMS]
+    for values in product(*(grid[dim] for dim in outer)):
+        yield dict(zip(outer, values, strict=True))
+
+
+def _fewest_steps(spec: Spec, grid: Mapping[str, tuple], available: Mapping[str, int]) -> int:
+    """Of any cell of a grid; the size of a data set is asked for only where a budget depends on it."""
+    fewest = []
+    for point in _points(grid):
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or (available[data.dataset] if "epochs" in train.budget else 0)
+        fewest.append(steps_for(train, int(point["batch_size"]), min(grid["alpha"]), clean_examples))
+    return min(fewest)

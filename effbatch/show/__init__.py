@@ -1,0 +1,1 @@
+"""Answers, cubes and verdicts -> what people see: charts, pages, reports. Nothing below draws."""

@@ -1,0 +1,86 @@
+"""What the layers of a panel have in common: which points they draw, their intervals, what hovering shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isnan
+from typing import Any
+
+from effbatch.core.errors import InputError
+from effbatch.core.figures import Panel, Role, Series
+from effbatch.show.charts.axes import finite
+
+SERIES: dict[str, Any] = {"field": "series", "type": "nominal", "title": "series"}
+INTERVAL: dict[str, Any] = {"field": "interval", "type": "nominal", "title": "interval"}
+
+
+def layer(role: Role, mark: dict[str, Any], encoding: dict[str, Any], *, dots: bool = False) -> dict[str, Any]:
+    """Points of one role as one mark, a rule only where there is an interval; `dots`: of series that have them."""
+    chosen = f"datum.role === '{role}'" + " && datum.dots" * dots + " && isValid(datum.low)" * (mark["type"] == "rule")
+    return {
+        "transform": [{"filter": chosen}],
+        "mark": {"clip": True, **mark},
+        "encoding": encoding,
+    }
+
+
+def hover(panel: Panel, channels: dict[str, Any]) -> dict[str, Any]:
+    """Unseen points that carry the tooltips, since a line is one mark and can show one tooltip only."""
+    return {
+        "mark": {"type": "point", "clip": True, "filled": True, "size": 150, "opacity": 0},
+        "encoding": {**channels, "tooltip": [SERIES, *tooltip(panel, INTERVAL)]},
+    }
+
+
+def tooltip(panel: Panel, *last: dict[str, Any]) -> list[dict[str, Any]]:
+    """What hovering shows: the coordinates that are numbers, and `last`."""
+    coordinates = [
+        {"field": field, "type": "quantitative", "title": _one_line(axis.label), "format": ".4~g"}
+        for field, axis in (("x", panel.x), ("y", panel.y))
+        if axis.names is None
+    ]
+    return [*coordinates, *last]
+
+
+def span(name: str, channel: dict[str, Any], low: str, high: str) -> dict[str, Any]:
+    """From the field `low` to the field `high` along the channel called `name`."""
+    return {name: {**channel, "field": low}, f"{name}2": {"field": high}}
+
+
+def rows(
+    panel: Panel, series: Series, x_domain: tuple[float, float], y_domain: tuple[float, float]
+) -> Iterator[dict[str, Any]]:
+    """Points of `series` that have both coordinates; an unbounded interval reaches the edge of the panel."""
+    lengths = {len(values) for values in (series.x, series.y, series.low, series.high) if values is not None}
+    if len(lengths) > 1:
+        raise InputError(
+            f"series {series.name!r} needs as many x, y, low and high; they have {sorted(lengths)} values: "
+            "give one of each per point",
+            series=series.name,
+        )
+    nothing = [None] * len(series.x)
+    lows = nothing if series.low is None else series.low
+    highs = nothing if series.high is None else series.high
+    edges = x_domain if series.interval == "x" else y_domain
+    for x, y, low, high in zip(series.x, series.y, lows, highs, strict=True):
+        if not (finite(x) and finite(y)):
+            continue
+        for value, axis in ((x, panel.x), (y, panel.y)):
+            if axis.scale != "linear" and value <= 0:
+                raise InputError(
+                    f"the logarithmic axis {axis.label!r} needs positive values; series {series.name!r} has "
+                    f"{value:g}: drop the point and say so, or use a linear axis",
+                    series=series.name,
+                    value=float(value),
+                )
+        row: dict[str, Any] = {"series": series.name, "group": series.group or series.name, "role": series.role}
+        row |= {"x": float(x), "y": float(y), "interval": "none"} | ({"dots": True} if series.dots else {})
+        if low is not None and high is not None and not (isnan(low) or isnan(high)):
+            row["interval"] = f"{low:.4g} to {high:.4g}".replace("-", "−").replace("inf", "∞")
+            row |= {"low": float(max(low, edges[0])), "high": float(min(high, edges[1]))}
+        yield row
+
+
+def _one_line(text: str) -> str:
+    """Vega writes the title of a tooltip into an expression, which a line break would end."""
+    return " ".join(text.split())

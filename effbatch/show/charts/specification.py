@@ -1,0 +1,86 @@
+"""A figure as plain data -> one Vega-Lite specification with its data, for the screen and for paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from effbatch.core.errors import InputError
+from effbatch.core.figures import Figure
+from effbatch.core.formats import typeset
+from effbatch.show.charts.axes import channels, domains
+from effbatch.show.charts.curves import curve_layers, groups_of
+from effbatch.show.charts.look import PANEL_HEIGHT, PANEL_WIDTH, config
+from effbatch.show.charts.maps import map_layers, tiles
+from effbatch.show.charts.marks import rows
+
+# A mouse drags the axes; with Ctrl (and so with two fingers on a touchpad) the wheel zooms. Touch and plain wheel are
+# left to the page, which has to scroll.
+DRAG = "[pointerdown[event.pointerType == 'mouse'], window:pointerup] > window:pointermove!"
+WHEEL = "wheel![event.ctrlKey]"
+
+
+def specification(figure: Figure) -> dict[str, Any]:
+    """The Vega-Lite specification of `figure`; the last layer of every panel is what only hovering needs."""
+    if not figure.panels:
+        raise InputError(f"figure {figure.name!r} needs at least one panel and has none: give its panels")
+    groups = groups_of(figure)
+    in_row = min(len(figure.panels), max(PANEL_WIDTH))
+    datasets: dict[str, list[dict[str, Any]]] = {}
+    panels = []
+    for i, panel in enumerate(figure.panels):
+        name = f"panel{i}"
+        x_domain, y_domain = domains(panel)
+        datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
+        x, y = channels(panel, (x_domain, y_domain), name)
+        if panel.heat is None:
+            layers = curve_layers(panel, x, y, groups, figure.legend)
+        else:
+            datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
+            layers = map_layers(panel, panel.heat, f"heat{i}", x, y)
+        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups))
+        panels.append(
+            {
+                "name": name,
+                "width": PANEL_WIDTH[in_row],
+                "height": PANEL_HEIGHT[in_row],
+                "data": {"name": name},
+                "layer": layers,
+                **({"title": typeset(panel.title)} if panel.title else {}),
+            }
+        )
+    return {
+        "$schema": f"https://vega.github.io/schema/vega-lite/v{vega_lite_version()}.json",
+        "background": "transparent",
+        "padding": 4,
+        "columns": in_row,
+        "spacing": 24,
+        "concat": panels,
+        "resolve": {"scale": {"color": "shared", "shape": "shared", "fill": "shared"}},
+        "config": config(groups),
+        "datasets": datasets,
+    }
+
+
+@cache
+def vega_lite_version() -> str:
+    """The newest Vega-Lite that vl-convert draws ("6.1")."""
+    import vl_convert
+
+    return max(vl_convert.get_vegalite_versions(), key=lambda version: [int(part) for part in version.split(".")])
+
+
+def _shown(groups: Iterable[str]) -> dict[str, Any]:
+    """The groups that are shown: a click in the legend switches one."""
+    select = {"type": "point", "fields": ["group"], "toggle": "true"}
+    return {"name": "shown", "select": select, "bind": "legend", "value": [{"group": group} for group in groups]}
+
+
+def _zoom(index: int) -> dict[str, Any]:
+    """The ranges of the axes of a panel, moved by the mouse."""
+    return {
+        "name": f"zoom{index}",
+        "select": {"type": "interval", "translate": DRAG, "zoom": WHEEL},
+        "bind": "scales",
+    }

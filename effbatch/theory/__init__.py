@@ -1,0 +1,1 @@
+"""The mathematics: plain NumPy that broadcasts, no torch."""

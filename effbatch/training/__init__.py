@@ -1,1 +1,0 @@
-"""Training real networks: spec -> cells -> units -> engine -> store. The only package that imports torch."""

@@ -1,0 +1,1 @@
+"""Predict first, train, judge, report: `effbatch validate` from end to end."""
