@@ -17,7 +17,7 @@ from effbatch.core.formats import figure_csv
 from effbatch.show.charts import Drawing, draw, png
 
 SUFFIXES = (".svg", ".png", ".csv")
-# The one that Jupyter, VS Code and others draw; tests/test_plots.py draws the same picture by it as by the newest.
+# The one that Jupyter, VS Code and others draw; tests/show/test_plots.py draws the same picture by it as by the newest.
 VEGA_LITE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 

@@ -50,7 +50,7 @@ FAULTS = [
     Fault(company.two_runs, 1, 5),
     Fault(company.two_at_once, 1, 8),
     Fault(company.clock_jumps, 1, 5),
-    Fault(clusters.worker_killed, 0, 3, _DASK),  # short: tests/test_cluster.py
+    Fault(clusters.worker_killed, 0, 3, _DASK),  # short: tests/sweep/test_cluster.py
     Fault(clusters.scheduler_lost, 0, 2, _DASK),
     Fault(clusters.driver_killed, 0, 2, _DASK),
     Fault(damage.unit_files, 200, ALL),

@@ -22,7 +22,7 @@ from effbatch.cli.validate import show
 from effbatch.laws import LAWS
 from effbatch.plan import cube as cubes
 
-RESULTS = Path(__file__).parent.parent / "simulations" / "results" / "digits"
+RESULTS = Path(__file__).parents[2] / "simulations" / "results" / "digits"
 
 
 def run(*arguments: object, code: int = 0, width: int = 80, **environment: str) -> str:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from effbatch.cli import main
 
-PAGE = (Path(__file__).parent.parent / "docs" / "howto" / "own-data.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "own-data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -40,4 +40,4 @@ def test_every_block_runs_in_order(tmp_path, monkeypatch, capsys):
 
 def test_links_lead_somewhere():
     for link in re.findall(r"\]\(((?!http)[^)]+)\)", PAGE):
-        assert (Path(__file__).parent.parent / "docs" / "howto" / link).exists()
+        assert (Path(__file__).parents[2] / "docs" / "howto" / link).exists()

@@ -26,8 +26,8 @@ from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import matrixfile, transition
 from effbatch.plan import spec
 
-ROOT = Path(__file__).parent.parent
-OWN_TEST = {"own-data.md"}  # tests/test_howto.py runs that page and looks at what comes out
+ROOT = Path(__file__).parents[2]
+OWN_TEST = {"own-data.md"}  # tests/project/test_howto.py runs that page and looks at what comes out
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in OWN_TEST)]
 FENCE = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 

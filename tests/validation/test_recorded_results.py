@@ -16,7 +16,7 @@ from effbatch.cli import main
 from effbatch.plan import cube
 from effbatch.validation import run as validation
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "simulations" / "results"
 DIGITS = RESULTS / "digits"
 REMADE = "python simulations/rejudge.py"
