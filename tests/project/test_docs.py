@@ -169,19 +169,31 @@ def test_what_the_comparison_says_of_the_benchmark_is_recorded():
     assert max(error["All cases"], key=error["All cases"].get) == "LR range test"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
+def build(config: Path, site: Path) -> subprocess.CompletedProcess:
+    """As `make docs`. Nothing of what it says is held back: mkdocs counts only the warnings that it shows."""
     if importlib.util.find_spec("mkdocs") is None:
         pytest.skip("mkdocs is not installed: pip install 'effbatch[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--config-file", str(config), "--site-dir", str(site)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.mark.parametrize(("link", "code"), [("#here-α", 0), ("#nowhere", 1), ("nowhere.md", 1)])
+def test_a_link_to_no_anchor_or_page_fails_the_build(tmp_path, link, code):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Here α\n\n[there]({link})\n", encoding="utf-8")
+    (tmp_path / "mkdocs.yml").write_text(
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav:\nhooks: []\nplugins: []\n"
+    )
+    done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert done.returncode == code, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("data", sorted(path.name for path in (ROOT / "simulations" / "results").iterdir()))
