@@ -161,9 +161,9 @@ def _networks(network: Any, data: DataSet) -> tuple[list[nn.Module], str]:
 
 def _spectra(networks: Sequence[nn.Module], data: DataSet) -> tuple[list[Spectrum], tuple[str, ...]]:
     """Kernels of the untrained networks, and what evaluation mode changed about them."""
+    from effbatch.data.held_out import with_held_out
     from effbatch.measure.kernel import measure_spectrum
     from effbatch.networks.per_image import evaluation_remarks
-    from effbatch.validation.setup import with_held_out
 
     images = with_held_out(data)
     spectra = [measure_spectrum(net, *images, num_classes=data.num_classes) for net in networks]
@@ -171,8 +171,8 @@ def _spectra(networks: Sequence[nn.Module], data: DataSet) -> tuple[list[Spectru
 
 
 def _short_runs(network: nn.Module, data: DataSet, at: Prediction) -> Any:
+    from effbatch.data.held_out import with_held_out
     from effbatch.probe.runs import refine_learning_rate
-    from effbatch.validation.setup import with_held_out
 
     return refine_learning_rate(
         network,

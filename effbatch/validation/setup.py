@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from effbatch.claims import Setup
-from effbatch.core.errors import InputError
 from effbatch.data import datasets
+from effbatch.data.held_out import with_held_out
 from effbatch.engine.visits import image_subset
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
@@ -104,11 +104,3 @@ def refined_learning_rate(
         steps=steps,
         seed=seed,
     )
-
-
-def with_held_out(data: datasets.DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training images and labels, then those held out from them: a quarter, at most 500."""
-    n = min(500, len(data.x_train) // 4)
-    if not n:
-        raise InputError(f"{data.name} needs at least 4 training images, to hold one out; {len(data.x_train)} came")
-    return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]

@@ -30,8 +30,6 @@ LAZY = {
 
 # What is still violated, and nothing else: who mends one deletes its line. The comments between keep merges apart.
 KNOWN = {
-    # the answers and their pages
-    "advice.advise -> validation.setup",
     # pages
     "advice.page -> show.notebook",
     # predictions
