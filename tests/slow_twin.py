@@ -13,7 +13,7 @@ from effbatch.data.datasets import DataSet
 from effbatch.engine.train import Trained
 from effbatch.engine.visits import image_order, image_subset
 from effbatch.networks.loading import load_network
-from effbatch.plan.foreign import foreign_images
+from effbatch.noise.foreign import foreign_images
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.units import Unit
 

@@ -35,8 +35,8 @@ from effbatch.engine.parts import (
 )
 from effbatch.engine.visits import Stream
 from effbatch.networks.loading import load_network
+from effbatch.noise.foreign import images_to_show
 from effbatch.plan.cube import METRICS, Outcome, measurements
-from effbatch.plan.foreign import images_to_show
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.spec import Train
 from effbatch.plan.units import Unit
@@ -166,7 +166,7 @@ class _Run:
         if isinstance(self.network, DenseNetwork) and _is_plain(self.optimizer):
             self.descending = self.network
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
-        shown, foreign = images_to_show(unit.data, dataset, device)
+        shown, foreign = images_to_show(unit.data.source, dataset, device)
         self.x_train = self._rows(shown) if isinstance(shown, Tensor) else shown
         self.x_test = self._rows(torch.as_tensor(dataset.x_test, device=device))
         self.y_test = torch.as_tensor(dataset.y_test, device=device)

@@ -37,6 +37,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
     "structured": ("delta", "order"),
     "foreign": ("source",),
 }
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")  # `engine.optimizers` has one class for each
 COPIES = ("fresh", "fixed", "expected")
 BUDGETS = ("steps", "examples", "epochs")
 MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
@@ -355,9 +356,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_train(train: Train) -> None:
-    from effbatch.engine.optimizers import OPTIMIZERS
-
-    _one_of(train.optimizer, tuple(OPTIMIZERS), "[train] optimizer")
+    _one_of(train.optimizer, OPTIMIZERS, "[train] optimizer")
     if not 0 <= train.momentum < 1:
         raise SpecError(f"[train] momentum must lie in [0, 1); {train.momentum} came")
     if train.momentum and train.optimizer != "sgd":

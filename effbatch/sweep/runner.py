@@ -15,9 +15,9 @@ import xarray as xr
 from effbatch.core.errors import SpecError
 from effbatch.data import datasets
 from effbatch.engine import train as engine
+from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.plan import adaptive
 from effbatch.plan import cube as cubes
-from effbatch.plan.foreign import WHITE, images_to_show
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.spec import Spec
 from effbatch.plan.units import Unit, units
@@ -103,7 +103,7 @@ def simulate(
     available = _TrainingSizes()
     work, rounds = list(units(spec, available)), 0
     for options in {unit.data for unit in work}:  # bad noise is named before anything is trained
-        images_to_show(options, data_of[options.dataset], torch.device("cpu"))
+        images_to_show(options.source, data_of[options.dataset], torch.device("cpu"))
         noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
     with Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec)) as store:
         finished = store.finished(progress.tell)

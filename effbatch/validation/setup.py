@@ -15,8 +15,8 @@ from effbatch.data.held_out import with_held_out
 from effbatch.engine.visits import image_subset
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
+from effbatch.noise.foreign import foreign_images
 from effbatch.plan.cube import CORE_DIMS
-from effbatch.plan.foreign import foreign_images
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.spec import Spec, at
 from effbatch.plan.units import steps_for

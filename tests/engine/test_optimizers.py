@@ -13,6 +13,7 @@ from effbatch.engine import train as engine
 from effbatch.engine.optimizers import OPTIMIZERS
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.networks import zoo as networks
+from effbatch.plan import spec
 from effbatch.plan.spec import Train
 from effbatch.theory.schedules import multipliers
 
@@ -37,6 +38,7 @@ def named(options: dict) -> str:
 
 
 def test_every_optimizer_has_its_reference():
+    assert tuple(OPTIMIZERS) == spec.OPTIMIZERS
     assert set(torch_reference.OPTIMIZERS) == set(OPTIMIZERS) == {options["optimizer"] for options in OPTIONS}
 
 

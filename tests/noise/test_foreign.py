@@ -13,8 +13,8 @@ from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.engine import train as engine
 from effbatch.engine.visits import Stream
+from effbatch.noise.foreign import ShownImages, foreign_images, images_to_show
 from effbatch.plan import spec
-from effbatch.plan.foreign import ShownImages, foreign_images, images_to_show
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
 from effbatch.theory.dynamics import learning_curve
@@ -52,7 +52,7 @@ def test_a_data_set_may_be_its_own_source_and_others_need_its_shape(little_image
     digits = datasets.load("digits")
     assert torch.equal(foreign_images("digits", little_images), torch.as_tensor(digits.x_train))
     wide = datasets.DataSet("wide", np.zeros((2, 1, 8, 9)), np.zeros(2), np.zeros((1, 1, 8, 9)), np.zeros(1), 2, "here")
-    with pytest.raises(InputError, match=r"shape \(1, 8, 9\) of wide; those of digits have \(1, 8, 8\)"):
+    with pytest.raises(InputError, match=r"shape \(1, 8, 9\) of wide, got \(1, 8, 8\) from digits"):
         foreign_images("digits", wide)
     with pytest.raises(InputError, match="data set 'wite' is not known"):
         foreign_images("wite", wide)
@@ -62,7 +62,7 @@ def test_shown_images_are_numbered_as_if_they_stood_in_one_row(little_images):
     clean, foreign = torch.as_tensor(little_images.x_train), torch.randn(7, 1, 8, 8)
     index = torch.tensor([[0, 59, 60], [66, 3, 61]])
     assert torch.equal(ShownImages(clean, foreign)[index], torch.cat([clean, foreign])[index])
-    images, count = images_to_show(Data(), little_images, CPU)
+    images, count = images_to_show(None, little_images, CPU)
     assert torch.equal(images, clean)
     assert count == 0
 

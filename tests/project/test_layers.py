@@ -40,17 +40,12 @@ KNOWN = {
     "measure.tracker -> show.notebook",
     # the plan
     "plan.spec -> claims",
-    # optimisers
-    "plan.spec -> engine.optimizers",
-    "circle: engine.optimizers, plan.spec",
     # figures of measurements
     "circle: measure.figures, measure.gradients, measure.measured, measure.tracker",
     # figures of predictions
     "circle: advice.prediction, advice.prediction_figures",
     # figures of answers
     "circle: advice.answers, advice.figures, advice.page",
-    # open-set images
-    "plan.foreign imports torch",
     # fits
     "fitting/ has more than 15 modules",
     # curves

@@ -1,29 +1,33 @@
-"""The [data] options of a spec -> the images that its cells see: clean ones, and foreign ones in noisy copies."""
+"""The name of a source -> open-set ("foreign") images for noisy copies to show, behind the clean ones."""
 
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.datasets import DataSet
-from effbatch.plan.spec import Data
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 WHITE = "white"
 TAPE = 2**22  # numbers
 TAPE_SEED = 20170530
 
 
-def images_to_show(data: Data, dataset: DataSet, device: torch.device) -> tuple[Tensor | ShownImages, int]:
-    """The images that the visits of `visits.Stream` number, and how many of them are foreign."""
+def images_to_show(source: str | None, dataset: DataSet, device: torch.device) -> tuple[Tensor | ShownImages, int]:
+    """The images that the visits of `visits.Stream` number, and how many of them are foreign; none without `source`."""
+    import torch
+
     clean = torch.as_tensor(dataset.x_train, device=device)
-    if data.source is None:
+    if source is None:
         return clean, 0
-    foreign = foreign_images(data.source, dataset, device)
+    foreign = foreign_images(source, dataset, device)
     return ShownImages(clean, foreign), len(foreign)
 
 
@@ -35,6 +39,8 @@ def foreign_images(source: str, dataset: DataSet, device: torch.device | None = 
             `dataset` itself is allowed: its own images under random labels.
     Raises InputError for an unknown source, and for images of another shape.
     """
+    import torch
+
     shape = dataset.image_shape
     if source == WHITE:
         return _white_noise(shape, float(dataset.x_train.mean()), float(dataset.x_train.std()), device)
@@ -43,8 +49,8 @@ def foreign_images(source: str, dataset: DataSet, device: torch.device | None = 
     other = datasets.load(source)
     if other.image_shape != shape:
         raise InputError(
-            f"foreign images must have the shape {shape} of {dataset.name}; those of {source} have "
-            f"{other.image_shape}: choose another source, or {WHITE!r}",
+            f"foreign images must have the shape {shape} of {dataset.name}, got {other.image_shape} "
+            f"from {source}: choose another source, or {WHITE!r}",
             source=source,
         )
     return torch.as_tensor(other.x_train, device=device)
@@ -62,7 +68,7 @@ class ShownImages:
     def __getitem__(self, index: Tensor) -> Tensor:
         n = len(self.clean)
         is_foreign = (index >= n).view(*index.shape, 1, 1, 1)
-        return torch.where(is_foreign, self.foreign[(index - n).clamp_min(0)], self.clean[index.clamp_max(n - 1)])
+        return self.foreign[(index - n).clamp_min(0)].where(is_foreign, self.clean[index.clamp_max(n - 1)])
 
 
 def _white_noise(shape: tuple[int, ...], mean: float, deviation: float, device: torch.device | None) -> Tensor:
@@ -72,6 +78,8 @@ def _white_noise(shape: tuple[int, ...], mean: float, deviation: float, device: 
     within an image are independent, and so are images that do not overlap; those that do are shifted against each
     other and uncorrelated.
     """
+    import torch
+
     tape = np.random.Generator(np.random.PCG64(TAPE_SEED)).standard_normal(TAPE, dtype=np.float32)
     stretches = torch.as_tensor(mean + deviation * tape, device=device).unfold(0, prod(shape), 1)
     return stretches.unflatten(1, shape)  # a view: nothing is copied
