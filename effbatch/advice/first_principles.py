@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from effbatch.advice.alpha_interval import Alphas
 from effbatch.advice.law_answers import LINEARISED, Accuracy, LawPrediction
 from effbatch.laws.base import SGD, Setting, transfers
 from effbatch.noise import Labels, UniformNoise
+from effbatch.plan.recipe import steps_bought
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 Floats = NDArray[np.float64]
@@ -140,7 +140,8 @@ def _matrix(labels: Labels) -> Floats:
 
 def steps_of(setting: Setting) -> int:
     """T: `steps`, or as many steps as the examples fill."""
-    return int(setting.steps) if setting.steps is not None else max(1, ceil(setting.examples / setting.batch_size))
+    budget = {"examples": setting.examples} if setting.steps is None else {"steps": setting.steps}
+    return steps_bought(budget, setting.batch_size)
 
 
 def _range(values: Floats) -> tuple[float, float]:

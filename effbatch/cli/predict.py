@@ -17,6 +17,7 @@ from effbatch.cli.options import DATA_DIR, DATA_NAMES, NETWORK_NAMES, OPTIMIZER,
 from effbatch.core.errors import InputError
 from effbatch.core.formats import limits_text
 from effbatch.noise import ORDERS
+from effbatch.plan.recipe import steps_bought
 from effbatch.theory.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -243,9 +244,8 @@ def _short_runs(
         raise InputError("--probe trains a network, and none came: give --network, --dataset and --steps")
     from effbatch.validation.setup import refined_learning_rate
 
-    return refined_learning_rate(
-        network, dataset, alpha, batch, max(1, (examples or 0) // batch) if steps is None else steps
-    )
+    budget = {"examples": examples or 1} if steps is None else {"steps": steps}
+    return refined_learning_rate(network, dataset, alpha, batch, steps_bought(budget, batch))
 
 
 def _anchor(learning_rate: float | None, batch_size: int | None, alpha: float | None) -> Anchor | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from effbatch.core.errors import SpecError
 from effbatch.plan.cube import FIRST_CHECKPOINT
+from effbatch.plan.recipe import steps_bought
 from effbatch.plan.spec import MAX_BUDGET, MEMBER_DIMS, Data, Spec, Train, at
 
 CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
@@ -146,14 +147,9 @@ def _alike(
 
 def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:
     """Optimiser steps that a budget buys; one epoch is clean_examples·(1 + α) labelled copies. At least 1."""
-    ((unit, amount),) = train.budget.items()
-    copies = {
-        "steps": amount * batch_size,
-        "examples": amount,
-        "epochs": amount * clean_examples * (1 + alpha),
-    }[unit]
-    steps = max(1, math.ceil(copies / batch_size - 1e-9))
+    steps = steps_bought(train.budget, batch_size, epoch=clean_examples * (1 + alpha))
     if steps > MAX_BUDGET:
+        ((unit, amount),) = train.budget.items()
         raise SpecError(
             f"a budget may buy at most {MAX_BUDGET:g} steps; {amount:g} {unit} at alpha = {alpha:g} and batch size "
             f"{batch_size} buy {steps:.3g}: lower it"

@@ -23,6 +23,7 @@ from effbatch.advice.prediction import predict
 from effbatch.audit import estimate_noise
 from effbatch.cli import main
 from effbatch.core.errors import InputError
+from effbatch.probe import runs
 from effbatch.theory.detection import accuracy_curve, d_prime
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 from effbatch.validation.setup import initial_spectrum
@@ -250,6 +251,13 @@ def test_a_probe_finds_the_rate_by_real_runs(little_images):
     assert said.probe.done
     assert said.predictions == (said.chosen,)
     assert "It was run for this answer." in str(said)
+
+
+def test_prediction_and_probe_round_the_steps_of_a_budget_alike(little_images, monkeypatch):
+    asked, made = [], runs.refine_learning_rate
+    monkeypatch.setattr(runs, "refine_learning_rate", lambda *a, **how: asked.append(how["steps"]) or made(*a, **how))
+    said = effbatch.advise("perceptron", little_images, alpha=1.0, examples=521, batch_sizes=(16,), probe=True)
+    assert asked == [said.steps] == [33]
 
 
 @pytest.mark.parametrize(

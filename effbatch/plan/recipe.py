@@ -1,0 +1,79 @@
+"""How a network is trained, as one object that travels whole, and the steps that a budget buys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from effbatch.core.errors import InputError
+from effbatch.laws.base import OPTIMIZERS, in_range, one_of
+from effbatch.theory.schedules import SCHEDULES
+
+BUDGETS = ("steps", "examples", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything about a run but its network, its data and its learning rate.
+
+    optimizer        one of `laws.OPTIMIZERS`
+    momentum         its coefficient where the optimizer is "momentum"; with `nesterov`, Nesterov's
+    schedule         one of `schedules.SCHEDULES`, over the whole run
+    warmup           linear, over this fraction of all steps
+    weight_decay, label_smoothing, clip   as PyTorch has them; `clip` is the largest norm of a gradient, None for any
+    batch_size       B, labelled copies per step; None where several are asked about
+    steps            the budget: T optimiser steps; or `examples`, labelled copies processed; or `epochs`, passes over
+                     all labelled copies; or none of them where the budget is not known
+    Raises InputError for values out of range, unknown names, and two budgets at once.
+    """
+
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: str = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    batch_size: int | None = None
+    steps: int | None = None
+    examples: int | None = None
+    epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("the optimizer", self.optimizer, OPTIMIZERS)
+        one_of("the schedule", self.schedule, tuple(SCHEDULES))
+        in_range("the weight decay", self.weight_decay, "of the weights, per unit of learning rate", least=0)
+        in_range("the largest norm of a gradient", self.clip, "in units of loss per parameter", least=0)
+        in_range("the batch size", self.batch_size, "labelled copies per step", least=1)
+        in_range("the number of steps", self.steps, "optimiser steps", least=1)
+        in_range("the number of examples", self.examples, "labelled copies processed", least=1)
+        in_range("the number of epochs", self.epochs, "passes over all labelled copies", least=0)
+        for name, share in (("momentum", self.momentum), ("warmup", self.warmup), ("smoothing", self.label_smoothing)):
+            if not 0 <= share < 1:
+                raise InputError(f"{name} needs a value in [0, 1), got {share}: give 0 for none", value=share)
+        if len(self.budget) > 1:
+            raise InputError(
+                f"a budget is one of {', '.join(BUDGETS)}, got {' and '.join(self.budget)}: leave all but one out",
+                budget=self.budget,
+            )
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """`{"steps": T}`, `{"examples": n}` or `{"epochs": e}`; empty where none is given."""
+        return {unit: amount for unit in BUDGETS if (amount := getattr(self, unit)) is not None}
+
+
+def steps_bought(budget: Mapping[str, float], batch_size: float, *, epoch: float | None = None) -> int:
+    """T = ⌈n/B⌉, at least 1: the optimiser steps of a budget of n labelled copies in batches of B.
+
+    budget  one of {"steps": T}, {"examples": n}, {"epochs": e}
+    epoch   labelled copies in one epoch; needed for a budget in epochs
+    Every place that turns a budget into steps asks here: the last batch counts as a step, however small it is.
+    """
+    ((unit, amount),) = budget.items()
+    if unit == "epochs" and epoch is None:
+        raise InputError("a budget in epochs needs the size of the data set, got none: give steps or examples")
+    copies = amount * {"steps": batch_size, "examples": 1, "epochs": epoch or 0}[unit]
+    return max(1, math.ceil(copies / batch_size - 1e-9))
