@@ -111,8 +111,8 @@ class Advice:
                     }
                     for p in self.predictions
                 ],
-                "labels": {**asdict(self.labels), "elasticities": self.labels.elasticities._asdict()},
-                "audits": [asdict(audit) for audit in self.audits],
+                "labels": {**jsonable(self.labels), "elasticities": self.labels.elasticities._asdict()},
+                "audits": self.audits,
                 "probe": asdict(self.probe),
                 "curve": None if self.curve is None else asdict(self.curve),
                 "limits": self.limits,

@@ -65,13 +65,13 @@ def labels_worth(
 
     def gain(at: float, steps_then: int) -> Estimate:
         if reason is not None:
-            return Estimate(None, None, len(spectra), reason)
+            return Estimate(None, n=len(spectra), reason=reason)
         found = accuracy(at, steps_then) - now
         if not np.isfinite(found).all():
-            return Estimate(None, None, len(spectra), "the theory finds no best rate here: it cannot tell")
+            return Estimate(None, n=len(spectra), reason="the theory finds no best rate here: it cannot tell")
         if len(found) == 1:
-            return Estimate(float(found[0]), None, 1, "no interval: one initialisation has no spread")
-        return Estimate(float(np.median(found)), (float(found.min()), float(found.max())), len(found))
+            return Estimate(float(found[0]), n=1, reason="no interval: one initialisation has no spread")
+        return Estimate(float(np.median(found)), float(found.min()), float(found.max()), n=len(found))
 
     now = np.array([]) if reason is not None else accuracy(alpha, steps)
     equal = (sqrt(MORE) - 1) / alpha if alpha > 0 else np.inf

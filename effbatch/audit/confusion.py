@@ -6,7 +6,7 @@ data set (not so many of each given label), and the check is right.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from effbatch.audit.sample import NoiseEstimate, check_confidence, estimate_nois
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.jsonable import jsonable
+from effbatch.core.pages import Shown
 from effbatch.noise import transition
 
 MAX_CLASSES = 200  # resampling takes seconds there, and nobody checks 40,000 kinds of mistake by hand
@@ -55,7 +56,7 @@ class UniformTest:
 
 
 @dataclass(frozen=True)
-class CountsEstimate:
+class CountsEstimate(Shown):
     """What confusion counts say of a data set; see `estimate_from_counts`.
 
     transition                 T̂, (K, K); NaN in rows of classes that were not checked
@@ -78,15 +79,15 @@ class CountsEstimate:
         """As JSON holds it: the keys of the sample, and beside them what the counts add; unknown numbers are null."""
         return self.sample.to_dict() | jsonable(
             {
-                "uniform_noise": asdict(self.uniform),
+                "uniform_noise": self.uniform,
                 "transition_matrix": {
                     "value": _null(self.transition),
                     "low": _null(self.low),
                     "high": _null(self.high),
                     "n": self.counts.sum(1).tolist(),
                 },
-                "signal": {"rms": asdict(self.rms_signal), "least": asdict(self.least_signal)},
-                "margins": [{**asdict(m), "verdict": str(m.verdict)} for m in self.margins],
+                "signal": {"rms": self.rms_signal, "least": self.least_signal},
+                "margins": self.margins,
             }
         )
 
@@ -164,7 +165,7 @@ def _signal(counts: Counts, T: NDArray, confidence: float, rng: np.random.Genera
     n, K, total = counts.sum(1), len(counts), int(counts.sum())
     if (n == 0).any():
         missing = ", ".join(str(c) for c in np.flatnonzero(n == 0))
-        nothing = Estimate(None, None, total, f"cannot tell: nothing was checked of class {missing}")
+        nothing = Estimate(None, n=total, reason=f"cannot tell: nothing was checked of class {missing}")
         return nothing, nothing
     smooth = (counts + 0.5) / (n[:, None] + 0.5 * K)
     spread, norm = np.empty(RESAMPLES), np.empty(RESAMPLES)
@@ -173,16 +174,15 @@ def _signal(counts: Counts, T: NDArray, confidence: float, rng: np.random.Genera
         spread[i], norm[i] = transition.rms_signal(error), transition.signal_spectrum(error)[0]
     values = float(transition.rms_signal(T)), float(transition.signal_spectrum(T)[-1])
     rms, least = (
-        _singular(value, float(np.quantile(errors, confidence)), total)
+        _singular(value, float(np.quantile(errors, confidence)), total, confidence)
         for value, errors in zip(values, (spread, norm), strict=True)
     )
     return rms, least
 
 
-def _singular(value: float, error: float, n: int) -> Estimate:
-    if value > error:
-        return Estimate(value, (value - error, value + error), n)
-    return Estimate(value, (0.0, value + error), n, "cannot tell it from no signal at this number of checked labels")
+def _singular(value: float, error: float, n: int, level: float) -> Estimate:
+    reason = None if value > error else "cannot tell it from no signal at this number of checked labels"
+    return Estimate(value, max(value - error, 0.0), value + error, n=n, level=level, reason=reason)
 
 
 def _margins(counts: Counts, confidence: float) -> tuple[Margin, ...]:
@@ -191,19 +191,19 @@ def _margins(counts: Counts, confidence: float) -> tuple[Margin, ...]:
     false = ~np.eye(K, dtype=bool)
     least = np.diag(low) - high.max(1, where=false, initial=0)
     most = np.diag(high) - low.max(1, where=false, initial=0)
-    return tuple(_margin(c, counts[c], float(least[c]), float(most[c])) for c in range(K))
+    return tuple(_margin(c, counts[c], float(least[c]), float(most[c]), confidence) for c in range(K))
 
 
-def _margin(c: int, row: Counts, low: float, high: float) -> Margin:
+def _margin(c: int, row: Counts, low: float, high: float, level: float) -> Margin:
     n = int(row.sum())
     if n == 0:
-        return Margin(c, Estimate(None, None, 0, "nothing was checked of this class"), Learnability.CANNOT_TELL)
+        return Margin(c, Estimate(None, n=0, reason="nothing was checked of this class"), Learnability.CANNOT_TELL)
+    verdict = Learnability.LEARNABLE if low > 0 else Learnability.UNLEARNABLE
+    reason = None
+    if low <= 0 < high:
+        verdict, reason = Learnability.CANNOT_TELL, "the interval includes 0"
     value = float((row[c] - np.delete(row, c).max()) / n)
-    if low > 0:
-        return Margin(c, Estimate(value, (low, high), n), Learnability.LEARNABLE)
-    if high <= 0:
-        return Margin(c, Estimate(value, (low, high), n), Learnability.UNLEARNABLE)
-    return Margin(c, Estimate(value, (low, high), n, "the interval includes 0"), Learnability.CANNOT_TELL)
+    return Margin(c, Estimate(value, low, high, n=n, level=level, reason=reason), verdict)
 
 
 def _checked_counts(counts: ArrayLike) -> Counts:

@@ -6,7 +6,7 @@ and needs to know which label was given for which class.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
 from effbatch.core.errors import InputError, hint
 from effbatch.core.estimate import Estimate
 from effbatch.core.jsonable import jsonable
+from effbatch.core.pages import Shown
 from effbatch.noise import UniformNoise, alpha_from_noise_rate
 
 METHODS = ("exact", "wilson")
@@ -31,7 +32,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class NoiseEstimate:
+class NoiseEstimate(Shown):
     """What a hand-checked sample says of a data set; see `estimate_noise`."""
 
     checked: int
@@ -45,7 +46,7 @@ class NoiseEstimate:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it: numbers or null."""
-        return jsonable(asdict(self))
+        return jsonable(self)
 
 
 def estimate_noise(
@@ -88,35 +89,28 @@ def estimate_noise(
         name, limits = "Clopper-Pearson", (float(low), float(high))
     else:
         name, limits = "exact hypergeometric", hypergeometric(wrong, checked, examples, confidence)
-    rate = Estimate(wrong / checked, limits, checked)
+    rate = Estimate(wrong / checked, *limits, n=checked, level=confidence)
     return NoiseEstimate(
-        checked,
-        wrong,
-        num_classes,
-        examples,
-        confidence,
-        name,
-        rate,
-        _alpha_of(wrong / checked, limits, rate.n, num_classes),
+        checked, wrong, num_classes, examples, confidence, name, rate, alpha=_alpha_of(rate, num_classes)
     )
 
 
-def _alpha_of(rate: float, limits: tuple[float, float], n: int, num_classes: int) -> Estimate:
+def _alpha_of(rate: Estimate, num_classes: int) -> Estimate:
     """α for a noise rate and its limits: None from (K − 1)/K on."""
     nothing = (num_classes - 1) / num_classes
     value, low, high = (
-        float(alpha_from_noise_rate(r, num_classes)) if num_classes * (1 - r) > 1 else None for r in (rate, *limits)
+        float(alpha_from_noise_rate(r, num_classes)) if num_classes * (1 - r) > 1 else None for r in rate.floats
     )
     reason = None
     if low is None:
         reason = f"the noise rate is above {nothing:.4g} = (K − 1)/K throughout: uniform noise cannot do that"
-        return Estimate(None, None, n, reason)
+        return Estimate(None, n=rate.n, reason=reason)
     if high is None:
         reason = (
             f"no upper limit: the interval of the noise rate reaches {nothing:.4g} = (K − 1)/K, where labels carry no "
             "signal; check more labels"
         )
-    return Estimate(value, (low, high), n, reason)
+    return Estimate(value, low, high, n=rate.n, level=rate.level, reason=reason)
 
 
 def alpha_bound_from_accuracy(accuracy: float, num_classes: int) -> Bound:

@@ -15,14 +15,13 @@ from effbatch.audit import (
     alpha_bound_from_loss,
     estimate_noise,
 )
-from effbatch.audit.confusion import CountsEstimate, Learnability, estimate_from_counts
-from effbatch.cli import lines
+from effbatch.audit.confusion import CountsEstimate, estimate_from_counts
 from effbatch.cli.options import JSON, Name, echo_json
-from effbatch.cli.tables import print_table
 from effbatch.core.errors import InputError
-from effbatch.core.estimate import Estimate
-from effbatch.core.formats import limits_text
+from effbatch.core.pages import page
 from effbatch.noise.matrixfile import read_matrix
+from effbatch.show import terminal
+from effbatch.show.views.audit import bound_page
 
 _EPILOG = """\b
 Examples
@@ -101,66 +100,8 @@ def command(
         answer["bounds"] = {name: asdict(bound) for name, bound in bounds.items()}
         echo_json(answer)
         return
-    if isinstance(found, CountsEstimate):
-        _print_sample(found.sample)
-        _print_counts(found)
-    elif found is not None:
-        _print_sample(found)
-    _print_bounds(bounds)
-
-
-def _print_sample(found: NoiseEstimate) -> None:
-    of = "" if found.examples is None else f", in this data set of {found.examples:,}"
-    lines.echo(f"α = {_with_limits(found.alpha)} noisy labels per clean label, if noise is uniform.")
-    rate = found.noise_rate
-    lines.echo(f"Wrong labels: {_with_limits(rate, percent=True)}{of}.")
-    lines.echo(
-        f"n = {found.checked:,} checked, {found.wrong:,} wrong; {100 * found.confidence:g} % interval, {found.method}."
-    )
-    if found.alpha.reason:
-        lines.echo(f"Of α: {found.alpha.reason}.")
-
-
-def _print_counts(found: CountsEstimate) -> None:
-    from rich.console import Console
-
-    test = found.uniform
-    verdict = "fits the counts" if test.fits else "does not fit the counts: α says less than the matrix"
-    click.echo()
-    lines.echo(f"Uniform noise {verdict} (G = {test.statistic:.4g}, p = {test.p_value:.3g} by resampling).")
-    for name, signal in (("Root-mean-square", found.rms_signal), ("Least", found.least_signal)):
-        note = f"; {signal.reason}" if signal.reason else ""
-        lines.echo(f"{name} signal of the labels: {_with_limits(signal)}{note}.")
-    rows = [
-        (
-            str(m.true_class),
-            f"{m.margin.n:,}",
-            _with_limits(m.margin),
-            "" if m.verdict is Learnability.LEARNABLE else str(m.verdict),
-        )
-        for m in found.margins
-    ]
-    title = "Margin of the true label over the commonest false one"
-    print_table(Console(highlight=False), title, ("class", "checked", "margin", ""), rows)
-
-
-def _print_bounds(bounds: dict[str, Bound]) -> None:
+    if found is not None:
+        terminal.echo(page(found))
     for name, bound in bounds.items():
-        what = f"From --{name.replace('_', '-')} {bound.given:g}"
-        limit = "" if bound.alpha_at_most is None else f"α <= {bound.alpha_at_most:.3g}: "
         click.echo()
-        lines.echo(f"{what}: {limit}{bound.reason}.")
-        lines.echo(f"This assumes {bound.assumes}.")
-
-
-def _with_limits(estimate: Estimate, *, percent: bool = False) -> str:
-    """Value (low to high), as text."""
-
-    def text(value: float | None) -> str:
-        if value is None:
-            return "?"
-        return f"{100 * value:.3g} %" if percent else f"{value:.3g}"
-
-    if estimate.interval is None:
-        return text(estimate.value)
-    return f"{text(estimate.value)} ({limits_text(estimate.interval, text)})"
+        terminal.echo(bound_page(bound, f"--{name.replace('_', '-')}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,7 +128,7 @@ def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> 
 
 
 def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: asdict(estimate) for name, estimate in estimates.items()}
+    return {name: estimate.to_json() for name, estimate in estimates.items()}
 
 
 def _print(answer: Mapping[str, Any]) -> None:

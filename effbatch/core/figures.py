@@ -1,14 +1,19 @@
-"""Figures and tables as plain data: what a claim wants shown, before any plotting library is imported."""
+"""Figures, tables and numbers as plain data, and `figures`: an answer -> its figures. Nothing here draws."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any, Literal
+
+from effbatch.core.dispatch import maker
+from effbatch.core.estimate import Estimate
 
 Role = Literal["measured", "predicted", "rival"]
 Values = Any  # a sequence of floats or a one-dimensional array
+Cell = str | int | float | Estimate | None
 LABELS_PER_CLEAN = "1 + α (labels per clean label)"  # of an axis of noise
 
 
@@ -91,12 +96,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: column headings and rows of cells (str, int, float or None), each column with its format."""
+    """A table: column headings and rows of cells, each column with its format."""
 
     name: str
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | int | float | None]]
+    rows: Sequence[Sequence[Cell]]
     formats: Sequence[str] = field(default_factory=tuple)
 
 
@@ -115,3 +120,17 @@ class Number:
     unit: str = ""
     exact: bool = False
     note: str = ""
+
+    @property
+    def estimate(self) -> Estimate:
+        """Without label, unit and note."""
+        return Estimate(self.value, self.low, self.high, n=self.n, exact=self.exact)
+
+
+@singledispatch
+def figures(answer: object) -> list[Figure]:
+    """The figures of an answer of this package, empty where it has too little to draw; `effbatch.plot` draws them.
+
+    Makers are registered as those of pages are, see `pages`. Raises InputError for anything that has none.
+    """
+    return maker(figures, answer, "a plot")(answer)

@@ -1,4 +1,4 @@
-"""Numbers and tables as plain data -> text for readers: digits and intervals, aligned columns, CSV."""
+"""Estimates, numbers and tables as plain data -> text for readers: digits and intervals, aligned columns, CSV."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from numbers import Integral
 
 from markupsafe import Markup, escape
 
-from effbatch.core.figures import Figure, Number, Table
-
-Cell = str | int | float | None
+from effbatch.core.estimate import Estimate
+from effbatch.core.figures import Cell, Figure, Number, Table
 
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
-_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %")  # n = 12, α = 0.58, 95 %
+_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %|\[[^\s\]]+, [^\s\]]+\]")  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
 _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
 _SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
@@ -51,12 +50,21 @@ def limits_text(interval: tuple[float | None, float | None], text: Callable[[flo
     return f"{'no lower limit' if low is None else text(low)} to {'no upper limit' if high is None else text(high)}"
 
 
-def number_text(number: Number) -> str:
-    """Value with unit, interval and n: "1.83 [1.71, 1.95], n = 12", "4 (exact)" or "cannot tell"."""
-    value, interval = _parts(number)
-    text = f"{value} {number.unit}" if number.unit and value != "cannot tell" else value
+def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True) -> str:
+    """Value with unit, interval and sample size: the one way that a text shows an estimate.
+
+    "1.83 steps [1.71, 1.95], n = 12", "15 (at least 12)", "4 (exact)", "0.3 (no interval)", "cannot tell (at most 2)".
+    n   False where a column or a sentence says it for several
+    """
+    value, interval = _parts(estimate)
+    text = f"{value} {unit}" if unit and estimate.value is not None else value
     text = f"{text} {interval}" if interval else text
-    return text if number.n is None else f"{text}, n = {number.n:,}"
+    return text if estimate.n is None or not n else f"{text}, n = {estimate.n:,}"
+
+
+def number_text(number: Number) -> str:
+    """The estimate of a number, in its unit."""
+    return estimate_text(number.estimate, number.unit)
 
 
 def typeset(text: str) -> str:
@@ -94,7 +102,9 @@ def p_text(p_value: float | None) -> str:
 
 
 def cell_text(cell: Cell, form: str = "") -> str:
-    """A table cell: text as it is, None as a dash, a float by its format spec or with three digits."""
+    """A table cell: text as it is, None as a dash, an estimate without its n, a float by its format spec or digits."""
+    if isinstance(cell, Estimate):
+        return estimate_text(cell, n=False)
     if isinstance(cell, str):
         return cell.replace(" ", "\u00a0") if _SHORT_RANGE.fullmatch(cell) else cell
     if cell is None:
@@ -109,7 +119,7 @@ def numbers_table(name: str, caption: str, numbers: Sequence[Number]) -> Table:
     rows: list[list[Cell]] = []
     for number in numbers:
         label = f"{number.label}, {number.unit}" if number.unit else number.label
-        value, interval = _parts(number)
+        value, interval = _parts(number.estimate)
         interval = interval.strip("()") if interval.startswith("(") else interval
         rows.append([label, value, interval or "–", number.n, number.note])
     columns = ["quantity", "value", "95 % interval", "n", "note"]
@@ -148,8 +158,17 @@ def aligned(cells: Sequence[str]) -> list[str]:
 
 
 def table_csv(table: Table) -> str:
-    """`table` as CSV, unrounded; None and NaN are empty."""
-    return _csv(table.columns, table.rows)
+    """`table` as CSV, unrounded; None and NaN are empty, and a column of estimates becomes three: value, low, high."""
+    columns: list[str] = []
+    cells: list[Sequence[Cell]] = []
+    for name, column in zip(table.columns, zip(*table.rows, strict=True), strict=True):
+        columns.append(name)
+        cells.append([cell.value if isinstance(cell, Estimate) else cell for cell in column])
+        if any(isinstance(cell, Estimate) for cell in column):
+            limits = [(cell.low, cell.high) if isinstance(cell, Estimate) else (None, None) for cell in column]
+            columns += [f"{name} low", f"{name} high"]
+            cells += zip(*limits, strict=True)
+    return _csv(columns if table.rows else table.columns, list(zip(*cells, strict=True)))
 
 
 def figure_csv(figure: Figure) -> str:
@@ -183,14 +202,14 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return text.getvalue()
 
 
-def _parts(number: Number) -> tuple[str, str]:
+def _parts(estimate: Estimate) -> tuple[str, str]:
     """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
-    low, high = (None if bound is None or math.isnan(bound) else bound for bound in (number.low, number.high))
+    low, high = estimate.low, estimate.high
     width = 0.0 if low is None or high is None else high - low
     # Two significant digits of the interval's width: the value shows what is known of it, no more.
-    decimals = 1 - _magnitude(width) if 0 < width < math.inf else None
-    value = cell_text(number.value, ".6g") if number.exact else value_text(number.value, decimals)
-    if number.exact:
+    decimals = 1 - _magnitude(width) if width > 0 else None
+    value = cell_text(estimate.value, ".6g") if estimate.exact else value_text(estimate.value, decimals)
+    if estimate.exact:
         interval = "(exact)"
     elif low is not None and high is not None:
         interval = f"[{value_text(low, decimals)}, {value_text(high, decimals)}]"

@@ -111,7 +111,7 @@ class MeasuredMoments:
         _check_alpha(alpha)
         in_range("the batch size", batch_size, "labelled copies per step", least=1)
         if alpha == 0:
-            return Estimate(float(batch_size), (float(batch_size), float(batch_size)), self.n)
+            return Estimate(*[float(batch_size)] * 3, n=self.n, level=CONFIDENCE)
         return self._ratio(
             lambda m: batch_size * (m.covariance_trace(0.0) * m.mean_norm_squared(alpha)),
             lambda m: m.covariance_trace(alpha) * m.mean_norm_squared(0.0),
@@ -130,7 +130,7 @@ class MeasuredMoments:
         half = t * np.sqrt(variance)
         low, high = value - half, value + half + (_stretch(value, variance, t) if norm else 0.0)
         reason = f"cannot tell at n = {self.n} images whether {symbol} is above zero" if norm and low <= 0 else None
-        return Estimate(value, (low, high), self.n, reason)
+        return Estimate(value, low, high, n=self.n, level=CONFIDENCE, reason=reason)
 
     def _ratio(
         self,
@@ -145,15 +145,14 @@ class MeasuredMoments:
         low, high = fieller(x, y, covariance, t)
         if low is not None and stretched:
             low = 1 / (1 / low + _stretch(y, covariance[1, 1], t) / x)
-        limits = low, high
-        reaching_zero = [symbol for symbol, limit in zip(symbols, limits, strict=True) if limit is None]
+        reaching_zero = [symbol for symbol, limit in zip(symbols, (low, high), strict=True) if limit is None]
         if not reaching_zero:
-            return Estimate(x / y, limits, self.n)
+            return Estimate(x / y, low, high, n=self.n, level=CONFIDENCE)
         reason = (
             f"cannot tell at n = {self.n} images: the {100 * CONFIDENCE:g} % interval of "
             f"{' and of '.join(reaching_zero)} reaches zero; measure more images"
         )
-        return Estimate(None, limits, self.n, reason)
+        return Estimate(None, low, high, n=self.n, level=CONFIDENCE, reason=reason)
 
     def _covariance(self, *of: Callable[[GradientMoments], NDArray]) -> NDArray:
         """Jackknife covariance of numbers, (n − 1)/n Σ_i (θ_−i − mean)(θ_−i − mean)ᵀ."""

@@ -204,7 +204,7 @@ class NoiseScaleTracker:
 
     def _record(self, parts: Sequence[MeasuredMoments], batch_size: int, seconds: float) -> NoiseScaleRecord:
         given = PooledMoments.of(parts)  # labels as they came stand at index 0
-        effective = Estimate(None, None, given.n, _NEEDS_ALPHA)
+        effective = Estimate(None, n=given.n, reason=_NEEDS_ALPHA)
         if self.alpha is not None:
             clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha)) for part in parts]
             effective = PooledMoments.of(clean).effective_batch_size(self.alpha, batch_size)

@@ -1,9 +1,31 @@
-"""A heading, tables and sentences -> the escaped HTML that a notebook shows of an answer."""
+"""A page -> the escaped HTML that a notebook shows of an answer, one <div> without scripts or styles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+
+from effbatch.core.figures import Table
+from effbatch.core.formats import formatted
+from effbatch.core.pages import Code, Heading, Note, Page, Part
+
+
+def as_html(page: Page) -> str:
+    """The page as HTML; what its texts hold of HTML is escaped."""
+    return block(heading(page.title), *map(_html, page.parts))
+
+
+def _html(part: Part) -> str:
+    if isinstance(part, Table):
+        rows = list(zip(*formatted(part), strict=True))
+        return (title(part.caption) if part.caption else "") + table(part.columns, rows)
+    if isinstance(part, Heading):
+        return title(part.text)
+    if isinstance(part, Code):
+        return code(part.text)
+    if isinstance(part, Note):
+        return f"<p><small>{escape(part.text)}</small></p>"
+    return sentences([part])
 
 
 def block(*parts: str) -> str:

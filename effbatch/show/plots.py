@@ -12,7 +12,7 @@ from effbatch.advice.prediction import Prediction
 from effbatch.advice.prediction_figures import figures_along
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError, hint
-from effbatch.core.figures import Figure
+from effbatch.core.figures import Figure, figures
 from effbatch.core.formats import figure_csv
 from effbatch.show.charts import Drawing, draw, png
 
@@ -30,17 +30,14 @@ def plot(answer: Any) -> Plots:
     Raises InputError for anything else, and where the answer has no number to draw.
     """
     if isinstance(answer, list | tuple) and answer and all(isinstance(one, Prediction) for one in answer):
-        figures = figures_along(answer) if len(answer) > 1 else answer[0].to_figures()
+        made = figures_along(answer) if len(answer) > 1 else answer[0].to_figures()
     elif hasattr(answer, "to_figures") and not isinstance(answer, type):
-        figures = answer.to_figures()
+        made = answer.to_figures()
     else:
-        raise InputError(
-            "a plot needs what predict (one or a list), advise, fit or measure_moments returned, a NoiseScaleTracker "
-            f"or a verdict; {type(answer).__name__} came"
-        )
-    if not figures:
+        made = figures(answer)
+    if not made:
         raise InputError(f"this {type(answer).__name__} has nothing to plot: its grid is too small for a figure")
-    return Plots(tuple(map(Plot, figures)))
+    return Plots(tuple(map(Plot, made)))
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def test_json_is_the_estimate(counts_file):
 
 def test_text_has_value_interval_n_and_method():
     text = run(*SAMPLE)
-    assert text.startswith("α = 0.579 (0.418 to 0.799)")
-    assert "33 % (26.5 % to 40 %)" in text
+    assert text.startswith("α = 0.58 [0.42, 0.80]")
+    assert "33 % [27, 40]" in text
     assert "n = 200 checked, 66 wrong; 95 % interval, Clopper-Pearson" in text
     assert "no upper limit" in run("--checked", "20", "--wrong", "17", "--classes", "10")
 
@@ -49,7 +49,7 @@ def test_text_has_value_interval_n_and_method():
 def test_text_of_counts_names_doubtful_classes(counts_file):
     text = run("--counts", counts_file)
     assert "does not fit the counts" in text
-    verdicts = {line.split()[0]: line for line in text.splitlines() if line[:5].strip().isdigit()}
+    verdicts = {line.split()[0]: line for line in text.splitlines() if line[:9].strip().isdigit()}
     assert "cannot tell" in verdicts["2"]
     assert "cannot" not in verdicts["1"]
 

@@ -204,9 +204,9 @@ def test_an_axis_that_did_not_vary_has_no_panel_and_a_grid_of_one_setting_no_fig
 
 ONE = effbatch.predict(alpha=6, batch_size=32)
 REFUSED = {
-    "text": (lambda: effbatch.plot("laws"), InputError, r"a plot needs what predict .* returned.*; str came"),
+    "text": (lambda: effbatch.plot("laws"), InputError, r"a plot needs what predict .* returned.*; got str: "),
     "a class": (lambda: effbatch.plot(type(ONE)), InputError, "a plot needs what predict"),
-    "no list": (lambda: effbatch.plot([]), InputError, "a plot needs what predict .*; list came"),
+    "no list": (lambda: effbatch.plot([]), InputError, "a plot needs what predict .*; got list"),
     "twice the same": (lambda: effbatch.plot([ONE, ONE]), InputError, "need to differ in alpha or batch size"),
     "two optimizers": (
         lambda: effbatch.plot([ONE, effbatch.predict(3, 32, optimizer="adam")]),

@@ -1,0 +1,1 @@
+"""What is shown of each answer: a module per folder with answers, which registers their pages and figures."""
