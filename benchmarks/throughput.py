@@ -45,7 +45,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from effbatch.core import resources
 from effbatch.core.figures import Axis, Figure, Panel, Series
 from effbatch.data import datasets
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.engine import train as engine
 from effbatch.engine.parts import members_per_part, members_that_fit, outputs_per_image
 from effbatch.networks import zoo as networks

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 
 # A job begun in the background ignores Ctrl-C, and so would all that it starts; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,7 @@ import torch_reference
 from torch import nn
 
 from effbatch import noise
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.engine.train import Trained
 from effbatch.engine.visits import image_order, image_subset
 from effbatch.networks.loading import load_network

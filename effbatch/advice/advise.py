@@ -15,13 +15,14 @@ from effbatch.advice.labels_pay import labels_worth
 from effbatch.advice.prediction import Prediction, predict
 from effbatch.advice.snippet import snippet
 from effbatch.core.errors import InputError
+from effbatch.data.datasets import as_dataset
 from effbatch.laws.base import OPTIMIZERS, SGD, in_range, one_of
 from effbatch.theory.dynamics import Spectrum, learning_curve
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from effbatch.data.datasets import DataSet
+    from effbatch.data.dataset import DataSet
 
 BATCH_SIZES = (8, 16, 32, 64, 128)  # where the errors of the theory are on record, or within a factor of two
 MOMENTUM = 0.9
@@ -50,7 +51,7 @@ def advise(
 
     network      a built-in name, `package.module:function`, a function without arguments that returns an nn.Module,
                  or an untrained nn.Module (then there is one initialisation, and no interval over them)
-    data         a name (see `training.datasets`), a DataSet, or arrays (x_train, y_train, x_test, y_test): images
+    data         a name (see `data.datasets`), a DataSet, or arrays (x_train, y_train, x_test, y_test): images
                  floating (n, C, H, W), labels from 0. Labels stand for the right ones; noise of alpha comes on top
     alpha        noisy labels per clean one, uniform; or `alpha_interval`, or `checked` and `wrong` labels of a random
                  sample; with none of them α is assumed to lie from 0 to 9
@@ -67,7 +68,7 @@ def advise(
     sizes = tuple(dict.fromkeys(batch_sizes)) or (BATCH_SIZES if optimizer in SGD else (BATCH_SIZES[-1],))
     for size in sizes:
         in_range("the batch size", size, "labelled copies per step", least=1)
-    dataset = _data(data)
+    dataset = as_dataset(data)
     known = known_alpha(alpha, alpha_interval, checked, wrong, dataset.num_classes)
     networks, name = _networks(network, dataset)
     spectra, remarks = _spectra(networks, dataset)
@@ -112,30 +113,6 @@ def advise(
         _limits(chosen, passes, remarks),
         snippet(chosen, momentum=MOMENTUM),
     )
-
-
-def _data(data: Any) -> DataSet:
-    from effbatch.data import datasets
-
-    if isinstance(data, str):
-        return datasets.load(data)
-    if isinstance(data, datasets.DataSet):
-        return data
-    if not isinstance(data, tuple | list) or len(data) != 4:
-        raise InputError(
-            "data needs to be a name, a DataSet or the four arrays x_train, y_train, x_test, y_test; "
-            f"{type(data).__name__} came"
-        )
-    x_train, y_train, x_test, y_test = (np.asarray(array) for array in data)
-    if any(y.dtype.kind not in "iu" or y.ndim != 1 or not len(y) for y in (y_train, y_test)):
-        raise InputError(
-            f"labels need to be whole numbers, one per image; {y_train.dtype} {y_train.shape} and "
-            f"{y_test.dtype} {y_test.shape} came"
-        )
-    classes = int(max(y_train.max(), y_test.max())) + 1
-    x_train, x_test = x_train.astype(np.float32), x_test.astype(np.float32)
-    y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
-    return datasets.checked(datasets.DataSet("arrays", x_train, y_train, x_test, y_test, classes, "arrays"))
 
 
 def _networks(network: Any, data: DataSet) -> tuple[list[nn.Module], str]:

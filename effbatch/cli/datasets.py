@@ -37,11 +37,12 @@ def _look_for(name: str) -> dict[str, Any]:
     """Name and state of a built-in set; its size and source where it is here, else how to get it."""
     from effbatch.core.errors import InputError
     from effbatch.data import datasets
+    from effbatch.data.sources import hub
 
     answer: dict[str, Any] = {"name": name, "state": "not here", "size": None, "source": None, "how": None}
     try:
         place = datasets.where(name)
-        if datasets.is_fetched(place):
+        if hub.takes(place):
             return answer | {"state": "not here yet", "how": f"{place} is fetched when it is first asked for"}
         data = datasets.read(name)
     except InputError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from effbatch.core.errors import InputError
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 
 MOST = 500  # held-out images
 
@@ -18,6 +18,6 @@ def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     n = min(MOST, len(data.x_train) // 4)
     if not n:
         raise InputError(
-            f"{data.name} needs at least 4 training images, to hold one out; got {len(data.x_train)}: add some"
+            f"{data.name} needs at least 4 training images, to hold one out, got {len(data.x_train)}: add some"
         )
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import nn
 
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.engine.visits import image_subset
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_inside, of_these_images

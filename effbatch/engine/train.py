@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from effbatch import noise
 from effbatch.core.errors import InputError
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.engine import graphs
 from effbatch.engine.arithmetic import exact_float32
 from effbatch.engine.dense import DenseNetwork

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 
 REFERENCE_IMAGES = 10_000
 REFERENCE_PENALTY = 0.1  # scikit-learn's C

@@ -9,7 +9,7 @@ import numpy as np
 
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch import noise
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.noise.class_orders import class_order
 from effbatch.plan.spec import Data
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from effbatch.core.errors import SpecError
 from effbatch.data import datasets
+from effbatch.data.dataset import DataSet
 from effbatch.engine import train as engine
 from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.plan import adaptive
@@ -153,7 +154,7 @@ def in_turn(work: Sequence[Unit]) -> list[Unit]:
 
 
 def _attrs(
-    spec: Spec, store: Store, data: Sequence[datasets.DataSet], blocks: Sequence[tuple[Unit, xr.Dataset]]
+    spec: Spec, store: Store, data: Sequence[DataSet], blocks: Sequence[tuple[Unit, xr.Dataset]]
 ) -> dict[str, Any]:
     facts = store.facts()
     return {

@@ -11,6 +11,7 @@ import numpy as np
 
 from effbatch.claims import Setup
 from effbatch.data import datasets
+from effbatch.data.dataset import DataSet
 from effbatch.data.held_out import with_held_out
 from effbatch.engine.visits import image_subset
 from effbatch.measure.kernel import measure_spectrum
@@ -72,9 +73,7 @@ def initial_spectrum(
 
 
 @cache  # by the data set itself: its name may come to mean another content
-def _initial_spectrum(
-    network: str, data: datasets.DataSet, clean_examples: int, source: str | None, seed: int
-) -> Spectrum:
+def _initial_spectrum(network: str, data: DataSet, clean_examples: int, source: str | None, seed: int) -> Spectrum:
     net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     images = with_held_out(data)
     available = len(data.x_train)

@@ -287,7 +287,7 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
     [
         (3, "digits", "a name, an nn.Module or a function"),
         (lambda: 3, "digits", "needs to return an nn.Module; int came"),
-        ("perceptron", 3, "four arrays .*; int came"),
+        ("perceptron", 3, "four arrays .*, got int"),
         ("perceptron", (np.zeros((4, 1, 2, 2)), np.zeros(4), np.zeros((4, 1, 2, 2)), np.zeros(4)), "whole numbers"),
     ],
     ids=["network", "function", "data", "labels"],

@@ -14,6 +14,7 @@ import pytest
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.builtin import cifar10, cifar100
+from effbatch.data.dataset import checked
 from effbatch.data.sources import VARIABLE, cifar_binary
 
 RECORDS = 3  # in each file
@@ -82,7 +83,7 @@ def test_what_was_published_is_found_in_the_data_directory(module, tmp_path, pla
         packed(folder / layout.archive, files, inside=layout.folder)
     else:
         unpacked(folder / layout.folder if place else folder, files)
-    data = datasets.checked(module.load())
+    data = checked(module.load())
     assert (len(data.x_train), len(data.x_test), data.image_shape) == (3 * len(layout.train), 3, (3, 32, 32))
     assert data.x_train.mean() == pytest.approx(0, abs=1e-5)
     with pytest.raises(InputError, match=rf"{name} needs 50,000 train, .* {3 * len(layout.train)} train, 3 test"):
@@ -100,7 +101,7 @@ def test_broken_files_are_named(tmp_path):
     files = records(layout)
     whole = packed(tmp_path / "whole.tar.gz", files, inside="x")
     cases = {
-        "test_batch.bin must have 9,219 bytes; it has 9,218": {**files, "test_batch.bin": files["test_batch.bin"][1:]},
+        "test_batch.bin must have 9,219 bytes, got 9,218": {**files, "test_batch.bin": files["test_batch.bin"][1:]},
         "test_batch.bin": {name: content for name, content in files.items() if name != "test_batch.bin"},
     }
     for number, (message, content) in enumerate(cases.items()):
@@ -121,5 +122,5 @@ def test_a_label_out_of_range_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setattr(cifar10, "LAYOUT", little(cifar10.LAYOUT))
     unpacked(tmp_path / "cifar10", records(cifar10.LAYOUT, last_label=10))
-    with pytest.raises(InputError, match=r"labels of cifar10 must lie in 0\.\.9; 0\.\.10 came"):
+    with pytest.raises(InputError, match=r"labels of cifar10 must lie in 0\.\.9, got 0\.\.10"):
         datasets.load("cifar10")

@@ -13,6 +13,7 @@ from effbatch.cli import main
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.builtin import fashion_mnist, mnist
+from effbatch.data.dataset import checked, standardised
 from effbatch.data.sources import VARIABLE, data_dir, hub
 
 
@@ -32,15 +33,15 @@ def test_digits_are_whole_standardised_and_split_without_overlap():
     [
         ({"y_train": np.zeros(3, dtype=int)}, "needs images"),
         ({"x_test": np.full((30, 1, 8, 8), np.nan, dtype=np.float32)}, "test images of little hold NaN"),
-        ({"num_classes": 2}, r"training labels of little must lie in 0\.\.1; 0\.\.2 came"),
+        ({"num_classes": 2}, r"training labels of little must lie in 0\.\.1, got 0\.\.2"),
         ({"y_train": np.ones(60, dtype=int)}, "little needs training images of at least 2 classes; all are of class 1"),
-        ({"x_test": np.zeros((30, 3, 8, 8))}, r"need one shape \(C, H, W\); \(1, 8, 8\) and \(3, 8, 8\) came"),
+        ({"x_test": np.zeros((30, 3, 8, 8))}, r"need one shape \(C, H, W\), got \(1, 8, 8\) and \(3, 8, 8\)"),
         ({"x_test": np.zeros((0, 1, 8, 8)), "y_test": np.zeros(0, dtype=int)}, "test set of little needs images"),
     ],
 )
 def test_unusable_data_is_named(little_images, change, sentence):
     with pytest.raises(InputError, match=sentence):
-        datasets.checked(replace(little_images, **change))
+        checked(replace(little_images, **change))
 
 
 def test_the_data_directory_is_the_one_chosen_else_in_the_cache(monkeypatch, tmp_path):
@@ -94,9 +95,38 @@ def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
 
 def test_constant_images_are_refused():
     with pytest.raises(InputError, match="constant"):
-        datasets.standardised(np.ones((5, 1, 2, 2)), np.ones((5, 1, 2, 2)))
+        standardised(np.ones((5, 1, 2, 2)), np.ones((5, 1, 2, 2)))
 
 
 def test_an_unknown_data_set_is_named_with_its_neighbour():
     with pytest.raises(InputError, match=r"'digit' is not known; did you mean 'digits'\? \(or a file \.npz"):
         datasets.load("digit")
+
+
+def test_what_is_a_data_set_already_a_name_or_four_arrays_is_one(little_images):
+    assert datasets.as_dataset(little_images) is little_images
+    assert datasets.as_dataset("digits") is datasets.load("digits")
+    arrays = (little_images.x_train * 255, little_images.y_train.astype(np.uint8), little_images.x_test)
+    made = datasets.as_dataset([*arrays, little_images.y_test.tolist()])
+    np.testing.assert_array_equal(made.x_train, arrays[0])  # used as they are
+    assert (made.x_test.dtype, made.y_train.dtype, made.num_classes) == (np.float32, np.int64, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (3, "a name, a DataSet or the four arrays .*, got int"),
+        ((np.zeros((4, 1, 2, 2)),) * 3, "four arrays .*, got tuple"),
+        ((np.ones((4, 1, 2, 2)), np.zeros(4)) * 2, r"y_train of arrays must be whole numbers, .*, got float64 \(4,\)"),
+        ((np.ones((4, 1, 2, 2)), np.arange(4)) * 2, "training images of arrays are constant"),
+    ],
+    ids=["number", "three", "labels", "constant"],
+)
+def test_what_is_no_data_set_is_named(data, sentence):
+    with pytest.raises(InputError, match=sentence):
+        datasets.as_dataset(data)
+
+
+def test_labels_of_one_byte_may_number_256_classes():
+    x, y = np.random.default_rng(0).normal(size=(256, 1, 2, 2)), np.arange(256, dtype=np.uint8)
+    assert datasets.as_dataset((x, y, x, y)).num_classes == 256

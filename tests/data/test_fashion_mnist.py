@@ -9,7 +9,7 @@ from test_idx import write_half
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.builtin import fashion_mnist, fashion_mnist_14
-from effbatch.data.datasets import fingerprint
+from effbatch.data.dataset import checked, fingerprint
 from effbatch.data.sources import VARIABLE, idx
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_four_pixels_become_their_mean(folder):
-    data = datasets.checked(fashion_mnist_14.load())
+    data = checked(fashion_mnist_14.load())
     assert (data.x_train.shape, data.x_test.shape) == ((6, 1, 14, 14), (3, 1, 14, 14))
     np.testing.assert_array_equal(data.y_train, np.arange(6))
     train, test = (half.images[:, 0] for half in idx.read(folder))
@@ -41,7 +41,7 @@ def test_four_pixels_become_their_mean(folder):
 
 
 def test_the_full_images_carry_the_fingerprint_of_the_files(folder):
-    data = datasets.checked(fashion_mnist.load())
+    data = checked(fashion_mnist.load())
     assert data.image_shape == (1, 28, 28)
     assert data.fingerprint == fashion_mnist.FINGERPRINT
     assert str(folder) in data.source

@@ -60,7 +60,7 @@ def test_a_built_in_name_wins_over_a_folder(pictures, monkeypatch):
 
 def test_what_cannot_be_used_is_named(pictures, monkeypatch):
     (pictures / "test" / "bird").mkdir()
-    with pytest.raises(InputError, match=r"\(cat, dog\); bird came too"):
+    with pytest.raises(InputError, match=r"\(cat, dog\), got bird too"):
         folder.read(pictures)
     (pictures / "test" / "bird").rmdir()
     Image.new("L", (6, 4)).save(pictures / "train" / "dog" / "8.png")

@@ -114,24 +114,24 @@ CASES = {
     "no test split": (good(test=None), "needs the splits train and test; it has train: split it yourself"),
     "two kinds of label": (
         good(train=split(pictures(GREY[:6]), LABELS[:6], group=ClassLabel(2))),
-        "exactly one column of the type ClassLabel; digit, group came among picture, digit, group",
+        "exactly one column of the type ClassLabel, got digit, group among picture, digit, group",
     ),
     "no images": (
         good(train=Split({"digit": ClassLabel(3)}, [])),
-        "exactly one column of the type ImageFeature; none came",
+        "exactly one column of the type ImageFeature, got none",
     ),
     "sizes": (
         good(train=split([*pictures(GREY[:5]), Image.fromarray(GREY[5].T.copy())], LABELS[:6])),
         "row 0 of the train split of hub:x is 5×4, row 5 is 4×5: resize them",
     ),
-    "sizes of the halves": (good(test=split(pictures(GREY[6:, 1:]), LABELS[6:])), r"\(1, 5, 4\) and \(1, 4, 4\) came"),
+    "sizes of the halves": (good(test=split(pictures(GREY[6:, 1:]), LABELS[6:])), r"\(1, 5, 4\) and \(1, 4, 4\): "),
     "sixteen bits": (
         good(test=split(pictures(GREY[6:].astype(np.uint16)), LABELS[6:])),
         "row 0 of the test split of hub:x has I;16: convert it",
     ),
     "empty test set": (good(test=split([], [])), "the test split of hub:x needs at least one image"),
     "no label": (good(test=split(pictures(GREY[6:]), [0, None, 1])), "row 1 of the test split of hub:x lacks one"),
-    "hidden labels": (good(test=split(pictures(GREY[6:]), [-1] * 3)), r"must lie in 0\.\.2; -1\.\.-1 came"),
+    "hidden labels": (good(test=split(pictures(GREY[6:]), [-1] * 3)), r"must lie in 0\.\.2, got -1\.\.-1"),
     "one class": (good(train=split(pictures(GREY[:6]), [1] * 6)), "at least 2 classes; all are of class 1"),
 }
 

@@ -12,6 +12,7 @@ import pytest
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.builtin import mnist
+from effbatch.data.dataset import checked
 from effbatch.data.sources import VARIABLE, idx
 
 
@@ -53,13 +54,16 @@ def test_gzipped_and_plain_files_give_the_same_arrays(tmp_path):
     [
         (gzip.compress(b"\0\0\x08\x01\0\0\0\x02ab")[:-9], "must be a whole file that can be read; it is not"),
         (gzip.compress(b"\0\0\x08\x01\0\0\0\x02ab")[:-6] + b"abcdef", "must be a whole file that can be read; it is"),
-        (gzip.compress(b"\0\0\x0d\x01\0\0\0\x02ab"), "00 00 08 of unsigned bytes and its sizes; 00 00 0d and 5 more"),
-        (b"not an idx file", "00 00 08 of unsigned bytes and its sizes; 6e 6f 74 and"),
-        (gzip.compress(b""), "nothing and 0 more bytes came"),
-        (b"", "nothing and 0 more bytes came"),
-        (gzip.compress(b"\0\0\x08\x03\0\0\0\x02ab"), "00 00 08 and 7 more bytes came"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03ab"), r"hold 3 values of shape \(3,\); 2 came"),
-        (b"\0\0\x08\x01\0\0\0\x01ab", r"hold 1 values of shape \(1,\); more came"),
+        (
+            gzip.compress(b"\0\0\x0d\x01\0\0\0\x02ab"),
+            "of unsigned bytes and its sizes, got 00 00 0d and 5 more",
+        ),
+        (b"not an idx file", "00 00 08 of unsigned bytes and its sizes, got 6e 6f 74 and"),
+        (gzip.compress(b""), "nothing and 0 more bytes:"),
+        (b"", "nothing and 0 more bytes:"),
+        (gzip.compress(b"\0\0\x08\x03\0\0\0\x02ab"), "00 00 08 and 7 more bytes:"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03ab"), r"hold 3 values of shape \(3,\), got 2"),
+        (b"\0\0\x08\x01\0\0\0\x01ab", r"hold 1 values of shape \(1,\), got more"),
         (b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xffab", "at most 1,073,741,824 values; it announces 18,446,744,0"),
     ],
     ids=[
@@ -85,14 +89,14 @@ def test_broken_files_are_named(tmp_path, content, message):
 
 def test_mnist_is_read_from_the_data_directory_and_standardised(folder):
     assert mnist.where() == str(folder)
-    data = datasets.checked(mnist.load())
+    data = checked(mnist.load())
     raw = idx.read(folder)[0].images / 255
     np.testing.assert_allclose(data.x_train, (raw - raw.mean()) / raw.std(), atol=1e-5)
     assert (data.x_test.shape, data.num_classes, str(folder) in data.source) == ((3, 1, 28, 28), 10, True)
 
 
 def test_mnist_of_another_size_is_refused(folder):
-    with pytest.raises(InputError, match=r"mnist needs 60,000 train, .*; 6 train, 3 test, 1×28×28, 10 classes came"):
+    with pytest.raises(InputError, match=r"mnist needs 60,000 train, .*, got 6 train, 3 test, 1×28×28, 10 classes"):
         datasets.load("mnist")
 
 
@@ -101,9 +105,9 @@ def test_mnist_of_another_size_is_refused(folder):
     [
         (lambda folder: (folder / "t10k-labels-idx1-ubyte.gz").unlink(), "the file t10k-labels-idx1-ubyte, plain"),
         (lambda folder: write_half(folder, "train", np.zeros((6, 28, 28)), np.arange(5)), r"\(6, 28, 28\) and \(5,\)"),
-        (lambda folder: write_half(folder, "test", np.zeros((2, 28, 28)), np.array([3, 10])), r"0\.\.9; 3\.\.10 came"),
+        (lambda folder: write_half(folder, "test", np.zeros((2, 28, 28)), np.array([3, 10])), r"0\.\.9, got 3\.\.10"),
         (lambda folder: write_half(folder, "test", np.zeros((0, 28, 28)), np.zeros(0)), "the test set of mnist needs"),
-        (lambda folder: write_half(folder, "test", np.zeros((2, 9, 9)), np.arange(2)), r"one shape .*\(1, 9, 9\) came"),
+        (lambda folder: write_half(folder, "test", np.zeros((2, 9, 9)), np.arange(2)), r"one shape .*\(1, 9, 9\): "),
     ],
     ids=["missing", "unlike numbers", "label out of range", "empty test set", "another size"],
 )  # fmt: skip

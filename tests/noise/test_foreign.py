@@ -11,6 +11,7 @@ import torch
 from effbatch.claims.shared import linearised
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
+from effbatch.data.dataset import DataSet
 from effbatch.engine import train as engine
 from effbatch.engine.visits import Stream
 from effbatch.noise.foreign import ShownImages, foreign_images, images_to_show
@@ -51,7 +52,7 @@ def test_a_data_set_may_be_its_own_source_and_others_need_its_shape(little_image
     assert torch.equal(foreign_images("little", little_images), torch.as_tensor(little_images.x_train))
     digits = datasets.load("digits")
     assert torch.equal(foreign_images("digits", little_images), torch.as_tensor(digits.x_train))
-    wide = datasets.DataSet("wide", np.zeros((2, 1, 8, 9)), np.zeros(2), np.zeros((1, 1, 8, 9)), np.zeros(1), 2, "here")
+    wide = DataSet("wide", np.zeros((2, 1, 8, 9)), np.zeros(2), np.zeros((1, 1, 8, 9)), np.zeros(1), 2, "here")
     with pytest.raises(InputError, match=r"shape \(1, 8, 9\) of wide, got \(1, 8, 8\) from digits"):
         foreign_images("digits", wide)
     with pytest.raises(InputError, match="data set 'wite' is not known"):

@@ -9,7 +9,7 @@ import torch
 from effbatch.claims.shared import linearised
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
-from effbatch.data.datasets import DataSet
+from effbatch.data.dataset import DataSet
 from effbatch.engine import train as engine
 from effbatch.engine.visits import Stream
 from effbatch.noise import expected_targets, structured_noise_matrix

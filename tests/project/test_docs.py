@@ -20,7 +20,8 @@ from click.testing import CliRunner
 
 from effbatch.cli import COMMANDS, main
 from effbatch.core import npyfile
-from effbatch.data import datasets, sources
+from effbatch.data import sources
+from effbatch.data.dataset import MAX_CLASSES, MAX_PIXEL
 from effbatch.data.sources import cifar_binary
 from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import matrixfile, transition
@@ -237,10 +238,10 @@ LIMITS = [  # page, words of the row, the limit as it stands there
     ("data", "one array", f"{npyfile.MAX_BYTES:,} bytes"),
     ("data", "pixels of the training", f"{sources.MAX_PIXELS:,}"),
     ("data", "archive of CIFAR", f"{cifar_binary.MAX_UNPACKED:,} bytes"),
-    ("data", "classes |", f"2 to {datasets.MAX_CLASSES:,}"),
+    ("data", "classes |", f"2 to {MAX_CLASSES:,}"),
     ("data", "classes of a noise matrix", f"{transition.MAX_CLASSES:,}"),
     ("data", "file with a noise matrix", f"{matrixfile.MAX_BYTES:,} bytes"),
-    ("data", "pixels, as", f"within ±{datasets.MAX_PIXEL:,.0f}"),
+    ("data", "pixels, as", f"within ±{MAX_PIXEL:,.0f}"),
 ]
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from effbatch.advice.advise import _data
 from effbatch.core.errors import InputError
+from effbatch.data.datasets import as_dataset
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(40, 1, 6, 6)).astype(np.float32)
@@ -35,20 +35,20 @@ BAD_DATA = {
     "huge": ({"x_train": X * np.float32(1e30)}, "pixels of bad.npz must lie within ±1,000,000"),
     "constant": ({"x_train": np.ones_like(X)}, "training images of bad.npz are constant"),
     "no pixels": ({"x_train": X[:, :, :0], "x_test": X[:20, :, :0]}, "need pixels; shape (40, 1, 0, 6) has none"),
-    "bytes": ({"x_train": X.astype(np.uint8)}, "must be floating, scaled as the network wants it; uint8 came"),
+    "bytes": ({"x_train": X.astype(np.uint8)}, "must be floating, scaled as the network needs it, got uint8"),
     "flat": ({"x_train": X[:, 0], "x_test": X[:20, 0]}, "needs images (n, C, H, W)"),
-    "other size": ({"x_test": X[:20, :, :5]}, "need one shape (C, H, W); (1, 6, 6) and (1, 5, 6) came"),
+    "other size": ({"x_test": X[:20, :, :5]}, "need one shape (C, H, W), got (1, 6, 6) and (1, 5, 6)"),
     "varying shapes": ({"x_train": np.array([X[0], X[0, 0]], dtype=object)}, "objects would have to be unpickled"),
     "no test set": ({"x_test": X[:0], "y_test": Y[:0]}, "y_test of bad.npz must be whole numbers, one per image"),
-    "fewer labels": ({"y_train": Y[:9]}, "and n labels; (40, 1, 6, 6) and (9,) came"),
-    "negative label": ({"y_train": Y - 1}, "training labels of bad.npz must lie in 0..2; -1..1 came"),
-    "label 10^12": ({"y_train": changed(Y, 10**12)}, "needs from 2 to 1,000,000 classes; 1000000000001 came"),
+    "fewer labels": ({"y_train": Y[:9]}, "and n labels, got (40, 1, 6, 6) and (9,)"),
+    "negative label": ({"y_train": Y - 1}, "training labels of bad.npz must lie in 0..2, got -1..1"),
+    "label 10^12": ({"y_train": changed(Y, 10**12)}, "needs from 2 to 1,000,000 classes, got 1000000000001"),
     "label 2^63": ({"y_train": changed(Y.astype(np.uint64), 2**63)}, "needs from 2 to 1,000,000 classes"),
     "floating labels": ({"y_train": Y.astype(float)}, "y_train of bad.npz must be whole numbers"),
-    "strings": ({"y_train": Y.astype(str)}, "y_train of bad.npz must be whole numbers, one per image; <U21"),
+    "strings": ({"y_train": Y.astype(str)}, "y_train of bad.npz must be whole numbers, one per image, got <U21"),
     "one class": ({"y_train": Y * 0}, "needs training images of at least 2 classes; all are of class 0"),
-    "too few classes": ({"num_classes": np.array(2)}, "training labels of bad.npz must lie in 0..1; 0..2 came"),
-    "classes below 0": ({"num_classes": np.array(-1)}, "needs from 2 to 1,000,000 classes; -1 came"),
+    "too few classes": ({"num_classes": np.array(2)}, "training labels of bad.npz must lie in 0..1, got 0..2"),
+    "classes below 0": ({"num_classes": np.array(-1)}, "needs from 2 to 1,000,000 classes, got -1"),
 }
 MEASURE = ("measure", "perceptron", "bad.npz", "--json")
 ADVISE = ("advise", "perceptron", "bad.npz", "--steps", "20", "--batch", "8", "--json")
@@ -108,7 +108,7 @@ def test_whole_numbers_of_advise(option, value):
 
 def test_four_images_are_needed_to_hold_one_out():
     np.savez("bad.npz", **(GOOD | {"x_train": X[:3], "y_train": Y[:3]}))
-    assert "bad.npz needs at least 4 training images, to hold one out; 3 came" in refused(*ADVISE)
+    assert "bad.npz needs at least 4 training images, to hold one out, got 3" in refused(*ADVISE)
 
 
 def test_ten_thousand_classes_are_too_many_for_first_principles():
@@ -212,7 +212,7 @@ floating = st.floats(width=32) | st.sampled_from([0.0, 1e30, np.nan, np.inf])
 )
 def test_any_arrays_are_a_data_set_or_refused(images, labels):
     try:
-        data = _data((images, labels, images, labels))
+        data = as_dataset((images, labels, images, labels))
     except InputError:
         return
     assert np.isfinite(data.x_train).all()

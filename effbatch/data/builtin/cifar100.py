@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from effbatch.data.datasets import DataSet, Size, from_bytes
+from effbatch.data.dataset import DataSet, Size, from_bytes
 from effbatch.data.sources import cifar_binary, data_dir, hub
 
 SIZE = Size(50_000, 10_000, (3, 32, 32), 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from effbatch.data.datasets import DataSet, Size, fingerprint, standardised
+from effbatch.data.dataset import DataSet, Size, fingerprint, standardised
 
 SIZE = Size(1297, 500, (1, 8, 8), 10)
 TEST_EXAMPLES = 500

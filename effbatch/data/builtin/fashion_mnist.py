@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from effbatch.core.errors import InputError
-from effbatch.data.datasets import DataSet, Size, fingerprint, from_bytes
+from effbatch.data.dataset import DataSet, Size, fingerprint, from_bytes
 from effbatch.data.sources import Half, data_dir, idx
 
 SIZE = Size(60_000, 10_000, (1, 28, 28), 10)

@@ -6,7 +6,7 @@ import numpy as np
 
 from effbatch.data.builtin import fashion_mnist
 from effbatch.data.builtin.fashion_mnist import FINGERPRINT, where
-from effbatch.data.datasets import DataSet, Size, standardised
+from effbatch.data.dataset import DataSet, Size, standardised
 
 __all__ = ["SIZE", "load", "where"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from effbatch.data.datasets import DataSet, Size, from_bytes
+from effbatch.data.dataset import DataSet, Size, from_bytes
 from effbatch.data.sources import data_dir, hub, idx
 
 SIZE = Size(60_000, 10_000, (1, 28, 28), 10)

@@ -99,6 +99,6 @@ def _from_archive(archive: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     return files
 
 
-def _check_size(what: str, came: int, needed: int) -> None:
-    if came != needed:
-        raise InputError(f"{what} must have {needed:,} bytes; it has {came:,}: fetch it again", needed=needed)
+def _check_size(what: str, size: int, needed: int) -> None:
+    if size != needed:
+        raise InputError(f"{what} must have {needed:,} bytes, got {size:,}: fetch it again", needed=needed)

@@ -1,16 +1,34 @@
-"""A folder train/CLASS/IMAGE, test/CLASS/IMAGE -> arrays of bytes; classes are numbered in the order of their names."""
+"""A folder train/CLASS/IMAGE, test/CLASS/IMAGE -> a `DataSet`; classes are numbered in the order of their names."""
 
 from __future__ import annotations
 
 import warnings
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
 from effbatch.core.errors import InputError
+from effbatch.data.dataset import DataSet, from_bytes
 from effbatch.data.sources import Half
 from effbatch.data.sources.pictures import Rows, halves_of, rows_of
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def takes(name: str) -> bool:
+    """Whether a name is that of a folder."""
+    return isdir(name)
+
+
+def edition(name: str) -> object:
+    """Every image, its time and size."""
+    files = [path for half in ("train", "test") for path in _images(Path(name, half))]
+    return tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+def load(name: str) -> DataSet:
+    """The data set in a folder, see `read`."""
+    return from_bytes(Path(name).name, *read(Path(name)), source=name)
 
 
 def read(folder: Path) -> tuple[Half, Half, int]:
@@ -30,17 +48,12 @@ def read(folder: Path) -> tuple[Half, Half, int]:
     strange = sorted(set(_classes(folder / "test")) - set(classes))
     if strange:
         raise InputError(
-            f"{folder / 'test'} needs the classes of {folder / 'train'} ({', '.join(classes) or 'none'}); "
-            f"{', '.join(strange)} came too: add training images of it, or leave it out",
+            f"{folder / 'test'} needs the classes of {folder / 'train'} ({', '.join(classes) or 'none'}), "
+            f"got {', '.join(strange)} too: add training images of it, or leave it out",
             classes=strange,
         )
     train, test = (_half(folder / half, classes) for half in ("train", "test"))
     return (*halves_of(train, test), len(classes))
-
-
-def files_of(folder: Path) -> list[Path]:
-    """The images of both halves, in order."""
-    return [path for half in ("train", "test") for path in _images(folder / half)]
 
 
 def _images(half: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face hub, or a folder that its library reads -> arrays of bytes."""
+"""A data set of the Hugging Face hub, or a folder that its library reads -> arrays of bytes, or a `DataSet`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from effbatch.core.errors import InputError, first_line
+from effbatch.data.dataset import DataSet, from_bytes
 from effbatch.data.sources import Half
 from effbatch.data.sources.pictures import halves_of, rows_of
 
 PREFIX = "hub:"
 INSTALL = "pip install 'effbatch[hub]'"
 SAFE = 4  # older ones run Python code that lies beside a data set
+
+
+def takes(name: str) -> bool:
+    """Whether a name, or a place that a built-in set is read from, is of the hub."""
+    return name.startswith(PREFIX)
+
+
+def edition(name: str) -> object:
+    """Always the same: what was fetched is kept."""
+    return PREFIX
+
+
+def load(name: str) -> DataSet:
+    """The data set `hub:NAME` or `hub:NAME:CONFIG`, see `read`."""
+    return from_bytes(name, *read(name), source=f"{name} (Hugging Face)")
 
 
 def is_usable() -> bool:
@@ -78,7 +94,7 @@ def _column(name: str, features: Mapping[str, Any], kind: type, *, wanted: str |
     found = [c for c, feature in features.items() if isinstance(feature, kind) and wanted in (None, c)]
     if len(found) != 1:
         raise InputError(
-            f"{name} needs exactly one column of the type {kind.__name__}; {', '.join(found) or 'none'} came among "
+            f"{name} needs exactly one column of the type {kind.__name__}, got {', '.join(found) or 'none'} among "
             f"{', '.join(features)}: put the images and labels that you mean into an .npz file",
             found=found,
         )

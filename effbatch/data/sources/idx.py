@@ -45,8 +45,8 @@ def read_idx(path: Path) -> np.ndarray:
             sizes = file.read(HEADER_BYTES * magic[3]) if len(magic) == HEADER_BYTES else b""
             if magic[:3] != bytes([0, 0, UNSIGNED_BYTE]) or len(sizes) != HEADER_BYTES * magic[3]:
                 raise InputError(
-                    f"{path} must begin with the idx magic number 00 00 08 of unsigned bytes and its sizes; "
-                    f"{magic[:3].hex(' ') or 'nothing'} and {len(magic[3:] + sizes)} more bytes came: fetch it again",
+                    f"{path} must begin with the idx magic number 00 00 08 of unsigned bytes and its sizes, got "
+                    f"{magic[:3].hex(' ') or 'nothing'} and {len(magic[3:] + sizes)} more bytes: fetch it again",
                     path=path,
                 )
             shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
@@ -59,8 +59,8 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path} must be a whole file that can be read; it is not ({error}): fetch it again", path=path
         ) from error
     if len(values) != count:
-        came = f"{len(values)}" if len(values) < count else "more"
-        raise InputError(f"{path} must hold {count} values of shape {shape}; {came} came: fetch it again", path=path)
+        got = f"{len(values)}" if len(values) < count else "more"
+        raise InputError(f"{path} must hold {count} values of shape {shape}, got {got}: fetch it again", path=path)
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
@@ -68,8 +68,8 @@ def _half(folder: Path, images_name: str, labels_name: str) -> Half:
     images, labels = read_idx(_plain_or_gzipped(folder, images_name)), read_idx(_plain_or_gzipped(folder, labels_name))
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise InputError(
-            f"{folder} needs images (n, H, W) in {images_name} and n labels in {labels_name}; "
-            f"{images.shape} and {labels.shape} came: fetch both again",
+            f"{folder} needs images (n, H, W) in {images_name} and n labels in {labels_name}, got "
+            f"{images.shape} and {labels.shape}: fetch both again",
             folder=folder,
         )
     return Half(images[:, None], labels.astype(np.int64))

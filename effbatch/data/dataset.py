@@ -1,0 +1,122 @@
+"""Images and labels of two halves, as read -> a `DataSet`: standardised, checked, known by the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from effbatch.core.errors import InputError
+from effbatch.data.sources import Half
+
+MAX_PIXEL = 1e6  # absolute value: fourth powers of it, summed over an image, still fit into float32
+MAX_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a built-in set has to have."""
+
+    train: int
+    test: int
+    image_shape: tuple[int, ...]
+    num_classes: int
+
+    def __str__(self) -> str:
+        shape = "×".join(str(side) for side in self.image_shape)
+        return f"{self.train:,} train, {self.test:,} test, {shape}, {self.num_classes} classes"
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Images (n, C, H, W) float32, standardised by the training set's one mean and deviation; labels (n,) int64.
+
+    Only the images of an .npz file stay as they are. `fingerprint` is the SHA-256 of what was read, before any
+    arithmetic: another value means other images or labels.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    num_classes: int
+    source: str
+    fingerprint: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self.x_train.shape[1:]
+
+    @property
+    def size(self) -> Size:
+        return Size(len(self.x_train), len(self.x_test), self.image_shape, self.num_classes)
+
+
+def from_bytes(name: str, train: Half, test: Half, num_classes: int, *, source: str) -> DataSet:
+    """Bytes 0..255 -> pixels in [0, 1] -> `standardised`; the fingerprint is that of the bytes and labels."""
+    x_train, x_test = standardised(*(half.images.astype(np.float32) / 255 for half in (train, test)))
+    mark = fingerprint(*train, *test)
+    return DataSet(name, x_train, train.labels, x_test, test.labels, num_classes, source, mark)
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """SHA-256 of the arrays' types, shapes and values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def checked(data: DataSet) -> DataSet:
+    """Return `data` unchanged, or say in one sentence what is wrong with it."""
+    if not 2 <= data.num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{data.name} needs from 2 to {MAX_CLASSES:,} classes, got {data.num_classes}: number the labels from 0"
+        )
+    _check_half("training", data, data.x_train, data.y_train)
+    _check_half("test", data, data.x_test, data.y_test)
+    if data.x_train.min() == data.x_train.max():
+        raise InputError(f"the training images of {data.name} are constant: there is nothing to learn from them")
+    if data.x_test.shape[1:] != data.image_shape:
+        raise InputError(
+            f"training and test images of {data.name} need one shape (C, H, W), got {data.image_shape} and "
+            f"{data.x_test.shape[1:]}: resize them"
+        )
+    if (data.y_train == data.y_train[0]).all():
+        raise InputError(
+            f"{data.name} needs training images of at least 2 classes; all are of class {data.y_train[0]}: add others"
+        )
+    return data
+
+
+def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
+    if x.ndim != 4 or len(x) != len(y) or len(x) == 0:
+        raise InputError(
+            f"the {half} set of {data.name} needs images (n, C, H, W) and n labels, got {x.shape} and {y.shape}: "
+            "check that they belong together"
+        )
+    if not x.size:
+        raise InputError(f"the {half} images of {data.name} need pixels; shape {x.shape} has none")
+    if not np.isfinite(x).all():
+        raise InputError(f"the {half} images of {data.name} hold NaN or infinite pixels; clean them first")
+    if np.abs(x).max() > MAX_PIXEL:
+        raise InputError(
+            f"the pixels of {data.name} must lie within ±{MAX_PIXEL:,.0f}, got up to {np.abs(x).max():.3g}: "
+            "scale them, best to mean 0 and deviation 1"
+        )
+    if y.min() < 0 or y.max() >= data.num_classes:
+        raise InputError(
+            f"{half} labels of {data.name} must lie in 0..{data.num_classes - 1}, got {y.min()}..{y.max()}: "
+            "number the classes from 0"
+        )
+
+
+def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Subtract the training pixels' mean and divide by their standard deviation (one number each), as float32."""
+    mean, deviation = float(train.mean()), float(train.std())
+    if not deviation > 0:
+        raise InputError("the training images are constant: there is nothing to learn from them")
+    return tuple(((x - mean) / deviation).astype(np.float32, copy=False) for x in (train, test))  # type: ignore[return-value]
