@@ -1,4 +1,7 @@
-"""An answer -> the function that shows it: the module that registers it is imported when it is first needed."""
+"""An answer -> the function that shows it, from `show/`, which is imported when an answer is first shown.
+
+This is the one door through which core reaches what stands above it, and it knows names alone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any
 
 from effbatch.core.errors import InputError
 
-VIEWS = "effbatch.show.views"  # a module for every folder with answers, of the same name
+SHOW = "effbatch.show"
+VIEWS = f"{SHOW}.views"  # a module for every folder with answers, of the same name
 
 
 def maker(dispatcher: Any, answer: object, what: str) -> Callable[[Any], Any]:
@@ -28,3 +32,8 @@ def maker(dispatcher: Any, answer: object, what: str) -> Callable[[Any], Any]:
             f"or a verdict; got {type(answer).__name__}: give one of those"
         )
     return found
+
+
+def writer(name: str) -> Any:
+    """The module of `show/` that writes pages: `terminal` or `notebook`."""
+    return import_module(f"{SHOW}.{name}")

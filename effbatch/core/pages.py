@@ -23,9 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from importlib import import_module
 
-from effbatch.core.dispatch import maker
+from effbatch.core.dispatch import maker, writer
 from effbatch.core.figures import Table
 
 
@@ -74,7 +73,7 @@ class Shown:
     """An answer with a page: `print` writes it as text of 80 columns, a notebook shows it as HTML."""
 
     def __str__(self) -> str:
-        return import_module("effbatch.show.terminal").as_text(page(self))
+        return writer("terminal").as_text(page(self))
 
     def _repr_html_(self) -> str:
-        return import_module("effbatch.show.notebook").as_html(page(self))
+        return writer("notebook").as_html(page(self))

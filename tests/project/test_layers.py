@@ -23,6 +23,7 @@ PLUG_INS = {"laws", "claims", "data/builtin", "networks/builtin", "cli"}  # one 
 MOST_MODULES = 15
 COMMON_NAMES = {"__init__", "base", "figures"}  # every folder may have one
 LOADS_TORCH = {"networks", "measure", "engine", "probe", "sweep"}  # import it at the top of their modules
+DOORS = {"core.dispatch -> show"}  # by its name, when an answer is first shown
 LAZY = {
     "torch", "statsmodels", "weasyprint", "vl_convert", "sklearn", "rich", "distributed", "PIL", "lightning",
     "transformers", "IPython", "datasets",
@@ -163,7 +164,7 @@ def shared_names() -> Iterator[str]:
 
 def test_the_layout_holds_but_for_what_is_known():
     violated = {*upwards(), *circles(), *heavy_imports(), *long_folders(), *shared_names()}
-    assert violated == KNOWN
+    assert violated == KNOWN | DOORS
 
 
 def test_every_module_stands_in_a_folder_of_the_list():
