@@ -1,4 +1,7 @@
-"""TOML text -> `Spec`: one simulation with its data, training, grid and claim; every mistake is named."""
+"""TOML text -> `Spec`: one simulation with its data, training and grid; every mistake is named.
+
+[claim] is kept as it came: what judges the cube checks it (`claims.rule_of`), and training needs none.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from effbatch import claims
-from effbatch.claims import checked_rule
 from effbatch.core.errors import InputError, SpecError, hint
 from effbatch.core.resources import bundled
 from effbatch.laws.base import LARGEST, SMALLEST
@@ -208,9 +209,10 @@ def parse(
         arguments += f" --dataset {shlex.quote(dataset)}"
         name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')[-MAX_NAME:]}"
     claim = tables.get("claim", {})
-    if not isinstance(claim.get("kind"), str):
-        raise SpecError(f'[claim] in {origin} needs kind = "...": the rule that turns the cube into a verdict')
-    rule = {"kind": claim["kind"], **checked_rule(claims.get(claim["kind"]), claim)}
+    try:
+        json.dumps(claim, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"[claim] must hold texts, finite numbers and lists of them, got {claim}") from error
     spec = Spec(
         name=name,
         title=simulation.get("title", name),
@@ -219,7 +221,7 @@ def parse(
         data=_options(Data(), tables.get("data", {}), "data"),
         train=_options(Train(), tables.get("train", {}), "train"),
         grid=_grid(tables.get("grid", {})),
-        claim=rule,
+        claim=claim,
         ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
         quick=quick,
         arguments=arguments,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 import xarray as xr
 
-from effbatch.core.errors import SpecError
+from effbatch.core.errors import SpecError, SweepError
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
 from effbatch.engine import train as engine
@@ -25,7 +25,7 @@ from effbatch.plan.units import Unit, units
 from effbatch.sweep.assembly import assemble
 from effbatch.sweep.provenance import now
 from effbatch.sweep.stopping import unit_by_unit
-from effbatch.sweep.store import Store
+from effbatch.sweep.store import Store, difference
 from effbatch.sweep.workers import InProcess, Workers
 
 ADAPTIVE_SELECTION = (
@@ -67,7 +67,8 @@ def predict_first(
 ) -> dict[str, Any]:
     """Store what `predict` says in the sweep folder, with the time and whether training had begun; keep it if stored.
 
-    The answer is {stored, before_training, seconds, prediction}; `seconds` is how long the prediction took to make.
+    The answer is {stored, before_training, seconds, rule, prediction}; `seconds` is how long the prediction took to
+    make. The rule, [claim] of the spec, is fixed with it: SweepError where another one is stored.
     """
     environment = (workers or InProcess(device)).environment()
     with Store.open(folder, spec.resolved(), environment, _fingerprints(spec)) as store:
@@ -77,8 +78,17 @@ def predict_first(
             began = time.monotonic()
             prediction = dict(predict())
             seconds = time.monotonic() - began
-            stored = {"stored": now(), "before_training": before, "seconds": seconds, "prediction": prediction}
+            stored = {"stored": now(), "before_training": before, "seconds": seconds, "rule": dict(spec.claim)}
+            stored["prediction"] = prediction
             store.write_json("predictions.json", stored)
+        else:
+            rule = store.rule(spec)
+            if changes := difference(rule, {key: spec.claim.get(key) for key in rule}, "claim"):
+                raise SweepError(
+                    f"{store.folder} holds a prediction for another rule ({'; '.join(changes)}); give the same "
+                    "[claim], or choose another --out",
+                    changes=changes,
+                )
     return stored
 
 
@@ -162,7 +172,7 @@ def _attrs(
         "spec": spec.text,
         "quick": int(spec.quick),
         "arguments": spec.arguments,
-        "spec_resolved": json.dumps(spec.resolved()),
+        "spec_resolved": json.dumps(spec.resolved() | {"claim": {**spec.claim, **store.rule(spec)}}),
         "predictions": json.dumps(store.read_json("predictions.json")),
         "data_source": "; ".join(one.source for one in data),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),

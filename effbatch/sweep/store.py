@@ -27,6 +27,7 @@ import xarray as xr
 
 from effbatch.core import durable, netcdf
 from effbatch.core.errors import SweepError
+from effbatch.plan.spec import Spec
 
 SIGNATURE = "sha256"  # key of a JSON file: the first 32 digits of the SHA-256 of all its other keys
 
@@ -69,7 +70,7 @@ class Store:
         if stored is None:
             self.write_json("sweep.json", {"spec": resolved, "data": data, **facts})
             return
-        changes = difference(stored.get("spec"), json.loads(json.dumps(resolved)))
+        changes = difference(_trained(stored.get("spec", {})), _trained(json.loads(json.dumps(resolved))))
         if changes:
             raise SweepError(
                 f"{self.folder} holds a sweep of another spec ({'; '.join(changes[:3])}); "
@@ -110,6 +111,11 @@ class Store:
     def facts(self) -> dict[str, Any]:
         """What sweep.json holds: the resolved spec, versions and device of the run that made the folder."""
         return self.read_json("sweep.json") or {}
+
+    def rule(self, spec: Spec) -> Mapping[str, Any]:
+        """The rule that was stored with the prediction (until 0.1: with the spec); before there is one, the spec's."""
+        stored = self.read_json("predictions.json")
+        return spec.claim if stored is None else stored.get("rule") or self.facts()["spec"]["claim"]
 
     def begun(self) -> bool:
         """Whether any unit was ever committed here, damaged since or not."""
@@ -191,6 +197,11 @@ class Store:
                 "finished units are kept"
             ) from error
         return content
+
+
+def _trained(resolved: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers: all of a spec but the rule that judges them."""
+    return {name: table for name, table in resolved.items() if name != "claim"}
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> list[str]:

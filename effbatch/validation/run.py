@@ -56,6 +56,7 @@ def validate(
     from effbatch.sweep import runner
     from effbatch.validation.setup import setup_of
 
+    specs = [replace(spec, claim=claims.rule_of(spec.claim, spec.name)) for spec in specs]
     for spec in specs:
         claim = claims.get(spec.claim["kind"])
         predict = partial(claim.predict, setup_of(spec))
@@ -300,9 +301,9 @@ def _scaling_table() -> Table:
 
 def _claim(swept: xr.Dataset) -> tuple[Claim, dict[str, Any]]:
     """The claim of a cube and its rule; a key younger than the cube has its default."""
-    rule = cube.resolved_spec(swept)["claim"]
-    claim = claims.get(rule["kind"])
-    return claim, {**claim.RULE, **rule}
+    spec = cube.resolved_spec(swept)
+    rule = claims.rule_of(spec["claim"], spec["simulation"]["name"])
+    return claims.get(rule["kind"]), rule
 
 
 def _stored_prediction(swept: xr.Dataset) -> dict[str, Any]:

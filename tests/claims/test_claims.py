@@ -282,3 +282,26 @@ def test_every_claim_says_what_it_predicts(kind):
 def test_a_wrong_rule_is_named(rule, sentence):
     with pytest.raises(SpecError, match=sentence):
         checked_rule(collapse, rule)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, r"a verdict on tiny needs \[claim\] kind, one of accuracy_curve, .*got none: give one, or train without"),
+        ({"kind": 3}, r"needs \[claim\] kind, one of .*, got 3: give one"),
+        ({"kind": "colapse"}, "'colapse' is not known; did you mean 'collapse'"),
+        (
+            {"kind": "collapse", "targe": 1},
+            r"unknown key 'targe' in \[claim\] of kind 'collapse'; did you",
+        ),
+    ],
+    ids=["none", "number", "misspelt", "key"],
+)
+def test_what_is_wrong_with_a_claim_is_named(table, said):
+    with pytest.raises(SpecError, match=said):
+        claims.rule_of(table, "tiny")
+
+
+def test_a_rule_has_every_key_of_its_kind():
+    rule = {"kind": "collapse", "target": 0.5}
+    assert claims.rule_of(rule, "tiny") == {**collapse.RULE, **rule}

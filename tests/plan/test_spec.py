@@ -94,8 +94,11 @@ def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
             'seed = 2\noptimizer = ["sgd", "adam"]\nmomentum = [0.0, 0.9]',
             "momentum is for sgd; it came with",
         ),
-        ('kind = "collapse"', 'kind = "colapse"', "'colapse' is not known; did you mean 'collapse'"),
-        ('kind = "collapse"', 'kind = "collapse"\ntarge = 1', "unknown key 'targe'"),
+        (
+            'kind = "collapse"',
+            "target = 1979-05-27",
+            r"\[claim\] must hold texts, finite numbers and lists of them, got",
+        ),
         ('name = "tiny"', 'name = "../x"', "name must be letters"),
         ("seed = 2", "seed = 2\nnoise = ['unifrom']", "'unifrom' is not known; did you mean 'uniform'"),
         ("[claim]", "[claim", "not valid TOML"),
@@ -136,6 +139,12 @@ def test_a_grid_over_kinds_of_noise_gives_each_its_own_options(spec_text):
     assert kinds["uniform"] == {**common, "noise": "uniform"}
     assert kinds["structured"] == {**common, "noise": "structured", "delta": 1, "order": "random"}
     assert kinds["foreign"] == {**common, "noise": "foreign", "source": "white"}
+
+
+def test_a_claim_is_kept_as_it_came_and_none_is_needed(spec_text):
+    text = spec_text.replace('kind = "collapse"', 'kind = "whatever"\ntarge = 1')
+    assert specs.parse(text).claim == {"kind": "whatever", "targe": 1}
+    assert specs.parse(spec_text.partition("[claim]")[0]).claim == {}
 
 
 def test_specs_of_uniform_noise_resolve_to_what_they_always_did(spec_text):

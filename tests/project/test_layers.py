@@ -39,8 +39,6 @@ KNOWN = {
     "claims.base -> show.notebook",
     # measurements
     "measure.tracker -> show.notebook",
-    # the plan
-    "plan.spec -> claims",
     # figures of measurements
     "circle: measure.figures, measure.gradients, measure.measured, measure.tracker",
     # figures of predictions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -37,9 +38,10 @@ RULES = [(kind, key) for kind in claims.kinds() for key in claims.get(kind).RULE
 
 
 def read_or_refused(text: str) -> None:
-    """Read into a spec that JSON holds, or one short sentence."""
+    """Read into a spec and a rule that JSON holds, or one short sentence."""
     try:
         spec = specs.parse(text)
+        spec = replace(spec, claim=claims.rule_of(spec.claim, spec.name))
     except SpecError:
         return
     json.dumps(spec.resolved(), allow_nan=False)
