@@ -8,6 +8,13 @@ from typing import Any
 TIMINGS = ("overhead.seconds", "overhead.epochs")  # another number in every run; only its type is compared
 
 
+def assert_same(recorded: Any, now: Any, tolerance: float = 0.0) -> None:
+    __tracebackhide__ = True
+    difference = first_difference(recorded, now, tolerance)
+    if difference:
+        raise AssertionError(difference)
+
+
 def first_difference(recorded: Any, now: Any, tolerance: float = 0.0, path: str = "") -> str | None:
     """`learning_rate.linear.factor: 0.14 became 0.15`; None where they agree. Numbers are compared relatively."""
     if type(recorded) is not type(now):

@@ -6,11 +6,12 @@ python tests/golden/record.py              # after a change of behaviour that is
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import commands
 import public
-from commands import CASES, RECORDED
+from commands import CASES, RECORDED, RESULTS
 
 
 def write(name: str, content: Any) -> None:
@@ -26,6 +27,8 @@ def main() -> None:
     write("doctor", commands.checks())
     write("public_signatures", public.signatures())
     write("public_answers", public.answers())
+    for folder in RESULTS.iterdir():  # simulations/rejudge.py makes them
+        shutil.copy(folder / "verdicts.json", RECORDED / f"verdicts_{folder.name}.json")
 
 
 if __name__ == "__main__":

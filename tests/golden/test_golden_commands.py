@@ -8,33 +8,33 @@ import commands
 import public
 import pytest
 from commands import CASES, CLOSED, TRAINED, recorded
-from difference import first_difference
+from difference import assert_same, first_difference
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_command_answers_as_recorded(name):
     case = CASES[name]
-    assert first_difference(recorded(name), commands.answer(case), case.tolerance) is None
+    assert_same(recorded(name), commands.answer(case), case.tolerance)
 
 
 def test_the_commands_take_the_same_options():
-    assert first_difference(recorded("options"), commands.options()) is None
+    assert_same(recorded("options"), commands.options())
 
 
 def test_what_datasets_and_doctor_say_on_any_machine_is_as_recorded():
-    assert first_difference(recorded("datasets"), commands.built_in_data()) is None
-    assert first_difference(recorded("doctor"), commands.checks()) is None
+    assert_same(recorded("datasets"), commands.built_in_data())
+    assert_same(recorded("doctor"), commands.checks())
 
 
 def test_the_public_names_have_the_same_signatures():
-    assert first_difference(recorded("public_signatures"), public.signatures()) is None
+    assert_same(recorded("public_signatures"), public.signatures())
 
 
 def test_the_public_names_answer_as_recorded():
     before, now = recorded("public_answers"), public.answers()
     measured = before.pop("measured_moments"), now.pop("measured_moments")
-    assert first_difference(*measured, TRAINED) is None
-    assert first_difference(before, now, CLOSED) is None
+    assert_same(*measured, TRAINED)
+    assert_same(before, now, CLOSED)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_the_first_difference_is_named_by_its_path(change, difference):
     assert found.startswith(difference)
     now = copy.deepcopy(before)
     now["learning_rate"]["linear"]["factor"] *= 1 + CLOSED / 2
-    assert first_difference(before, now, CLOSED) is None
+    assert_same(before, now, CLOSED)

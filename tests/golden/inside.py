@@ -1,0 +1,45 @@
+"""What no command prints: the verdicts of a recorded cube, unit keys, fingerprints. All imports from inside are here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from effbatch import validation
+from effbatch.cube import open_cubes
+from effbatch.training import datasets
+from effbatch.training.cells import units
+from effbatch.training.only import only
+from effbatch.training.spec import load
+
+TOLD = ("finding", "p_value", "p_value_corrected")
+
+
+def judgements(folder: Path) -> list[dict[str, Any]]:
+    """Every claim of the recorded cubes judged again, without the yardsticks, which take longer."""
+    judged = validation.judge_all(open_cubes(folder)).judgements
+    told = [
+        {
+            "simulation": name,
+            "verdict": str(found.verdict),
+            **{key: getattr(found, key) for key in TOLD},
+            "numbers": [asdict(number) for number in found.numbers],
+            "limits": list(found.limits),
+        }
+        for name, found in judged.items()
+    ]
+    return json.loads(json.dumps(told), parse_constant=lambda _: None)  # no number is null, as in verdicts.json
+
+
+def unit_keys(spec: Path, *, quick: bool = False, cells: Sequence[str] = ()) -> list[str]:
+    """Of all units of a spec, or of those that hold some cells, such as alpha=3."""
+    loaded = only(load(spec, quick=quick), cells)
+    return [unit.key for unit in units(loaded, {"digits": len(datasets.load("digits").x_train)})]
+
+
+def fingerprint(name: str) -> str | None:
+    """Of a data set, None where it is not here."""
+    return datasets.load(name).fingerprint if datasets.is_here(name) else None
