@@ -1,4 +1,4 @@
-"""What no command prints: the verdicts of a recorded cube, unit keys, fingerprints. All imports from inside are here."""
+"""What no command prints: verdicts of recorded cubes, unit keys, fingerprints. All imports from inside are here."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ def main() -> None:
     write("doctor", commands.checks())
     write("public_signatures", public.signatures())
     write("public_answers", public.answers())
+    (RECORDED / "report.md").write_text(commands.report(), encoding="utf-8")
     for folder in RESULTS.iterdir():  # simulations/rejudge.py makes them
         shutil.copy(folder / "verdicts.json", RECORDED / f"verdicts_{folder.name}.json")
 
