@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from effbatch import validation
-from effbatch.cube import open_cubes
-from effbatch.training import datasets
-from effbatch.training.cells import units
-from effbatch.training.only import only
-from effbatch.training.spec import load
+from effbatch.data import datasets
+from effbatch.plan.cube import open_cubes
+from effbatch.plan.only import only
+from effbatch.plan.spec import load
+from effbatch.plan.units import units
+from effbatch.validation import run as validation
 
 TOLD = ("finding", "p_value", "p_value_corrected")
 
