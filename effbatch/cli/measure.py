@@ -61,7 +61,8 @@ def command(
     from effbatch.engine.train import pick_device
     from effbatch.laws.base import in_range
     from effbatch.measure.gradients import measure_moments
-    from effbatch.networks.loading import load_checkpoint, load_network
+    from effbatch.networks.checkpoint import load_checkpoint
+    from effbatch.networks.loading import load_network
     from effbatch.noise.matrixfile import read_matrix
 
     # said before the measurement, which may take minutes

@@ -60,10 +60,10 @@ def evaluation_remarks(network: nn.Module) -> tuple[str, ...]:
 def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
     """Parameters that training would change, by name, detached; InputError where there is none."""
     if any(isinstance(w, UninitializedParameter) for w in network.parameters()):
-        raise InputError("the network needs layers of known size; lazy ones came: call it once on an image before")
+        raise InputError("the network needs layers of known size, got lazy ones: call it once on an image before")
     weights = {name: w.detach() for name, w in network.named_parameters() if w.requires_grad}
     if not weights:
-        raise InputError("the network needs at least one parameter with requires_grad=True; none came")
+        raise InputError("the network needs at least one parameter with requires_grad=True, got none: unfreeze one")
     return weights
 
 
@@ -78,10 +78,10 @@ def as_labels(labels: ArrayLike | Tensor, images: Images, num_classes: int) -> N
     y = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
     whole = y.dtype.kind in "iu"
     if not whole or y.shape != (len(images),) or len(y) == 0 or y.min() < 0 or y.max() >= num_classes:
-        came = f"labels of shape {y.shape}" + (f" from {y.min()} to {y.max()}" if whole and y.size else "")
-        came += "" if whole else f" and type {y.dtype}"
+        got = f"labels of shape {y.shape}" + (f" from {y.min()} to {y.max()}" if whole and y.size else "")
+        got += "" if whole else f" and type {y.dtype}"
         raise InputError(
-            f"one label from 0 to {num_classes - 1} is needed for each of {len(images)} images; {came} came: "
+            f"one label from 0 to {num_classes - 1} is needed for each of {len(images)} images, got {got}: "
             "check that images and labels belong together"
         )
     return y.astype(np.int64)
@@ -103,11 +103,11 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     for part in parts:
         if not isinstance(part, Tensor) or not part.ndim:
             what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
-            raise InputError(f"the network needs to return a tensor of {num_classes} logits per image; {what} came")
+            raise InputError(f"the network needs to return a tensor of {num_classes} logits per image, got {what}")
     logits = torch.cat(parts)
     if logits.shape != (len(images), num_classes):
         raise InputError(
-            f"the network needs to return {num_classes} logits per image; shape {tuple(logits.shape)} came for "
+            f"the network needs to return {num_classes} logits per image, got shape {tuple(logits.shape)} for "
             f"{len(images)} images: give num_classes as the width of its last layer"
         )
     bad = int((~logits.isfinite()).any(1).sum())

@@ -161,7 +161,7 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         (["mlp1", "digit"], "data set 'digit' is not known; did you mean 'digits'"),
         (["mlp7", "digits"], "network 'mlp7' is not known"),
         (["no_such_module:make", "digits"], "No module named 'no_such_module'"),
-        (["networks_of_mine:narrow", "digits"], "return 10 logits per image; shape (1297, 9) came"),
+        (["networks_of_mine:narrow", "digits"], "return 10 logits per image, got shape (1297, 9)"),
         (["mlp1", "none.npz"], "data file none.npz cannot be read"),
         (["mlp1", "bad.npz"], "training images of bad.npz hold NaN"),
         (["mlp1", "digits", "--checkpoint", "none.pt"], "checkpoint none.pt cannot be read"),

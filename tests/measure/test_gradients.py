@@ -298,11 +298,11 @@ def test_the_public_name():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"num_classes": 4}, r"return 4 logits per image; shape \(9, 3\) came"),
-        ({"labels": np.arange(9)}, "0 to 2 is needed for each of 9 images; .* from 0 to 8 came"),
-        ({"labels": np.arange(9) % 3 - 1}, "from -1 to 1 came"),
-        ({"labels": np.full(9, 0.5)}, "of shape .9,. and type float64 came"),
-        ({"labels": np.zeros(8, int)}, r"labels of shape \(8,\) from 0 to 0 came"),
+        ({"num_classes": 4}, r"return 4 logits per image, got shape \(9, 3\)"),
+        ({"labels": np.arange(9)}, "0 to 2 is needed for each of 9 images, got .* from 0 to 8"),
+        ({"labels": np.arange(9) % 3 - 1}, "got labels of shape .9,. from -1 to 1"),
+        ({"labels": np.full(9, 0.5)}, "got labels of shape .9,. and type float64"),
+        ({"labels": np.zeros(8, int)}, r"labels of shape \(8,\) from 0 to 0"),
         ({"images": np.full((9, 1, 6), np.nan)}, "9 of 9 images have NaN or infinite ones"),
         ({"images": np.zeros((9, 1, 7))}, r"take images of shape \(1, 7\); it refused"),
         ({"noise_matrix": np.eye(2)}, "noise matrix of 3 classes was needed; one of 2 came"),

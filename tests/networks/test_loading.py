@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from effbatch.core.errors import InputError
-from effbatch.networks.loading import load_checkpoint, load_network
+from effbatch.networks.checkpoint import load_checkpoint
+from effbatch.networks.loading import load_network
 
 SHAPE = (1, 4, 4)
 MODULE = """
@@ -59,7 +60,7 @@ def test_a_function_of_the_working_directory_gives_a_network_drawn_by_the_seed(m
         ("my_networks:nothing", "raised AttributeError: .*nothing"),
         ("my_networks:needs_more", "function without arguments .* raised TypeError"),
         ("my_networks:fails", "raised ValueError: no weights"),
-        ("my_networks:seven", "needs to return an nn.Module; int came"),
+        ("my_networks:seven", "needs to return an nn.Module, got int"),
         (":make", "raised ValueError"),
     ],
 )

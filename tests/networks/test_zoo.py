@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 from torch import nn
@@ -45,3 +47,35 @@ def test_the_images_of_a_batch_stay_independent():
     net = networks.build("resnet18", (1, 8, 8), 10, seed=0)
     images = torch.randn(4, 1, 8, 8)
     torch.testing.assert_close(net(images)[:1], net(images[:1]), rtol=1e-4, atol=1e-5)
+
+
+FIRST_WEIGHTS = {  # SHA-256 of names, shapes and values, as version 0.1 drew them
+    "perceptron": "94e18c0f5b6950f1",
+    "mlp1": "7ae2098ba72ba9c9",
+    "mlp2": "c16cf10877f38824",
+    "mlp4": "8d06a2a48e98aad6",
+    "conv2": "27b064a7df66a041",
+    "conv4": "a5846f1c010a4579",
+    "conv6": "38fb9213570ff1ac",
+    "resnet18": "89e62bea2181f326",
+}
+
+
+@pytest.mark.parametrize("name", FIRST_WEIGHTS)
+def test_a_seed_draws_the_weights_that_it_always_drew(name):
+    digest = hashlib.sha256()
+    for parameter, weight in networks.build(name, (3, 5, 7), 4, seed=3).state_dict().items():
+        digest.update(f"{parameter}{tuple(weight.shape)}".encode() + weight.numpy().tobytes())
+    assert digest.hexdigest()[:16] == FIRST_WEIGHTS[name]
+
+
+def test_a_file_with_networks_is_all_that_a_new_one_needs(tmp_path, monkeypatch):
+    (tmp_path / "widest.py").write_text(
+        "from torch import nn\n"
+        "def wide(shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))\n"
+        "NETWORKS = (wide,)\n"
+    )
+    monkeypatch.setattr(networks.builtin, "__path__", [*networks.builtin.__path__, str(tmp_path)])
+    found = networks._discover()
+    assert found.keys() == {*networks.NETWORKS, "wide"}
+    assert found["wide"]((1, 4, 4), 3)(torch.zeros(2, 1, 4, 4)).shape == (2, 3)

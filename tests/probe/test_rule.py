@@ -154,7 +154,7 @@ def test_finds_the_best_rate_of_a_sweep():
     [
         ({"steps": 15}, "at least 16 steps; 15 came"),
         ({"batch_size": 0}, "batch_size needs a whole number >= 1; 0 came"),
-        ({"num_classes": 7}, r"needs to return 7 logits per image; shape \(1, 5\)"),
+        ({"num_classes": 7}, r"needs to return 7 logits per image, got shape \(1, 5\)"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
