@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_ARGUMENT, echo_json
-from effbatch.cli.tables import print_table, with_interval
 
 if TYPE_CHECKING:
     from effbatch.core.estimate import Estimate
@@ -64,6 +63,8 @@ def command(
     from effbatch.networks.checkpoint import load_checkpoint
     from effbatch.networks.loading import load_network
     from effbatch.noise.matrixfile import read_matrix
+    from effbatch.show import terminal
+    from effbatch.show.views.measure import moments_page
 
     # said before the measurement, which may take minutes
     for a in alpha:
@@ -84,6 +85,13 @@ def command(
         max_examples=examples,
         seed=seed,
     )
+    if not as_json:
+        at = "at initialisation" if checkpoint is None else f"at {checkpoint}"
+        layers = measured.layers if per_layer else None
+        terminal.echo(
+            moments_page(measured, of=f"{network} on {data}, {at}", alphas=alpha, batch_size=batch, layers=layers)
+        )
+        return
     answer = {
         "network": network,
         "data": data,
@@ -96,10 +104,7 @@ def command(
     }
     if per_layer:
         answer["layers"] = {name: _json(layer.numbers()) for name, layer in measured.layers.items()}
-    if as_json:
-        echo_json(answer)
-    else:
-        _print(answer)
+    echo_json(answer)
 
 
 def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:
@@ -130,47 +135,3 @@ def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> 
 
 def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: estimate.to_json() for name, estimate in estimates.items()}
-
-
-def _print(answer: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from effbatch.measure.measured import SYMBOLS
-
-    console = Console(highlight=False)
-    at = "at initialisation" if answer["checkpoint"] is None else f"at {answer['checkpoint']}"
-    console.print(Text(f"Gradients of {answer['network']} on {answer['data']}, {at}", style="bold"))
-    console.print(
-        Text(
-            f"n = {answer['n']:,} training images, clean labels; intervals of {100 * answer['confidence']:g} % for the "
-            "population that they were drawn from.",
-            style="dim",
-        )
-    )
-    moments, at_alpha = answer["moments"], answer["at_alpha"]
-    rows: list[tuple[str, ...]]
-    rows = [(SYMBOLS[name], _cell(estimate)) for name, estimate in moments.items()]
-    print_table(console, "The five numbers, loss²/parameter²", ("", "value (interval)"), rows)
-    rows = [(f"{a['alpha']:g}", _cell(a["noise_scale"]), _cell(a["effective_batch_size"])) for a in at_alpha]
-    headings = ("α", "noise scale", f"effective batch (B = {at_alpha[0]['batch_size']})")
-    print_table(console, "At α noisy labels per clean one, in labelled copies", headings, rows)
-    if layers := answer.get("layers"):
-        rows = [(layer, SYMBOLS[name], _cell(numbers[name])) for name in SYMBOLS for layer, numbers in layers.items()]
-        print_table(console, "By layer", ("layer", "", "value (interval)"), rows)
-    overhead = answer["overhead"]
-    console.print()
-    console.print(
-        Text(
-            f"Took {overhead['seconds']:.2g} s; without PyTorch's start, as long as {overhead['epochs']:.3g} epochs of "
-            "training gradients on these images."
-        )
-    )
-    estimates = [*moments.values(), *(a[key] for a in at_alpha for key in ("noise_scale", "effective_batch_size"))]
-    reasons = dict.fromkeys(e["reason"] for e in estimates if e["reason"] is not None)
-    for sentence in (*answer["remarks"], *reasons):
-        console.print(Text(sentence[0].upper() + sentence[1:] + "."))
-
-
-def _cell(estimate: Mapping[str, Any]) -> str:
-    return with_interval(estimate["value"], *estimate["interval"])

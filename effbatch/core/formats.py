@@ -18,7 +18,7 @@ from effbatch.core.figures import Cell, Figure, Number, Table
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
-_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %|\[[^\s\]]+, [^\s\]]+\]")  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
+_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|\[[^\[\]]+, [^\[\]]+\]")  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
 _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
 _SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Figure
+from effbatch.core.pages import Shown
 from effbatch.fitting.student import student_quantile
 from effbatch.laws.base import in_range
 from effbatch.theory.moments import GradientMoments
@@ -29,7 +29,7 @@ SYMBOLS = {
 
 
 @dataclass(frozen=True)
-class MeasuredMoments:
+class MeasuredMoments(Shown):
     """The five gradient numbers as n images show them; they stand for the population those images were drawn from.
 
     per_image  arrays (n,): for image i the products with the mean gradients of the *other* images, and its own
@@ -117,12 +117,6 @@ class MeasuredMoments:
             lambda m: m.covariance_trace(alpha) * m.mean_norm_squared(0.0),
             (f"trΣ_0 ‖G_{alpha:g}‖²", f"trΣ_{alpha:g} ‖G_0‖²"),
         )
-
-    def to_figures(self) -> list[Figure]:
-        """Noise scale, and the share of a batch that counts, against α; `effbatch.plot` draws them."""
-        from effbatch.measure.figures import moments_figure
-
-        return [moments_figure(self)]
 
     def _estimate(self, of: Callable[[GradientMoments], NDArray], symbol: str, *, norm: bool) -> Estimate:
         value = float(of(self.estimate))

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Figure
+from effbatch.core.formats import estimate_text
+from effbatch.core.pages import Shown
 from effbatch.laws.base import in_range
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments, PooledMoments
 from effbatch.networks.per_image import Images, as_images, evaluation_mode
-from effbatch.show import notebook
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +50,7 @@ class NoiseScaleRecord:
     seconds: float
 
 
-class NoiseScaleTracker:
+class NoiseScaleTracker(Shown):
     """Noise scale and effective batch size along a plain PyTorch training loop.
 
         with NoiseScaleTracker(network, alpha=3.0) as tracker:
@@ -161,33 +161,13 @@ class NoiseScaleTracker:
         attrs |= {} if self.alpha is None else {"alpha": self.alpha}
         return xr.Dataset(variables, {"step": [record.step for record in self.history]}, attrs)
 
-    def to_figures(self) -> list[Figure]:
-        """Noise scale and effective batch size along the run; `effbatch.plot` draws them."""
-        from effbatch.measure.figures import tracker_figure
-
-        return [tracker_figure(self)]
-
     def __repr__(self) -> str:
-        found = self._rows()
-        last = f"; step {found[-1][0]}: noise scale {found[-1][1]}, effective batch {found[-1][2]}" if found else ""
-        return f"<NoiseScaleTracker: {self.steps} steps, {len(found)} measurements{last}>"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: every measurement with intervals and n."""
-        return notebook.block(
-            notebook.heading(f"{self.steps} steps, {len(self.history)} measurements; ? stands for cannot tell"),
-            notebook.table(("step", "noise scale (95 % interval)", "effective batch", "n images"), self._rows()),
-        )
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (
-                str(record.step),
-                *(notebook.interval(e.value, e.interval) for e in (record.noise_scale, record.effective_batch_size)),
-                str(record.noise_scale.n),
-            )
-            for record in self.history
-        ]
+        last = ""
+        if self.history:
+            record = self.history[-1]
+            scale, batch = (estimate_text(e, n=False) for e in (record.noise_scale, record.effective_batch_size))
+            last = f"; step {record.step}: noise scale {scale}, effective batch {batch}"
+        return f"<NoiseScaleTracker: {self.steps} steps, {len(self.history)} measurements{last}>"
 
     def _is_due(self) -> bool:
         if self.steps < self._due or not self.history:

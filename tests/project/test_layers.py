@@ -38,9 +38,7 @@ KNOWN = {
     # claims
     "claims.base -> show.notebook",
     # measurements
-    "measure.tracker -> show.notebook",
     # figures of measurements
-    "circle: measure.figures, measure.gradients, measure.measured, measure.tracker",
     # figures of predictions
     "circle: advice.prediction, advice.prediction_figures",
     # figures of answers

@@ -9,6 +9,7 @@ from torch import nn
 import effbatch
 from effbatch.claims import Judgement, Verdict
 from effbatch.core.figures import Number
+from effbatch.core.formats import estimate_text
 from effbatch.show.notebook import interval, table
 
 
@@ -27,8 +28,9 @@ def test_a_tracker_shows_what_it_measured_and_says_where_it_cannot_tell():
     assert repr(tracker) == "<NoiseScaleTracker: 0 steps, 0 measurements>"
     tracker.step(torch.tensor(rng.normal(size=(8, 4)), dtype=torch.float32), torch.tensor(rng.integers(3, size=8)))
     (record,) = tracker.history
-    assert interval(record.noise_scale.value, record.noise_scale.interval) in repr(tracker)
-    assert f"<td>{interval(record.noise_scale.value, record.noise_scale.interval)}</td>" in tracker._repr_html_()
+    scale = estimate_text(record.noise_scale, n=False)
+    assert scale in repr(tracker)
+    assert f"<td>{scale}</td>" in tracker._repr_html_()
     assert "<td>8</td>" in tracker._repr_html_()
 
 

@@ -33,7 +33,7 @@ def counts_page(found: CountsEstimate) -> Page:
         note = f"; {signal.reason}" if signal.reason else ""
         said.append(f"{name} signal of the labels: {estimate_text(signal, n=False)}{note}.")
     rows = [
-        [str(m.true_class), m.margin.n, m.margin, "" if m.verdict is Learnability.LEARNABLE else str(m.verdict)]
+        (str(m.true_class), m.margin.n, m.margin, "" if m.verdict is Learnability.LEARNABLE else str(m.verdict))
         for m in found.margins
     ]
     title = "Margin of the true label over the commonest false one"
