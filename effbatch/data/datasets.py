@@ -1,8 +1,7 @@
 """What a user names or gives -> a `DataSet`: a built-in name, an .npz file, a folder of images, hub:NAME, or arrays.
 
 A built-in set is one file in `builtin` with `SIZE`, `where() -> str` and `load() -> DataSet`, and its test. Any other
-kind of name is one file in `sources` with `takes(name) -> bool`, `load(name) -> DataSet` and `edition(name)`, which
-stays the same as long as the name means the same content; it joins `BY_NAME`.
+kind of name is one file in `sources` with `takes(name) -> bool` and `load(name) -> DataSet`, and joins `BY_NAME`.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from os.path import isdir, isfile
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -50,8 +51,7 @@ def load(name: str) -> DataSet:
     It is checked, and kept: the same name gives the same object as long as the file is not written anew. InputError
     where the name is not known, or the content is missing or cannot be used.
     """
-    source = _source(name)
-    return _kept(name, data_dir() if source is None else source.edition(name))
+    return _kept(name, data_dir(), _edition(name))
 
 
 def read(name: str) -> DataSet:
@@ -91,11 +91,15 @@ def _source(name: str) -> ModuleType | None:
 
 
 def _module(name: str) -> ModuleType:
-    if name not in names():
-        raise InputError(f"no built-in data set is called {name!r}; {hint(name, names())}", name=name)
     return importlib.import_module(f"{builtin.__name__}.{name.replace('-', '_')}")
 
 
+def _edition(name: str) -> object:
+    """What stays the same as long as a file, or a folder of images, means the same content; empty for other names."""
+    files = sorted(Path(name).glob("*/*/*")) if isdir(name) else [Path(name)] if isfile(name) else []
+    return tuple((file.absolute(), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
 @cache
-def _kept(name: str, edition: object) -> DataSet:
+def _kept(name: str, data: Path, edition: object) -> DataSet:
     return read(name)

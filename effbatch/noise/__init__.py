@@ -11,15 +11,10 @@ from effbatch.noise.labels import (
     fresh_noisy,
     uniform_from_hash,
 )
-from effbatch.noise.models import (
-    ORDERS,
-    Labels,
-    MatrixNoise,
-    UniformNoise,
-    alpha_from_noise_rate,
-    expected_targets,
-    structured_noise_matrix,
-)
+from effbatch.noise.matrix import Labels, MatrixNoise
+from effbatch.noise.structured import ORDERS, structured_noise_matrix
+from effbatch.noise.transition import expected_targets
+from effbatch.noise.uniform import UniformNoise, alpha_from_noise_rate
 
 __all__ = [
     "ORDERS",

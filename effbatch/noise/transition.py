@@ -2,8 +2,7 @@
 
 Conventions are those of `noise`: rows are true classes, columns given labels, every class equally frequent. The
 centred matrix C T, C = I − 11ᵀ/K, is what the labels of the classes differ by; all of it is zero where a label
-says nothing. Everything here but `checked_matrix` and `unlearnable` takes
-stacks of matrices, shape (..., K, K).
+says nothing. Everything here but `checked_matrix` and `unlearnable` takes stacks of matrices, shape (..., K, K).
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
     try:
         N = np.asarray(matrix, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError("a noise matrix must hold one number per class and label; other things came") from error
+        raise InputError("a noise matrix must hold one number per class and label, got other things") from error
     if N.ndim != 2 or N.shape[0] != N.shape[1] or len(N) < 2:
         raise InputError(
-            f"a noise matrix must have one row and one column per class, at least two; shape {N.shape} came: "
+            f"a noise matrix must have one row and one column per class, at least two, got shape {N.shape}: "
             "give rows = true class, columns = given label",
             shape=N.shape,
         )
     check_size(len(N))
     if num_classes is not None and len(N) != num_classes:
         raise InputError(
-            f"a noise matrix of {num_classes} classes was needed; one of {len(N)} came: leave the number of classes "
+            f"a noise matrix of {num_classes} classes is needed, got one of {len(N)}: leave the number of classes "
             "out, or give another matrix",
             shape=N.shape,
         )
@@ -56,11 +55,21 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
     return N
 
 
+def expected_targets(alpha: ArrayLike, noise_matrix: np.ndarray) -> np.ndarray:
+    """T = (I + α N)/(1 + α): the mean label of a copy, one row per true class, shape (*alpha.shape, K, K).
+
+    noise_matrix is N (K, K), or one for each α, (*alpha.shape, K, K). Cross-entropy against row c is the objective of
+    an infinite batch of copies of class c (for uniform N, label smoothing by α/(1 + α)).
+    """
+    a = np.asarray(alpha, dtype=float)[..., None, None]
+    return (np.eye(noise_matrix.shape[-1]) + a * noise_matrix) / (1 + a)
+
+
 def check_size(num_classes: int) -> None:
     """Raise InputError where a matrix of this many classes would be too large to work with."""
     if num_classes > MAX_CLASSES:
         raise InputError(
-            f"a noise matrix may have at most {MAX_CLASSES:,} classes; {num_classes:,} came: uniform noise takes any "
+            f"a noise matrix may have at most {MAX_CLASSES:,} classes, got {num_classes:,}: uniform noise takes any "
             "number",
             num_classes=num_classes,
         )
@@ -74,15 +83,6 @@ def signal_spectrum(transition: Floats) -> Floats:
 def rms_signal(transition: Floats) -> Any:
     """√(‖C T‖²/(K − 1)), the root mean square of `signal_spectrum`."""
     return np.sqrt((centred(transition) ** 2).sum((-2, -1)) / (transition.shape[-1] - 1))
-
-
-def noise_to_signal(transition: Floats) -> Any:
-    """(K − ‖T‖²)/‖C T‖²: variance of a label within its class over that between classes; infinite without signal.
-
-    Labels as unit vectors. For doubly stochastic T this is 1/signal² − 1 with the root-mean-square signal.
-    """
-    with np.errstate(divide="ignore"):
-        return variance_within(transition) / (centred(transition) ** 2).sum((-2, -1))
 
 
 def variance_within(transition: Floats) -> Any:

@@ -167,7 +167,7 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         (["mlp1", "bad.npz"], "training images of bad.npz hold NaN"),
         (["mlp1", "digits", "--checkpoint", "none.pt"], "checkpoint none.pt cannot be read"),
         (["mlp1", "digits", "--matrix", "none.csv"], "matrix file none.csv cannot be read"),
-        (["mlp1", "digits", "--matrix", "small.csv"], "noise matrix of 10 classes was needed; one of 2 came"),
+        (["mlp1", "digits", "--matrix", "small.csv"], "noise matrix of 10 classes is needed, got one of 2"),
         (["mlp1", "digits", "--examples", 2], "at least 3 images"),
         (["mlp1", "digits", "--examples", 30, "--alpha", -1], "labels per clean label); -1.0 came"),
         (["mlp1", "digits", "--examples", 30, "--batch", 0], "the batch size must be from 1"),

@@ -305,7 +305,7 @@ def test_the_public_name():
         ({"labels": np.zeros(8, int)}, r"labels of shape \(8,\) from 0 to 0"),
         ({"images": np.full((9, 1, 6), np.nan)}, "9 of 9 images have NaN or infinite ones"),
         ({"images": np.zeros((9, 1, 7))}, r"take images of shape \(1, 7\); it refused"),
-        ({"noise_matrix": np.eye(2)}, "noise matrix of 3 classes was needed; one of 2 came"),
+        ({"noise_matrix": np.eye(2)}, "noise matrix of 3 classes is needed, got one of 2"),
         ({"noise_matrix": np.ones((3, 3))}, "row 0 sums to 3"),
         ({"max_examples": 2}, "at least 3 images are needed for an interval; 2 came"),
         ({"max_examples": 0}, "must be at least 3; 0 came"),

@@ -98,13 +98,13 @@ def test_alpha_out_of_range_is_refused(alpha):
 
 @pytest.mark.parametrize("num_classes", [1, 0, 2.5, np.nan])
 def test_too_few_classes_are_refused(num_classes):
-    with pytest.raises(InputError, match=f"whole number >= 2; {num_classes} came"):
+    with pytest.raises(InputError, match=f"whole number >= 2, got {num_classes}$"):
         UniformNoise(1.0, num_classes)
 
 
 @pytest.mark.parametrize("rate", [-0.01, 0.9, 0.95, np.nan])
 def test_noise_rate_without_signal_is_refused(rate):
-    with pytest.raises(InputError, match=rf"below \(K - 1\)/K = 0.9, .* {rate} came"):
+    with pytest.raises(InputError, match=rf"below \(K - 1\)/K = 0.9, .*, got {rate}:"):
         alpha_from_noise_rate(rate, 10)
 
 
@@ -176,7 +176,7 @@ def test_stacks_of_matrices_are_taken_one_by_one():
     for function in (
         transition.signal_spectrum,
         transition.rms_signal,
-        transition.noise_to_signal,
+        transition.variance_within,
         transition.margins,
         transition.loss_floor,
     ):
@@ -186,8 +186,8 @@ def test_stacks_of_matrices_are_taken_one_by_one():
 @pytest.mark.parametrize(
     ("matrix", "words"),
     [
-        ([[0.5, 0.5]], r"shape \(1, 2\) came"),
-        ([[1.0]], r"shape \(1, 1\) came"),
+        ([[0.5, 0.5]], r"got shape \(1, 2\)"),
+        ([[1.0]], r"got shape \(1, 1\)"),
         ([[1.0, 0.0], [0.6, 0.5]], "row 1 sums to 1.1"),
         ([[1.0, 0.0], [1.5, -0.5]], r"row 1 holds \[-0.5\]"),
         ([[np.nan, 1.0], [0.5, 0.5]], "row 0 holds NaN"),
@@ -254,7 +254,7 @@ def test_structured_noise_follows_the_order_given():
 
 @pytest.mark.parametrize("delta", [-0.1, 1.1, np.nan])
 def test_degrees_outside_zero_to_one_are_refused(delta):
-    with pytest.raises(InputError, match=rf"delta must lie in \[0, 1\]; {delta} came"):
+    with pytest.raises(InputError, match=rf"delta must lie in \[0, 1\], got {delta}"):
         structured_noise_matrix(1.0, 10, delta)
 
 

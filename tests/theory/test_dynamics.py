@@ -325,7 +325,7 @@ def test_a_shared_wrong_label_wins_where_it_is_the_likeliest():
 
 def test_matrices_that_cannot_be_used_are_named():
     spectrum, uniform = linear_model(np.random.default_rng(0), np.ones(3)), np.full((4, 4), 1 / 4)
-    with pytest.raises(InputError, match=r"of 4 classes was needed; one of 3 came"):
+    with pytest.raises(InputError, match=r"of 4 classes is needed, got one of 3"):
         learning_curve(spectrum, 1, 8, 0.1, 10, noise_matrix=np.full((3, 3), 1 / 3))
     with pytest.raises(InputError, match=r"row 0 sums to 2"):
         best_learning_rate(spectrum, 1, 8, 10, noise_matrix=2 * uniform)

@@ -20,12 +20,6 @@ def takes(name: str) -> bool:
     return isdir(name)
 
 
-def edition(name: str) -> object:
-    """Every image, its time and size."""
-    files = [path for half in ("train", "test") for path in _images(Path(name, half))]
-    return tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-
-
 def load(name: str) -> DataSet:
     """The data set in a folder, see `read`."""
     return from_bytes(Path(name).name, *read(Path(name)), source=name)

@@ -22,11 +22,6 @@ def takes(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def edition(name: str) -> object:
-    """Always the same: what was fetched is kept."""
-    return PREFIX
-
-
 def load(name: str) -> DataSet:
     """The data set `hub:NAME` or `hub:NAME:CONFIG`, see `read`."""
     return from_bytes(name, *read(name), source=f"{name} (Hugging Face)")

@@ -23,15 +23,6 @@ def takes(name: str) -> bool:
     return name.endswith(".npz")
 
 
-def edition(name: str) -> object:
-    """The file, its time and size; InputError where it cannot be looked at."""
-    try:
-        file = Path(name).absolute()
-        return file, file.stat().st_mtime_ns, file.stat().st_size
-    except (OSError, ValueError) as error:  # ValueError: no file has a NUL in its name
-        raise InputError(f"the data file {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
 def load(name: str) -> DataSet:
     """Images are floating and stay as they are; labels are whole numbers from 0; pickles are refused.
 
