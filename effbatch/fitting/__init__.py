@@ -10,7 +10,6 @@ from effbatch.core.figures import Figure
 from effbatch.fitting.best_rate import FitOutcome, best_learning_rates
 from effbatch.fitting.collapse import Collapse, CollapseOutcome, collapse_exponent
 from effbatch.fitting.compare import compare_all, compare_fitted, compare_laws
-from effbatch.fitting.exponents import exponents
 from effbatch.fitting.figures import accuracy_map, rates_and_laws, steps_collapsed
 from effbatch.fitting.labels_needed import (
     LabelsFit,
@@ -20,7 +19,7 @@ from effbatch.fitting.labels_needed import (
     labels_needed,
     slope_ratio,
 )
-from effbatch.fitting.law_fits import FittedLaw, LawOutcome, fit_law
+from effbatch.fitting.law_fits import FittedLaw, LawOutcome, exponents, fit_law
 from effbatch.fitting.regret import regret
 from effbatch.fitting.resampling import Estimate
 from effbatch.fitting.steps import StepsOutcome, best_steps, steps_to_target

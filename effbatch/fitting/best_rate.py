@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
-from effbatch.fitting.flags import Flag, cf_attributes
-from effbatch.fitting.peak import peak
+from effbatch.core.flags import Flag, cf_attributes
+from effbatch.fitting.peak import peak, slope_limits
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
-from effbatch.fitting.settings import copy_settings
-from effbatch.fitting.slope_test import slope_limits
-from effbatch.plan.cube import score
+from effbatch.plan.cube import num_classes, resolved_spec, score
 
 _VALUES_AT_ONCE = 4_000_000  # resampled scores held in memory
 
@@ -85,7 +85,27 @@ def best_learning_rates(
     best["outcome"] = (dims, found["outcome"].astype(np.int8).reshape(shape), flags)
     best["seeds"] = (dims, found["seeds"].astype(int).reshape(shape), {"long_name": "seeds used", "units": "1"})
     best.attrs = {"confidence": confidence, "resamples": resamples, "bootstrap_seed": seed}
-    return copy_settings(cube, best)
+    return _with_settings(cube, best)
+
+
+def _with_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:
+    """Return `best` with the settings of the cube: attributes, and the coordinate `steps` or `examples`.
+
+    They come from the resolved spec stored in the cube; without one the laws' defaults hold. The budget is
+    the one that the sweep held fixed: steps, or labelled copies (epochs are copies too).
+    """
+    attrs: dict[str, Any] = {"num_classes": num_classes(cube)}
+    train = resolved_spec(cube).get("train", {})
+    if "optimizer" in train:
+        heavy = train["optimizer"] == "sgd" and train.get("momentum", 0) > 0
+        attrs["optimizer"] = "momentum" if heavy else train["optimizer"]
+    if "schedule" in train:
+        attrs["schedule"] = train["schedule"]
+    if train.get("budget"):
+        name, source = ("steps", "step") if "steps" in train["budget"] else ("examples", "examples")
+        amount = cube[source].isel(checkpoint=-1, drop=True).drop_vars(["step", "examples"], errors="ignore")
+        best = best.assign_coords({name: amount})
+    return best.assign_attrs(best.attrs | attrs)
 
 
 def _search(

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
-from effbatch.fitting.cells import groups
+from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
 from effbatch.fitting.resampling import (
@@ -21,7 +21,6 @@ from effbatch.fitting.resampling import (
     percentile_interval,
     percentile_p_value,
 )
-from effbatch.fitting.settings import setting_of
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law, open_parameters, with_parameters
 

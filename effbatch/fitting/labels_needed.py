@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.fitting.flags import Flag, cf_attributes
+from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval, resampled_estimate
 
 Array = NDArray[np.float64]

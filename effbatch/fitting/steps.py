@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.core.errors import InputError
-from effbatch.fitting.flags import Flag, cf_attributes
+from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
 from effbatch.plan.cube import Outcome, num_classes

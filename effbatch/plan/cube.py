@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import xarray as xr
 
 from effbatch.core import durable, netcdf
 from effbatch.core.errors import CubeError, RunError, first_line, hint
+from effbatch.core.flags import Flag, cf_attributes
 
 SCHEMA_VERSION = 1
 FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
@@ -77,22 +77,13 @@ _COORD_ATTRS = {
 }
 
 
-class Outcome(IntEnum):
+class Outcome(Flag):
     """What became of a cell; the value is what the cube stores."""
 
-    NOT_RUN = 0
-    FINISHED = 1
-    DIVERGED = 2
-    FAILED = 3
-
-    @property
-    def sentence(self) -> str:
-        return {
-            Outcome.NOT_RUN: "was not run",
-            Outcome.FINISHED: "finished its budget",
-            Outcome.DIVERGED: "diverged: its loss or weights stopped being finite, and it was frozen",
-            Outcome.FAILED: "failed: the run raised an error",
-        }[self]
+    NOT_RUN = 0, "was not run"
+    FINISHED = 1, "finished its budget"
+    DIVERGED = 2, "diverged: its loss or weights stopped being finite, and it was frozen"
+    FAILED = 3, "failed: the run raised an error"
 
 
 def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[str] = ()) -> xr.Dataset:
@@ -107,11 +98,7 @@ def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[
     }
     coords["checkpoint"] = ("checkpoint", np.arange(checkpoints), _COORD_ATTRS["checkpoint"])
     cube = xr.Dataset(coords=coords)
-    flags = {
-        "long_name": "what became of the cell",
-        "flag_values": np.array([int(o) for o in Outcome], dtype=np.int8),
-        "flag_meanings": " ".join(o.name.lower() for o in Outcome),
-    }
+    flags = cf_attributes(Outcome, "what became of the cell")
     cube["outcome"] = (tuple(axes), np.full(shape, int(Outcome.NOT_RUN), dtype=np.int8), flags)
     for name, attrs in METRICS.items():
         cube[name] = (tuple(axes), np.full(shape, np.nan, dtype=np.float32), attrs)

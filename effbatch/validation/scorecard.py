@@ -24,9 +24,8 @@ from effbatch.claims.shared import linearised
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import number_text
 from effbatch.fitting import best_learning_rates, regret
-from effbatch.fitting.cells import groups
+from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.resampling import MIN_SEEDS, over_cells
-from effbatch.fitting.settings import setting_of
 from effbatch.fitting.student import student_quantile
 from effbatch.laws import get
 from effbatch.plan.cube import Outcome, resolved_spec

@@ -9,9 +9,8 @@ from synthetic import peaked_cube
 
 from effbatch.core.errors import InputError
 from effbatch.fitting import FitOutcome, best_learning_rates
-from effbatch.fitting.peak import peak
+from effbatch.fitting.peak import peak, slope_limits
 from effbatch.fitting.resampling import bootstrap_weights
-from effbatch.fitting.slope_test import slope_limits
 from effbatch.plan.cube import Outcome, empty
 
 

@@ -10,7 +10,7 @@ from synthetic import rising_cube
 
 from effbatch.core.errors import InputError
 from effbatch.fitting import CollapseOutcome, best_steps, collapse_exponent
-from effbatch.fitting.hyperbola import fit_hyperbola, hyperbola, many_starts
+from effbatch.fitting.collapse import fit_hyperbola, hyperbola, many_starts
 
 ALPHA, BATCH_SIZE = np.array([0.0, 1.0, 3.0, 7.0]), np.array([8, 32, 128, 512])
 

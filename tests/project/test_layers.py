@@ -44,7 +44,6 @@ KNOWN = {
     # figures of answers
     "circle: advice.answers, advice.figures, advice.page",
     # fits
-    "fitting/ has more than 15 modules",
     # curves
     "two modules are called curves",
 }
