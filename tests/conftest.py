@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 from hypothesis import settings
+from spec_lines import SPEC
 
 from effbatch.data.dataset import DataSet
 
@@ -18,26 +19,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
 settings.register_profile("torture", max_examples=2000, deadline=None)
 settings.load_profile("torture" if os.environ.get("EFFBATCH_TORTURE") == "1" else "quick")
-
-SPEC = """
-[simulation]
-name = "tiny"
-title = "Tiny"
-[data]
-dataset = "digits"
-clean_examples = 100
-[train]
-network = "mlp1"
-budget = { steps = 20 }
-evaluations = 3
-[grid]
-alpha = [0, 2.5]
-batch_size = [8]
-learning_rate = [0.1, 0.4]
-seed = 2
-[claim]
-kind = "collapse"
-"""
 
 
 @pytest.fixture

@@ -10,97 +10,40 @@ import math
 import re
 import shlex
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from effbatch.core.errors import InputError, SpecError, hint
+from effbatch.core.errors import SpecError
 from effbatch.core.resources import bundled
-from effbatch.laws.base import LARGEST, SMALLEST
-from effbatch.noise import ORDERS
 from effbatch.plan.adaptive import Ladder
-from effbatch.plan.cube import CORE_DIMS, MEASURED
-from effbatch.theory.schedules import multipliers
+from effbatch.plan.cube import CORE_DIMS
+from effbatch.plan.keys import check_names, check_table, keys_of, shown
+from effbatch.plan.options import (
+    DATA,
+    EXTRAS,
+    GRID,
+    MAX_NAME,
+    NOISE_KINDS,
+    OPTIMIZERS,
+    RANGE,
+    SIMULATION,
+    TRAIN,
+    TRAIN_RULES,
+    Data,
+    Train,
+)
+
+__all__ = ["OPTIMIZERS", "Data", "Spec", "Train", "at", "load", "parse"]
 
 MAX_SPEC_BYTES = 1_000_000
-MAX_NAME = 100  # characters; it becomes the name of a folder
 MAX_CELLS = 10_000_000  # of a grid
 MAX_POINTS = 10_000  # combinations of the [data] and [train] keys in it
 DEFAULT_SEEDS = 5  # the first only chooses learning rates, and no interval is made of fewer than three
-MAX_BATCH = 1_000_000  # labelled copies, held in memory
-MAX_EVALUATIONS = 10_000
-MAX_BUDGET = 1e12  # steps, examples or epochs
 SECTIONS = ("simulation", "data", "train", "grid", "claim")
-NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
-    "uniform": (),
-    "structured": ("delta", "order"),
-    "foreign": ("source",),
-}
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")  # `engine.optimizers` has one class for each
-COPIES = ("fresh", "fixed", "expected")
-BUDGETS = ("steps", "examples", "epochs")
-MAX_REFINE = 8  # halvings of the spacing: finer than any score can tell apart
-NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at, not what is done
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the networks see.
-
-    dataset         its name
-    clean_examples  0 takes the whole training set; fewer are drawn anew for each seed
-    noise           "uniform": noisy copies are labelled at random; "structured": by preference, see delta and order;
-                    "foreign": they are other images, see source, labelled at random
-    copies          "fresh": noise is drawn at every visit; "fixed": every image has α noisy copies that never change;
-                    "expected": soft targets, the mean over all labels
-    delta           of structured noise, 0 (uniform) to 1 (the commonest false label is as likely as the true one)
-    order           of the false labels of structured noise: "confusion" (first what a clean reference model takes a
-                    class for most), "reverse" (of that), "random"
-    source          of foreign images: "white" noise, or the name of a data set with images of the same shape
-    """
-
-    dataset: str = "digits"
-    clean_examples: int = 0
-    noise: str = "uniform"
-    copies: str = "fresh"
-    delta: float | None = None
-    order: str | None = None
-    source: str | None = None
-
-    def given(self) -> dict[str, Any]:
-        """The options that this kind of noise has."""
-        return {key: value for key, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Train:
-    """`budget` is one of {steps = T}, {examples = labelled copies}, {epochs = passes over all copies}.
-
-    `schedule` and `warmup` (a fraction of the steps) span the budget in any unit; see `schedules.multipliers`.
-    `weight_decay` is coupled, but decoupled with adamw; see `training.optimizers`.
-    Histories are taken on `history_images` of the test images, drawn once, the same for all runs, 0: on all of them,
-    as what a run ends at always is. `measure` names what else is measured at each evaluation, of `cube.MEASURED`.
-    """
-
-    network: str = "mlp1"
-    optimizer: str = "sgd"
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    warmup: float = 0.0
-    budget: Mapping[str, float] = field(default_factory=lambda: {"steps": 500})
-    evaluations: int = 12
-    history_images: int = 500
-    measure: tuple[str, ...] = ()
-
-    def given(self) -> dict[str, Any]:
-        """The options as JSON-ready values; `measure` only where something is, so that old sweeps keep their names."""
-        options = {**vars(self), "budget": dict(self.budget), "measure": list(self.measure)}
-        return {key: value for key, value in options.items() if key != "measure" or value}
 
 
 @dataclass(frozen=True)
@@ -156,12 +99,12 @@ def load(path: str | Path, *, quick: bool = False, dataset: str | None = None) -
     try:
         size = path.stat().st_size
         if size > MAX_SPEC_BYTES:
-            raise SpecError(f"a spec is at most {MAX_SPEC_BYTES} bytes; {path} has {size}")
+            raise SpecError(f"a spec is at most {MAX_SPEC_BYTES:,} bytes, got {size:,} in {path}: shorten it")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(f"the spec {path} cannot be read ({error.strerror}); give the path of a TOML file") from error
     except UnicodeDecodeError as error:
-        raise SpecError(f"the spec {path} is not UTF-8 text") from error
+        raise SpecError(f"the spec {path} is not UTF-8 text; save it as that") from error
     called = path.stem if path.parent == bundled("simulations") else path.name
     return parse(text, quick=quick, dataset=dataset, origin=str(path), called=called)
 
@@ -173,6 +116,72 @@ def parse(
 
     called   what the command line calls it, where that is not its name
     """
+    tables = _tables(text, origin, quick=quick, dataset=dataset)
+    simulation = tables.get("simulation", {})
+    check_table(simulation, SIMULATION, "[simulation]")
+    name = simulation.get("name", "")
+    if not name.replace("_", "").replace("-", "").isalnum() or len(name) > MAX_NAME:
+        raise SpecError(
+            f"[simulation] name must be letters, digits, - and _, at most {MAX_NAME} characters, got {shown(name)}"
+        )
+    arguments = shlex.quote(called or name) + " --quick" * quick
+    if dataset is not None:
+        arguments += f" --dataset {shlex.quote(dataset)}"
+        name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')[-MAX_NAME:]}"
+    claim = tables.get("claim", {})
+    try:
+        json.dumps(claim, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"[claim] must hold texts, finite numbers and lists of them, got {claim}") from error
+    rates = tables.get("grid", {}).get("learning_rate")
+    spec = Spec(
+        name=name,
+        title=simulation.get("title", name),
+        claim_text=simulation.get("claim", ""),
+        figure=simulation.get("figure", ""),
+        data=_options(Data(), tables.get("data", {}), "[data]"),
+        train=_options(Train(), tables.get("train", {}), "[train]"),
+        grid=_grid(tables.get("grid", {})),
+        claim=claim,
+        ladder=_ladder(rates) if isinstance(rates, Mapping) and "refine" in rates else None,
+        quick=quick,
+        arguments=arguments,
+        text=text,
+    )
+    # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
+    for point in points(spec.grid, without=CORE_DIMS):
+        options = _with_budget(point)
+        _options(spec.data, {name: value for name, value in options.items() if name in DATA}, "[data]")
+        _options(spec.train, {name: value for name, value in options.items() if name in TRAIN}, "[train]")
+    _check_noise(spec)
+    return spec
+
+
+def at(spec: Spec, point: Mapping[str, Any]) -> tuple[Data, Train]:
+    """The [data] and [train] options of the cells at a grid point, with the grid's values put in."""
+    point = _with_budget(point)
+    data = replace(spec.data, **{k: v for k, v in point.items() if k in DATA})
+    # where the grid varies the noise, its kinds leave alone what belongs to the others
+    others: dict[str, Any] = {key: None for kind, keys in NOISE_KINDS.items() if kind != data.noise for key in keys}
+    train = replace(spec.train, **{k: v for k, v in point.items() if k in TRAIN})
+    return replace(data, **others), train
+
+
+def points(grid: Mapping[str, tuple], *, without: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every combination of the values of a grid, the dimensions `without` left out."""
+    dims = [dim for dim in grid if dim not in without]
+    for values in product(*(grid[dim] for dim in dims)):
+        yield dict(zip(dims, values, strict=True))
+
+
+def budget_label(budget: Mapping[str, float]) -> str:
+    """A budget as a coordinate of the cube: {steps = 500} -> "500 steps"."""
+    ((unit, amount),) = budget.items()
+    return f"{amount!r} {unit}"
+
+
+def _tables(text: str, origin: str, *, quick: bool, dataset: str | None) -> dict[str, dict[str, Any]]:
+    """The tables of a spec by name, those for the data set and those of --quick put over them."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -187,70 +196,9 @@ def parse(
         if "dataset" in tables.get("grid", {}):
             raise SpecError(f"--dataset puts in one data set, and the grid of {origin} names its own: leave it out")
         tables = _over(_over(tables, {"data": {"dataset": dataset}}), on_tables.get(dataset, {}))
-    if quick:
-        if not quick_tables:
-            raise SpecError(
-                f"--quick needs the tables [quick.*], and {origin} has none: leave --quick out, or add them"
-            )
-        tables = _over(tables, quick_tables)
-
-    simulation = tables.get("simulation", {})
-    _check_keys(simulation, ("name", "title", "claim", "figure"), where="[simulation]")
-    name = simulation.get("name")
-    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
-        raise SpecError(f"[simulation] name must be letters, digits, - and _; {name!r} came")
-    if len(name) > MAX_NAME:
-        raise SpecError(f"[simulation] name must have at most {MAX_NAME} characters; {len(name)} came: shorten it")
-    for key, value in simulation.items():
-        if not isinstance(value, str):
-            raise SpecError(f"[simulation] {key} must be a string; {value!r} came")
-    arguments = shlex.quote(called or name) + " --quick" * quick
-    if dataset is not None:
-        arguments += f" --dataset {shlex.quote(dataset)}"
-        name = f"{name}-{re.sub('[^0-9A-Za-z_-]+', '-', dataset).strip('-')[-MAX_NAME:]}"
-    claim = tables.get("claim", {})
-    try:
-        json.dumps(claim, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"[claim] must hold texts, finite numbers and lists of them, got {claim}") from error
-    spec = Spec(
-        name=name,
-        title=simulation.get("title", name),
-        claim_text=simulation.get("claim", ""),
-        figure=simulation.get("figure", ""),
-        data=_options(Data(), tables.get("data", {}), "data"),
-        train=_options(Train(), tables.get("train", {}), "train"),
-        grid=_grid(tables.get("grid", {})),
-        claim=claim,
-        ladder=_ladder(tables.get("grid", {}).get("learning_rate")),
-        quick=quick,
-        arguments=arguments,
-        text=text,
-    )
-    # [data] and [train] keys in the grid obey the rules of their tables, in every combination that will be trained
-    extras = [key for key in spec.grid if key not in CORE_DIMS]
-    for values in product(*(spec.grid[key] for key in extras)):
-        point = _with_budget(dict(zip(extras, values, strict=True)))
-        for section, options in (("data", spec.data), ("train", spec.train)):
-            _options(options, {k: v for k, v in point.items() if k in _names(type(options))}, section)
-    _check_noise(spec)
-    return spec
-
-
-def at(spec: Spec, point: Mapping[str, Any]) -> tuple[Data, Train]:
-    """The [data] and [train] options of the cells at a grid point, with the grid's values put in."""
-    point = _with_budget(point)
-    data = replace(spec.data, **{k: v for k, v in point.items() if k in _names(Data)})
-    # where the grid varies the noise, its kinds leave alone what belongs to the others
-    others: dict[str, Any] = {key: None for kind, keys in NOISE_KINDS.items() if kind != data.noise for key in keys}
-    train = replace(spec.train, **{k: v for k, v in point.items() if k in _names(Train)})
-    return replace(data, **others), train
-
-
-def budget_label(budget: Mapping[str, float]) -> str:
-    """A budget as a coordinate of the cube: {steps = 500} -> "500 steps"."""
-    ((unit, amount),) = budget.items()
-    return f"{amount!r} {unit}"
+    if quick and not quick_tables:
+        raise SpecError(f"--quick needs the tables [quick.*], and {origin} has none: leave --quick out, or add them")
+    return _over(tables, quick_tables) if quick else tables
 
 
 def _with_budget(point: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,13 +211,13 @@ def _with_budget(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sections(tables: Any, where: str) -> dict[str, dict[str, Any]]:
     """The tables of a spec, or of an override, each checked to be one."""
-    _check_keys(_table(tables, where), SECTIONS, where=where)
+    check_names(_table(tables, where), SECTIONS, where=where)
     return {name: _table(table, f"[{name}] in {where}") for name, table in tables.items()}
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SpecError(f"{where} must be a table; {value!r} came")
+        raise SpecError(f"{where} must be a table, got {shown(value)}")
     return value
 
 
@@ -277,53 +225,14 @@ def _over(tables: Mapping[str, dict], overrides: Mapping[str, dict]) -> dict[str
     return {section: {**tables.get(section, {}), **overrides.get(section, {})} for section in SECTIONS}
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
-
-
-def _check_keys(table: Mapping, known: tuple[str, ...], *, where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise SpecError(f"unknown key {key!r} in {where}; {hint(key, known)}", key=key)
-
-
-def _options(defaults: Any, table: Mapping, section: str) -> Any:
+def _options(defaults: Any, table: Mapping[str, Any], where: str) -> Any:
     """`defaults` (a Data or Train) with the values of a TOML table put in and checked."""
-    _check_keys(table, _names(type(defaults)), where=f"[{section}]")
-    for key, value in table.items():
-        default = getattr(defaults, key)
-        if isinstance(default, str) and not isinstance(value, str):
-            raise SpecError(f"[{section}] {key} must be a string; {value!r} came")
-        if isinstance(default, bool):
-            if not isinstance(value, bool):
-                raise SpecError(f"[{section}] {key} must be true or false; {value!r} came")
-        elif isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int)):
-            raise SpecError(f"[{section}] {key} must be a whole number; {value!r} came")
-        if isinstance(default, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise SpecError(f"[{section}] {key} must be a number; {value!r} came")
-        if isinstance(default, tuple):
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-                raise SpecError(f"[{section}] {key} must be a list of names; {value!r} came")
-            table = {**table, key: tuple(value)}
-    options = replace(defaults, **table)
-    if isinstance(options, Data):
-        _check_data(options)
-    else:
-        _check_train(options)
+    check_table(table, keys_of(type(defaults)), where)
+    options = replace(defaults, **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    for broken, said in TRAIN_RULES if isinstance(options, Train) else ():
+        if broken(options):
+            raise SpecError(f"{where} {said.format(**vars(options))}")
     return options
-
-
-def _check_data(data: Data) -> None:
-    _one_of(data.noise, tuple(NOISE_KINDS), "[data] noise")
-    _one_of(data.copies, COPIES, "[data] copies")
-    if data.clean_examples < 0:
-        raise SpecError(f"[data] clean_examples must be 0 (all) or more; {data.clean_examples} came")
-    if data.delta is not None and not (_is_number(data.delta) and 0 <= data.delta <= 1):
-        raise SpecError(f"[data] delta must lie between 0 (uniform noise) and 1; {data.delta!r} came")
-    if data.order is not None:
-        _one_of(data.order, ORDERS, "[data] order")
-    if data.source is not None and not isinstance(data.source, str):
-        raise SpecError(f'[data] source must be "white" or the name of a data set; {data.source!r} came')
 
 
 def _check_noise(spec: Spec) -> None:
@@ -333,171 +242,81 @@ def _check_noise(spec: Spec) -> None:
     """
     kinds = spec.grid.get("noise", (spec.data.noise,))
     given = {*spec.grid, *spec.data.given()}
-    for kind in kinds:
-        for key in NOISE_KINDS.get(kind, ()):
-            if key not in given:
-                raise SpecError(f"[data] noise = {kind!r} needs {key}, in [data] or as a list in [grid]", key=key)
-    for owner, keys in NOISE_KINDS.items():
-        for key in keys:
-            if key in given and owner not in kinds:
-                raise SpecError(f"[data] {key} is for {owner} noise; it came with {', '.join(kinds)}: leave it out")
+    for kind, names in NOISE_KINDS.items():
+        for name in names:
+            if kind in kinds and name not in given:
+                raise SpecError(f"[data] noise = {kind!r} needs {name}, got none: give it, or a list of it in [grid]")
+            if kind not in kinds and name in given:
+                raise SpecError(f"[data] {name} is for {kind} noise, got it with {', '.join(kinds)}: leave it out")
     if "foreign" in kinds and "expected" in spec.grid.get("copies", (spec.data.copies,)):
         raise SpecError(
-            '[data] copies = "expected" averages over the labels of an image; foreign copies are other images: take '
-            '"fresh" or "fixed"'
+            '[data] copies = "expected" averages over the labels of an image, got it with foreign copies, which '
+            'are other images: take "fresh" or "fixed"'
         )
     if "moments" in spec.train.measure and set(kinds) != {"uniform"}:
         raise SpecError(
-            f'[train] measure = ["moments"] takes uniform noise; {", ".join(kinds)} came: leave measure out, or take '
+            f'[train] measure = ["moments"] needs uniform noise, got {", ".join(kinds)}: leave measure out, or take '
             'noise = "uniform"'
         )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_train(train: Train) -> None:
-    _one_of(train.optimizer, OPTIMIZERS, "[train] optimizer")
-    if not 0 <= train.momentum < 1:
-        raise SpecError(f"[train] momentum must lie in [0, 1); {train.momentum} came")
-    if train.momentum and train.optimizer != "sgd":
-        raise SpecError(f"[train] momentum is for sgd; it came with {train.optimizer}: leave it out")
-    if train.nesterov and not train.momentum:
-        raise SpecError("[train] nesterov needs sgd with momentum above 0; none came: give momentum, or leave it out")
-    if not 0 <= train.weight_decay <= LARGEST:
-        raise SpecError(f"[train] weight_decay must be finite and at least 0; {train.weight_decay} came")
-    try:
-        multipliers(train.schedule, 1, warmup=train.warmup)
-    except InputError as error:
-        raise SpecError(f"[train] {error}") from error
-    for kind in train.measure:
-        _one_of(kind, tuple(MEASURED), "[train] measure")
-    if not 1 <= train.evaluations <= MAX_EVALUATIONS:
-        raise SpecError(
-            f"[train] evaluations must be at least 1 and at most {MAX_EVALUATIONS:,}; {train.evaluations} came"
-        )
-    if train.history_images < 0:
-        raise SpecError(f"[train] history_images must be at least 1, or 0 for all; {train.history_images} came")
-    _check_budget(train.budget)
-    steps = train.budget.get("steps")
-    if steps is not None and train.evaluations > steps:
-        raise SpecError(f"[train] evaluations must be at most the steps; {train.evaluations} came with {steps} steps")
-
-
-def _check_budget(budget: Any) -> None:
-    if not isinstance(budget, Mapping) or len(budget) != 1:
-        raise SpecError(
-            f"[train] budget needs exactly one of {{steps = T}}, {{examples = n}}, {{epochs = e}}; {budget!r} came"
-        )
-    _check_keys(budget, BUDGETS, where="[train] budget")
-    ((unit, amount),) = budget.items()
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < math.inf:
-        raise SpecError(f"[train] budget {unit} must be a positive number; {amount!r} came")
-    if amount > MAX_BUDGET:
-        raise SpecError(f"[train] budget {unit} must be at most {MAX_BUDGET:g}; {amount!r} came")
-    if unit == "steps" and amount != int(amount):
-        raise SpecError(f"[train] budget steps must be a whole number; {amount!r} came")
-
-
-def _one_of(value: Any, known: tuple[str, ...], where: str) -> None:
-    if not isinstance(value, str):
-        raise SpecError(f"{where} must be one of {', '.join(known)}; {value!r} came", value=value, known=known)
-    if value not in known:
-        raise SpecError(f"{where} = {value!r} is not known; {hint(value, known)}", value=value, known=known)
-
-
-def _grid(table: Mapping) -> dict[str, tuple]:
-    extras = tuple(n for n in (*_names(Data), *_names(Train)) if n not in NOT_IN_GRID)
-    _check_keys(table, (*CORE_DIMS, *extras), where="[grid]")
-    for dim in ("alpha", "batch_size", "learning_rate"):
-        if dim not in table:
-            raise SpecError(f"[grid] needs {dim}, a list of values")
-    grid = {
-        "alpha": _numbers(table["alpha"], "alpha", low=0.0),
-        "batch_size": _whole(table["batch_size"], "batch_size", low=1, high=MAX_BATCH),
-        "learning_rate": _numbers(_spread(table["learning_rate"]), "learning_rate", low=SMALLEST),
+def _grid(table: Mapping[str, Any]) -> dict[str, tuple]:
+    check_names(table, (*GRID, *EXTRAS), where="[grid]")
+    for name in ("alpha", "batch_size", "learning_rate"):
+        if name not in table:
+            raise SpecError(f"[grid] needs {name}, a list of values, got none: give it")
+    lists = {
+        **table,
+        "learning_rate": _spread(table["learning_rate"]),
         "seed": _seeds(table.get("seed", DEFAULT_SEEDS)),
     }
-    for key in extras:
-        if key in table:
-            values = _budget_labels(table[key]) if key == "budget" else table[key]
-            listed = isinstance(values, list) and all(isinstance(v, str | int | float) for v in values)
-            if not listed or not values or len(set(values)) != len(values):
-                raise SpecError(f"[grid] {key} must be a list of different values; {values!r} came")
-            grid[key] = tuple(values)
-    if (cells := math.prod(map(len, grid.values()))) > MAX_CELLS:
-        raise SpecError(f"a grid has at most {MAX_CELLS:,} cells; {cells:,} came: shorten its lists")
-    if (points := math.prod(len(grid[key]) for key in extras if key in grid)) > MAX_POINTS:
-        raise SpecError(
-            f"a grid has at most {MAX_POINTS:,} combinations of [data] and [train] keys; {points:,} came: "
-            "shorten its lists"
-        )
+    grid: dict[str, tuple] = {}
+    for name in (*GRID, *(name for name in EXTRAS if name in table)):
+        values = lists[name]
+        if name == "budget" and isinstance(values, list):
+            for budget in values:
+                TRAIN["budget"].check("[train] budget", budget)
+            values = list(map(budget_label, values))
+        for value in values if name in GRID and isinstance(values, Sequence) else ():
+            GRID[name].check(f"every value of [grid] {name}", value)
+        listed = isinstance(values, Sequence) and all(isinstance(value, str | int | float) for value in values)
+        if not listed or isinstance(values, str) or not values or len(set(values)) != len(values):
+            raise SpecError(f"[grid] {name} must be a list of different values, at least one, got {shown(values)}")
+        grid[name] = tuple(sorted(map(GRID[name].takes, values))) if name in GRID else tuple(values)
+    _check_size(math.prod(map(len, grid.values())), MAX_CELLS, "cells")
+    extras = [len(values) for name, values in grid.items() if name not in GRID]
+    _check_size(math.prod(extras), MAX_POINTS, "combinations of [data] and [train] keys")
     return grid
 
 
-def _budget_labels(values: Any) -> Any:
-    """[{steps = 500}, ...] -> ["500 steps", ...], which the cube can hold."""
-    if not isinstance(values, list):
-        return values
-    for budget in values:
-        _check_budget(budget)
-    return [budget_label(budget) for budget in values]
+def _check_size(size: int, most: int, of: str) -> None:
+    if size > most:
+        raise SpecError(f"[grid] may have at most {most:,} {of}, got {size:,}: shorten its lists")
 
 
 def _spread(value: Any) -> Any:
     """{start, stop, factor} -> start, start·factor, ... up to stop (included within rounding)."""
     if not isinstance(value, Mapping):
         return value
-    _check_keys(value, ("start", "stop", "factor", "refine"), where="[grid] learning_rate")
-    try:
-        start, stop, factor = (float(value[k]) for k in ("start", "stop", "factor"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SpecError("[grid] learning_rate needs numbers for start, stop and factor, or a list") from error
-    if not (0 < start <= stop < math.inf and 1 < factor < math.inf):
-        raise SpecError(f"[grid] learning_rate needs 0 < start <= stop and factor > 1; {dict(value)} came")
-    count = math.floor((math.log(stop) - math.log(start)) / math.log(factor) + 1e-9) + 1
-    if count > MAX_CELLS:
-        raise SpecError(f"[grid] learning_rate may have at most {MAX_CELLS:,} values; {count:,} came: raise factor")
+    check_table(value, RANGE, "[grid] learning_rate")
+    if not {"start", "stop", "factor"} <= set(value) or value["start"] > value["stop"]:
+        raise SpecError(f"[grid] learning_rate needs start, stop from start on, and factor, got {shown(dict(value))}")
+    start, factor = float(value["start"]), float(value["factor"])
+    count = math.floor((math.log(value["stop"]) - math.log(start)) / math.log(factor) + 1e-9) + 1
+    _check_size(count, MAX_CELLS, "learning rates")
     return [start * factor**i for i in range(count)]
 
 
-def _ladder(value: Any) -> Ladder | None:
-    """{start, stop, factor, refine} -> the ladder of an adaptive grid; None without `refine`: that grid is fixed."""
-    if not isinstance(value, Mapping) or "refine" not in value:
-        return None
+def _ladder(value: Mapping[str, Any]) -> Ladder:
+    """{start, stop, factor, refine} -> the ladder of an adaptive grid."""
     refine = value["refine"]
-    if isinstance(refine, bool) or not isinstance(refine, int) or not 0 <= refine <= MAX_REFINE:
-        raise SpecError(
-            f"[grid] learning_rate refine must be a whole number from 0 (only extend) to {MAX_REFINE}; {refine!r} came"
-        )
     return Ladder(float(value["start"]), float(value["factor"]), refine, last=(len(_spread(value)) - 1) * 2**refine)
 
 
-def _numbers(values: Any, name: str, *, low: float, high: float = LARGEST) -> tuple[float, ...]:
-    if not isinstance(values, list) or not values:
-        raise SpecError(f"[grid] {name} must be a list with at least one value; {values!r} came")
-    for value in values:
-        if not _is_number(value) or not low <= value <= high:
-            limit = f"at most {high:g}" if _is_number(value) and value > high else f"at least {low:g}"
-            raise SpecError(f"[grid] {name} must hold finite numbers of {limit}; {value!r} came")
-    if len(set(values)) != len(values):
-        raise SpecError(f"[grid] {name} holds a value twice: {values}")
-    return tuple(sorted(float(v) for v in values))
-
-
-def _whole(values: Any, name: str, *, low: int, high: float = LARGEST) -> tuple[int, ...]:
-    for value in values if isinstance(values, list) else ():
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise SpecError(f"[grid] {name} must hold whole numbers; {value!r} came")
-    return tuple(int(v) for v in _numbers(values, name, low=low, high=high))
-
-
-def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= MAX_CELLS:
-            raise SpecError(
-                f"[grid] seed must be a count of at least 1 and at most {MAX_CELLS:,}, or a list; {value} came"
-            )
-        return tuple(range(value))
-    return _whole(value, "seed", low=0)
+def _seeds(value: Any) -> Any:
+    """A count of seeds -> the seeds."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if not 1 <= value <= MAX_CELLS:
+        raise SpecError(f"[grid] seed must be a count from 1 to {MAX_CELLS:,}, or a list, got {value}")
+    return range(value)

@@ -14,8 +14,9 @@ import numpy as np
 
 from effbatch.core.errors import SpecError
 from effbatch.plan.cube import FIRST_CHECKPOINT
+from effbatch.plan.options import MAX_BUDGET
 from effbatch.plan.recipe import steps_bought
-from effbatch.plan.spec import MAX_BUDGET, MEMBER_DIMS, Data, Spec, Train, at
+from effbatch.plan.spec import MEMBER_DIMS, Data, Spec, Train, at
 
 CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
 

@@ -6,6 +6,7 @@ import tomllib
 from itertools import product
 
 import pytest
+from spec_lines import with_key
 
 from effbatch.core.errors import SpecError
 from effbatch.core.resources import bundled
@@ -47,88 +48,102 @@ def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
     assert {(unit.point["budget"], unit.steps) for unit in work} == {("20 steps", 20), ("400.5 examples", 51)}
 
 
+MISTAKES = [  # table, its lines in place of those of the same keys, sentence
+    ("train", "bugdet = 1", "unknown key 'bugdet' in [train]; did you mean 'budget'?"),
+    ("grid", "alpha = [-1]", "every value of [grid] alpha must be a number from 0 to 1e+15, got -1"),
+    ("grid", "alpha = [nan]", "every value of [grid] alpha must be a number from 0 to 1e+15, got nan"),
+    ("grid", "alpha = []", "[grid] alpha must be a list of different values, at least one, got []"),
+    ("grid", "alpha = [1, 1.0]", "[grid] alpha must be a list of different values, at least one, got [1, 1.0]"),
+    ("grid", "batch_size = [8.5]", "[grid] batch_size must be a whole number from 1 to 1,000,000, got 8.5"),
+    ("grid", "batch_size = [0]", "every value of [grid] batch_size must be a whole number from 1 to 1,000,000, got 0"),
+    ("grid", "seed = 0", "[grid] seed must be a count from 1 to 10,000,000, or a list, got 0"),
+    ("grid", "learning_rate = { start = 1, stop = 2 }", "[grid] learning_rate needs start, stop from start on, and"),
+    ("grid", "learning_rate = { stat = 1 }", "unknown key 'stat' in [grid] learning_rate; did you mean 'start'?"),
+    (
+        "grid",
+        "learning_rate = { start = 1, stop = 2, factor = 1 }",
+        "[grid] learning_rate factor must be a number above 1 and at most 1e+15, got 1",
+    ),
+    ("train", "budget = { steps = 20, epochs = 1 }", "budget must be a table with exactly one of steps, ex"),
+    ("grid", "budget = [{ step = 20 }]", "unknown key 'step' in [train] budget; did you mean 'steps'?"),
+    ("grid", "budget = [20]", "[train] budget must be a table with exactly one of steps, examples, epochs, got 20"),
+    ("grid", "budget = { steps = 20 }", "[grid] budget must be a list of different values, at least one, got {'steps'"),
+    ("grid", "budget = [{ steps = 2 }]", "[train] evaluations must be at most the steps, got 3 with 2 steps"),
+    ("train", "budget = { steps = 20.5 }", "[train] budget steps must be a whole number, got 20.5"),
+    ("train", "budget = { steps = -3 }", "[train] budget steps must be a number above 0 and at most 1e+12, got -3"),
+    ("train", "history_images = -1", "[train] history_images must be a whole number of at least 0, got -1"),
+    ("train", "evaluations = 500", "[train] evaluations must be at most the steps, got 500 with 20 steps"),
+    ("train", "evaluations = 0", "[train] evaluations must be a whole number from 1 to 10,000, got 0"),
+    ("train", "network = 3", "[train] network must be text, got 3"),
+    ("train", 'optimizer = "sdg"', "optimizer must be one of sgd, adam, adamw, rmsprop, adadelta, got 'sdg': did you"),
+    ("train", 'optimizer = "adam"\nmomentum = 0.9', "[train] momentum is for sgd, got it with adam: leave it out"),
+    ("train", "momentum = 1.0", "[train] momentum must be a number of at least 0 and below 1, got 1.0"),
+    ("train", "nesterov = true", "[train] nesterov needs sgd with momentum above 0, got none: give momentum, or leave"),
+    ("train", "nesterov = 1", "[train] nesterov must be true or false, got 1"),
+    ("train", 'optimizer = "adam"\nnesterov = true', "[train] nesterov needs sgd with momentum above 0, got none"),
+    ("train", "weight_decay = -0.1", "[train] weight_decay must be a number from 0 to 1e+15, got -0.1"),
+    ("train", "weight_decay = inf", "[train] weight_decay must be a number from 0 to 1e+15, got inf"),
+    ("train", 'schedule = "cosin"', "one_cycle, got 'cosin': did you mean 'cosine'?"),
+    ("train", "warmup = 1.0", "[train] warmup must be a number of at least 0 and below 1, got 1.0"),
+    (
+        "train",
+        'schedule = "one_cycle"\nwarmup = 0.1',
+        "[train] schedule one_cycle has its own warm-up, got warmup = 0.1: leave it out",
+    ),
+    ("grid", 'optimizer = ["sgd", "adam"]\nmomentum = [0.0, 0.9]', "[train] momentum is for sgd, got it with adam"),
+    ("claim", "target = 1979-05-27", "[claim] must hold texts, finite numbers and lists of them, got"),
+    ("simulation", 'name = "../x"', "name must be letters, digits, - and _, at most 100 characters, got '../x'"),
+    ("grid", 'noise = ["unifrom"]', "[data] noise must be one of uniform, structured, foreign, got 'unifrom': did you"),
+    ("grid", "[claim", "not valid TOML"),
+    ("train", 'measure = ["moment"]', "[train] measure must be a list of names, each one of moments, got ['moment']"),
+    ("train", 'measure = "moments"', "[train] measure must be a list of names, each one of moments, got 'moments'"),
+    ("grid", 'measure = ["moments"]', "unknown key 'measure' in [grid]"),
+    ("data", "delta = 0.5", "[data] delta is for structured noise, got it with uniform: leave it out"),
+    ("grid", 'source = ["white"]', "[data] source is for foreign noise, got it with uniform: leave it out"),
+    ("data", 'noise = "structured"\ndelta = 0.5', "[data] noise = 'structured' needs order, got none: give it"),
+    ("data", 'noise = "structured"\norder = "random"', "[data] noise = 'structured' needs delta, got none: give it"),
+    ("data", 'noise = "foreign"', "[data] noise = 'foreign' needs source, got none: give it"),
+    ("data", "delta = 1.5", "[data] delta must be a number from 0 to 1, got 1.5"),
+    ("data", "delta = true", "[data] delta must be a number from 0 to 1, got True"),
+    ("data", "source = 1", "[data] source must be text, got 1"),
+    ("data", 'order = "revers"', "must be one of confusion, reverse, random, got 'revers': did you mean 'reverse'?"),
+    (
+        "data",
+        'noise = "foreign"\nsource = "white"\ncopies = "expected"',
+        'got it with foreign copies, which are other images: take "fresh" or "fixed"',
+    ),
+    ("train", 'loss = "mse"', "[train] loss is reserved for a later version, as effbatch 0.2 trains cross-"),
+    ("grid", "clip = [1.0]", "[grid] clip is reserved for a later version, as effbatch 0.2 never clips a gradient"),
+    ("data", 'noise = "given"', '[data] noise = "given" is reserved for a later version, as effbatch 0.2'),
+    ("grid", 'noise = ["given"]', '[data] noise = "given" is reserved for a later version'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "lines", "sentence"), MISTAKES, ids=[lines for _, lines, _ in MISTAKES])
+def test_a_mistake_is_named(spec_text, table, lines, sentence):
+    with pytest.raises(SpecError) as error:
+        specs.parse(with_key(spec_text, table, lines))
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("budget =", "bugdet =", "unknown key 'bugdet' in .train.; did you mean 'budget'"),
-        ("[grid]", "[gird]", "unknown key 'gird' in spec; did you mean 'grid'"),
-        ("alpha = [0, 2.5]", "alpha = [-1]", "alpha must hold finite numbers of at least 0; -1 came"),
-        ("alpha = [0, 2.5]", "alpha = [nan]", "alpha must hold finite numbers of at least 0; nan came"),
-        ("alpha = [0, 2.5]", "alpha = []", "alpha must be a list with at least one value"),
-        ("alpha = [0, 2.5]", "alpha = [1, 1.0]", "alpha holds a value twice"),
-        ("alpha = [0, 2.5]", "", "needs alpha"),
-        ("batch_size = [8]", "batch_size = [8.5]", "batch_size must hold whole numbers; 8.5 came"),
-        ("batch_size = [8]", "batch_size = [0]", "batch_size must hold finite numbers of at least 1; 0 came"),
-        ("seed = 2", "seed = 0", "seed must be a count of at least 1"),
-        ("{ steps = 20 }", "{ steps = 20, epochs = 1 }", "exactly one of"),
-        (
-            "seed = 2",
-            "seed = 2\nbudget = [{ step = 20 }]",
-            "unknown key 'step' in .train. budget; did you mean 'steps'",
-        ),
-        ("seed = 2", "seed = 2\nbudget = [20]", "exactly one of"),
-        ("seed = 2", "seed = 2\nbudget = { steps = 20 }", "budget must be a list of different values"),
-        ("seed = 2", "seed = 2\nbudget = [{ steps = 2 }]", "evaluations must be at most the steps; 3 came with 2"),
-        ("{ steps = 20 }", "{ steps = 20.5 }", "steps must be a whole number; 20.5 came"),
-        ("evaluations = 3", "history_images = -1", "history_images must be at least 1, or 0 for all; -1 came"),
-        ("evaluations = 3", "evaluations = 500", "at most the steps; 500 came with 20 steps"),
-        ("{ steps = 20 }", "{ steps = -3 }", "steps must be a positive number; -3 came"),
-        ('network = "mlp1"', "network = 3", "network must be a string; 3 came"),
-        ('network = "mlp1"', 'optimizer = "sdg"', "optimizer = 'sdg' is not known; did you mean 'sgd'"),
-        ('network = "mlp1"', 'optimizer = "adam"\nmomentum = 0.9', "momentum is for sgd; it came with adam"),
-        ('network = "mlp1"', "momentum = 1.0", r"momentum must lie in \[0, 1\); 1.0 came"),
-        ('network = "mlp1"', "nesterov = true", "nesterov needs sgd with momentum above 0; none came"),
-        ('network = "mlp1"', "nesterov = 1", "nesterov must be true or false; 1 came"),
-        ('network = "mlp1"', 'optimizer = "adam"\nnesterov = true', "nesterov needs sgd with momentum above 0"),
-        ('network = "mlp1"', "weight_decay = -0.1", "weight_decay must be finite and at least 0; -0.1 came"),
-        ('network = "mlp1"', "weight_decay = inf", "weight_decay must be finite and at least 0; inf came"),
-        ('network = "mlp1"', 'schedule = "cosin"', "schedule = 'cosin' is not known; did you mean 'cosine'"),
-        ('network = "mlp1"', "warmup = 1.0", r".train. warmup must lie in \[0, 1\), a fraction of all steps; 1.0 came"),
-        (
-            'network = "mlp1"',
-            'schedule = "one_cycle"\nwarmup = 0.1',
-            "one_cycle has its own warm-up; warmup = 0.1 came",
-        ),
-        (
-            "seed = 2",
-            'seed = 2\noptimizer = ["sgd", "adam"]\nmomentum = [0.0, 0.9]',
-            "momentum is for sgd; it came with",
-        ),
-        (
-            'kind = "collapse"',
-            "target = 1979-05-27",
-            r"\[claim\] must hold texts, finite numbers and lists of them, got",
-        ),
-        ('name = "tiny"', 'name = "../x"', "name must be letters"),
-        ("seed = 2", "seed = 2\nnoise = ['unifrom']", "'unifrom' is not known; did you mean 'uniform'"),
-        ("[claim]", "[claim", "not valid TOML"),
-        ("[grid]", 'measure = ["moment"]\n[grid]', "'moment' is not known; did you mean 'moments'"),
-        ("[grid]", 'measure = "moments"\n[grid]', "measure must be a list of names; 'moments' came"),
-        ("seed = 2", "seed = 2\nmeasure = ['moments']", "unknown key 'measure' in .grid."),
+        ("[grid]", "[gird]", "unknown key 'gird' in spec; did you mean 'grid'?"),
+        ("alpha = [0, 2.5]", "", "[grid] needs alpha, a list of values, got none: give it"),
         (
             "[train]",
             'noise = "foreign"\nsource = "white"\n[train]\nmeasure = ["moments"]',
-            "takes uniform noise; foreign came: leave measure out",
-        ),
-        ("[train]", "delta = 0.5\n[train]", "delta is for structured noise; it came with uniform: leave it out"),
-        ("seed = 2", "seed = 2\nsource = ['white']", "source is for foreign noise; it came with uniform: leave it out"),
-        ("[train]", 'noise = "structured"\ndelta = 0.5\n[train]', "'structured' needs order"),
-        ("[train]", 'noise = "structured"\norder = "random"\n[train]', "'structured' needs delta"),
-        ("[train]", 'noise = "foreign"\n[train]', "'foreign' needs source"),
-        ("[train]", "delta = 1.5\n[train]", "delta must lie between 0 .* and 1; 1.5 came"),
-        ("[train]", "delta = true\n[train]", "delta must lie between 0 .* and 1; True came"),
-        ("[train]", "source = 1\n[train]", 'source must be "white" or the name of a data set; 1 came'),
-        ("[train]", 'order = "revers"\n[train]', "order = 'revers' is not known; did you mean 'reverse'"),
-        (
-            "[train]",
-            'noise = "foreign"\nsource = "white"\ncopies = "expected"\n[train]',
-            'foreign copies are other images: take "fresh" or "fixed"',
+            "uniform noise, got foreign",
         ),
     ],
+    ids=["table", "missing", "noise and moments"],
 )
-def test_a_mistake_is_named(spec_text, old, new, sentence):
-    with pytest.raises(SpecError, match=sentence):
+def test_a_mistake_in_more_than_one_table_is_named(spec_text, old, new, sentence):
+    with pytest.raises(SpecError) as error:
         specs.parse(spec_text.replace(old, new))
+    assert sentence in str(error.value)
 
 
 def test_a_grid_over_kinds_of_noise_gives_each_its_own_options(spec_text):
@@ -160,7 +175,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_huge_file_is_refused(tmp_path, spec_text, monkeypatch):
     monkeypatch.setattr(specs, "MAX_SPEC_BYTES", 10)
     (tmp_path / "s.toml").write_text(spec_text)
-    with pytest.raises(SpecError, match="at most 10 bytes"):
+    with pytest.raises(SpecError, match=r"at most 10 bytes, got"):
         specs.load(tmp_path / "s.toml")
 
 
@@ -201,7 +216,7 @@ def test_built_in_simulations_are_valid_on_the_data_sets_that_they_have_tables_f
 
 @pytest.mark.parametrize(
     ("table", "said"),
-    [("[on.digits.trian]", "unknown key 'trian' in .on.digits.; .*train"), ("on = 3", "must be a table; 3 came")],
+    [("[on.digits.trian]", "unknown key 'trian' in .on.digits.; .*train"), ("on = 3", r"must be a table, got 3")],
 )
 def test_tables_of_other_data_sets_are_checked(spec_text, table, said):
     text = f"{table}\n{spec_text}" if "=" in table else f"{spec_text}\n{table}\nx = 1\n"

@@ -23,9 +23,8 @@ from effbatch.core import npyfile
 from effbatch.data import sources
 from effbatch.data.dataset import MAX_CLASSES, MAX_PIXEL
 from effbatch.data.sources import cifar_binary
-from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import matrixfile, transition
-from effbatch.plan import spec
+from effbatch.plan import options, spec
 
 ROOT = Path(__file__).parents[2]
 OWN_TEST = {"own-data.md"}  # tests/project/test_howto.py runs that page and looks at what comes out
@@ -225,16 +224,10 @@ def test_no_page_asks_the_network_for_anything(site):
 
 LIMITS = [  # page, words of the row, the limit as it stands there
     ("spec", "size of the TOML file", f"{spec.MAX_SPEC_BYTES:,} bytes"),
-    ("spec", "`name`", f"{spec.MAX_NAME} characters"),
+    ("spec", "what `--dataset` puts", f"{options.MAX_NAME} characters"),
     ("spec", "cells of the grid", f"{spec.MAX_CELLS:,}"),
     ("spec", "combinations", f"{spec.MAX_POINTS:,}"),
-    ("spec", "`alpha`", f"0 to {LARGEST:g}"),
-    ("spec", "`batch_size`", f"1 to {spec.MAX_BATCH:,}"),
-    ("spec", "`learning_rate`", f"{SMALLEST:g} to {LARGEST:g}"),
-    ("spec", "`refine`", f"0 to {spec.MAX_REFINE}"),
-    ("spec", "`budget`, and", f"{spec.MAX_BUDGET:g}"),
-    ("spec", "`evaluations`", f"1 to {spec.MAX_EVALUATIONS:,}"),
-    ("spec", "`weight_decay`", f"0 to {LARGEST:g}"),
+    ("spec", "steps that a budget", f"{options.MAX_BUDGET:g}"),
     ("data", "one array", f"{npyfile.MAX_BYTES:,} bytes"),
     ("data", "pixels of the training", f"{sources.MAX_PIXELS:,}"),
     ("data", "archive of CIFAR", f"{cifar_binary.MAX_UNPACKED:,} bytes"),

@@ -1,0 +1,146 @@
+"""What a key of a spec takes and means, declared once -> its values checked, each mistake one sentence.
+
+docs/spec.md shows the same declarations (`docs/spec_keys.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from effbatch.core.errors import SpecError, hint
+
+RESERVED = {  # keys and values with a place in the spec that this version does not fill -> what it does
+    "label_smoothing": "effbatch 0.2 trains on the labels as they are",
+    "loss": "effbatch 0.2 trains cross-entropy only",
+    "clip": "effbatch 0.2 never clips a gradient",
+    "augment": "effbatch 0.2 shows images as they are",
+    "precision": "effbatch 0.2 trains in float32 only",
+    'noise = "given"': "effbatch 0.2 makes the noise itself",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """What a key takes, and what it means.
+
+    takes    str, bool, int, float, or Mapping: a table with one of the keys `of`
+    meaning  Markdown, for the documentation
+    low, high, above, below  limits of a number; it may be `low` and `high`, but not `above` and `below`
+    choices  the names that it may be, or of which it takes a list where `many` is set
+    since    the first version that has it
+    """
+
+    takes: type
+    meaning: str = ""
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: Collection[str] = ()
+    many: bool = False
+    of: Mapping[str, Key] = field(default_factory=dict)
+    since: str = "0.1"
+
+    @property
+    def needs(self) -> str:
+        """What a value must be: "a number from 0 to 1"."""
+        if self.choices:
+            return f"{'a list of names, each' * self.many} one of {', '.join(self.choices)}".lstrip()
+        if self.takes not in (int, float):
+            return {str: "text", bool: "true or false", Mapping: f"a table with exactly one of {', '.join(self.of)}"}[
+                self.takes
+            ]
+        return f"{'a whole number' if self.takes is int else 'a number'} {self.limits}".rstrip()
+
+    @property
+    def limits(self) -> str:
+        """The limits of a number in words."""
+        if self.low is not None and self.high is not None:
+            return f"from {_text(self.low)} to {_text(self.high)}"
+        said = {"of at least": self.low, "above": self.above, "below": self.below, "at most": self.high}
+        return " and ".join(f"{words} {_text(limit)}" for words, limit in said.items() if limit is not None)
+
+    def check(self, where: str, value: Any) -> None:
+        """Raise SpecError unless the value is what this key needs; `where` names table and key."""
+        table, _, name = where.rpartition(" ")
+        if isinstance(value, str) and (said := f'{name} = "{value}"') in RESERVED:
+            refuse_reserved(said, table)
+        if self.of and isinstance(value, Mapping):
+            check_names(value, self.of, where=where)
+        if not self._fits(value):
+            near = hint(value, self.choices) if self.choices and isinstance(value, str) else ""
+            advice = f": {near}" * near.startswith("did you mean")
+            raise SpecError(f"{where} must be {self.needs}, got {shown(value)}{advice}", value=value)
+        for unit in self.of:
+            if unit in value:
+                self.of[unit].check(f"{where} {unit}", value[unit])
+
+    def _fits(self, value: Any) -> bool:
+        if self.many:
+            return isinstance(value, list) and all(isinstance(one, str) and one in self.choices for one in value)
+        if self.of:
+            return isinstance(value, Mapping) and len(value) == 1
+        if self.takes in (str, bool):
+            return isinstance(value, self.takes) and (not self.choices or value in self.choices)
+        return is_number(value) and (self.takes is float or isinstance(value, int)) and self._within(value)
+
+    def _within(self, number: float) -> bool:
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        above, below = (
+            (-math.inf if self.above is None else self.above),
+            (math.inf if self.below is None else self.below),
+        )
+        return low <= number <= high and above < number < below
+
+
+def key(default: Any, meaning: str, *, takes: type | None = None, **declared: Any) -> Any:
+    """A field of a dataclass that is a key of the spec, of the type of its default."""
+    takes = takes or (Mapping if isinstance(default, dict) else type(default))
+    metadata = {"key": Key(takes=takes, meaning=meaning, **declared)}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def keys_of(table: type) -> dict[str, Key]:
+    """The keys that a dataclass declares."""
+    return {one.name: one.metadata["key"] for one in fields(table)}
+
+
+def check_names(table: Mapping[str, Any], known: Collection[str], *, where: str) -> None:
+    """Raise SpecError for a key that is not known; it names the nearest one that is."""
+    for name in table:
+        if name in RESERVED and name not in known:
+            refuse_reserved(name, where)
+        if name not in known:
+            raise SpecError(f"unknown key {name!r} in {where}; {hint(name, known)}", key=name)
+
+
+def check_table(table: Mapping[str, Any], known: Mapping[str, Key], where: str) -> None:
+    """Raise SpecError unless every key of the table is known and has a value that it takes."""
+    check_names(table, known, where=where)
+    for name, value in table.items():
+        known[name].check(f"{where} {name}", value)
+
+
+def refuse_reserved(what: str, where: str) -> None:
+    """Say that a key, or a value of one, is for a later version."""
+    raise SpecError(f"{where} {what} is reserved for a later version, as {RESERVED[what]}: leave it out")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
+
+
+def _text(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
+def shown(value: Any) -> str:
+    """A value as an error tells it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

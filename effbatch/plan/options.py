@@ -1,0 +1,118 @@
+"""The tables of a spec, each key declared once: its default, what it takes and what it means.
+
+docs/spec.md shows these declarations (`docs/spec_keys.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from effbatch.laws.base import LARGEST, SMALLEST
+from effbatch.noise import ORDERS
+from effbatch.plan.cube import MEASURED
+from effbatch.plan.keys import Key, key, keys_of
+from effbatch.theory.schedules import SCHEDULES
+
+MAX_NAME = 100  # characters; it becomes the name of a folder
+MAX_BUDGET = 1e12  # steps, examples or epochs
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")  # `engine.optimizers` has one class for each
+NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
+    "uniform": (),
+    "structured": ("delta", "order"),
+    "foreign": ("source",),
+}
+NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at, not what is done
+
+SIMULATION = {
+    "name": Key(takes=str, meaning=f"letters, digits, - and _, at most {MAX_NAME} characters; required"),
+    "title": Key(takes=str, meaning="of its section in the report"),
+    "claim": Key(takes=str, meaning="what is claimed, in a sentence, for the report"),
+    "figure": Key(takes=str, meaning="what it is modelled on, for the report"),
+}
+BUDGETS = {unit: Key(takes=float, above=0, high=MAX_BUDGET) for unit in ("steps", "examples", "epochs")}
+GRID = {
+    "alpha": Key(takes=float, low=0, high=LARGEST, meaning="noisy labels per clean label; required"),
+    "batch_size": Key(takes=int, low=1, high=1_000_000, meaning="labelled copies per step, held in memory; required"),
+    "learning_rate": Key(
+        takes=float, low=SMALLEST, high=LARGEST, meaning="or `{ start, stop, factor }`, see below; required"
+    ),
+    "seed": Key(takes=int, low=0, meaning="or a count, by default 5, see below"),
+}
+RANGE = {
+    "start": Key(takes=float, low=SMALLEST, high=LARGEST),
+    "stop": Key(takes=float, low=SMALLEST, high=LARGEST),
+    "factor": Key(takes=float, above=1, high=LARGEST),
+    "refine": Key(takes=int, low=0, high=8),  # halvings of the spacing: finer than any score can tell apart
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the networks see: the table [data]."""
+
+    dataset: str = key("digits", "name of a data set (`effbatch datasets`)")
+    clean_examples: int = key(0, "clean images, drawn anew for each seed; 0 takes all training images", low=0)
+    noise: str = key("uniform", "what the α noisy copies of a clean image are, see below", choices=NOISE_KINDS)
+    copies: str = key("fresh", "when noisy copies are drawn, see below", choices=("fresh", "fixed", "expected"))
+    delta: float | None = key(None, "of structured noise: 0 is uniform, see below", takes=float, low=0, high=1)
+    order: str | None = key(None, "of the false labels of structured noise, see below", takes=str, choices=ORDERS)
+    source: str | None = key(
+        None, "of foreign images: `white`, or a data set with images of the same shape, this one too", takes=str
+    )
+
+    def given(self) -> dict[str, Any]:
+        """The options that this kind of noise has."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Train:
+    """How the networks are trained and looked at: the table [train].
+
+    `schedule` and `warmup` span the budget in any unit; see `schedules.multipliers`. `weight_decay` is coupled, but
+    decoupled with adamw; see `engine.optimizers`.
+    """
+
+    network: str = key("mlp1", "a built-in network, or `package.module:function`")
+    optimizer: str = key("sgd", "see below", choices=OPTIMIZERS)
+    momentum: float = key(0.0, "μ, for sgd", low=0, below=1)
+    nesterov: bool = key(False, "Nesterov's momentum, with sgd and μ > 0")
+    weight_decay: float = key(0.0, "λ, see below", low=0, high=LARGEST)
+    schedule: str = key("constant", "factor on the learning rate along the run, see below", choices=SCHEDULES)
+    warmup: float = key(0.0, "share of all steps with a linear rise; not with one_cycle", low=0, below=1)
+    budget: Mapping[str, float] = key(
+        {"steps": 500},
+        f"optimiser steps, labelled copies, or passes over all copies; at most {MAX_BUDGET:g}",
+        of=BUDGETS,
+    )
+    evaluations: int = key(12, "along the run, at most the steps, the last one at the end", low=1, high=10_000)
+    history_images: int = key(500, "test images of the histories, 0 for all, see below", low=0)
+    measure: tuple[str, ...] = key((), "what else is measured along the run, see below", choices=MEASURED, many=True)
+
+    def given(self) -> dict[str, Any]:
+        """The options as JSON-ready values; `measure` only where something is, so that old sweeps keep their names."""
+        options = {**vars(self), "budget": dict(self.budget), "measure": list(self.measure)}
+        return {key: value for key, value in options.items() if key != "measure" or value}
+
+
+DATA, TRAIN = keys_of(Data), keys_of(Train)
+EXTRAS = {name: one for name, one in {**DATA, **TRAIN}.items() if name not in NOT_IN_GRID}  # may be lists in [grid]
+TRAIN_RULES: Sequence[tuple[Callable[[Train], Any], str]] = (  # (what must not be, how it is said)
+    (lambda t: t.momentum and t.optimizer != "sgd", "momentum is for sgd, got it with {optimizer}: leave it out"),
+    (
+        lambda t: t.nesterov and not t.momentum,
+        "nesterov needs sgd with momentum above 0, got none: give momentum, or leave nesterov out",
+    ),
+    (
+        lambda t: t.warmup and t.schedule == "one_cycle",
+        "schedule one_cycle has its own warm-up, got warmup = {warmup}: leave it out",
+    ),
+    (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}"),
+    (
+        lambda t: t.evaluations > t.budget.get("steps", math.inf),
+        "evaluations must be at most the steps, got {evaluations} with {budget[steps]} steps",
+    ),
+)
