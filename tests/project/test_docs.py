@@ -27,6 +27,7 @@ from effbatch.noise import matrixfile, transition
 from effbatch.plan import options, spec
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "effbatch"
 OWN_TEST = {"own-data.md"}  # tests/project/test_howto.py runs that page and looks at what comes out
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in OWN_TEST)]
 FENCE = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -122,6 +123,14 @@ def commands() -> Iterator[str]:
 
 def test_every_command_named_exists():
     assert set(commands()) <= set(COMMANDS)
+
+
+def test_every_file_of_the_code_named_exists():
+    """`plan/spec.py` is in the package, `tests/project/test_docs.py` in the repository; `spec.py` alone is neither."""
+    text = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    named = {(name_of(page), name) for page in PAGES for name in re.findall(r"`([\w/]+/(?:\w+\.\w+)?)`", text[page])}
+    assert {name for _, name in named} >= {"plan/spec.py", "core/"}
+    assert not {(page, name) for page, name in named if not any((top / name).exists() for top in (ROOT, PACKAGE))}
 
 
 def test_every_make_target_named_exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -164,6 +165,11 @@ def test_the_layout_holds_but_for_what_is_known():
 
 def test_every_module_stands_in_a_folder_of_the_list():
     assert {folder(module) for module in MODULES} == set(FOLDERS)
+
+
+def test_the_architecture_lists_the_folders_in_this_order():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)/` \|", page, flags=re.MULTILINE) == FOLDERS
 
 
 @pytest.mark.parametrize(
