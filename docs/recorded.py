@@ -12,7 +12,8 @@ from effbatch.core.figures import Figure
 from effbatch.plan.cube import open_cubes
 from effbatch.show import charts
 from effbatch.show.report import Section
-from effbatch.validation import run as validation
+from effbatch.validation import document, scorecard
+from effbatch.validation.judged import judge_all
 
 ROOT = Path(__file__).parent.parent
 RECORDED = ROOT / "simulations" / "results"
@@ -32,16 +33,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def _gallery(folder: Path, files: Files, config: MkDocsConfig) -> list[str]:
     """Every figure of a folder of recorded cubes, drawn as `effbatch report --figure` draws it."""
-    cubes = open_cubes(folder)
-    report = validation.report(validation.judge_all(cubes))
+    judged = judge_all(open_cubes(folder))
+    report = document.report(judged, scorecard.measure(judged))
     record = f"Every figure is drawn from the [recorded runs](../results/{folder.name}.md) when this site is built."
     page = [f"# Gallery: {folder.name}", record]
     for section in report.sections:
         page += _words(section)
         for figure in section.figures:
             page += _figure(figure, folder.name, files, config)
-    page.append("## Yardsticks")
-    for figure in report.yardstick_figures:
+    page.append("## Scorecard")
+    for figure in report.scorecard_figures:
         page += _figure(figure, folder.name, files, config)
     return page
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from effbatch import claims
 from effbatch.core.formats import number_text
 from effbatch.plan import cube, spec
-from effbatch.validation import run as validation
+from effbatch.validation.document import Judged
+from effbatch.validation.judged import JudgedCube, judge_all
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -26,42 +26,42 @@ judged together: p is corrected for their number (Holm 1979). This page is made 
 HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
 
 
-def judged_folders() -> dict[str, validation.Judged]:
+def judged_folders() -> dict[str, Judged]:
     """The recorded cubes of every data set, judged."""
     folders = sorted(RESULTS.iterdir())
-    return {folder.name: validation.judge_all(cube.open_cubes(folder)) for folder in folders}
+    return {folder.name: judge_all(cube.open_cubes(folder)) for folder in folders}
 
 
-def page(folders: Mapping[str, validation.Judged]) -> str:
+def page(folders: Mapping[str, Judged]) -> str:
     """The page as Markdown: every recorded simulation, then those that are not."""
     parts, recorded = [INTRO], set()
     for dataset, judged in folders.items():
-        cubes = judged.cubes
-        made = max(str(swept.attrs["made"])[:10] for swept in cubes.values())
-        devices = ", ".join(dict.fromkeys(str(swept.attrs["device"]) for swept in cubes.values()))
-        rows = [_row(cubes[name], found) for name, found in judged.judgements.items()]
+        attrs = [one.cube.attrs for one in judged.values()]
+        made = max(str(one["made"])[:10] for one in attrs)
+        devices = ", ".join(dict.fromkeys(str(one["device"]) for one in attrs))
+        rows = [_row(one) for one in judged.values()]
         parts += [f"## {dataset}", f"Recorded on {devices}; the last on {made}.", _table(rows)]
-        recorded |= {str(swept.attrs["arguments"]).split()[0] for swept in cubes.values()}
+        recorded |= {one.arguments.split()[0] for one in judged.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
     if missing:
         parts += ["## Not recorded", "\n".join(f"* `{path.stem}`: {spec.load(path).claim_text}" for path in missing)]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(swept, judged) -> list[str]:
-    resolved = cube.resolved_spec(swept)
-    claim = claims.get(resolved["claim"]["kind"])
-    trained = int((swept["outcome"] != 0).sum())
+def _row(one: JudgedCube) -> list[str]:
+    found, claim, simulation = one.judgement, one.claim, one.spec["simulation"]
+    assert found is not None
+    assert claim is not None
     return [
-        f"`{swept.attrs['arguments']}`",
-        resolved["simulation"]["figure"],
-        resolved["simulation"]["claim"],
-        claim.headline(resolved["claim"]),
-        f"{judged.numbers[0].label}: {number_text(judged.numbers[0])}",
-        f"**{judged.verdict}**",
-        "" if judged.p_value_corrected is None else f"{judged.p_value_corrected:.2g}",
-        f"{trained:,}",
-        f"{float(swept.attrs['train_seconds']):,.0f} s",
+        f"`{one.arguments}`",
+        simulation["figure"],
+        simulation["claim"],
+        claim.headline,
+        f"{found.numbers[0].label}: {number_text(found.numbers[0])}",
+        f"**{found.verdict}**",
+        "" if found.p_value_corrected is None else f"{found.p_value_corrected:.2g}",
+        f"{one.networks:,}",
+        f"{float(one.cube.attrs['train_seconds']):,.0f} s",
     ]
 
 

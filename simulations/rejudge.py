@@ -13,7 +13,7 @@ from make_readme import HERE, RESULTS, judged_folders, page
 
 from effbatch.show import charts
 from effbatch.show.report import write_markdown
-from effbatch.validation import run as validation
+from effbatch.validation import document, scorecard
 
 ROOT = HERE.parent
 FIGURE = ROOT / "docs" / "figures" / "collapse.svg"
@@ -24,11 +24,12 @@ def main() -> None:
     folders = judged_folders()
     for name, judged in folders.items():
         folder = RESULTS / name
-        text = json.dumps(validation.verdicts(judged), indent=2, allow_nan=False)
+        card = scorecard.measure(judged)
+        text = json.dumps(document.verdicts(judged, card), indent=2, allow_nan=False)
         (folder / "verdicts.json").write_text(text + "\n", encoding="utf-8")
-        write_markdown(validation.report(judged), folder / "README.md")
-        if "effective_batch" in judged.judgements:
-            (figure,) = (found for found in judged.judgements["effective_batch"].figures if found.name == FIGURE.stem)
+        write_markdown(document.report(judged, card), folder / "README.md")
+        if "effective_batch" in judged and (found := judged["effective_batch"].judgement):
+            (figure,) = (one for one in found.figures if one.name == FIGURE.stem)
             FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
     (HERE / "README.md").write_text(page(folders), encoding="utf-8")
     subprocess.run([sys.executable, "benchmarks/law_scores.py"], cwd=ROOT, capture_output=True, check=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from effbatch.claims.base import Claim, Judgement, Setup, Verdict, checked_rule
+from effbatch.claims.base import Claim, Setup
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.judgement import Judgement, Verdict
 from effbatch.core.errors import SpecError, hint
 
-__all__ = ["Claim", "Judgement", "Setup", "Verdict", "checked_rule", "get", "kinds", "rule_of"]
+__all__ = ["Case", "Claim", "Judgement", "Setup", "Verdict", "claim_of", "get", "kinds"]
 
 
 def kinds() -> list[str]:
@@ -18,22 +20,23 @@ def kinds() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("base", "shared"))
 
 
-def rule_of(table: Mapping[str, Any], simulation: str) -> dict[str, Any]:
-    """The rule that the [claim] table of a simulation states: its kind, and every key of that kind.
+def get(kind: str) -> type[Claim]:
+    """The claim of a kind; SpecError that names the nearest one where there is none."""
+    if kind not in kinds():
+        raise SpecError(f"[claim] kind = {kind!r} is not known; {hint(kind, kinds())}", kind=kind)
+    return getattr(importlib.import_module(f"{__name__}.{kind}"), f"{kind.title().replace('_', '')}Claim")
+
+
+def claim_of(table: Mapping[str, Any], simulation: str) -> Claim:
+    """The claim that the table [claim] of a simulation states, with the defaults of its kind put in.
 
     SpecError where the table names no known kind, or has a key or a value that this kind does not take.
     """
-    kind = table.get("kind")
+    rule = dict(table)
+    kind = rule.pop("kind", None)
     if not isinstance(kind, str):
         raise SpecError(
             f"a verdict on {simulation} needs [claim] kind, one of {', '.join(kinds())}, got "
             f"{'none' if kind is None else repr(kind)}: give one, or train without a verdict by `effbatch simulate`"
         )
-    return {"kind": kind, **checked_rule(get(kind), table)}
-
-
-def get(kind: str) -> Claim:
-    """The claim of a kind; SpecError that names the nearest one where there is none."""
-    if kind not in kinds():
-        raise SpecError(f"[claim] kind = {kind!r} is not known; {hint(kind, kinds())}", kind=kind)
-    return cast(Claim, importlib.import_module(f"{__name__}.{kind}"))
+    return get(kind).by(rule)

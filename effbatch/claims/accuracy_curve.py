@@ -1,100 +1,101 @@
 """Claim: the accuracy at the best learning rate, as a function of α or δ, is the one predicted before training.
 
 Rule: the root-mean-square difference between predicted and measured accuracy over the curve is at most `max_rmse`;
-its interval is over seeds, whose own scatter is taken out of it. The curves run `along` a dimension of the grid that
-holds numbers.
+its interval is over seeds, whose own scatter is taken out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
 
-from effbatch.claims.base import Judgement, Setup, at_most, number
-from effbatch.claims.shared import linearised
-from effbatch.claims.shared.curves import SYMBOLS, Curves, by_setting, percent, span
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared import linearised, stored
+from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent, span
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.judgement import Judgement, at_most, number
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.figures import Number
 from effbatch.fitting import Estimate
-from effbatch.fitting.honest import honest_best
 from effbatch.fitting.mean_square import root_mean_square
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
-from effbatch.plan.cube import num_classes, score
-
-RULE: Mapping[str, Any] = {"max_rmse": 0.05, "along": "alpha"}
-REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
+from effbatch.plan.cube import num_classes
 
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """The linearised theory's accuracy at every cell, from the untrained networks."""
-    along = setup.rule["along"]
-    numeric = [key for key, values in setup.grid.items() if not isinstance(values[0], str)]
-    if along not in numeric:
-        raise SpecError(f"[claim] along = {along!r} is no list of numbers in [grid]; {hint(along, numeric)}")
-    return {"linearised": linearised.to_json(linearised.surface(setup))}
+@dataclass(frozen=True)
+class AccuracyCurveClaim(Claim):
+    """Predicted and measured accuracy agree along a list of the grid."""
 
+    asks = "the accuracy at the best rate is the predicted one"
+    references = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"error of the predicted curve at most {100 * rule['max_rmse']:g} points"
+    max_rmse: float = key(0.05, "largest root mean square of predicted minus measured accuracy over the curve")
+    along: str = key("alpha", "the list of numbers in [grid] that the curve runs along")
 
+    @property
+    def headline(self) -> str:
+        return f"error of the predicted curve at most {100 * self.max_rmse:g} points"
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    predicted = linearised.from_json(prediction["linearised"])["accuracy"].max("learning_rate")
-    if not bool(predicted.notnull().any()):
-        return "The linearised theory says nothing about training like this: there is nothing to judge."
-    along = rule["along"]
-    first, last = (f"{SYMBOLS.get(along, along)} = {float(predicted[along][i]):g}" for i in (0, -1))
-    lines = [
-        f"{label} {percent(c.values[0])} at {first}, {percent(c.values[-1])} at {last}"
-        for label, c in by_setting(predicted, along)
-    ]
-    return (
-        "Linearised SGD with label noise, computed from the untrained networks, predicts the accuracy at the best "
-        f"learning rate: {'; '.join(lines)}. The claim holds if the root-mean-square error over all points is at most "
-        f"{rule['max_rmse'] * 100:g} percentage points."
-    )
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """The linearised theory's accuracy at every cell, from the untrained networks."""
+        numeric = [key for key, values in setup.grid.items() if not isinstance(values[0], str)]
+        if self.along not in numeric:
+            raise SpecError(
+                f"[claim] along = {self.along!r} is no list of numbers in [grid]; {hint(self.along, numeric)}"
+            )
+        return linearised.prediction(setup)
 
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        predicted = stored.theory(prediction)["accuracy"].max("learning_rate")
+        if not bool(predicted.notnull().any()):
+            return "The linearised theory says nothing about training like this: there is nothing to judge."
+        first, last = (f"{SYMBOLS.get(self.along, self.along)} = {float(predicted[self.along][i]):g}" for i in (0, -1))
+        lines = [
+            f"{label} {percent(c.values[0])} at {first}, {percent(c.values[-1])} at {last}"
+            for label, c in by_setting(predicted, self.along)
+        ]
+        return (
+            "Linearised SGD with label noise, computed from the untrained networks, predicts the accuracy at the best "
+            f"learning rate: {'; '.join(lines)}. The claim holds if the root-mean-square error over all points is at "
+            f"most {self.max_rmse * 100:g} percentage points."
+        )
 
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    theory = linearised.from_json(prediction["linearised"])
-    predicted = theory["accuracy"].max("learning_rate")
-    curves = Curves(honest_best(score(cube)), predicted, rule["along"])
-    n = curves.seeds
-    rmse = _rmse(curves.measured, predicted)
-    verdict = at_most(rmse.low, rmse.high, rule["max_rmse"])
-    mean = curves.measured.mean("seed")
-    gap = 100 * (mean - predicted)
-    finding = (
-        f"Predicted and measured accuracy differ by {100 * rmse.value:.1f} points "
-        f"(root mean square, {mean.size} points)."
-    )
-    lost = _lost_margin(theory, curves)
-    numbers = [
-        number("RMSE of predicted accuracy", rmse, n, "points", scale=100),
-        Number("threshold of the rule", rule["max_rmse"] * 100, unit="points", exact=True),
-        *_last_points(curves),
-    ]
-    limits = [
-        "The theory freezes the features at initialisation; networks that learn features leave it. Measured minus "
-        f"predicted runs from {float(gap.min()):+.1f} to {float(gap.max()):+.1f} points.",
-        "The learning rate of each seed is chosen on the seeds before it, so that choosing does not flatter the "
-        "accuracy; the first seed only chooses."
-        if cube.sizes["seed"] > 1
-        else "One seed: its learning rate is chosen on its own test accuracy, which flatters it.",
-    ]
-    return Judgement(
-        verdict,
-        f"{finding} {_at_the_end(mean, curves, num_classes(cube))}{lost}",
-        numbers,
-        (curves.figure(f"{finding}{lost}", name=f"accuracy_against_{curves.along}"),),
-        (curves.table(),),
-        limits,
-        REFERENCES,
-        p_value=rmse.p_value(rule["max_rmse"]),
-    )
+    def judge(self, case: Case) -> Judgement:
+        predicted = case.theory["accuracy"].max("learning_rate")
+        curves = Curves(case.accuracy, predicted, self.along)
+        rmse = _rmse(curves.measured, predicted)
+        verdict, p_value = at_most(rmse, self.max_rmse)
+        mean = curves.measured.mean("seed")
+        gap = 100 * (mean - predicted)
+        finding = (
+            f"Predicted and measured accuracy differ by {100 * rmse.value:.1f} points "
+            f"(root mean square, {mean.size} points)."
+        )
+        lost = _lost_margin(case.theory, curves)
+        return Judgement(
+            verdict=verdict,
+            finding=f"{finding} {_at_the_end(mean, curves, num_classes(case.cube))}{lost}",
+            numbers=[
+                number("RMSE of predicted accuracy", rmse, curves.seeds, "points", scale=100),
+                Number("threshold of the rule", self.max_rmse * 100, unit="points", exact=True),
+                *_last_points(curves),
+            ],
+            figures=(curves.figure(f"{finding}{lost}", name=f"accuracy_against_{self.along}"),),
+            tables=(curves.table(),),
+            limits=[
+                "The theory freezes the features at initialisation; networks that learn features leave it. Measured "
+                f"minus predicted runs from {float(gap.min()):+.1f} to {float(gap.max()):+.1f} points.",
+                "The learning rate of each seed is chosen on the seeds before it, so that choosing does not flatter "
+                "the accuracy; the first seed only chooses."
+                if case.cube.sizes["seed"] > 1
+                else "One seed: its learning rate is chosen on its own test accuracy, which flatters it.",
+            ],
+            p_value=p_value,
+        )
 
 
 def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:

@@ -3,15 +3,12 @@
 Rule: `measure` has the predicted sign for every budget and kind of copies of the grid and every way of choosing the
 learning rate in `rates`, as far as the theory says one; supported where every interval lies on the predicted side of 0,
 refuted where one lies on the other side.
-
-measure = "advantage"   accuracy of the largest minus that of the smallest batch, at the largest α minus at the smallest
-measure = "best_batch"  slope of log2(best batch) on log2(1 + α)
-rates   "tuned": the best rate of every setting; "clean": for each batch size the rate best at the smallest α, for all α
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -19,9 +16,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.claims.shared import linearised
-from effbatch.core.errors import CubeError, SpecError, hint
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared import linearised, stored
+from effbatch.claims.shared.accuracy_curves import estimated
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.grid import only
+from effbatch.claims.shared.judgement import Judgement, every_above, number
+from effbatch.core.errors import SpecError, hint
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
@@ -30,71 +31,36 @@ from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.plan.cube import CORE_DIMS, score
 
-RULE: Mapping[str, Any] = {"measure": "advantage", "rates": ["tuned"]}
-REFERENCES = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 INFINITE = "expected"  # copies of an infinite batch: a curve to compare with, not judged
 COPIES = ("fresh", "fixed")
 
 Array = NDArray[np.float64]
-Arms = Mapping[
-    str, xr.DataArray
-]  # accuracy by alpha, batch_size and seed, of every budget, kind of copies, and way to choose the rate
+Arms = Mapping[str, xr.DataArray]  # accuracy by alpha, batch_size and seed, of every way of training judged
 
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """The linearised theory's accuracy of every cell, and the measure in every arm; null where it says nothing."""
-    measure = _measure(setup.rule)
-    surface = linearised.surface(setup)
-    arms = _arms(surface["accuracy"].expand_dims(seed=[0]), setup.rule["rates"])
-    return {
-        "linearised": linearised.to_json(surface),
-        "arms": {name: _told(arm, measure) for name, arm in arms.items()},
-    }
+@dataclass(frozen=True)
+class Measure:
+    """What is said of accuracies: `of` takes (alphas, batches, means (..., alphas, batches)) to a number."""
 
+    of: Callable[[Array, Array, Array], Array]
+    headline: str
+    predicted: str  # how the predicted number is introduced, and the measured one
+    found: str
+    label: str
+    unit: str
+    scale: float
+    form: str
 
-def headline(rule: Mapping[str, Any]) -> str:
-    what = "gain of large batches" if rule["measure"] == "advantage" else "shift of the best batch"
-    return f"{what} with noise has the predicted sign ({', '.join(rule['rates'])} rates)"
+    def text(self, value: float) -> str:
+        return f"{self.scale * value:{self.form}} {self.unit}".rstrip()
 
+    def estimate(self, arm: xr.DataArray, sign: float = 1.0) -> Estimate:
+        """Of a measured arm, over seeds."""
+        return over_seeds(arm.values, lambda means: sign * self.of(*_grid(arm), means))
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    told = [
-        f"{name}: {_text(value, rule)}" if value is not None else f"{name}: nothing"
-        for name, value in prediction["arms"].items()
-    ]
-    what = (
-        "the gain in accuracy of the largest over the smallest batch changes, from the least noise to the most, by"
-        if rule["measure"] == "advantage"
-        else "the best batch goes as 1 + α to the power"
-    )
-    return (
-        f"Linearised SGD with label noise, computed from the untrained networks, says that {what}: {'; '.join(told)}. "
-        "Supported if every one has this sign with its whole interval, refuted if one has the other."
-    )
-
-
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    accuracy = score(cube)
-    arms = _arms(accuracy, rule["rates"])
-    measure = _measure(rule)
-    predicted = {name: value for name, value in prediction["arms"].items() if value}
-    measured = {name: _estimate(arm, measure) for name, arm in arms.items()}
-    signed = [_estimate(arms[name], _turned(measure, np.sign(value))) for name, value in predicted.items()]
-    verdict, p_value = every_above(signed, 0.0)
-    surface = linearised.from_json(prediction["linearised"])["accuracy"].expand_dims(seed=[0])
-    theory = _arms(surface, rule["rates"])
-    n = next(iter(arms.values())).sizes["seed"]
-    finding = _finding(measured, prediction["arms"], rule)
-    return Judgement(
-        verdict,
-        finding,
-        _numbers(measured, prediction["arms"], rule, n),
-        (_figure(cube, arms, theory, finding),),
-        (_table(arms, theory),),
-        _limits(arms, prediction["arms"], rule),
-        REFERENCES,
-        p_value=p_value,
-    )
+    def told(self, arm: xr.DataArray) -> float | None:
+        """Of a predicted arm; None where the theory is silent."""
+        return float(self.of(*_grid(arm), arm.values)[0]) if bool(arm.notnull().all()) else None
 
 
 def _advantage(alphas: Array, batches: Array, means: Array) -> Array:
@@ -109,31 +75,92 @@ def _shift(alphas: Array, batches: Array, means: Array) -> Array:
     return peak(np.log2(batches), means).location @ x / (x**2).sum()
 
 
-_MEASURES: Mapping[str, Callable[[Array, Array, Array], Array]] = {"advantage": _advantage, "best_batch": _shift}
+MEASURES = {
+    "advantage": Measure(
+        of=_advantage,
+        headline="gain of large batches",
+        predicted="the gain in accuracy of the largest over the smallest batch changes, from the least noise to the "
+        "most, by",
+        found="With noise, the lead in accuracy of the largest batch over the smallest changes by",
+        label="lead of large batches, most minus least noise",
+        unit="points",
+        scale=100.0,
+        form="+.1f",
+    ),
+    "best_batch": Measure(
+        of=_shift,
+        headline="shift of the best batch",
+        predicted="the best batch goes as 1 + α to the power",
+        found="With noise, the best batch goes as 1 + α to the power",
+        label="exponent of the best batch in 1 + α",
+        unit="",
+        scale=1.0,
+        form="+.2f",
+    ),
+}
 
 
-def _measure(rule: Mapping[str, Any]) -> Callable[[Array, Array, Array], Array]:
-    name = rule["measure"]
-    if name not in _MEASURES:
-        raise SpecError(f"[claim] measure = {name!r} is not known; {hint(name, _MEASURES)}", measure=name)
-    if not rule["rates"] or not set(rule["rates"]) <= {"tuned", "clean"}:
-        raise SpecError(f'[claim] rates must be a list of "tuned" and "clean"; {rule["rates"]} came')
-    return _MEASURES[name]
+@dataclass(frozen=True)
+class BestBatchClaim(Claim):
+    """Noise moves the best batch size as predicted."""
 
+    asks = "noise moves the best batch as predicted"
+    references = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
-def _turned(measure: Callable[[Array, Array, Array], Array], sign: float) -> Callable[[Array, Array, Array], Array]:
-    return lambda alphas, batches, means: sign * measure(alphas, batches, means)
+    measure: str = key("advantage", '"advantage" of large batches under noise, or slope of the "best_batch" on 1 + α')
+    rates: tuple[str, ...] = key(
+        ("tuned",), '"tuned": the best rate of every setting; "clean": that of each batch at the smallest α, for all α'
+    )
+
+    @property
+    def headline(self) -> str:
+        return f"{MEASURES[self.measure].headline} with noise has the predicted sign ({', '.join(self.rates)} rates)"
+
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """The linearised theory's accuracy of every cell, and the measure in every arm; null where it says nothing."""
+        if self.measure not in MEASURES:
+            raise SpecError(f"[claim] measure = {self.measure!r} is not known; {hint(self.measure, MEASURES)}")
+        if not self.rates or not set(self.rates) <= {"tuned", "clean"}:
+            raise SpecError(f'[claim] rates needs a list of "tuned" and "clean", got {list(self.rates)}')
+        prediction = linearised.prediction(setup)
+        arms = _arms(stored.theory(prediction)["accuracy"].expand_dims(seed=[0]), self.rates)
+        return prediction | {"arms": {name: MEASURES[self.measure].told(arm) for name, arm in arms.items()}}
+
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        measure = MEASURES[self.measure]
+        told = [
+            f"{name}: {'nothing' if value is None else measure.text(value)}"
+            for name, value in prediction["arms"].items()
+        ]
+        return (
+            f"Linearised SGD with label noise, computed from the untrained networks, says that {measure.predicted}: "
+            f"{'; '.join(told)}. Supported if every one has this sign with its whole interval, refuted if one has the "
+            "other."
+        )
+
+    def judge(self, case: Case) -> Judgement:
+        measure, predicted = MEASURES[self.measure], case.prediction["arms"]
+        arms = _arms(score(case.cube), self.rates)
+        theory = _arms(case.theory["accuracy"].expand_dims(seed=[0]), self.rates)
+        measured = {name: measure.estimate(arm) for name, arm in arms.items()}
+        signed = [measure.estimate(arms[name], np.sign(value)) for name, value in predicted.items() if value]
+        verdict, p_value = every_above(signed, 0.0)
+        finding = _finding(measured, predicted, measure)
+        return Judgement(
+            verdict=verdict,
+            finding=finding,
+            numbers=_numbers(measured, predicted, measure, _seeds(arms)),
+            figures=(_figure(case.cube, arms, theory, finding),),
+            tables=(_table(arms, theory),),
+            limits=_limits(arms, predicted),
+            p_value=p_value,
+        )
 
 
 def _arms(accuracy: xr.DataArray, rates: Sequence[str]) -> Arms:
     """By name: accuracy (seed, alpha, batch_size) at the chosen rates, for every budget and kind of finite copies."""
     varied = [dim for dim in ("copies", "budget") if dim in accuracy.dims]
-    known = (*CORE_DIMS, *varied)
-    others = [str(dim) for dim in accuracy.dims if dim not in known and accuracy.sizes[dim] > 1]
-    if others:
-        raise CubeError(f"best batches are judged for one way of training; the grid also varies {', '.join(others)}")
-    accuracy = accuracy.squeeze([dim for dim in accuracy.dims if dim not in known], drop=True)
-    accuracy = accuracy.sortby(["alpha", "batch_size"])
+    accuracy = only(accuracy, (*CORE_DIMS, *varied), what="the claim best_batch").sortby(["alpha", "batch_size"])
     arms = {}
     for *place, how in product(*(accuracy[dim].values for dim in varied), rates):
         if INFINITE in place:
@@ -149,59 +176,37 @@ def _grid(arm: xr.DataArray) -> tuple[Array, Array]:
     return arm["alpha"].values.astype(float), arm["batch_size"].values.astype(float)
 
 
-def _estimate(arm: xr.DataArray, measure: Callable[[Array, Array, Array], Array]) -> Estimate:
-    return over_seeds(arm.values, lambda means: measure(*_grid(arm), means))
+def _seeds(arms: Arms) -> int:
+    return next(iter(arms.values())).sizes["seed"]
 
 
-def _told(arm: xr.DataArray, measure: Callable[[Array, Array, Array], Array]) -> float | None:
-    """The measure of a predicted arm; None where the theory is silent."""
-    return float(measure(*_grid(arm), arm.values)[0]) if bool(arm.notnull().all()) else None
-
-
-def _text(value: float, rule: Mapping[str, Any]) -> str:
-    return f"{100 * value:+.1f} points" if rule["measure"] == "advantage" else f"{value:+.2f}"
-
-
-def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    judged = [name for name in measured if predicted[name]]
+def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure) -> str:
     told = [
-        f"{_text(measured[name].value, rule)} ({name}"
-        + (f"; predicted {_text(predicted[name], rule)})" if predicted[name] else ")")
-        for name in judged or measured
+        f"{measure.text(measured[name].value)} ({name}"
+        + (f"; predicted {measure.text(predicted[name])})" if predicted[name] else ")")
+        for name in [name for name in measured if predicted[name]] or measured
     ]
-    what = (
-        "With noise, the lead in accuracy of the largest batch over the smallest changes by"
-        if rule["measure"] == "advantage"
-        else "With noise, the best batch goes as 1 + α to the power"
-    )
-    return f"{what} {', '.join(told)}."
+    return f"{measure.found} {', '.join(told)}."
 
 
-def _numbers(
-    measured: Mapping[str, Estimate], predicted: Mapping[str, Any], rule: Mapping[str, Any], n: int
-) -> list[Number]:
-    points = rule["measure"] == "advantage"
-    scale, unit = (100.0, "points") if points else (1.0, "")
-    label = "lead of large batches, most minus least noise" if points else "exponent of the best batch in 1 + α"
+def _numbers(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure, n: int) -> list[Number]:
     numbers = []
     for name in sorted(measured, key=lambda name: not predicted[name]):  # those that are judged come first
         value = predicted[name]
-        said = "the theory says nothing" if value is None else f"predicted {_text(value, rule)}"
-        numbers.append(number(f"{label}, {name}", measured[name], n, unit, scale=scale, note=said))
+        said = "the theory says nothing" if value is None else f"predicted {measure.text(value)}"
+        label = f"{measure.label}, {name}"
+        numbers.append(number(label, measured[name], n, measure.unit, scale=measure.scale, note=said))
     return numbers
 
 
-def _limits(arms: Arms, predicted: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
+def _limits(arms: Arms, predicted: Mapping[str, Any]) -> list[str]:
     limits = []
-    silent = [name for name, value in predicted.items() if not value]
-    if silent:
+    if silent := [name for name, value in predicted.items() if not value]:
         limits.append(f"The theory predicts no change, or nothing, for {'; '.join(silent)}: no sign is judged there.")
-    edges = [int(np.isin(_best(arm), _grid(arm)[1][[0, -1]]).sum()) for arm in arms.values()]
-    if sum(edges):
+    if edges := sum(int(np.isin(_best(arm), _grid(arm)[1][[0, -1]]).sum()) for arm in arms.values()):
         cells = sum(arm.sizes["alpha"] for arm in arms.values())
         limits.append(
-            f"In {sum(edges)} of {cells} settings the best batch is the smallest or largest of the grid: "
-            "it may lie beyond."
+            f"In {edges} of {cells} settings the best batch is the smallest or largest of the grid: it may lie beyond."
         )
     return [
         *limits,
@@ -217,28 +222,22 @@ def _best(arm: xr.DataArray) -> Array:
 
 
 def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
-    n = next(iter(arms.values())).sizes["seed"]
     panels = []
     for name, arm in arms.items():
         x = 1 + arm["alpha"].values
         series = []
         for batch in arm["batch_size"].values:
-            group = f"B = {batch}"
-            series.append(_measured(arm.sel(batch_size=batch), group))
+            group, at = f"B = {batch}", arm.sel(batch_size=batch).transpose("alpha", "seed").values
+            points = [over_seeds(values[:, None], lambda means: means[:, 0]) for values in at]
+            series.append(estimated(f"{group}, measured", x, points, group=group))
             predicted = theory[name].sel(batch_size=batch).isel(seed=0).values
             series.append(Series(f"{group}, predicted", "predicted", x, predicted, group=group))
         series += _infinite(cube, x) if name.endswith("tuned rate") else []
         axes = Axis("1 + α", "log", ticks=tuple(x)), Axis("test accuracy", domain=(0, 1))
         panels.append(Panel(*axes, tuple(series), name))
-    caption = f"{finding} Points: mean and 95 % interval over {n} seeds. Lines: predicted before training."
+    caption = f"{finding} Points: mean and 95 % interval over {_seeds(arms)} seeds. Lines: predicted before training."
     # several simulations may be judged by this rule in one report
     return Figure(str(cube.attrs.get("simulation", "best_batch")), caption, tuple(panels))
-
-
-def _measured(accuracy: xr.DataArray, group: str) -> Series:
-    points = [over_seeds(at[:, None], lambda means: means[:, 0]) for at in accuracy.transpose("alpha", "seed").values]
-    value, low, high = np.array([(point.value, point.low, point.high) for point in points]).T
-    return Series(f"{group}, measured", "measured", 1 + accuracy["alpha"].values, value, low, high, group=group)
 
 
 def _infinite(cube: xr.Dataset, x: Array) -> list[Series]:
@@ -246,8 +245,7 @@ def _infinite(cube: xr.Dataset, x: Array) -> list[Series]:
     if "copies" not in cube.dims or INFINITE not in cube["copies"].values:
         return []
     largest = score(cube).sel(copies=INFINITE, batch_size=cube["batch_size"].max(), drop=True)
-    known = ("alpha", "learning_rate", "seed")
-    accuracy = honest_best(largest.squeeze([dim for dim in largest.dims if dim not in known], drop=True))
+    accuracy = honest_best(only(largest, ("alpha", "learning_rate", "seed"), what="the claim best_batch"))
     group = "infinite copies"
     return [Series(group, "measured", x, accuracy.mean("seed").sortby("alpha").values, group=group)]
 

@@ -6,90 +6,108 @@ Rule: the median error of `law` over cells that its anchor has not seen, |log2(p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Judgement, Setup, at_most
-from effbatch.claims.shared import linearised
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared import linearised, stored
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.judgement import Judgement, at_most, number
+from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import FitOutcome, best_learning_rates, compare_all, exponents
+from effbatch.fitting import Estimate, FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits
-from effbatch.laws import LAWS, get
+from effbatch.laws import LAWS, Setting, get
 
-RULE: Mapping[str, Any] = {"law": "square_root_clean_count", "max_median_error": 0.5}
 LINEARISED = "linearised (no anchor, no training)"
+OCTAVES = "powers of two"
 
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """The exponents of the rule are in its formula; the linearised theory's best rates are computed here."""
-    law = get(setup.rule["law"])
-    return {"law": law.name, "formula": law.formula, "linearised": linearised.to_json(linearised.surface(setup))}
+@dataclass(frozen=True)
+class BestLearningRateClaim(Claim):
+    """A law gives the best rate of cells that its anchor has not seen."""
+
+    asks = "a law carries the best rate from cell to cell"
+
+    law: str = key("square_root_clean_count", "the law that is judged; all others stand beside it")
+    max_median_error: float = key(0.5, "largest median error of the best rate, in powers of two")
+
+    def sources(self) -> Sequence[str]:
+        return list(dict.fromkeys(get(name).bibtex for name in (self.law, "signal_to_noise", "linear")))
+
+    @property
+    def headline(self) -> str:
+        return f"{get(self.law).formula} within {self.max_median_error:g} powers of two (median)"
+
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """The exponents of the rule are in its formula; the linearised theory's best rates are computed here."""
+        law = get(self.law)
+        return {"law": law.name, "formula": law.formula, **linearised.prediction(setup)}
+
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        best = stored.theory(prediction)["best_learning_rate"]
+        theory = (
+            "Without an anchor and without training, the linearised theory says best rates from "
+            f"{float(best.min()):.2g} to {float(best.max()):.2g}."
+            if bool(best.notnull().any())
+            else "The linearised theory says nothing about training like this."
+        )
+        return (
+            f"The law {prediction['law']}, {prediction['formula']}, anchored at any one tuned cell, gives the best "
+            f"rate of the others; the claim holds if its median error is at most {self.max_median_error:g} powers of "
+            f"two. {theory}"
+        )
+
+    def judge(self, case: Case) -> Judgement:
+        best, predicted = case.best, case.theory["best_learning_rate"]
+        compared = compare_all(best, case.cube, threshold=self.max_median_error)
+        row = compared.sel(law=self.law)
+        error, cells = _estimate(row), int(row["cells"])
+        verdict, p_value = at_most(error, self.max_median_error)
+        theory = prediction_row(best, predicted, case.cube)
+        powers = exponents(best)
+        return Judgement(
+            verdict=verdict,
+            finding=self._finding(row, powers) if cells else f"There is nothing to judge a law by. {why_unknown(best)}",
+            numbers=[
+                number(f"median error of {self.law}", error, cells, OCTAVES),
+                Number("threshold of the rule", self.max_median_error, unit=OCTAVES, exact=True),
+                number(f"median error, {LINEARISED}", _estimate(theory), cells, OCTAVES),
+                *_exponent_numbers(powers, cells),
+            ],
+            figures=(_figure(best, predicted, self.law, powers),),
+            tables=(_laws_table(compared, theory), rates_table(best, predicted)),
+            limits=_limits(best),
+            p_value=p_value,
+        )
+
+    def _finding(self, row: xr.Dataset, powers: xr.Dataset) -> str:
+        return (
+            f"Anchored at one tuned cell, {get(self.law).formula} misses the best rate of the others by "
+            f"{float(row['median_error']):.2f} powers of two (median, {int(row['cells'])} cells) and costs "
+            f"{100 * float(row['regret']):.1f} points of accuracy on average."
+            f"{_goes_as(powers, ' Measured, the best rate goes as {}.')}"
+        )
 
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"{get(rule['law']).formula} within {rule['max_median_error']:g} powers of two (median)"
+def _estimate(row: Mapping[str, Any] | xr.Dataset) -> Estimate:
+    """The median error of a law."""
+    value, low, high, p_value = (float(row[key]) for key in ("median_error", "low", "high", "p_value"))
+    return Estimate(value, low, high, test=lambda threshold: p_value)  # of the threshold that it was compared with
 
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    best = linearised.from_json(prediction["linearised"])["best_learning_rate"]
-    theory = (
-        "Without an anchor and without training, the linearised theory says best rates from "
-        f"{float(best.min()):.2g} to {float(best.max()):.2g}."
-        if bool(best.notnull().any())
-        else "The linearised theory says nothing about training like this."
-    )
-    return (
-        f"The law {prediction['law']}, {prediction['formula']}, anchored at any one tuned cell, gives the best rate "
-        f"of the others; the claim holds if its median error is at most {rule['max_median_error']:g} powers of two. "
-        f"{theory}"
-    )
-
-
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    best = best_learning_rates(cube)
-    compared = compare_all(best, cube, threshold=rule["max_median_error"])
-    row = compared.sel(law=rule["law"])
-    error, low, high, cells = float(row["median_error"]), float(row["low"]), float(row["high"]), int(row["cells"])
-    predicted = linearised.from_json(prediction["linearised"])["best_learning_rate"]
-    theory = prediction_row(best, predicted, cube)
-    powers = exponents(best)
-    finding = (
-        f"Anchored at one tuned cell, {get(rule['law']).formula} misses the best rate of the others by "
-        f"{error:.2f} powers of two (median, {cells} cells) and costs {100 * float(row['regret']):.1f} points of "
-        f"accuracy on average. Measured, the best rate goes as {_powers(powers)}."
-    )
-    if not cells:
-        finding = "Fewer than two settings have a best rate inside the grid: there is nothing to judge a law by."
-    numbers = [
-        Number(f"median error of {rule['law']}", error, low, high, cells, "powers of two"),
-        Number("threshold of the rule", rule["max_median_error"], unit="powers of two", exact=True),
-        Number(
-            f"median error, {LINEARISED}", theory["median_error"], theory["low"], theory["high"], cells, "powers of two"
-        ),
-        *_exponent_numbers(powers, cells),
-    ]
-    left_out = int((best["outcome"] != int(FitOutcome.INTERIOR)).sum())
-    limits = [
-        f"{left_out} of {best['outcome'].size} cells have no best rate inside the grid and take no part; see the table."
-    ] * bool(left_out) + [
+def _limits(best: xr.Dataset) -> list[str]:
+    left_out, cells = int((best["outcome"] != int(FitOutcome.INTERIOR)).sum()), best["outcome"].size
+    limits = [f"{left_out} of {cells} cells have no best rate inside the grid and take no part; see the table."]
+    return limits * bool(left_out) + [
         "The laws know nothing of the budget here: another number of steps gives other exponents.",
         "Regret compares with the best rate of the grid, chosen on the same seeds, so it is a little too large.",
     ]
-    references = [get(rule["law"]).bibtex, *(LAWS[n].bibtex for n in ("signal_to_noise", "linear"))]
-    return Judgement(
-        at_most(low, high, rule["max_median_error"]),
-        finding,
-        numbers,
-        (_figure(best, predicted, rule["law"], powers),),
-        (_laws_table(compared, theory), _rates_table(best, predicted)),
-        limits,
-        tuple(dict.fromkeys(references)),
-        p_value=float(row["p_value"]) if np.isfinite(row["p_value"]) else None,
-    )
 
 
 def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
@@ -98,47 +116,32 @@ def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
         return []
     numbers = []
     for term, label in (("batch_size", "B"), ("alpha", "1 + α")):
-        value, low, high = (powers[name].sel(term=term).item() for name in ("exponent", "low", "high"))
-        note = "least squares over the cells, HC3"
-        numbers.append(Number(f"exponent of {label}", value, low, high, cells, note=note))
+        found = Estimate(*(powers[name].sel(term=term).item() for name in ("exponent", "low", "high")))
+        numbers.append(number(f"exponent of {label}", found, cells, note="least squares over the cells, HC3"))
     return numbers
 
 
-def _powers(powers: xr.Dataset) -> str:
-    b, a = (float(powers["exponent"].sel(term=term).mean()) for term in ("batch_size", "alpha"))
-    return f"B^{b:.2f} (1+α)^{a:.2f}"
+def _goes_as(powers: xr.Dataset, sentence: str) -> str:
+    """The sentence with the power law put in, "B^0.51 (1+α)^-0.70"; empty where no exponent is known."""
+    mean = powers["exponent"].mean([dim for dim in powers["exponent"].dims if dim != "term"])
+    known = [
+        f"{base}^{float(mean.sel(term=term)):.2f}"
+        for term, base in (("batch_size", "B"), ("alpha", "(1+α)"))
+        if np.isfinite(mean.sel(term=term))
+    ]
+    return sentence.format(" ".join(known)) if known else ""
 
 
 def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
-    rows: list[list[str | float | int | None]] = [
-        [
-            LINEARISED,
-            "",
-            "nothing",
-            theory["median_error"],
-            _range(theory),
-            theory["quantile90"],
-            100 * theory["regret"],
-            100 * theory["regret95"],
-        ]
+    laws = [compared.sel(law=name) for name in compared["law"].values[np.argsort(compared["median_error"].values)]]
+    rows = [
+        [LINEARISED, "", "nothing", *_law_cells(theory)],
+        *(
+            [str(law["law"].item()), LAWS[str(law["law"].item())].formula, str(law["how"].item()), *_law_cells(law)]
+            for law in laws
+            if int(law["pairs"])
+        ),
     ]
-    for name in compared["law"].values[np.argsort(compared["median_error"].values)]:
-        law = compared.sel(law=name)
-        if not int(law["pairs"]):
-            continue
-        values = {key: float(law[key]) for key in ("low", "high")}
-        rows.append(
-            [
-                str(name),
-                LAWS[str(name)].formula,
-                str(law["how"].values),
-                float(law["median_error"]),
-                _range(values),
-                float(law["quantile90"]),
-                100 * float(law["regret"]),
-                100 * float(law["regret95"]),
-            ]
-        )
     errors = [(row[3], row[0]) for row in rows if isinstance(row[3], float) and np.isfinite(row[3])]
     said = "Nearest: {0[1]}, {0[0]:.2f} powers of two (median). ".format(min(errors)) if errors else ""
     return Table(
@@ -152,44 +155,11 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
     )
 
 
-def _range(values: Mapping[str, float]) -> str:
-    return f"{values['low']:.2f} to {values['high']:.2f}" if np.isfinite(values["low"]) else "cannot tell"
-
-
-def _limits(low: float, high: float) -> str:
-    return f"{f'{low:.3g}' if low > 0 else 'no lower limit'} to {f'{high:.3g}' if high < np.inf else 'no upper limit'}"
-
-
-def _rates_table(best: xr.Dataset, predicted: xr.DataArray) -> Table:
-    rows: list[list[str | float | int | None]] = []
-    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
-    stacked = best.assign(predicted=predicted).stack(cell=[*extra, "batch_size", "alpha"])
-    for i in range(stacked.sizes["cell"]):
-        cell = stacked.isel(cell=i)
-        outcome = FitOutcome(int(cell["outcome"]))  # type: ignore[call-arg]
-        inside = outcome is FitOutcome.INTERIOR
-        rows.append(
-            [
-                " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
-                float(cell["alpha"]),
-                float(cell["predicted"]),
-                float(cell["best_learning_rate"]) if inside else None,
-                _limits(float(cell["low"]), float(cell["high"])) if inside else outcome.sentence,
-                100 * float(cell["best_accuracy"]),
-                int(cell["seeds"]),
-            ]
-        )
-    ratio = np.abs(np.log2((predicted / best["best_learning_rate"]).values))
-    ratio = ratio[np.isfinite(ratio)]
-    off = f" {np.median(ratio):.2f} powers of two apart at the median of {ratio.size} cells" if ratio.size else ""
-    return Table(
-        "rates",
-        f"Best learning rate of every cell, predicted without training by the linearised theory, and measured:"
-        f"{off or ' nothing to compare'}.",
-        ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n"),
-        rows,
-        ("", "g", ".3g", ".3g", "", ".1f", "d"),
-    )
+def _law_cells(row: Mapping[str, Any] | xr.Dataset) -> list[str | float]:
+    """Median error, its interval, 90th percentile and regrets of one law."""
+    median, low, high, quantile90 = (float(row[key]) for key in ("median_error", "low", "high", "quantile90"))
+    interval = f"{low:.2f} to {high:.2f}" if np.isfinite(low) else "cannot tell"
+    return [median, interval, quantile90, 100 * float(row["regret"]), 100 * float(row["regret95"])]
 
 
 def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Dataset) -> Figure:
@@ -200,33 +170,24 @@ def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Data
         panels.append(_panel(best.sel(here), predicted.sel(here), law, ", ".join(str(v) for v in here.values())))
     seeds = int(best["seeds"].max())
     caption = (
-        f"The best learning rate goes as {_powers(powers)}. Points: best rate and its 95 % interval over {seeds} "
-        f"seeds. Solid: linearised theory, before "
-        f"training. Dashed: {law}, drawn through the middle cell."
+        f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Points: best rate and its 95 % "
+        f"interval over {seeds} seeds. Solid: linearised theory, before training. Dashed: {law}, drawn through the "
+        "middle cell."
     )
     return Figure("best_rate", caption, tuple(panels))
 
 
 def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
-    x = 1 + best["alpha"].values
-    middle = best["best_learning_rate"].isel(alpha=len(x) // 2, batch_size=best.sizes["batch_size"] // 2)
+    x, batches = 1 + best["alpha"].values, best["batch_size"].values
+    i, j = len(x) // 2, len(batches) // 2
+    middle, anchor = best["best_learning_rate"].isel(alpha=i, batch_size=j), Setting(x[i] - 1, float(batches[j]))
     series = []
-    for batch in best["batch_size"].values:
-        at = best.sel(batch_size=batch)
-        group = f"B = {batch}"
+    for batch in batches:
+        at, group = best.sel(batch_size=batch), f"B = {batch}"
         rates = at["best_learning_rate"].values
         series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
-        series.append(
-            Series(f"{group}, linearised", "predicted", x, predicted.sel(batch_size=batch).values, group=group)
-        )
-        setting, anchor = _settings(best, batch)
-        factor = get(law).factor(setting, anchor)
-        series.append(Series(f"{group}, {law}", "rival", x, float(middle) * np.asarray(factor), group=group))
+        theory = predicted.sel(batch_size=batch).values
+        series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
+        factor = np.asarray(get(law).factor(Setting(x - 1, float(batch)), anchor))
+        series.append(Series(f"{group}, {law}", "rival", x, float(middle) * factor, group=group))
     return Panel(Axis("1 + α", "log", ticks=tuple(x)), Axis("best learning rate", "log"), tuple(series), title)
-
-
-def _settings(best: xr.Dataset, batch: int):
-    from effbatch.laws import Setting
-
-    alphas, batches = best["alpha"].values, best["batch_size"].values
-    return Setting(alphas, float(batch)), Setting(float(alphas[len(alphas) // 2]), float(batches[len(batches) // 2]))

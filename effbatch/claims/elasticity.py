@@ -13,88 +13,94 @@ one, refuted if it lies wholly outside, undecided else. Its interval comes from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims.base import Judgement, Setup, number, within
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.grid import only
+from effbatch.claims.shared.judgement import Judgement, number, within
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.errors import SpecError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
-from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
-from effbatch.plan.cube import num_classes, score
+from effbatch.plan.cube import num_classes
 from effbatch.theory.detection import accuracy as detected
 
 Floats = NDArray[np.float64]
 
-RULE: Mapping[str, Any] = {"max_factor": 1.5}
-REFERENCES = (GREEN_1966.bibtex, ROLNICK_2017.bibtex)
 
+@dataclass(frozen=True)
+class ElasticityClaim(Claim):
+    """The ratio of the elasticities of d in clean and in noisy labels is (2α+1)/α."""
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """The slopes of ln d = ln √(n_clean/(1 + α)) over the same settings, and their ratio."""
-    _check_grid(setup.grid)
-    clean, alpha = (np.array(setup.grid[key], dtype=float) for key in ("clean_examples", "alpha"))
-    clean, alpha = (grid.ravel() for grid in np.meshgrid(clean, alpha[alpha > 0], indexing="ij"))
-    b_clean, b_noisy = slopes(0.5 * np.log(clean / (1 + alpha)), clean, alpha * clean)
-    return {"clean": float(b_clean), "noisy": float(b_noisy), "ratio": float(-b_clean / b_noisy)}
+    asks = "losing clean labels hurts (2α+1)/α times as much as gaining noisy ones"
+    references = (GREEN_1966.bibtex, ROLNICK_2017.bibtex)
 
+    max_factor: float = key(1.5, "largest factor between the measured and the predicted ratio")
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"ratio of the elasticities within a factor {rule['max_factor']:g} of (2α+1)/α"
+    @property
+    def headline(self) -> str:
+        return f"ratio of the elasticities within a factor {self.max_factor:g} of (2α+1)/α"
 
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """The slopes of ln d = ln √(n_clean/(1 + α)) over the same settings, and their ratio."""
+        _check_grid(setup)
+        clean, alpha = (np.array(values, float) for values in (setup.grid["clean_examples"], setup.noisy))
+        clean, alpha = (grid.ravel() for grid in np.meshgrid(clean, alpha, indexing="ij"))
+        b_clean, b_noisy = slopes(0.5 * np.log(clean / (1 + alpha)), clean, alpha * clean)
+        return {"clean": float(b_clean), "noisy": float(b_noisy), "ratio": float(-b_clean / b_noisy)}
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    return (
-        "The true class stands out by d ∝ n_clean/√(n_clean + n_noisy): over this grid d goes as n_clean to the "
-        f"{prediction['clean']:.2f} and n_noisy to the {prediction['noisy']:.2f}, so losing clean labels hurts "
-        f"{prediction['ratio']:.2f} times as much as gaining noisy ones. The claim holds if the interval of the "
-        f"measured ratio lies within a factor {rule['max_factor']:g} of that, and is refuted if it lies outside."
-    )
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        return (
+            "The true class stands out by d ∝ n_clean/√(n_clean + n_noisy): over this grid d goes as n_clean to the "
+            f"{prediction['clean']:.2f} and n_noisy to the {prediction['noisy']:.2f}, so losing clean labels hurts "
+            f"{prediction['ratio']:.2f} times as much as gaining noisy ones. The claim holds if the interval of the "
+            f"measured ratio lies within a factor {self.max_factor:g} of that, and is refuted if it lies outside."
+        )
 
-
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    accuracy = _settings(honest_best(score(cube)))
-    K, n = num_classes(cube), accuracy.sizes["seed"]
-    clean, noisy, ratio, left_out = _elasticities(accuracy, K)
-    predicted = prediction["ratio"]
-    finding = (
-        f"Halving the clean labels lowers d by {_lost(clean.value)}, doubling the noisy ones by "
-        f"{_lost(-noisy.value)}: as elasticities, losing clean labels hurts {ratio.value:.2f} times as much; "
-        f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and "
-        f"{noisy.value:.2f}; {prediction['clean']:.2f} and {prediction['noisy']:.2f} were predicted."
-    )
-    numbers = [
-        number("ratio of the elasticities, −clean/noisy", ratio, n, note=f"predicted: {predicted:.2f}"),
-        Number("threshold of the rule", rule["max_factor"], unit="factor", exact=True),
-        number("elasticity of d in clean labels", clean, n, note=f"predicted: {prediction['clean']:.2f}"),
-        number("elasticity of d in noisy labels", noisy, n, note=f"predicted: {prediction['noisy']:.2f}"),
-    ]
-    limits = [
-        "The rule looks at the ratio alone: d may grow more slowly with labels of both kinds than predicted.",
-        "d stands for label noise alone; with few clean images what the network has not seen limits the accuracy too, "
-        "and near the ceiling of the network more labels of any kind change little.",
-        "One power law over the whole grid: the elasticities themselves change with α, in the prediction as well.",
-        "Copies that are visited many times are memorised; the prediction sees each label once.",
-    ]
-    limits += [f"{left_out} settings at chance, or without an error, have no ln d and are left out."] * bool(left_out)
-    verdict, p_value = within(ratio, predicted / rule["max_factor"], predicted * rule["max_factor"])
-    return Judgement(
-        verdict,
-        finding,
-        numbers,
-        (_figure(accuracy, K, finding),),
-        (_table(accuracy, K),),
-        limits,
-        REFERENCES,
-        p_value,
-    )
+    def judge(self, case: Case) -> Judgement:
+        K, accuracy = num_classes(case.cube), _settings(case.accuracy)
+        n, predicted = accuracy.sizes["seed"], case.prediction["ratio"]
+        clean, noisy, ratio, left_out = _elasticities(accuracy, K)
+        verdict, p_value = within(ratio, predicted / self.max_factor, predicted * self.max_factor)
+        said = {name: f"predicted: {value:.2f}" for name, value in case.prediction.items()}
+        finding = (
+            f"Halving the clean labels lowers d by {_lost(clean.value)}, doubling the noisy ones by "
+            f"{_lost(-noisy.value)}: as elasticities, losing clean labels hurts {ratio.value:.2f} times as much; "
+            f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and "
+            f"{noisy.value:.2f}; {case.prediction['clean']:.2f} and {case.prediction['noisy']:.2f} were predicted."
+        )
+        return Judgement(
+            verdict=verdict,
+            finding=finding,
+            numbers=[
+                number("ratio of the elasticities, −clean/noisy", ratio, n, note=said["ratio"]),
+                Number("threshold of the rule", self.max_factor, unit="factor", exact=True),
+                number("elasticity of d in clean labels", clean, n, note=said["clean"]),
+                number("elasticity of d in noisy labels", noisy, n, note=said["noisy"]),
+            ],
+            figures=(_figure(accuracy, K, finding),),
+            tables=(_table(accuracy, K),),
+            limits=[
+                "The rule looks at the ratio alone: d may grow more slowly with labels of both kinds than predicted.",
+                "d stands for label noise alone; with few clean images what the network has not seen limits the "
+                "accuracy too, and near the ceiling of the network more labels of any kind change little.",
+                "One power law over the whole grid: the elasticities themselves change with α, in the prediction as "
+                "well.",
+                "Copies that are visited many times are memorised; the prediction sees each label once.",
+                *[f"{left_out} settings at chance, or without an error, have no ln d and are left out."]
+                * bool(left_out),
+            ],
+            p_value=p_value,
+        )
 
 
 def slopes(log_d: Floats, clean: Floats, noisy: Floats) -> tuple[Floats, Floats]:
@@ -104,11 +110,10 @@ def slopes(log_d: Floats, clean: Floats, noisy: Floats) -> tuple[Floats, Floats]
     return b[..., 0], b[..., 1]
 
 
-def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
+def _check_grid(setup: Setup) -> None:
     """SpecError unless clean_examples and α vary, and nothing else but the learning rate and the seed does."""
-    varied = {key for key, values in grid.items() if len(values) > 1} - {"learning_rate", "seed"}
-    noisy = [alpha for alpha in grid["alpha"] if alpha > 0]
-    if varied != {"clean_examples", "alpha"} or len(noisy) < 2 or min(grid["clean_examples"]) == 0:
+    varied = {key for key, values in setup.grid.items() if len(values) > 1} - {"learning_rate", "seed"}
+    if varied != {"clean_examples", "alpha"} or len(setup.noisy) < 2 or min(setup.grid["clean_examples"]) == 0:
         raise SpecError(
             "[claim] kind = 'elasticity' needs lists of clean_examples and of alpha above 0 in [grid], two values each "
             f"at least, and one value of all else but learning_rate and seed; {', '.join(sorted(varied))} vary"
@@ -118,8 +123,8 @@ def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
 def _settings(accuracy: xr.DataArray) -> xr.DataArray:
     """Dims (seed, setting): every clean_examples with every α above 0."""
     noisy = accuracy.sel(alpha=accuracy["alpha"] > 0)
-    single = [dim for dim in noisy.dims if dim not in ("clean_examples", "alpha", "seed")]
-    return noisy.squeeze(single, drop=True).stack(setting=("clean_examples", "alpha")).transpose("seed", "setting")
+    kept = only(noisy, ("clean_examples", "alpha", "seed"), what="the claim elasticity")
+    return kept.stack(setting=("clean_examples", "alpha")).transpose("seed", "setting")
 
 
 def _labels(accuracy: xr.DataArray) -> tuple[Floats, Floats]:
@@ -141,7 +146,6 @@ def log_d(accuracy: Floats, K: int) -> Floats:
 def _elasticities(accuracy: xr.DataArray, K: int) -> tuple[Estimate, Estimate, Estimate, int]:
     """Elasticities of d in clean and noisy labels and −clean/noisy, resampling seeds; settings without ln d."""
     known = np.isfinite(log_d(accuracy.values.mean(0), K))
-    values = accuracy.values[:, known]
     clean, noisy = (labels[known] for labels in _labels(accuracy))
 
     def fitted(means: Floats) -> tuple[Floats, Floats]:
@@ -152,7 +156,7 @@ def _elasticities(accuracy: xr.DataArray, K: int) -> tuple[Estimate, Estimate, E
         return -b_clean / b_noisy
 
     statistics = (lambda means: fitted(means)[0], lambda means: fitted(means)[1], ratio)
-    b_clean, b_noisy, b_ratio = (over_seeds(values, statistic) for statistic in statistics)
+    b_clean, b_noisy, b_ratio = (over_seeds(accuracy.values[:, known], statistic) for statistic in statistics)
     return b_clean, b_noisy, b_ratio, int((~known).sum())
 
 

@@ -6,14 +6,18 @@ of accuracy on n/(1+α). Beside it stand the lines n* = n_0 + n_1 α, whose slop
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Judgement, Setup, number, within
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.grid import only
+from effbatch.claims.shared.judgement import Judgement, number, within
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
@@ -21,86 +25,88 @@ from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 from effbatch.plan.cube import score
 
-RULE: Mapping[str, Any] = {"targets": [0.8, 0.9], "tolerance": 0.25}
 EXPONENT = 1.0
-REFERENCES = (ROLNICK_2017.bibtex, GREEN_1966.bibtex)
+ONE_NUMBER = "the claim labels_needed needs several numbers of clean labels: give [grid] clean_examples"
 
 Needed = Mapping[float, xr.Dataset]  # by target
 Fits = Mapping[float, LabelsFit | None]
 
 
-_ONE_NUMBER = "labels needed are judged over several numbers of clean labels; give [grid] clean_examples"
+@dataclass(frozen=True)
+class LabelsNeededClaim(Claim):
+    """The clean labels needed for an accuracy grow as (1+α)^β with β = 1."""
 
+    asks = "the clean labels needed for an accuracy grow as (1+α)^β with β = 1"
+    references = (ROLNICK_2017.bibtex, GREEN_1966.bibtex)
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
-    targets = setup.rule["targets"]
-    if len(targets) < 2 or not all(isinstance(t, float) and 0 < t < 1 for t in targets):
-        raise SpecError(f"[claim] targets needs at least two accuracies between 0 and 1; {targets} came")
-    if "clean_examples" not in setup.grid:
-        raise SpecError(_ONE_NUMBER)
-    return {"targets": sorted(targets), "exponent": EXPONENT}
+    targets: tuple[float, ...] = key((0.8, 0.9), "accuracies, at least two")
+    tolerance: float = key(0.25, "how far β may lie from 1")
 
+    @property
+    def headline(self) -> str:
+        return f"n* ∝ (1+α)^β, β = 1 ± {self.tolerance:g}"
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"n* ∝ (1+α)^β, β = 1 ± {rule['tolerance']:g}"
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
+        if len(self.targets) < 2 or not all(isinstance(t, float) and 0 < t < 1 for t in self.targets):
+            raise SpecError(f"[claim] targets needs at least two accuracies between 0 and 1, got {list(self.targets)}")
+        if "clean_examples" not in setup.grid:
+            raise SpecError(ONE_NUMBER)
+        return {"targets": sorted(self.targets), "exponent": EXPONENT}
 
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        targets = ", ".join(f"{100 * target:g} %" for target in prediction["targets"])
+        return (
+            "Each label stands out of the noise by a signal ∝ n/(1+α) against a scatter ∝ √n, so the clean labels "
+            f"needed for an accuracy ({targets}) grow as n* = n_0 + n_1 α, more steeply for a higher accuracy. "
+            f"Supported if the interval of β in n* ∝ (1+α)^β lies within {self.tolerance:g} of 1, refuted if all of it "
+            "lies outside."
+        )
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    targets = _listed([f"{100 * target:g} %" for target in prediction["targets"]])
-    return (
-        "Each label stands out of the noise by a signal ∝ n/(1+α) against a scatter ∝ √n, so the clean labels needed "
-        f"for an accuracy ({targets}) grow as n* = n_0 + n_1 α, more steeply for a higher accuracy. Supported if the "
-        f"interval of β in n* ∝ (1+α)^β lies within {rule['tolerance']:g} of 1, refuted if all of it lies outside."
-    )
-
-
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    accuracy = _accuracy(cube)
-    needed = {target: labels_needed(accuracy, target) for target in prediction["targets"]}
-    fits = {target: fit_labels(at) for target, at in needed.items()}
-    exponent = common_exponent(list(needed.values()))
-    verdict, p_value = within(exponent, EXPONENT - rule["tolerance"], EXPONENT + rule["tolerance"])
-    finding = _finding(exponent, fits)
-    return Judgement(
-        verdict,
-        finding,
-        _numbers(exponent, needed, fits, rule, accuracy.sizes["seed"]),
-        (_figure(accuracy, needed, fits, finding),),
-        (_table(needed),),
-        _limits(needed),
-        REFERENCES,
-        p_value=p_value,
-    )
+    def judge(self, case: Case) -> Judgement:
+        accuracy = _accuracy(case.cube)
+        needed = {target: labels_needed(accuracy, target) for target in case.prediction["targets"]}
+        fits = {target: fit_labels(at) for target, at in needed.items()}
+        exponent = common_exponent(list(needed.values()))
+        verdict, p_value = within(exponent, EXPONENT - self.tolerance, EXPONENT + self.tolerance)
+        finding, n = _finding(exponent, fits), accuracy.sizes["seed"]
+        return Judgement(
+            verdict=verdict,
+            finding=finding,
+            numbers=[
+                number("exponent β of 1 + α", exponent, n, note="one for all targets"),
+                Number("tolerance of the rule, about 1", self.tolerance, exact=True),
+                *_numbers(needed, fits, n),
+            ],
+            figures=(_figure(accuracy, needed, fits, finding),),
+            tables=(_table(needed),),
+            limits=_limits(needed),
+            p_value=p_value,
+        )
 
 
 def _accuracy(cube: xr.Dataset) -> xr.DataArray:
     """Accuracy by clean_examples, alpha and seed, at the learning rate that is best for the seeds before."""
     if "clean_examples" not in cube.dims:
-        raise CubeError(_ONE_NUMBER)
-    known = ("clean_examples", "alpha", "learning_rate", "seed")
-    others = [str(dim) for dim in cube["outcome"].dims if dim not in known and cube.sizes[dim] > 1]
-    if others:
-        raise CubeError(f"labels needed are judged for one way of training; the grid also varies {_listed(others)}")
-    return honest_best(score(cube).squeeze([d for d in cube["outcome"].dims if d not in known], drop=True))
+        raise CubeError(ONE_NUMBER)
+    kept = ("clean_examples", "alpha", "learning_rate", "seed")
+    return honest_best(only(score(cube), kept, what="the claim labels_needed"))
 
 
 def _finding(exponent: Estimate, fits: Fits) -> str:
     if not np.isfinite(exponent.value):
         return "At fewer than three noise levels do these runs bracket the clean labels needed: the growth is unknown."
     slopes = [(target, fit.slope.value) for target, fit in fits.items() if fit is not None]
-    told = _listed([f"{slope:.0f} for {100 * target:g} %" for target, slope in slopes])
+    told = ", ".join(f"{slope:.0f} for {100 * target:g} %" for target, slope in slopes)
     return (
         f"The clean labels needed for an accuracy grow as (1+α)^{exponent.value:.2f}. Every noisy label per clean one "
         f"costs that many more clean ones: {told}."
     )
 
 
-def _numbers(exponent: Estimate, needed: Needed, fits: Fits, rule: Mapping[str, Any], n: int) -> list[Number]:
-    numbers = [
-        number("exponent β of 1 + α", exponent, n, note="one for all targets"),
-        Number("tolerance of the rule, about 1", rule["tolerance"], exact=True),
-    ]
+def _numbers(needed: Needed, fits: Fits, n: int) -> list[Number]:
+    """The line and the power law of every target, and how its slope compares with that of the target below."""
+    numbers = []
     for target, fit in fits.items():
         name = f"{100 * target:g} %"
         if fit is None:
@@ -189,7 +195,3 @@ def _table(needed: Needed) -> Table:
         rows,
         ("g", "g", ".0f", "", "d"),
     )
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words)

@@ -7,14 +7,18 @@ Supported where the intervals of all of these say so, refuted where one says the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Judgement, Setup, every_above, number
-from effbatch.core.errors import CubeError, SpecError
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.grid import only
+from effbatch.claims.shared.judgement import Judgement, every_above, number
+from effbatch.core.errors import SpecError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
@@ -23,59 +27,94 @@ from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
 
-RULE: Mapping[str, Any] = {"min_lost": 0.01}
-REFERENCES = (ARPIT_2017.bibtex, ROLNICK_2017.bibtex)
+
+@dataclass(frozen=True)
+class Parts:
+    """What the rule looks at, at one α: three numbers that have to exceed 0, and when the loss crossed the floor.
+
+    above      mean training loss of the first epoch minus the floor, nats
+    below      the floor minus the training loss at the end, nats
+    lost       accuracy at the best checkpoint minus that at the end
+    excess     `lost` minus what the rule asks for
+    crossing   epochs after which the loss stays below the floor
+    """
+
+    alpha: float
+    floor: float
+    above: Estimate
+    below: Estimate
+    lost: Estimate
+    excess: Estimate
+    crossing: Estimate
 
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """The floor H(α) of every α > 0, in nats: no output that has not seen a label explains it better on average."""
-    for point in setup.points:
-        _check(setup.settings(point))
-    alphas = [alpha for alpha in setup.grid["alpha"] if alpha > 0]
-    if not alphas:
-        raise SpecError("memorisation needs noisy labels; [grid] alpha holds none above 0")
-    (settings, classes) = setup.settings(setup.points[0]), setup.spectrum(setup.points[0]).num_classes
-    floors = [float(UniformNoise(alpha, classes).loss_floor) for alpha in alphas]
-    return {"epochs": settings["budget"]["epochs"], "alpha": alphas, "floor": floors}
+@dataclass(frozen=True)
+class MemorisationClaim(Claim):
+    """The training loss crosses the noise floor after the first epoch only, and accuracy is lost."""
 
+    asks = "the loss crosses the noise floor only after the first epoch, and accuracy is lost"
+    references = (ARPIT_2017.bibtex, ROLNICK_2017.bibtex)
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"loss crosses H(α) after epoch 1 only, and costs more than {100 * rule['min_lost']:g} points"
+    min_lost: float = key(0.01, "least accuracy lost from the best checkpoint to the end")
 
+    @property
+    def headline(self) -> str:
+        return f"loss crosses H(α) after epoch 1 only, and costs more than {100 * self.min_lost:g} points"
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    floors = "; ".join(f"{h:.2f} at α = {a:g}" for a, h in zip(prediction["alpha"], prediction["floor"], strict=True))
-    return (
-        f"The entropy of a noisy label is H(α) = {floors} nats. In the first epoch the mean training loss stays above "
-        f"it, since every label is new; within {prediction['epochs']:g} epochs it falls below, and by then the test "
-        f"accuracy is more than {100 * rule['min_lost']:g} points below its best. The claim holds if this is so at "
-        "every α."
-    )
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """The floor H(α) of every α > 0, in nats: no output that has not seen a label explains it better on average."""
+        for point in setup.points:
+            _check(setup.settings(point))
+        if not setup.noisy:
+            raise SpecError("the claim memorisation needs noisy labels; [grid] alpha holds none above 0: add one")
+        (settings, classes) = setup.settings(setup.points[0]), setup.spectrum(setup.points[0]).num_classes
+        floors = [float(UniformNoise(alpha, classes).loss_floor) for alpha in setup.noisy]
+        return {"epochs": settings["budget"]["epochs"], "alpha": setup.noisy, "floor": floors}
 
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        floors = "; ".join(
+            f"{h:.2f} at α = {a:g}" for a, h in zip(prediction["alpha"], prediction["floor"], strict=True)
+        )
+        return (
+            f"The entropy of a noisy label is H(α) = {floors} nats. In the first epoch the mean training loss stays "
+            f"above it, since every label is new; within {prediction['epochs']:g} epochs it falls below, and by then "
+            f"the test accuracy is more than {100 * self.min_lost:g} points below its best. The claim holds if this is "
+            "so at every α."
+        )
 
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    runs = _runs(cube, prediction)
-    n = runs.sizes["seed"]
-    fall = _scored(runs)["lost"]
-    above, below, lost = (
-        [_estimate(values.sel(alpha=alpha)) for alpha in prediction["alpha"]]
-        for values in (runs["above"], runs["below"], fall)
-    )
-    excess = [_estimate(fall.sel(alpha=alpha) - rule["min_lost"]) for alpha in prediction["alpha"]]
-    verdict, p_value = every_above([*above, *below, *excess], 0.0)
-    crossings = [_crossing(runs.sel(alpha=alpha)) for alpha in prediction["alpha"]]
-    overall = _estimate(fall.mean("alpha"))
-    finding = _finding(prediction, crossings, above, overall)
-    return Judgement(
-        verdict,
-        finding,
-        _numbers(prediction, rule, overall, above, below, lost, crossings, n),
-        (_figure(cube, runs, finding),),
-        (_table(prediction, runs, lost, crossings),),
-        _limits(cube, crossings),
-        REFERENCES,
-        p_value=p_value,
-    )
+    def judge(self, case: Case) -> Judgement:
+        prediction = case.prediction
+        runs = _runs(case.cube, prediction)
+        parts = [self._parts(runs.sel(alpha=alpha)) for alpha in prediction["alpha"]]
+        verdict, p_value = every_above([one for part in parts for one in (part.above, part.below, part.excess)], 0.0)
+        overall = _mean(_scored(runs)["lost"].mean("alpha"))
+        finding = _finding(parts, overall)
+        n, scored = runs.sizes["seed"], _scored(runs).sizes["seed"]
+        return Judgement(
+            verdict=verdict,
+            finding=finding,
+            numbers=[
+                number("accuracy lost from best to last", overall, scored, "points", scale=100, note="mean over α"),
+                Number("threshold of the rule, at every α", 100 * self.min_lost, unit="points", exact=True),
+                *(one for part in parts for one in _numbers(part, n, scored, prediction["epochs"])),
+            ],
+            figures=(_figure(case.cube, runs, finding),),
+            tables=(_table(runs, parts),),
+            limits=_limits(case.cube, parts),
+            p_value=p_value,
+        )
+
+    def _parts(self, runs: xr.Dataset) -> Parts:
+        lost = _scored(runs)["lost"]
+        return Parts(
+            alpha=float(runs["alpha"]),
+            floor=float(runs["floor"]),
+            above=_mean(runs["above"]),
+            below=_mean(runs["below"]),
+            lost=_mean(lost),
+            excess=_mean(lost - self.min_lost),
+            crossing=_crossing(runs),
+        )
 
 
 def _check(settings: Mapping[str, Any]) -> None:
@@ -99,11 +138,7 @@ def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
     below   the floor minus the training loss at the end
     lost    accuracy at the checkpoint that is best for the seeds before, minus that at the end; NaN of the first seed
     """
-    dims = ("alpha", "seed", "checkpoint")
-    others = [str(dim) for dim in cube["outcome"].dims if dim not in dims and cube.sizes[dim] > 1]
-    if others:
-        raise CubeError(f"memorisation is judged for one way of training; the grid also varies {', '.join(others)}")
-    cube = cube.squeeze([dim for dim in cube["outcome"].dims if dim not in dims], drop=True)
+    cube = only(cube, ("alpha", "seed", "checkpoint"), what="the claim memorisation")
     cube = cube.sel(alpha=prediction["alpha"])
     floor = xr.DataArray(prediction["floor"], {"alpha": prediction["alpha"]}, name="floor")
     step = cube["step"].astype(float).drop_vars(["step", "examples"], errors="ignore")
@@ -132,7 +167,7 @@ def _scored(runs: xr.Dataset) -> xr.Dataset:
     return runs.isel(seed=slice(min(1, runs.sizes["seed"] - 1), None))
 
 
-def _estimate(values: xr.DataArray) -> Estimate:
+def _mean(values: xr.DataArray) -> Estimate:
     """Mean over seeds."""
     return over_seeds(values.values[:, None], lambda means: means[:, 0])
 
@@ -153,12 +188,14 @@ def _crossing(runs: xr.Dataset) -> Estimate:
     return over_seeds(runs["loss"].transpose("seed", "checkpoint").values, crossing)
 
 
-def _finding(prediction: Mapping[str, Any], crossings: list[Estimate], above: list[Estimate], lost: Estimate) -> str:
+def _finding(parts: Sequence[Parts], lost: Estimate) -> str:
     told = [
-        f"{crossing.value:.0f} epochs at α = {alpha:g}" if np.isfinite(crossing.value) else f"not yet at α = {alpha:g}"
-        for alpha, crossing in zip(prediction["alpha"], crossings, strict=True)
+        f"{part.crossing.value:.0f} epochs at α = {part.alpha:g}"
+        if np.isfinite(part.crossing.value)
+        else f"not yet at α = {part.alpha:g}"
+        for part in parts
     ]
-    least = min(estimate.value for estimate in above)
+    least = min(part.above.value for part in parts)
     first = f"at least {least:.2f} nats above" if least > 0 else f"{-least:.2f} nats below"
     return (
         f"In the first epoch the training loss is {first} the noise floor; it stays below it after {', '.join(told)}. "
@@ -166,39 +203,21 @@ def _finding(prediction: Mapping[str, Any], crossings: list[Estimate], above: li
     )
 
 
-def _numbers(
-    prediction: Mapping[str, Any],
-    rule: Mapping[str, Any],
-    overall: Estimate,
-    above: list[Estimate],
-    below: list[Estimate],
-    lost: list[Estimate],
-    crossings: list[Estimate],
-    n: int,
-) -> list[Number]:
-    scored = max(n - 1, 1)
-    numbers = [
-        number("accuracy lost from best to last", overall, scored, "points", scale=100, note="mean over α"),
-        Number("threshold of the rule, at every α", 100 * rule["min_lost"], unit="points", exact=True),
+def _numbers(part: Parts, n: int, scored: int, epochs: float) -> list[Number]:
+    at, note = f"α = {part.alpha:g}", "" if np.isfinite(part.crossing.value) else f"not within {epochs:g} epochs"
+    return [
+        number(f"accuracy lost from best to last, {at}", part.lost, scored, "points", scale=100),
+        number(f"loss of the first epoch minus H, {at}", part.above, n, "nats"),
+        number(f"H minus loss at the end, {at}", part.below, n, "nats"),
+        number(f"epochs to the floor, {at}", part.crossing, n, "epochs", note=note),
     ]
-    for i, alpha in enumerate(prediction["alpha"]):
-        crossed = np.isfinite(crossings[i].value)
-        note = "" if crossed else f"not within {prediction['epochs']:g} epochs"
-        numbers += [
-            number(f"accuracy lost from best to last, α = {alpha:g}", lost[i], scored, "points", scale=100),
-            number(f"loss of the first epoch minus H, α = {alpha:g}", above[i], n, "nats"),
-            number(f"H minus loss at the end, α = {alpha:g}", below[i], n, "nats"),
-            number(f"epochs to the floor, α = {alpha:g}", crossings[i], n, "epochs", note=note),
-        ]
-    return numbers
 
 
-def _limits(cube: xr.Dataset, crossings: list[Estimate]) -> list[str]:
+def _limits(cube: xr.Dataset, parts: Sequence[Parts]) -> list[str]:
     limits = []
-    if never := sum(not np.isfinite(crossing.value) for crossing in crossings):
+    if never := sum(not np.isfinite(part.crossing.value) for part in parts):
         limits.append(f"At {never} noise levels the loss is not below the floor at the end: longer runs may get there.")
-    diverged = int((cube["outcome"] == int(Outcome.DIVERGED)).sum())
-    if diverged:
+    if bool((cube["outcome"] == int(Outcome.DIVERGED)).any()):
         limits.append("Diverged runs have no training loss, so nothing is judged at their α.")
     return [
         *limits,
@@ -231,25 +250,23 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
     return Figure(str(cube.attrs.get("simulation", "memorisation")), caption, panels)
 
 
-def _table(prediction: Mapping[str, Any], runs: xr.Dataset, lost: list[Estimate], crossings: list[Estimate]) -> Table:
+def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:
     rows: list[list[str | float | int | None]] = []
     scored = _scored(runs)
-    for i, alpha in enumerate(prediction["alpha"]):
-        at = runs.sel(alpha=alpha).mean("seed")
-        last = 100 * float(scored["accuracy"].sel(alpha=alpha).isel(checkpoint=-1).mean())
-        crossing = crossings[i].value if np.isfinite(crossings[i].value) else None
-        floor = prediction["floor"][i]
-        limits = f"{100 * lost[i].low:.1f} to {100 * lost[i].high:.1f}" if np.isfinite(lost[i].low) else "cannot tell"
-        losses = [floor + float(at["above"]), floor - float(at["below"])]
-        rows.append([alpha, floor, *losses, crossing, last + 100 * lost[i].value, last, limits, scored.sizes["seed"]])
-    columns = ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n")
+    for part in parts:
+        last = 100 * float(scored["accuracy"].sel(alpha=part.alpha).isel(checkpoint=-1).mean())
+        crossing = part.crossing.value if np.isfinite(part.crossing.value) else None
+        lost, low, high = (100 * limit for limit in (part.lost.value, part.lost.low, part.lost.high))
+        interval = f"{low:.1f} to {high:.1f}" if np.isfinite(low) else "cannot tell"
+        losses = [part.floor, part.floor + part.above.value, part.floor - part.below.value]
+        rows.append([part.alpha, *losses, crossing, last + lost, last, interval, scored.sizes["seed"]])
     crossed = sum(row[4] is not None for row in rows)
     return Table(
         "memorisation",
         f"The loss falls below H(α) at {crossed} of {len(rows)} α. Training loss in nats and test accuracy, "
         f"at the best checkpoint for the seeds before and at the end; losses of all {runs.sizes['seed']} seeds, "
         "accuracies of the n that are scored.",
-        columns,
+        ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n"),
         rows,
         ("g", ".3f", ".3f", ".3f", ".1f", ".1f", ".1f", "", "d"),
     )

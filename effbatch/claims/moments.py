@@ -8,6 +8,7 @@ where both Clopper-Pearson intervals of the coverage lie above, refuted where on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.audit.proportions import clopper_pearson
-from effbatch.claims.base import Judgement, Setup, Verdict, every_above, number
+from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.shared.accuracy_curves import estimated
+from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.grid import only
+from effbatch.claims.shared.judgement import Judgement, Verdict, every_above, number
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
@@ -25,9 +30,6 @@ from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
 from effbatch.plan.cube import Outcome
 from effbatch.theory.moments import GradientMoments
 
-# intervals from 100 images cover 93 to 99 %, not always the 95 % they say: below 90 % it is the closed form
-RULE: Mapping[str, Any] = {"min_coverage": 0.9, "max_exact_error": 1e-6}
-REFERENCES = (MCCANDLISH_2018.bibtex, CLOPPER_1934.bibtex)
 NUMBERS = (
     "clean_norm_squared",
     "clean_noisy_inner",
@@ -35,64 +37,77 @@ NUMBERS = (
     "clean_second_moment",
     "noisy_second_moment",
 )
-DIMS = ("alpha", "seed", "checkpoint")
 Statistic = Callable[[GradientMoments, float], NDArray[np.float64]]  # of the numbers, each an array, and α
 UNKNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
-def predict(setup: Setup) -> dict[str, Any]:
-    """(1 + α)², by which B_noise + 1 exceeds that of clean labels at uniform output, for every α > 0."""
-    for point in setup.points:
-        if "moments" not in setup.settings(point)["measure"]:
-            raise SpecError('the claim moments needs [train] measure = ["moments"]; it is not there: add it')
-    if 0 in setup.grid["alpha"] and len(setup.grid["alpha"]) == 1:
-        raise SpecError("the claim moments needs noisy labels; [grid] alpha holds none above 0")
-    alphas = [alpha for alpha in setup.grid["alpha"] if alpha > 0]
-    return {"alpha": alphas, "factor": [(1 + alpha) ** 2 for alpha in alphas]}
+@dataclass(frozen=True)
+class MomentsClaim(Claim):
+    """The closed form of the moments at every α holds all along training."""
 
+    asks = 'the closed form of the moments at every α holds all along training; needs measure = ["moments"]'
+    references = (MCCANDLISH_2018.bibtex, CLOPPER_1934.bibtex)
 
-def headline(rule: Mapping[str, Any]) -> str:
-    return f"closed form in more than {100 * rule['min_coverage']:g} % of the 95 % intervals"
+    # intervals from 100 images cover 93 to 99 %, not always the 95 % they say: below 90 % it is the closed form
+    min_coverage: float = key(0.9, "least share of the 95 % intervals that hold the closed form")
+    max_exact_error: float = key(1e-6, "largest relative error against all labels enumerated")
 
+    @property
+    def headline(self) -> str:
+        return f"closed form in more than {100 * self.min_coverage:g} % of the 95 % intervals"
 
-def describe(prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    factors = "; ".join(
-        f"{factor:g} at α = {alpha:g}" for alpha, factor in zip(prediction["alpha"], prediction["factor"], strict=True)
-    )
-    return (
-        "At every checkpoint the five numbers, measured with clean labels, give ‖G‖² and E‖g‖² of labels noised at α: "
-        f"the closed form lies in more than {100 * rule['min_coverage']:g} % of the 95 % intervals measured on labels "
-        f"really noised, and within {rule['max_exact_error']:g} of the sum over all labels. At uniform output B_noise "
-        f"+ 1 is (1 + α)² times that of clean labels ({factors}); how far training leaves this is shown beside it, and "
-        "is no part of the rule."
-    )
+    def predict(self, setup: Setup) -> dict[str, Any]:
+        """(1 + α)², by which B_noise + 1 exceeds that of clean labels at uniform output, for every α > 0."""
+        for point in setup.points:
+            if "moments" not in setup.settings(point)["measure"]:
+                raise SpecError('the claim moments needs [train] measure = ["moments"]; it is not there: add it')
+        if not setup.noisy:
+            raise SpecError("the claim moments needs noisy labels; [grid] alpha holds none above 0: add one")
+        return {"alpha": setup.noisy, "factor": [(1 + alpha) ** 2 for alpha in setup.noisy]}
 
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        factors = "; ".join(
+            f"{factor:g} at α = {alpha:g}"
+            for alpha, factor in zip(prediction["alpha"], prediction["factor"], strict=True)
+        )
+        return (
+            "At every checkpoint the five numbers, measured with clean labels, give ‖G‖² and E‖g‖² of labels noised at "
+            f"α: the closed form lies in more than {100 * self.min_coverage:g} % of the 95 % intervals measured on "
+            f"labels really noised, and within {self.max_exact_error:g} of the sum over all labels. At uniform output "
+            f"B_noise + 1 is (1 + α)² times that of clean labels ({factors}); how far training leaves this is shown "
+            "beside it, and is no part of the rule."
+        )
 
-def judge(cube: xr.Dataset, prediction: Mapping[str, Any], rule: Mapping[str, Any]) -> Judgement:
-    runs = _runs(cube)
-    noisy = runs.sel(alpha=prediction["alpha"])
-    norm, second = (_coverage(noisy, name) for name in ("norm_squared_inside", "second_moment_inside"))
-    error = float(runs["exact_error"].max())
-    verdict, p_value = every_above([norm, second], rule["min_coverage"])
-    if error > rule["max_exact_error"]:
-        verdict, p_value = Verdict.REFUTED, None  # nothing random: no test
-    ratios = {alpha: _along(runs, alpha, _ratio_to_uniform) for alpha in prediction["alpha"]}
-    n = int(noisy["noised_sets"].sum())
-    finding = (
-        f"The closed form lies in {100 * norm.value:.1f} % of {n:,} intervals of ‖G‖² (95 % each) and in "
-        f"{100 * second.value:.1f} % of those of E‖g‖²; against all labels enumerated it is off by {error:.0e} at "
-        f"most. {_drift(ratios)}"
-    )
-    return Judgement(
-        verdict,
-        finding,
-        _numbers(runs, prediction, rule, norm, second, error, n, ratios),
-        (_figure(cube, runs, ratios, finding),),
-        (_table(runs, ratios),),
-        _limits(cube, runs),
-        REFERENCES,
-        p_value=p_value,
-    )
+    def judge(self, case: Case) -> Judgement:
+        runs, alphas = _runs(case.cube), case.prediction["alpha"]
+        noisy = runs.sel(alpha=alphas)
+        norm, second = (_coverage(noisy, name) for name in ("norm_squared_inside", "second_moment_inside"))
+        error = float(runs["exact_error"].max())
+        verdict, p_value = every_above([norm, second], self.min_coverage)
+        if error > self.max_exact_error:
+            verdict, p_value = Verdict.REFUTED, None  # nothing random: no test
+        ratios = {alpha: _along(runs, alpha, _ratio_to_uniform) for alpha in alphas}
+        n = int(noisy["noised_sets"].sum())
+        finding = (
+            f"The closed form lies in {100 * norm.value:.1f} % of {n:,} intervals of ‖G‖² (95 % each) and in "
+            f"{100 * second.value:.1f} % of those of E‖g‖²; against all labels enumerated it is off by {error:.0e} at "
+            f"most. {_drift(ratios)}"
+        )
+        return Judgement(
+            verdict=verdict,
+            finding=finding,
+            numbers=[
+                number("intervals of ‖G‖² that hold the closed form", norm, n, "%", scale=100, note="α > 0"),
+                number("intervals of E‖g‖² that hold the closed form", second, n, "%", scale=100, note="α > 0"),
+                Number("threshold of the rule, for both", 100 * self.min_coverage, unit="%", exact=True),
+                Number("greatest relative error against all labels enumerated", error, exact=True),
+                *_ratio_numbers(ratios, runs.sizes["seed"]),
+            ],
+            figures=(_figure(case.cube, runs, ratios, finding),),
+            tables=(_table(runs, ratios),),
+            limits=_limits(case.cube, runs),
+            p_value=p_value,
+        )
 
 
 def _runs(cube: xr.Dataset) -> xr.Dataset:
@@ -101,10 +116,7 @@ def _runs(cube: xr.Dataset) -> xr.Dataset:
         raise CubeError(
             'the claim moments needs a cube of a spec with [train] measure = ["moments"]; this one was not measured'
         )
-    others = [str(dim) for dim in cube["outcome"].dims if dim not in DIMS and cube.sizes[dim] > 1]
-    if others:
-        raise CubeError(f"moments are judged for one way of training; the grid also varies {', '.join(others)}")
-    cube = cube.squeeze([dim for dim in cube["outcome"].dims if dim not in DIMS], drop=True)
+    cube = only(cube, ("alpha", "seed", "checkpoint"), what="the claim moments")
     names = [str(name) for name in cube.data_vars if str(name).endswith("_history")]
     runs = xr.Dataset({name.removesuffix("_history"): cube[name].astype(float) for name in names})
     examples = cube["examples"].astype(float)
@@ -175,28 +187,14 @@ def _told(estimate: Estimate) -> str:
     return f"{estimate.value:.2f}"
 
 
-def _numbers(
-    runs: xr.Dataset,
-    prediction: Mapping[str, Any],
-    rule: Mapping[str, Any],
-    norm: Estimate,
-    second: Estimate,
-    error: float,
-    n: int,
-    ratios: Mapping[float, list[Estimate]],
-) -> list[Number]:
-    numbers = [
-        number("intervals of ‖G‖² that hold the closed form", norm, n, "%", scale=100, note="α > 0"),
-        number("intervals of E‖g‖² that hold the closed form", second, n, "%", scale=100, note="α > 0"),
-        Number("threshold of the rule, for both", 100 * rule["min_coverage"], unit="%", exact=True),
-        Number("greatest relative error against all labels enumerated", error, exact=True),
-    ]
-    seeds = runs.sizes["seed"]
-    for alpha in prediction["alpha"]:
-        for when, i in (("first checkpoint", 0), ("end", -1)):
-            note = "" if np.isfinite(ratios[alpha][i].value) else "cannot tell: an interval of ‖G‖² reaches zero"
+def _ratio_numbers(ratios: Mapping[float, list[Estimate]], seeds: int) -> list[Number]:
+    """B_noise(α) over that at uniform output, when training began and at its end."""
+    numbers = []
+    for alpha, along in ratios.items():
+        for when, ratio in (("first checkpoint", along[0]), ("end", along[-1])):
+            note = "" if np.isfinite(ratio.value) else "cannot tell: an interval of ‖G‖² reaches zero"
             label = f"B_noise over that at uniform output, {when}, α = {alpha:g}"
-            numbers.append(number(label, ratios[alpha][i], seeds, note=note))
+            numbers.append(number(label, ratio, seeds, note=note))
     return numbers
 
 
@@ -224,10 +222,11 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, ratios: Mapping[float, list[Esti
     scales, shares = [], []
     for alpha in runs["alpha"].values:
         group, x = f"α = {alpha:g}", runs["examples"].sel(alpha=alpha).values
-        scales.append(_series(group, "measured", x, _along(runs, alpha, GradientMoments.noise_scale)))
+        scales.append(estimated(group, x, _along(runs, alpha, GradientMoments.noise_scale), group=group))
         if alpha > 0:
-            scales.append(_series(group, "rival", x, _along(runs, alpha, _at_uniform_output), interval=False))
-            shares.append(_series(group, "measured", x, ratios[alpha]))
+            uniform = [one.value for one in _along(runs, alpha, _at_uniform_output)]
+            scales.append(Series(f"{group}, uniform output", "rival", x, uniform, group=group))
+            shares.append(estimated(group, x, ratios[alpha], group=group))
     ends = [float(runs["examples"].min()), float(runs["examples"].max())]
     shares.append(Series("uniform output", "predicted", ends, [1.0, 1.0], group="uniform output"))
     copies = Axis("labelled copies processed", "log")
@@ -242,12 +241,6 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, ratios: Mapping[float, list[Esti
     )
     # several simulations may be judged by this rule in one report
     return Figure(str(cube.attrs.get("simulation", "moments")), caption, shown)
-
-
-def _series(group: str, role: Any, x: Any, found: list[Estimate], *, interval: bool = True) -> Series:
-    low, high = ([getattr(one, limit) for one in found] if interval else None for limit in ("low", "high"))
-    name = group if role == "measured" else f"{group}, uniform output"
-    return Series(name, role, x, [one.value for one in found], low, high, group=group)
 
 
 def _table(runs: xr.Dataset, ratios: Mapping[float, list[Estimate]]) -> Table:

@@ -41,11 +41,12 @@ def command(
     effbatch report out --out again.pdf --paper letter
     effbatch report a/cube.nc b/cube.nc --format pdf,html,md --out both
     effbatch report out --figure collapse --out collapse.svg
-    effbatch report out --table yardsticks --out yardsticks.csv
+    effbatch report out --table scorecard --out scorecard.csv
     """
     from effbatch.core.errors import InputError
     from effbatch.plan.cube import open_cubes
-    from effbatch.validation import run as validation
+    from effbatch.validation import document, scorecard
+    from effbatch.validation.judged import judge_all
 
     targets, kind = _targets(out, formats, figure, table)
     if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
@@ -60,7 +61,8 @@ def command(
         if twice := cubes.keys() & found.keys():
             raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
         cubes |= found
-    report = validation.report(validation.judge_all(cubes))
+    judged = judge_all(cubes)
+    report = document.report(judged, scorecard.measure(judged))
     for target in targets:
         _WRITERS[kind, target.suffix](report, target, figure or table or "", paper)
         click.echo(target)
@@ -135,6 +137,7 @@ def _table(report: Report, target: Path, name: str, paper: str) -> None:
     from effbatch.core.formats import table_csv
     from effbatch.show.report import replace_file
 
+    name = {"yardsticks": "scorecard"}.get(name, name)  # as it was called until 0.1
     replace_file(target, table_csv(_named(report.tables, "table", name)).encode())
 
 

@@ -52,21 +52,23 @@ def command(
     from effbatch.claims import Verdict
     from effbatch.show.progress import watching
     from effbatch.sweep.cluster import hired
-    from effbatch.validation import run as validation
-    from effbatch.validation import scorecard as yardsticks
+    from effbatch.validation import document, scorecard
+    from effbatch.validation.judged import judge_all
+    from effbatch.validation.validate import validate
 
     specs = specs_named(names or QUICK_SET, quick=quick or not names, dataset=dataset)
     folder = Path(out)
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
-        cubes = validation.validate(specs, folder, progress=progress, workers=crew)
-    judged = validation.judge_all(cubes)
-    validation.write(judged, folder)
-    show(judged.judgements)
-    for yardstick in yardsticks.headlines(judged.yardsticks):
-        lines.echo(yardstick.line, hanging="    ")
+        judged = judge_all(validate(specs, folder, progress=progress, workers=crew))
+    card = scorecard.measure(judged)
+    document.write(judged, card, folder)
+    found = {name: one.judgement for name, one in judged.items() if one.judgement is not None}
+    show(found)
+    for line in scorecard.headlines(card):
+        lines.echo(line.text, hanging="    ")
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
-    if strict and any(found.verdict is Verdict.REFUTED for found in judged.judgements.values()):
+    if strict and any(one.verdict is Verdict.REFUTED for one in found.values()):
         raise SystemExit(3)
 
 

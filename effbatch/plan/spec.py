@@ -1,6 +1,6 @@
 """TOML text -> `Spec`: one simulation with its data, training and grid; every mistake is named.
 
-[claim] is kept as it came: what judges the cube checks it (`claims.rule_of`), and training needs none.
+[claim] is kept as it came: what judges the cube checks it (`claims.claim_of`), and training needs none.
 """
 
 from __future__ import annotations

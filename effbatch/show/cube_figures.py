@@ -1,36 +1,68 @@
-"""A cube and its stored prediction -> figures beyond those of its claim: accuracy over rates, best rates and laws."""
+"""A cube -> figures beyond those of its claim, or without one: accuracy over rates, best rates and laws."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.shared import linearised
-from effbatch.core.figures import Figure
-from effbatch.fitting import best_learning_rates
+from effbatch.claims import Case
+from effbatch.claims.shared.accuracy_curves import by_setting, percent
+from effbatch.claims.shared.seed_mean import seed_mean
+from effbatch.core.figures import Axis, Figure, Panel, Series
 from effbatch.fitting.figures import accuracy_map, extra_dims, rates_and_laws
-from effbatch.plan.cube import resolved_spec
+from effbatch.plan.cube import resolved_spec, score
 
 LEAST = 4  # noise levels, and learning rates, that make a map
 MOST_PANELS = 3  # of a kind, side by side
 
 
-def figures(cube: xr.Dataset) -> list[Figure]:
+def figures(case: Case) -> list[Figure]:
     """The figures that this cube has the data for; none where the linearised theory said nothing before the run."""
-    resolved = resolved_spec(cube)
-    stored = json.loads(cube.attrs["predictions"])["prediction"].get("linearised")
-    panels = int(np.prod([cube.sizes[dim] for dim in extra_dims(cube)], dtype=int))
-    if stored is None or panels > MOST_PANELS or min(cube.sizes["alpha"], cube.sizes["learning_rate"]) < LEAST:
+    cube, spec, predicted = case.cube, resolved_spec(case.cube), case.theory.get("best_learning_rate")
+    if (
+        predicted is None
+        or _panels(cube) > MOST_PANELS
+        or min(cube.sizes["alpha"], cube.sizes["learning_rate"]) < LEAST
+    ):
         return []
-    predicted = linearised.from_json(stored)["best_learning_rate"]
     if not bool(predicted.notnull().any()):
         return []
-    name = resolved["simulation"]["name"]
-    best = best_learning_rates(cube)
-    made = [accuracy_map(f"accuracy_map_{name}", cube, best, predicted)]
-    if resolved["claim"]["kind"] == "best_learning_rate" and cube.sizes["batch_size"] > 1:
-        rates = rates_and_laws(f"best_rate_and_laws_{name}", best, predicted)
+    name = spec["simulation"]["name"]
+    made = [accuracy_map(f"accuracy_map_{name}", cube, case.best, predicted)]
+    if spec["claim"]["kind"] == "best_learning_rate" and cube.sizes["batch_size"] > 1:
+        rates = rates_and_laws(f"best_rate_and_laws_{name}", case.best, predicted)
         made += [rates] if rates.panels else []
     return made
+
+
+def measured(case: Case) -> list[Figure]:
+    """What a cube shows that nothing judges: accuracy over learning rates, and how its best rates go."""
+    cube, name = case.cube, str(case.cube.attrs.get("simulation", "cube"))
+    if _panels(cube) > MOST_PANELS:
+        return []
+    over_rates = accuracy_map if min(cube.sizes["alpha"], cube.sizes["learning_rate"]) >= LEAST else _curves
+    rates = rates_and_laws(f"best_rate_and_laws_{name}", case.best)
+    return [over_rates(f"accuracy_{name}", cube, case.best), *([rates] if rates.panels else [])]
+
+
+def _curves(name: str, cube: xr.Dataset, best: xr.Dataset) -> Figure:
+    """Accuracy against the learning rate at the middle batch size, one curve for each α and each of the rest."""
+    batch = best["batch_size"].values[best.sizes["batch_size"] // 2]
+    accuracy = score(cube).sel(batch_size=batch, drop=True)
+    curves = [by_setting(limit, "learning_rate") for limit in seed_mean(accuracy)]
+    x = cube["learning_rate"].values
+    series = [
+        Series(label, "measured", x, mean.values, low.values, high.values, group=label)
+        for (label, mean), (_, low), (_, high) in zip(*curves, strict=True)
+    ]
+    label, highest = max(curves[0], key=lambda curve: float(curve[1].max()))
+    n, at = cube.sizes["seed"], f"{label}, B = {batch}, learning rate {float(highest.idxmax('learning_rate')):.3g}"
+    caption = f"Accuracy is highest, {percent(float(highest.max()))}, at {at}. Points: mean over {n} seeds"
+    caption += ", and its 95 % interval." if n > 1 else "."
+    axes = Axis("learning rate", "log2"), Axis("test accuracy", domain=(0, 1))
+    return Figure(name, caption, (Panel(*axes, series, f"B = {batch}"),))
+
+
+def _panels(cube: xr.Dataset) -> int:
+    """How many panels a figure of the whole cube has."""
+    return int(np.prod([cube.sizes[dim] for dim in extra_dims(cube)], dtype=int))

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from effbatch.claims import Verdict
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError
 from effbatch.core.figures import Figure, Number, Table
@@ -38,8 +39,6 @@ from effbatch.show.markdown import cells, code_span, markdown_text, slug
 
 PAPERS = ("a4", "letter")
 
-Verdict = Literal["supported", "refuted", "undecided"]
-
 _FONTS = {  # file -> CSS family, weight
     "Inter-Regular.otf": ("Inter", 400),
     "Inter-SemiBold.otf": ("Inter", 600),
@@ -50,7 +49,7 @@ _FONTS = {  # file -> CSS family, weight
 
 @dataclass(frozen=True)
 class Section:
-    """One claim: what was asked and predicted, what was found, and where it fails.
+    """One claim: what was asked and predicted, what was found, and where it fails; or a sweep that nothing judges.
 
     `headline` (what must come out, in a few words) and the first of `numbers` stand side by side on the first page.
     `p_value` is corrected for all claims of the report; None where there was no test.
@@ -65,7 +64,7 @@ class Section:
     question: str
     headline: str
     prediction: str
-    verdict: Verdict
+    verdict: Verdict | None
     finding: str
     p_value: float | None = None
     numbers: Sequence[Number] = ()
@@ -79,9 +78,9 @@ class Section:
     spec: str = ""
 
     def __post_init__(self) -> None:
-        if self.verdict not in get_args(Verdict):
+        if self.verdict not in (None, *Verdict):
             raise InputError(
-                f"the verdict of {self.name!r} needs to be one of {', '.join(get_args(Verdict))}; "
+                f"the verdict of {self.name!r} needs to be one of {', '.join(Verdict)}; "
                 f"{self.verdict!r} came: give one of them",
                 verdict=self.verdict,
             )
@@ -98,7 +97,7 @@ class Section:
 class Report:
     """The whole document; `environment` maps words (device, versions, cost, command) to what they were.
 
-    `yardsticks` and `yardstick_figures` judge the package as a whole, `costs` says what each simulation took.
+    `scorecard` and `scorecard_figures` judge the package as a whole, `costs` says what each simulation took.
     """
 
     title: str
@@ -107,8 +106,8 @@ class Report:
     sections: Sequence[Section]
     recommendation: str = ""
     recommended: Table | None = None
-    yardsticks: Table | None = None
-    yardstick_figures: Sequence[Figure] = ()
+    scorecard: Table | None = None
+    scorecard_figures: Sequence[Figure] = ()
     costs: Table | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
 
@@ -133,7 +132,7 @@ class Report:
                 )
 
     def _figures(self) -> list[Figure]:
-        return [*(figure for section in self.sections for figure in section.figures), *self.yardstick_figures]
+        return [*(figure for section in self.sections for figure in section.figures), *self.scorecard_figures]
 
     @cached_property
     def drawings(self) -> dict[str, charts.Drawing]:
@@ -148,8 +147,8 @@ class Report:
     @property
     def tables(self) -> dict[str, Table]:
         """Every table by its name; SECTION.NAME where several sections have one of that name."""
-        whole = [table for table in (self.recommended, self.yardsticks, self.costs) if table is not None]
-        named = [("", table) for table in (self.verdicts_table, *whole)]
+        whole = [table for table in (self.recommended, self.scorecard, self.costs) if table is not None]
+        named = [("", table) for table in (*[self.verdicts_table] * bool(self.judged), *whole)]
         for section in self.sections:
             named += [(section.name, table) for table in section.tables]
             named += [(section.name, section.numbers_table)] if section.numbers else []
@@ -160,11 +159,16 @@ class Report:
         }
 
     @property
+    def judged(self) -> list[Section]:
+        """The sections with a verdict."""
+        return [section for section in self.sections if section.verdict is not None]
+
+    @property
     def verdicts_table(self) -> Table:
-        """Claim, prediction, what was measured, p and verdict, one row per section."""
+        """Claim, prediction, what was measured, p and verdict, one row per claim."""
         columns = ("claim", "predicted", "measured", "value", "low", "high", "n", "p", "verdict")
         rows: list[list[str | int | float | None]] = []
-        for section in self.sections:
+        for section in self.judged:
             first = section.numbers[0] if section.numbers else Number("", None)
             numbers = [first.label, first.value, first.low, first.high, first.n]
             rows.append([section.title, section.headline, *numbers, section.p_value, section.verdict])
@@ -173,9 +177,9 @@ class Report:
     @property
     def counts(self) -> str:
         """How many claims ended how, in a sentence."""
-        ended = Counter(section.verdict for section in self.sections)
-        told = ", ".join(f"{ended[verdict]} {verdict}" for verdict in get_args(Verdict))
-        return f"Of {len(self.sections)} claims: {told}."
+        ended = Counter(section.verdict for section in self.judged)
+        told = ", ".join(f"{ended[verdict]} {verdict}" for verdict in Verdict)
+        return f"Of {len(self.judged)} claims: {told}."
 
     @property
     def references(self) -> list[str]:
@@ -235,7 +239,7 @@ def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
 
 
 def write_markdown(report: Report, path: str | Path) -> None:
-    """Write the claims of `report`, their tables and the yardsticks as Markdown to `path`, replacing it at once."""
+    """Write the claims of `report`, their tables and the scorecard as Markdown to `path`, replacing it at once."""
     environment = _environment(autoescape=False)
     environment.finalize = markdown_text
     text = environment.get_template("report.md.j2").render(
@@ -286,8 +290,8 @@ def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
 
 
 def _draw(report: Report) -> dict[str, list[_Drawn]]:
-    """Figures of every section and of the yardsticks, numbered through the report."""
-    parts = {section.name: section.figures for section in report.sections} | {"yardsticks": report.yardstick_figures}
+    """Figures of every section and of the scorecard, numbered through the report."""
+    parts = {section.name: section.figures for section in report.sections} | {"scorecard": report.scorecard_figures}
     numbers = iter(range(1, 1 + len(report.figures)))
 
     def draw(figures: Sequence[Figure]) -> Iterator[_Drawn]:
@@ -299,14 +303,14 @@ def _draw(report: Report) -> dict[str, list[_Drawn]]:
 
 
 def _show(report: Report) -> dict[str, list[_Shown]]:
-    """Tables of every part, numbered through the report: 1 is that of the verdicts, which has a form of its own."""
+    """Tables of every part, numbered through the report; that of the verdicts, if any, is 1 and has its own form."""
     parts = {"recommended": [report.recommended]}
     for section in report.sections:
         parts[section.name] = [section.numbers_table] if section.numbers else []
         parts[section.name] += section.tables
-    parts |= {"yardsticks": [report.yardsticks], "costs": [report.costs]}
+    parts |= {"scorecard": [report.scorecard], "costs": [report.costs]}
     shown: dict[str, list[_Shown]] = {}
-    number = 1
+    number = int(bool(report.judged))
     for name, tables in parts.items():
         shown[name] = []
         for table in filter(None, tables):

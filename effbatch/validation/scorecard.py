@@ -1,35 +1,38 @@
-"""Judged cubes -> the yardsticks of the whole package: how good its predictions are, beside fixed goals.
+"""Judged cubes -> the scorecard of the package: how good its predictions are, beside fixed goals.
 
-They pool the cubes that carry a prediction of the linearised theory, stored before training, and the judgements of
-the collapse. A goal is met or missed only where the whole 95 % interval lies on one side of it.
+It pools the package's own simulations that carry a prediction of the linearised theory, stored before training, and the
+judgements of the collapse. A goal is met or missed only where the whole 95 % interval lies on one side of it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from effbatch.audit.proportions import clopper_pearson
-from effbatch.claims import Judgement, Verdict
-from effbatch.claims.base import at_most
-from effbatch.claims.shared import linearised
+from effbatch.claims import Verdict
+from effbatch.claims.shared.judgement import at_most
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import number_text
-from effbatch.fitting import best_learning_rates, regret
+from effbatch.core.resources import bundled
+from effbatch.fitting import Estimate, regret
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.resampling import MIN_SEEDS, over_cells
 from effbatch.fitting.student import student_quantile
 from effbatch.laws import get
-from effbatch.plan.cube import Outcome, resolved_spec
+from effbatch.plan.cube import Outcome
+from effbatch.validation.judged import JudgedCube
 
+MOMENTS = Path(__file__).with_name("moments_check.json")  # python benchmarks/moments_check.py writes it
 RIVALS = {
     "square_root_clean_count": "√(B/(1+α))",
     "none": "no scaling",
@@ -62,7 +65,7 @@ _REACHED = {
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Line:
     """One number with its goal. `of` says of which networks, or of which rival; only EVERY has a goal to reach."""
 
     number: Number
@@ -71,8 +74,8 @@ class Yardstick:
     reached: Reached | None = None
 
     @property
-    def line(self) -> str:
-        """The yardstick in one line of text."""
+    def text(self) -> str:
+        """The line as text."""
         return f"{str(self.reached).upper():<12}{self.number.label}: {number_text(self.number)} (goal: {self.goal})"
 
     def to_json(self) -> dict[str, Any]:
@@ -81,10 +84,10 @@ class Yardstick:
         return {**number, "of": self.of, "goal": self.goal, "reached": self.reached and str(self.reached)}
 
 
-def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]) -> list[Yardstick]:
-    """Every yardstick that these cubes can answer, headlines and what stands beside them.
+def measure(judged: Mapping[str, JudgedCube]) -> list[Line]:
+    """Every line that the package's own simulations among these cubes can answer; none where there is none.
 
-    moments      closed-form gradient moments against labels that are really noisy (`training.moments_check`)
+    moments      closed-form gradient moments against labels that are really noisy, as recorded (`MOMENTS`)
     best rate    |log2(predicted/measured)| over the cells with a measured best rate, in powers of two; bootstrap over
                  cells
     regret       accuracy at the best rate of the grid minus accuracy at the predicted one, in points; bootstrap over
@@ -95,32 +98,36 @@ def measure(cubes: Mapping[str, xr.Dataset], judgements: Mapping[str, Judgement]
     collapse     the exponent δ as its claim found it
     cost         seconds of prediction over seconds of training that it replaces
     """
-    predicted = [cube for cube in cubes.values() if _has_surface(cube)]
-    yardsticks = [y for cube in list(cubes.values())[:1] if "moments_check" in cube.attrs for y in _moments(cube)]
+    own = [one for one in judged.values() if of_the_package(one)]
+    predicted = [one for one in own if _has_surface(one)]
+    lines = _moments() if own else []
     if predicted:
         names = _names(predicted)
-        cells = xr.concat([_cells(cube, of) for cube, of in zip(predicted, names, strict=True)], "cell")
-        errors = [_errors(cube, of) for cube, of in zip(predicted, names, strict=True)]
-        yardsticks += _rate(cells) + _regret(cells) + _surface(errors)
-    yardsticks += [_collapse(judgements[name]) for name, cube in cubes.items() if _kind(cube) == "collapse"]
-    if predicted:
-        yardsticks.append(_cost(predicted))
-    return yardsticks
+        cells = xr.concat([_cells(one, of) for one, of in zip(predicted, names, strict=True)], "cell")
+        errors = [_errors(one, of) for one, of in zip(predicted, names, strict=True)]
+        lines += _rate(cells) + _regret(cells) + _surface(errors)
+    lines += [_collapse(one) for one in own if one.claim is not None and one.claim.kind() == "collapse"]
+    return [*lines, _cost(predicted)] if predicted else lines
 
 
-def headlines(yardsticks: Sequence[Yardstick]) -> list[Yardstick]:
+def of_the_package(one: JudgedCube) -> bool:
+    """Whether the sweep is of a simulation that comes with the package, not of a user's file."""
+    return (bundled("simulations") / f"{one.arguments.split()[0]}.toml").is_file()
+
+
+def headlines(card: Sequence[Line]) -> list[Line]:
     """Those with a goal."""
-    return [yardstick for yardstick in yardsticks if yardstick.reached is not None]
+    return [line for line in card if line.reached is not None]
 
 
-def table(yardsticks: Sequence[Yardstick]) -> Table:
+def table(card: Sequence[Line]) -> Table:
     """The table of the report."""
     rows: list[list[str | int | None]] = []
-    for yardstick in yardsticks:
-        label = yardstick.number.label if yardstick.reached else f"· {yardstick.of}"
-        bare = number_text(replace(yardstick.number, unit="", n=None))  # the goal says the unit
-        rows.append([label, bare, yardstick.number.n, yardstick.goal, str(yardstick.reached or "")])
-    ended = Counter(str(yardstick.reached) for yardstick in headlines(yardsticks))
+    for line in card:
+        label = line.number.label if line.reached else f"· {line.of}"
+        bare = number_text(replace(line.number, unit="", n=None))  # the goal says the unit
+        rows.append([label, bare, line.number.n, line.goal, str(line.reached or "")])
+    ended = Counter(str(line.reached) for line in headlines(card))
     caption = (
         f"Of {ended.total()} goals {ended[Reached.MET]} met, {ended[Reached.NOT_MET]} not met, "
         f"{ended[Reached.CANNOT_TELL]} cannot tell. Linearised theory: from the untrained networks, with no anchor. "
@@ -128,12 +135,12 @@ def table(yardsticks: Sequence[Yardstick]) -> Table:
         "theory beside them are tried on the other cells for which all of them say a rate. A goal is met or missed "
         "only where the whole 95 % interval lies on one side of it."
     )
-    return Table("yardsticks", caption, ("yardstick", "value [95 % interval]", "n", "goal", "reached"), rows)
+    return Table("scorecard", caption, ("quantity", "value [95 % interval]", "n", "goal", "reached"), rows)
 
 
-def figure(yardsticks: Sequence[Yardstick]) -> Figure | None:
+def figure(card: Sequence[Line]) -> Figure | None:
     """Accuracy lost by the rate of every law; None where no law was tried."""
-    tried = [y for y in yardsticks if y.of.startswith((RIVAL, THEORY)) and np.isfinite(_value(y))]
+    tried = [y for y in card if y.of.startswith((RIVAL, THEORY)) and np.isfinite(_value(y))]
     if not any(y.of.startswith(RIVAL) for y in tried):
         return None
     tried.sort(key=_value, reverse=True)
@@ -156,24 +163,22 @@ def figure(yardsticks: Sequence[Yardstick]) -> Figure | None:
     return Figure("regret", caption, (Panel(Axis("accuracy lost, points"), y, [s for s in series if len(s.x)]),))
 
 
-def _value(yardstick: Yardstick) -> float:
-    return np.nan if yardstick.number.value is None else yardstick.number.value
+def _value(line: Line) -> float:
+    return np.nan if line.number.value is None else line.number.value
 
 
-def _has_surface(cube: xr.Dataset) -> bool:
+def _has_surface(one: JudgedCube) -> bool:
     """Whether the linearised theory said something of this cube before it was trained."""
-    stored = _prediction(cube).get("linearised")
-    return stored is not None and bool(linearised.from_json(stored)["accuracy"].notnull().any())
+    theory = one.case.theory
+    return one.predicted_before and "accuracy" in theory and bool(theory["accuracy"].notnull().any())
 
 
-def _cells(cube: xr.Dataset, names: xr.DataArray) -> xr.Dataset:
+def _cells(one: JudgedCube, names: xr.DataArray) -> xr.Dataset:
     """By `cell`: error of the predicted best rate, its regret and the rivals', NaN where unknown; `label`: its name."""
-    best = best_learning_rates(cube)
-    predicted = linearised.from_json(_prediction(cube)["linearised"])["best_learning_rate"]
+    best, predicted = one.case.best, one.case.theory["best_learning_rate"]
     found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
-    found["regret"] = 100 * regret(cube, best, predicted)["regret"]
-    for law, rates in _from_clean_cell(best).items():
-        found[f"regret_{law}"] = 100 * regret(cube, best, rates)["regret"]
+    for key, rates in {"regret": predicted, **_from_clean_cell(best)}.items():
+        found[key] = 100 * regret(one.cube, best, rates)["regret"]
     found["label"] = names.broadcast_like(found["error"])
     dims = best["outcome"].dims
     flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}
@@ -181,7 +186,10 @@ def _cells(cube: xr.Dataset, names: xr.DataArray) -> xr.Dataset:
 
 
 def _from_clean_cell(best: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Rates by every rival, anchored at the clean cell of the middle batch size; NaN there and where it has none."""
+    """Rates by every rival, under the name of its regret, anchored at the clean cell of the middle batch size.
+
+    NaN at that cell, and where there is none.
+    """
     nowhere = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
     rates = {law: nowhere.copy() for law in RIVALS}
     clean, middle = float(best["alpha"].min()), np.sort(best["batch_size"].values)[best.sizes["batch_size"] // 2]
@@ -196,24 +204,30 @@ def _from_clean_cell(best: xr.Dataset) -> dict[str, xr.DataArray]:
         for law, known in rates.items():
             factor = get(law).factor(setting(others), setting(anchor))
             known.values[(*place, row, column)] = cells["best_learning_rate"].values[anchor] * factor
-    return {law: known.transpose(*best["best_learning_rate"].dims) for law, known in rates.items()}
+    return {f"regret_{law}": known.transpose(*best["best_learning_rate"].dims) for law, known in rates.items()}
 
 
-def _moments(cube: xr.Dataset) -> list[Yardstick]:
-    check = json.loads(cube.attrs["moments_check"])
-    inside, cells = check["inside"], check["cells"]
+def _moments() -> list[Line]:
+    """The recorded check of the closed form, see `measure.moments_check`."""
+    check = json.loads(MOMENTS.read_text(encoding="utf-8"))
+    inside, cells, error = check["inside"], check["cells"], check["exact_error"]
     low, high = (100 * float(limit) for limit in clopper_pearson(inside, cells, CONFIDENCE))
-    label = "intervals that hold the closed-form gradient moments"
-    reached = Reached.MET if low >= 95 else Reached.NOT_MET if high < 95 else Reached.CANNOT_TELL
-    error = Number("relative error of exact gradient moments", check["exact_error"], exact=True)
-    small = Reached.MET if check["exact_error"] <= 1e-6 else Reached.NOT_MET
+    held = Number(
+        "intervals that hold the closed-form gradient moments", 100 * inside / cells, low, high, cells, "%",
+        note=check["source"],
+    )  # fmt: skip
+    exact = Number("relative error of exact gradient moments", error, exact=True, note=check["source"])
     return [
-        Yardstick(Number(label, 100 * inside / cells, low, high, cells, "%"), EVERY, "at least 95 %", reached),
-        Yardstick(error, EVERY, "at most 1e-6", small),
+        Line(held, EVERY, "at least 95 %", _side(low >= 95, high < 95)),
+        Line(exact, EVERY, "at most 1e-6", _side(error <= 1e-6, error > 1e-6)),
     ]
 
 
-def _rate(cells: xr.Dataset) -> list[Yardstick]:
+def _side(met: bool, missed: bool) -> Reached:
+    return Reached.MET if met else Reached.NOT_MET if missed else Reached.CANNOT_TELL
+
+
+def _rate(cells: xr.Dataset) -> list[Line]:
     label, unit = "error of the best rate predicted without training", "powers of two"
     return [
         _goal(_number(f"{label}, median", cells["error"], np.median, unit), 0.5, "at most 0.5 powers of two"),
@@ -222,7 +236,7 @@ def _rate(cells: xr.Dataset) -> list[Yardstick]:
     ]
 
 
-def _regret(cells: xr.Dataset) -> list[Yardstick]:
+def _regret(cells: xr.Dataset) -> list[Line]:
     label, unit = "accuracy lost by using it", "points"
     names = {"regret": THEORY} | {f"regret_{law}": f"{RIVAL}{name}" for law, name in RIVALS.items()}
     same = cells[list(names)].to_array().notnull().all("variable")
@@ -235,13 +249,15 @@ def _regret(cells: xr.Dataset) -> list[Yardstick]:
     ]
 
 
-def _goal(number: Number, most: float, goal: str) -> Yardstick:
+def _goal(number: Number, most: float, goal: str) -> Line:
+    assert number.value is not None
     assert number.low is not None
     assert number.high is not None
-    return Yardstick(number, EVERY, goal, _REACHED[at_most(number.low, number.high, most)])
+    verdict, _ = at_most(Estimate(number.value, number.low, number.high), most)
+    return Line(number, EVERY, goal, _REACHED[verdict])
 
 
-def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, unit: str) -> list[Yardstick]:
+def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, unit: str) -> list[Line]:
     """One row for every network, on every data set if there are several; none where there is one."""
     labels = list(dict.fromkeys(cells["label"].values))
     if len(labels) < 2:
@@ -249,8 +265,8 @@ def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, 
     return [_plain(label, cells[name].where(cells["label"] == of), statistic, unit, str(of)) for of in labels]
 
 
-def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of: str) -> Yardstick:
-    return Yardstick(_number(label, values, statistic, unit), of)
+def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of: str) -> Line:
+    return Line(_number(label, values, statistic, unit), of)
 
 
 def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -> Number:
@@ -259,14 +275,13 @@ def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -
     return Number(label, estimate.value, estimate.low, estimate.high, len(known), unit, note="cells")
 
 
-def _errors(cube: xr.Dataset, names: xr.DataArray) -> xr.DataArray:
+def _errors(one: JudgedCube, names: xr.DataArray) -> xr.DataArray:
     """Measured minus predicted accuracy in points, (seed, cell); NaN unless finished.
 
     With every cell its name, and whether its rate is at most twice the best one predicted: beyond, the linearised
     theory diverges or knows no edge.
     """
-    stored = linearised.from_json(_prediction(cube)["linearised"])
-    predicted, reach = stored["accuracy"], 2 * stored["best_learning_rate"]
+    cube, predicted, reach = one.cube, one.case.theory["accuracy"], 2 * one.case.theory["best_learning_rate"]
     finished = cube["test_accuracy"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
     error = (100 * (finished - predicted)).drop_vars(["step", "examples"], errors="ignore")
     dims = [dim for dim in error.dims if dim != "seed"]
@@ -277,17 +292,17 @@ def _errors(cube: xr.Dataset, names: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
 
-def _surface(errors: Sequence[xr.DataArray]) -> list[Yardstick]:
+def _surface(errors: Sequence[xr.DataArray]) -> list[Line]:
     label = "error of the accuracy predicted without training, root mean square"
     rows = [_goal(_rmse(label, errors), 3.0, "at most 3 points")]
     near = [error.isel(cell=error["near"].values) for error in errors]
     if any(bool(error.notnull().any()) for error in near):
-        rows.append(Yardstick(_rmse(label, near), "learning rates up to twice the best one predicted"))
+        rows.append(Line(_rmse(label, near), "learning rates up to twice the best one predicted"))
     names = list(dict.fromkeys(name for error in errors for name in error["label"].values))
     if len(names) > 1:
         for name in names:
             chosen = [error.isel(cell=error["label"].values == name) for error in errors]
-            rows.append(Yardstick(_rmse(label, chosen), str(name)))
+            rows.append(Line(_rmse(label, chosen), str(name)))
     return rows
 
 
@@ -324,54 +339,40 @@ def _mean_squares(errors: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(squares)
 
 
-def _collapse(judged: Judgement) -> Yardstick:
+def _collapse(one: JudgedCube) -> Line:
     """δ, and which of 1 and 2 its interval excludes."""
-    delta = judged.numbers[0]
-    goal = "interval excludes δ = 1 or δ = 2"
-    number = Number("collapse exponent δ of B/(1+α)^δ", delta.value, delta.low, delta.high, delta.n, note=delta.note)
+    label, goal = "collapse exponent δ of B/(1+α)^δ", "interval excludes δ = 1 or δ = 2"
+    if one.judgement is None:
+        return Line(Number(label, None), EVERY, goal, Reached.CANNOT_TELL)
+    delta = replace(one.judgement.numbers[0], label=label)
     if delta.value is None or delta.low is None or delta.high is None:
-        return Yardstick(number, EVERY, goal, Reached.CANNOT_TELL)
+        return Line(delta, EVERY, goal, Reached.CANNOT_TELL)
     excluded = [f"{d}" for d in (1, 2) if not delta.low <= d <= delta.high]
     said = f"{goal}; it excludes {' and '.join(excluded) or 'neither'}"
-    return Yardstick(number, EVERY, said, Reached.MET if excluded else Reached.CANNOT_TELL)
+    return Line(delta, EVERY, said, Reached.MET if excluded else Reached.CANNOT_TELL)
 
 
-def _cost(cubes: Collection[xr.Dataset]) -> Yardstick:
+def _cost(judged: Sequence[JudgedCube]) -> Line:
     """Seconds of prediction over seconds of training, in per cent, on the machine of the run."""
     label, goal = "time to predict, share of the training time", "at most 2 %"
-    spent = [_stored(cube).get("seconds", np.nan) for cube in cubes]
-    share = 100 * float(np.sum(spent) / np.sum([cube.attrs["train_seconds"] for cube in cubes]))
-    if np.isnan(share):
-        return Yardstick(Number(label, None, n=len(spent), note="sweeps"), EVERY, goal, Reached.CANNOT_TELL)
-    number = Number(label, share, n=len(spent), unit="%", note="sweeps")
-    return Yardstick(number, EVERY, goal, Reached.MET if share <= 2 else Reached.NOT_MET)
+    spent = [one.stored.get("seconds", np.nan) for one in judged]
+    share = 100 * float(np.sum(spent) / np.sum([one.cube.attrs["train_seconds"] for one in judged]))
+    known = np.isfinite(share)
+    number = Number(label, share if known else None, n=len(spent), unit="%" * bool(known), note="sweeps")
+    return Line(number, EVERY, goal, _side(share <= 2, share > 2))
 
 
-def _names(cubes: Sequence[xr.Dataset]) -> list[xr.DataArray]:
+def _names(judged: Sequence[JudgedCube]) -> list[xr.DataArray]:
     """The name of every cell of each cube: its network, and its data set where the cubes have several."""
-    datasets = [_said(cube, "data", "dataset") for cube in cubes]
+    datasets = [_said(one, "data", "dataset") for one in judged]
     several = len({name for said in datasets for name in said.values.ravel()}) > 1
-    names = [_said(cube, "train", "network") for cube in cubes]
+    names = [_said(one, "train", "network") for one in judged]
     if several:
         names = [network + " on " + dataset for network, dataset in zip(names, datasets, strict=True)]
     return [name.drop_vars(["network", "dataset"], errors="ignore") for name in names]
 
 
-def _said(cube: xr.Dataset, part: str, key: str) -> xr.DataArray:
+def _said(one: JudgedCube, part: str, key: str) -> xr.DataArray:
     """A key of the spec in every cell: a dimension of the grid, or one value for all."""
-    values = cube[key] if key in cube.dims else xr.DataArray(resolved_spec(cube)[part][key])
+    values = one.cube[key] if key in one.cube.dims else xr.DataArray(one.spec[part][key])
     return values.astype(object)
-
-
-def _stored(cube: xr.Dataset) -> dict[str, Any]:
-    return json.loads(cube.attrs.get("predictions", "null")) or {"before_training": False}
-
-
-def _prediction(cube: xr.Dataset) -> dict[str, Any]:
-    """The prediction; empty unless it was stored before training."""
-    stored = _stored(cube)
-    return stored["prediction"] if stored["before_training"] else {}
-
-
-def _kind(cube: xr.Dataset) -> str:
-    return resolved_spec(cube)["claim"]["kind"]

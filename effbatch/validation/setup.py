@@ -57,7 +57,7 @@ def setup_of(spec: Spec) -> Setup:
         return None if matrices is None else matrices[0]
 
     grid = spec.grid if spec.ladder is None else {**spec.grid, "learning_rate": spec.ladder.between_ends}
-    return Setup(grid, spec.claim, points, settings, steps, spectrum, noise_matrix)
+    return Setup(grid, points, settings, steps, spectrum, noise_matrix)
 
 
 def initial_spectrum(

@@ -11,12 +11,13 @@ import xarray as xr
 from synthetic import cube_of
 from test_claims import setup
 
-from effbatch.claims import best_batch as claim
-from effbatch.claims.shared import linearised
+from effbatch.claims import Case
+from effbatch.claims.best_batch import BestBatchClaim
+from effbatch.claims.shared import linearised, stored
 from effbatch.core.errors import CubeError, SpecError
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0, 7.0), (8, 16, 32, 64, 128, 256)
-SHIFT = {"measure": "best_batch", "rates": ["tuned"]}
+SHIFT = BestBatchClaim(measure="best_batch")
 
 
 def best_at(power: float, start: float = 32.0):
@@ -37,14 +38,14 @@ def told(swept: xr.Dataset, **arms: float | None) -> dict:
     """A prediction with these signs; its surface says nothing."""
     surface = xr.full_like(swept["test_accuracy"].isel(seed=0, drop=True), np.nan, dtype=float)
     arms = {name.replace("_", " "): value for name, value in arms.items()}
-    return {"linearised": linearised.to_json(surface.to_dataset(name="accuracy")), "arms": arms}
+    return {"linearised": stored.to_json(surface.to_dataset(name="accuracy")), "arms": arms}
 
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 1.0])
 def test_the_shift_of_the_best_batch_is_recovered_between_grid_points(power):
     batches = tuple(2 ** np.arange(1, 11))
     swept = cube(best_at(power, start=40.0), alpha=(0.0, 1.0, 3.0), batch_size=batches, noise=0.0)
-    judged = claim.judge(swept, told(swept, tuned_rate=1.0), SHIFT)
+    judged = SHIFT.judge(Case(swept, told(swept, tuned_rate=1.0)))
     assert judged.numbers[0].value == pytest.approx(power, abs=1e-6)
 
 
@@ -54,7 +55,7 @@ def test_the_shift_of_the_best_batch_is_recovered_between_grid_points(power):
 )
 def test_the_shift_is_judged_by_its_predicted_sign(power, predicted, verdict):
     swept = cube(best_at(power))
-    judged = claim.judge(swept, told(swept, tuned_rate=predicted), SHIFT)
+    judged = SHIFT.judge(Case(swept, told(swept, tuned_rate=predicted)))
     assert judged.verdict == verdict
     assert (judged.p_value < 0.05) == (verdict != "undecided")
 
@@ -62,7 +63,7 @@ def test_the_shift_is_judged_by_its_predicted_sign(power, predicted, verdict):
 @pytest.mark.parametrize("predicted", [None, 0.0], ids=["nothing", "no change"])
 def test_without_a_predicted_sign_nothing_is_judged(predicted):
     swept = cube(best_at(0.5))
-    judged = claim.judge(swept, told(swept, tuned_rate=predicted), SHIFT)
+    judged = SHIFT.judge(Case(swept, told(swept, tuned_rate=predicted)))
     assert judged.verdict == "undecided"
     assert judged.p_value is None
     assert "no sign is judged there" in judged.limits[0]
@@ -75,18 +76,17 @@ def test_the_advantage_is_a_difference_of_differences(gain, verdict):
         return 0.7 - 0.03 * swept["alpha"] + (0.05 + gain * swept["alpha"] / ALPHAS[-1]) * share
 
     swept = cube(accuracy, noise=0.01)
-    judged = claim.judge(swept, told(swept, tuned_rate=0.2), {"measure": "advantage", "rates": ["tuned"]})
+    judged = BestBatchClaim().judge(Case(swept, told(swept, tuned_rate=0.2)))
     assert judged.verdict == verdict
     assert judged.numbers[0].low < 100 * gain < judged.numbers[0].high
 
 
 def test_what_a_seed_does_to_all_cells_alike_does_not_widen_the_interval():
-    rule = {"measure": "advantage", "rates": ["tuned"]}
     swept = cube(best_at(0.5))
     shifted = cube(best_at(0.5), seed_shift=0.2)
     widths = [
         judged.numbers[0].high - judged.numbers[0].low
-        for judged in (claim.judge(one, told(one, tuned_rate=1.0), rule) for one in (swept, shifted))
+        for judged in (BestBatchClaim().judge(Case(one, told(one, tuned_rate=1.0))) for one in (swept, shifted))
     ]
     assert widths[1] == pytest.approx(widths[0], rel=1e-6)
 
@@ -100,8 +100,7 @@ def test_a_clean_rate_is_chosen_at_the_smallest_alpha_of_each_batch():
         return 0.9 - 0.05 * np.log2(swept["learning_rate"] / best) ** 2 + 0.0 * swept["batch_size"]
 
     swept = cube(accuracy, alpha=(0.0, 3.0), batch_size=(8, 128), learning_rate=(0.1, 0.2, 0.4), noise=1e-4)
-    rule = {"measure": "advantage", "rates": ["tuned", "clean"]}
-    judged = claim.judge(swept, told(swept, tuned_rate=1.0, clean_rate=-1.0), rule)
+    judged = BestBatchClaim(rates=("tuned", "clean")).judge(Case(swept, told(swept, tuned_rate=1.0, clean_rate=-1.0)))
     tuned, clean = judged.numbers
     assert tuned.value == pytest.approx(0, abs=0.1)
     assert clean.value == pytest.approx(-20, abs=0.1)
@@ -116,20 +115,20 @@ def test_budgets_are_arms_of_their_own_and_one_wrong_sign_refutes():
     swept = cube(accuracy, budget=["500 steps", "9000 examples"])
     right = {"500 steps, tuned rate": 1.0, "9000 examples, tuned rate": -1.0}
     for signs, verdict in ((right, "supported"), (dict.fromkeys(right, 1.0), "refuted")):
-        judged = claim.judge(swept, told(swept) | {"arms": signs}, SHIFT)
+        judged = SHIFT.judge(Case(swept, told(swept) | {"arms": signs}))
         assert judged.verdict == verdict
     assert [panel.title for panel in judged.figures[0].panels] == list(right)
 
 
 def test_the_infinite_batch_is_drawn_but_not_judged():
     swept = cube(best_at(0.5), copies=["fresh", "expected"])
-    judged = claim.judge(swept, told(swept) | {"arms": {"fresh labels, tuned rate": 1.0}}, SHIFT)
+    judged = SHIFT.judge(Case(swept, told(swept) | {"arms": {"fresh labels, tuned rate": 1.0}}))
     assert judged.verdict == "supported"
     assert "infinite copies" in [series.name for series in judged.figures[0].panels[0].series]
 
 
 def test_the_prediction_is_the_measure_of_the_predicted_surface():
-    made = setup({**claim.RULE, "rates": ["tuned", "clean"]})
+    made, claim = setup(), BestBatchClaim(rates=("tuned", "clean"))
     prediction = json.loads(json.dumps(claim.predict(made), allow_nan=False))
     surface = linearised.surface(made)["accuracy"]
     lead = surface.max("learning_rate").isel(batch_size=-1) - surface.max("learning_rate").isel(batch_size=0)
@@ -140,28 +139,28 @@ def test_the_prediction_is_the_measure_of_the_predicted_surface():
 
 
 def test_where_the_theory_is_silent_nothing_is_predicted():
-    made = setup(claim.RULE)
+    made, claim = setup(), BestBatchClaim()
     options = made.settings({}) | {"copies": "fixed"}
     prediction = claim.predict(replace(made, settings=lambda point: options))
     assert prediction["arms"] == {"tuned rate": None}
-    assert "tuned rate: nothing" in claim.describe(prediction, claim.RULE)
+    assert "tuned rate: nothing" in claim.describe(prediction)
 
 
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
         ({"measure": "advantag"}, "did you mean 'advantage'"),
-        ({"rates": ["tuned", "best"]}, 'rates must be a list of "tuned" and "clean"'),
-        ({"rates": []}, "rates must be a list"),
+        ({"rates": ["tuned", "best"]}, 'rates needs a list of "tuned" and "clean"'),
+        ({"rates": []}, "rates needs a list"),
     ],
     ids=str,
 )
 def test_a_wrong_rule_is_named_before_the_run(rule, sentence):
     with pytest.raises(SpecError, match=sentence):
-        claim.predict(setup({**claim.RULE, **rule}))
+        BestBatchClaim.by(rule).predict(setup())
 
 
 def test_several_networks_are_refused():
     swept = cube(best_at(0.5), network=["mlp1", "mlp2"])
     with pytest.raises(CubeError, match="the grid also varies network"):
-        claim.judge(swept, told(swept), SHIFT)
+        SHIFT.judge(Case(swept, told(swept)))

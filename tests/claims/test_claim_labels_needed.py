@@ -8,13 +8,14 @@ import xarray as xr
 from synthetic import cube_of
 from test_claims import setup
 
-from effbatch.claims import labels_needed as claim
+from effbatch.claims import Case
+from effbatch.claims.labels_needed import LabelsNeededClaim
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.fitting import LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.theory.detection import accuracy_curve
 
 SIZES, ALPHAS = (20, 40, 80, 160, 320, 640, 1280), (0.0, 1.0, 2.0, 4.0, 8.0)
-RULE = {**claim.RULE, "targets": [0.6, 0.8]}
+CLAIM = LabelsNeededClaim(targets=(0.6, 0.8))
 PREDICTION = {"targets": [0.6, 0.8], "exponent": 1.0}
 
 
@@ -113,7 +114,7 @@ def test_the_line_and_the_exponent_are_recovered_from_exact_labels():
     ("power", "verdict"), [(1.0, "supported"), (1.6, "refuted"), (0.5, "refuted")], ids=["linear", "steeper", "flatter"]
 )
 def test_growth_is_judged_by_its_exponent(power, verdict):
-    judged = claim.judge(world(power), PREDICTION, RULE)
+    judged = CLAIM.judge(Case(world(power), PREDICTION))
     assert judged.verdict == verdict
     assert judged.p_value < 0.05
     assert judged.numbers[0].low <= power <= judged.numbers[0].high
@@ -121,38 +122,38 @@ def test_growth_is_judged_by_its_exponent(power, verdict):
 
 
 def test_slopes_grow_with_the_target():
-    judged = claim.judge(world(1.0), PREDICTION, RULE)
+    judged = CLAIM.judge(Case(world(1.0), PREDICTION))
     ratio = next(number for number in judged.numbers if "over that" in number.label)
     assert ratio.low > 1
 
 
 def test_growth_at_the_tolerance_is_undecided():
-    judged = claim.judge(world(1 + RULE["tolerance"]), PREDICTION, RULE)
+    judged = CLAIM.judge(Case(world(1 + CLAIM.tolerance), PREDICTION))
     assert judged.verdict == "undecided"
     assert judged.p_value > 0.05
 
 
 def test_targets_out_of_reach_are_undecided_and_counted():
-    judged = claim.judge(world(1.0, sizes=(5, 10)), PREDICTION, RULE)
+    judged = CLAIM.judge(Case(world(1.0, sizes=(5, 10)), PREDICTION))
     assert judged.verdict == "undecided"
     assert judged.p_value is None
     assert "10 of 10 settings take no part" in judged.limits[0]
 
 
 def test_the_learning_rate_is_chosen_per_setting():
-    tuned = claim.judge(world(1.0, rates=(0.05, 0.1, 0.2), noise=0.002), PREDICTION, RULE)
-    single = claim.judge(world(1.0, noise=0.002), PREDICTION, RULE)
+    tuned = CLAIM.judge(Case(world(1.0, rates=(0.05, 0.1, 0.2), noise=0.002), PREDICTION))
+    single = CLAIM.judge(Case(world(1.0, noise=0.002), PREDICTION))
     assert tuned.numbers[0].value == pytest.approx(single.numbers[0].value, abs=0.05)
 
 
 def test_other_grids_are_refused():
     with pytest.raises(CubeError, match=r"give \[grid\] clean_examples"):
-        claim.judge(world(1.0).isel(clean_examples=0, drop=True), PREDICTION, RULE)
+        CLAIM.judge(Case(world(1.0).isel(clean_examples=0, drop=True), PREDICTION))
     with pytest.raises(CubeError, match="the grid also varies batch_size"):
-        claim.judge(world(1.0, batch_size=(8, 32)), PREDICTION, RULE)
+        CLAIM.judge(Case(world(1.0, batch_size=(8, 32)), PREDICTION))
 
 
 @pytest.mark.parametrize("targets", [[0.8], [0.8, 1.5], [0.8, "a"]], ids=str)
 def test_targets_are_checked_before_the_run(targets):
     with pytest.raises(SpecError, match="at least two accuracies between 0 and 1"):
-        claim.predict(setup({**claim.RULE, "targets": targets}))
+        LabelsNeededClaim(targets=tuple(targets)).predict(setup())

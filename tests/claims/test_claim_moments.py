@@ -10,13 +10,15 @@ import xarray as xr
 from synthetic import cube_of
 from test_claims import setup
 
-from effbatch.claims import moments as claim
+from effbatch.claims import Case
+from effbatch.claims.moments import NUMBERS, MomentsClaim, _coverage
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.plan import cube as cubes
 from effbatch.plan.cube import Outcome
 from effbatch.show import charts
 from effbatch.theory.moments import GradientMoments
 
+CLAIM = MomentsClaim()
 ALPHAS = (1.0, 3.0)
 PREDICTION = {"alpha": list(ALPHAS), "factor": [4.0, 16.0]}
 UNIFORM = GradientMoments.at_uniform_output(50.0)
@@ -39,7 +41,7 @@ def world(
     shape = (*cube["outcome"].shape, 2)
     dims = (*cube["outcome"].dims, "checkpoint")
     values = {name: np.empty(shape) for name in cubes.MEASURED["moments"]}
-    for name in claim.NUMBERS:
+    for name in NUMBERS:
         truth = np.array([getattr(UNIFORM, name), getattr(LEARNED, name)])
         found = truth + noise * np.abs(truth) * draw.standard_normal(shape)
         values |= {name: found, f"{name}_low": found - 0.05, f"{name}_high": found + 0.05}
@@ -56,7 +58,7 @@ def named(judged, start: str):
 
 
 def test_a_closed_form_that_holds_is_recognised():
-    judged = claim.judge(world(), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(), PREDICTION))
     assert judged.verdict == "supported"
     assert judged.p_value < 0.05
     assert judged.numbers[0].low < 97 < judged.numbers[0].high
@@ -74,20 +76,20 @@ def test_a_closed_form_that_holds_is_recognised():
     ids=["norm outside", "second moment outside", "at the threshold", "not exact"],
 )
 def test_every_part_of_the_rule_counts(change, verdict):
-    assert claim.judge(world(**change), PREDICTION, claim.RULE).verdict == verdict
+    assert CLAIM.judge(Case(world(**change), PREDICTION)).verdict == verdict
 
 
 def test_intervals_of_clean_labels_are_not_judged():
     cube = world()
     for name in ("norm_squared_inside_history", "second_moment_inside_history"):
         cube[name][0] = 0.0
-    judged = claim.judge(cube, PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(cube, PREDICTION))
     assert judged.verdict == "supported"
     assert any("(0 and 0 % hold" in limit for limit in judged.limits)
 
 
 def test_the_noise_scale_leaves_uniform_output_as_the_moments_do():
-    judged = claim.judge(world(), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(), PREDICTION))
     for alpha in ALPHAS:
         first = named(judged, f"B_noise over that at uniform output, first checkpoint, α = {alpha:g}")
         last = named(judged, f"B_noise over that at uniform output, end, α = {alpha:g}")
@@ -101,7 +103,7 @@ def test_the_noise_scale_leaves_uniform_output_as_the_moments_do():
 
 
 def test_a_norm_that_may_be_zero_is_not_divided_by():
-    judged = claim.judge(world(noise=3.0), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(noise=3.0), PREDICTION))
     last = named(judged, "B_noise over that at uniform output, end, α = 3")
     assert np.isnan(last.value)
     assert last.note.startswith("cannot tell")
@@ -110,7 +112,7 @@ def test_a_norm_that_may_be_zero_is_not_divided_by():
 
 
 def test_two_seeds_leave_the_noise_scale_open_but_not_the_closed_form():
-    judged = claim.judge(world(seeds=2, sets=100), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(seeds=2, sets=100), PREDICTION))
     assert judged.verdict == "supported"
     assert [panel.title for panel in judged.figures[0].panels] == ["ratio to uniform output"]
     charts.draw(judged.figures[0])
@@ -119,7 +121,7 @@ def test_two_seeds_leave_the_noise_scale_open_but_not_the_closed_form():
 @pytest.mark.parametrize(("count", "n"), [(185, 200), (188, 200), (172, 200), (180, 200)])
 def test_the_p_value_and_the_limits_agree(count, n):
     cube = xr.Dataset({"inside": xr.DataArray([count]), "noised_sets": xr.DataArray([n])})
-    estimate = claim._coverage(cube, "inside")
+    estimate = _coverage(cube, "inside")
     assert estimate.excludes(0.9) == (estimate.p_value(0.9) < 0.05)
     for limit in (estimate.low, estimate.high):
         assert estimate.p_value(limit) == pytest.approx(0.05)
@@ -129,22 +131,22 @@ def test_a_diverged_network_is_left_out():
     cube = world()
     cube["outcome"][1, 0, 0, 0] = int(Outcome.DIVERGED)
     cube["norm_squared_inside_history"][1, 0, 0, 0] = 0.0
-    judged = claim.judge(cube, PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(cube, PREDICTION))
     assert judged.numbers[0].n == (2 * 6 - 1) * 2 * 20
     assert judged.limits[0].startswith("1 networks diverged")
 
 
 def test_what_the_claim_needs_is_said():
-    made = setup(claim.RULE)
+    made = setup()
     options = made.settings({})
     with pytest.raises(SpecError, match=r'needs .train. measure = \["moments"\]'):
-        claim.predict(replace(made, settings=lambda point: options | {"measure": ()}))
+        CLAIM.predict(replace(made, settings=lambda point: options | {"measure": ()}))
     measured = replace(made, settings=lambda point: options | {"measure": ("moments",)})
-    assert claim.predict(measured) == {"alpha": [1.0, 3.0], "factor": [4.0, 16.0]}
+    assert CLAIM.predict(measured) == {"alpha": [1.0, 3.0], "factor": [4.0, 16.0]}
     with pytest.raises(SpecError, match="holds none above 0"):
-        claim.predict(replace(measured, grid={**made.grid, "alpha": (0.0,)}))
+        CLAIM.predict(replace(measured, grid={**made.grid, "alpha": (0.0,)}))
     with pytest.raises(CubeError, match="this one was not measured"):
-        claim.judge(cube_of(lambda cube: 0.5 + 0 * cube["alpha"]), PREDICTION, claim.RULE)
+        CLAIM.judge(Case(cube_of(lambda cube: 0.5 + 0 * cube["alpha"]), PREDICTION))
     twice = xr.concat([world(), world()], xr.Variable("network", ["mlp1", "mlp2"]))
     with pytest.raises(CubeError, match="the grid also varies network"):
-        claim.judge(twice, PREDICTION, claim.RULE)
+        CLAIM.judge(Case(twice, PREDICTION))

@@ -11,10 +11,14 @@ import xarray as xr
 from synthetic import peaked_cube, rising_cube
 
 from effbatch import claims
-from effbatch.claims import Setup, Verdict, accuracy_curve, best_learning_rate, checked_rule, collapse
-from effbatch.claims.base import at_most
-from effbatch.claims.shared import linearised
+from effbatch.claims import Case, Setup, Verdict
+from effbatch.claims.accuracy_curve import AccuracyCurveClaim
+from effbatch.claims.best_learning_rate import BestLearningRateClaim
+from effbatch.claims.collapse import CollapseClaim
+from effbatch.claims.shared import linearised, stored
+from effbatch.claims.shared.judgement import at_most
 from effbatch.core.errors import CubeError, SpecError
+from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.plan import cube as cubes
 from effbatch.theory.dynamics import HeldOut, Spectrum, learning_curve
@@ -23,7 +27,7 @@ ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
 RATES = tuple(2.0 ** np.arange(-9, 2))
 
 
-def setup(rule: dict, **extras) -> Setup:
+def setup(**extras) -> Setup:
     """A grid on a made-up spectrum."""
     h = 10.0 / np.arange(1, 30) ** 1.5
     spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100)
@@ -41,7 +45,6 @@ def setup(rule: dict, **extras) -> Setup:
     }
     return Setup(
         grid,
-        rule,
         points,
         lambda point: options,
         lambda point, a, b: 100,
@@ -60,19 +63,19 @@ def setup(rule: dict, **extras) -> Setup:
     ],
 )
 def test_at_most_needs_the_whole_interval_on_one_side(low, high, verdict):
-    assert at_most(low, high, 0.5) is verdict
+    assert at_most(Estimate(0.5, low, high), 0.5) == (verdict, None)
 
 
 def test_predictions_survive_json_and_keep_the_order_of_the_grid():
-    surface = linearised.surface(setup({}, network=("perceptron", "mlp1")))
+    surface = linearised.surface(setup(network=("perceptron", "mlp1")))
     surface["accuracy"][0, 0, 0, 0] = np.nan
-    again = linearised.from_json(json.loads(json.dumps(linearised.to_json(surface), allow_nan=False)))
+    again = stored.from_json(json.loads(json.dumps(stored.to_json(surface), allow_nan=False)))
     assert list(surface["network"].values) == ["perceptron", "mlp1"]
     xr.testing.assert_allclose(again, surface)
 
 
 def test_the_theory_follows_the_schedule_of_the_run():
-    made = setup({})
+    made = setup()
     options = made.settings({}) | {"schedule": "step", "warmup": 0.2, "momentum": 0.5}
     accuracy = linearised.surface(replace(made, settings=lambda point: options))["accuracy"]
     factors = np.array([min(1, (t + 1) / 20) * (1 if t < 50 else 0.1 if t < 75 else 0.01) for t in range(100)])
@@ -84,7 +87,7 @@ def test_the_theory_follows_the_schedule_of_the_run():
     "other", [{"optimizer": "adam"}, {"weight_decay": 0.01}, {"copies": "fixed"}, {"copies": "expected"}], ids=str
 )
 def test_the_theory_is_silent_outside_its_regime(other):
-    made = setup({})
+    made = setup()
     options = made.settings({}) | other
     silent = linearised.surface(replace(made, settings=lambda point: options))
     assert silent["accuracy"].isnull().all()
@@ -93,12 +96,12 @@ def test_the_theory_is_silent_outside_its_regime(other):
 
 def accuracy_cube(offset: float, seeds: int = 6) -> tuple[xr.Dataset, dict]:
     """A cube whose accuracy is what the theory predicts, plus `offset`."""
-    made = setup(accuracy_curve.RULE)
-    prediction = accuracy_curve.predict(made)
+    made = setup()
+    prediction = AccuracyCurveClaim().predict(made)
     cube = peaked_cube(
         lambda a, b: 0.1 + 0 * a + 0 * b, alpha=ALPHAS, batch_size=BATCHES, learning_rate=RATES, seeds=seeds
     )
-    truth = linearised.from_json(prediction["linearised"])["accuracy"]
+    truth = stored.from_json(prediction["linearised"])["accuracy"]
     noise = 0.005 * np.random.default_rng(1).standard_normal(cube["test_accuracy"].shape)
     cube["test_accuracy"] = (truth.broadcast_like(cube["test_accuracy"]) + offset).transpose(
         *cube["outcome"].dims
@@ -109,38 +112,37 @@ def accuracy_cube(offset: float, seeds: int = 6) -> tuple[xr.Dataset, dict]:
 @pytest.mark.parametrize(("offset", "verdict"), [(0.0, "supported"), (-0.2, "refuted")])
 def test_the_accuracy_curve_is_judged_by_its_error(offset, verdict):
     cube, prediction = accuracy_cube(offset)
-    judged = accuracy_curve.judge(cube, prediction, accuracy_curve.RULE)
+    judged = AccuracyCurveClaim().judge(Case(cube, prediction))
     assert judged.verdict == verdict
     assert judged.numbers[0].value == pytest.approx(100 * abs(offset), abs=1.0)
     assert judged.numbers[0].n == 5  # the first seed only chooses
 
 
-def structured(along: str = "delta") -> tuple[Setup, dict]:
-    """A grid of δ with one α, and the rule along δ; at δ = 1 two classes are taken for each other."""
+def structured() -> Setup:
+    """A grid of δ with one α; at δ = 1 two classes are taken for each other."""
     swapped = np.eye(10)[[1, 0, *range(2, 10)]]
     matrices = {0.0: np.full((10, 10), 0.1), 1.0: swapped}
-    rule = {**accuracy_curve.RULE, "along": along}
-    made = setup(rule, delta=(0.0, 1.0))
+    made = setup(delta=(0.0, 1.0))
     h = 10.0 / np.arange(1, 30) ** 1.5
     held_out = HeldOut(*(np.ones((29, n)) for n in (29, 10, 10, 10)), np.arange(29) % 10)
     spectrum = Spectrum(h, h / h.sum(), 0.01 * h / h.sum(), num_classes=10, examples=100, held_out=held_out)
     grid = {**made.grid, "alpha": (3.0,), "batch_size": (32,)}
     return replace(
         made, grid=grid, spectrum=lambda point: spectrum, noise_matrix=lambda point, a: matrices[point["delta"]]
-    ), rule
+    )
 
 
 @pytest.mark.parametrize(("offset", "verdict"), [(0.0, "supported"), (0.2, "refuted")])
 def test_the_accuracy_curve_may_run_along_delta(offset, verdict):
-    made, rule = structured()
-    prediction = accuracy_curve.predict(made)
-    truth = linearised.from_json(prediction["linearised"])["accuracy"]
+    made, claim = structured(), AccuracyCurveClaim(along="delta")
+    prediction = claim.predict(made)
+    truth = stored.from_json(prediction["linearised"])["accuracy"]
     cube = cubes.empty({**made.grid, "seed": range(6)}, checkpoints=1)
     draw = 0.005 * np.random.default_rng(0).standard_normal(cube["outcome"].shape)
     cube["test_accuracy"] = (truth.broadcast_like(cube["outcome"]) + offset).transpose(*cube["outcome"].dims) + draw
     cube["outcome"] = xr.full_like(cube["outcome"], int(cubes.Outcome.FINISHED))
     cube.attrs["num_classes"] = 10
-    judged = accuracy_curve.judge(cube, prediction, rule)
+    judged = claim.judge(Case(cube, prediction))
     assert judged.verdict == verdict
     assert "At δ = 1 the true label of 2 classes is not the likeliest" in judged.finding
     (panel,) = judged.figures[0].panels
@@ -149,14 +151,13 @@ def test_the_accuracy_curve_may_run_along_delta(offset, verdict):
 
 
 def test_a_curve_along_what_the_grid_does_not_hold_is_refused():
-    made, _ = structured(along="detla")
     with pytest.raises(SpecError, match=r"along = 'detla' is no list of numbers in \[grid\]; did you mean 'delta'"):
-        accuracy_curve.predict(made)
+        AccuracyCurveClaim(along="detla").predict(structured())
 
 
 def test_one_seed_decides_nothing():
     cube, prediction = accuracy_cube(0.0, seeds=1)
-    assert accuracy_curve.judge(cube, prediction, accuracy_curve.RULE).verdict is Verdict.UNDECIDED
+    assert AccuracyCurveClaim().judge(Case(cube, prediction)).verdict is Verdict.UNDECIDED
 
 
 def test_choosing_the_learning_rate_does_not_flatter_the_accuracy():
@@ -177,8 +178,8 @@ def test_the_best_rate_is_judged_by_the_law_it_follows(batch_power, alpha_power,
         learning_rate=tuple(2.0 ** np.arange(-13, 3)),
         seeds=10,
     )
-    rule = best_learning_rate.RULE
-    judged = best_learning_rate.judge(cube, best_learning_rate.predict(setup(rule)), rule)
+    claim = BestLearningRateClaim()
+    judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict == verdict
     exponent = next(number for number in judged.numbers if number.label == "exponent of 1 + α")
     assert exponent.value == pytest.approx(alpha_power, abs=0.1)
@@ -196,9 +197,8 @@ def test_the_best_rate_is_judged_over_one_network_or_several(networks):
         seeds=10,
     )
     cube = xr.concat([one] * len(networks), xr.Variable("network", list(networks)), coords="minimal", compat="override")
-    judged = best_learning_rate.judge(
-        cube, best_learning_rate.predict(setup(best_learning_rate.RULE, network=networks)), best_learning_rate.RULE
-    )
+    claim = BestLearningRateClaim()
+    judged = claim.judge(Case(cube, claim.predict(setup(network=networks))))
     assert judged.verdict == "supported"
     assert len(judged.figures[0].panels) == len(networks)
     assert any("exponent" in number.label for number in judged.numbers) == (len(networks) == 1)
@@ -214,9 +214,9 @@ def test_the_collapse_is_judged_by_its_exponent(delta, verdict):
         seeds=5,
         noise=0.03,
     )
-    rule = {**collapse.RULE, "target": 0.7}
+    claim = CollapseClaim(target=0.7)
     cube.attrs |= {"history_images": 500, "test_images": 10_000}
-    judged = collapse.judge(cube, collapse.predict(setup(rule)), rule)
+    judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict == verdict
     assert judged.numbers[0].value == pytest.approx(delta, abs=0.15)
     assert "on 500 of the 10,000 test images" in judged.limits[-1]
@@ -230,8 +230,8 @@ def test_a_target_that_nothing_reaches_is_undecided():
         learning_rate=(0.1, 0.2),
         seeds=5,
     )
-    rule = {**collapse.RULE, "target": 0.9}
-    judged = collapse.judge(cube, collapse.predict(setup(rule)), rule)
+    claim = CollapseClaim(target=0.9)
+    judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict is Verdict.UNDECIDED
     assert judged.numbers[0].value is None
 
@@ -246,7 +246,7 @@ def test_a_collapse_over_several_networks_is_refused():
     )
     twice = xr.concat([cube, cube], xr.Variable("network", ["mlp1", "mlp2"]))
     with pytest.raises(CubeError, match="the grid also varies network"):
-        collapse.judge(twice, {"target": 0.7, "delta": 2.0, "rival": 1.0}, collapse.RULE)
+        CollapseClaim().judge(Case(twice, {"target": 0.7, "delta": 2.0, "rival": 1.0}))
 
 
 SPECIFIC = {  # kind -> what its rule and the grid need beside the defaults
@@ -260,28 +260,26 @@ NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}, "moment
 
 @pytest.mark.parametrize("kind", claims.kinds())
 def test_every_claim_says_what_it_predicts(kind):
-    claim = claims.get(kind)
     keys, grid = SPECIFIC.get(kind, ({}, {}))
-    rule = {**claim.RULE, **keys}
-    made = setup(rule, **grid)
+    claim, made = claims.claim_of({"kind": kind, **keys}, "tiny"), setup(**grid)
     options = made.settings({}) | NEEDED.get(kind, {})
     prediction = claim.predict(replace(made, settings=lambda point: options))
     json.dumps(prediction, allow_nan=False)
-    assert claim.headline(rule)
-    assert "nan" not in claim.describe(prediction, rule)
+    assert claim.headline
+    assert "nan" not in claim.describe(prediction)
 
 
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
         ({"kind": "collapse", "dleta": 1.0}, "unknown key 'dleta'"),
-        ({"kind": "collapse", "delta": "two"}, "delta must be a float; 'two' came"),
-        ({"kind": "collapse", "delta": True}, "delta must be a float; True came"),
+        ({"kind": "collapse", "delta": "two"}, "delta needs a number, got 'two'"),
+        ({"kind": "collapse", "delta": True}, "delta needs a number, got True"),
     ],
 )
 def test_a_wrong_rule_is_named(rule, sentence):
     with pytest.raises(SpecError, match=sentence):
-        checked_rule(collapse, rule)
+        claims.claim_of(rule, "tiny")
 
 
 @pytest.mark.parametrize(
@@ -299,9 +297,9 @@ def test_a_wrong_rule_is_named(rule, sentence):
 )
 def test_what_is_wrong_with_a_claim_is_named(table, said):
     with pytest.raises(SpecError, match=said):
-        claims.rule_of(table, "tiny")
+        claims.claim_of(table, "tiny")
 
 
 def test_a_rule_has_every_key_of_its_kind():
     rule = {"kind": "collapse", "target": 0.5}
-    assert claims.rule_of(rule, "tiny") == {**collapse.RULE, **rule}
+    assert claims.claim_of(rule, "tiny").rule == CollapseClaim().rule | rule

@@ -9,17 +9,18 @@ import pytest
 import xarray as xr
 from test_claims import setup
 
-from effbatch.claims import elasticity
+from effbatch.claims import Case
+from effbatch.claims.elasticity import ElasticityClaim, log_d
 from effbatch.core.errors import SpecError
 from effbatch.plan import cube as cubes
 from effbatch.theory.detection import accuracy, d_prime, elasticities
 
 CLEAN, ALPHAS = (80, 160, 320, 640), (0.0, 2.0, 4.0, 8.0)
-RULE = dict(elasticity.RULE)
+CLAIM = ElasticityClaim()
 
 
 def made(**grid):
-    plain = setup(RULE)
+    plain = setup()
     return replace(plain, grid={**plain.grid, "batch_size": (32,), "clean_examples": CLEAN, "alpha": ALPHAS, **grid})
 
 
@@ -42,11 +43,11 @@ def signal(clean, noisy):
 
 
 def judge(d, **options):
-    return elasticity.judge(world(d, **options), elasticity.predict(made()), RULE)
+    return CLAIM.judge(Case(world(d, **options), CLAIM.predict(made())))
 
 
 def test_the_prediction_is_the_local_elasticity_where_alpha_hardly_varies():
-    predicted = elasticity.predict(made(alpha=(4.0, 4.001), clean_examples=(1000, 1001)))
+    predicted = CLAIM.predict(made(alpha=(4.0, 4.001), clean_examples=(1000, 1001)))
     clean, noisy = elasticities(4.0)
     assert predicted["clean"] == pytest.approx(clean, abs=1e-3)
     assert predicted["noisy"] == pytest.approx(noisy, abs=1e-3)
@@ -57,8 +58,8 @@ def test_signal_detection_is_supported():
     judged = judge(signal)
     assert judged.verdict == "supported"
     ratio = judged.numbers[0]
-    assert ratio.low < elasticity.predict(made())["ratio"] < ratio.high
-    assert ratio.value == pytest.approx(elasticity.predict(made())["ratio"], rel=0.05)
+    assert ratio.low < CLAIM.predict(made())["ratio"] < ratio.high
+    assert ratio.value == pytest.approx(CLAIM.predict(made())["ratio"], rel=0.05)
     assert judged.tables[0].rows[0][:2] == [80, 160]
 
 
@@ -87,12 +88,12 @@ def test_settings_at_chance_are_left_out_and_told():
 
 def test_the_table_of_d_agrees_with_bisection():
     share = np.array([0.11, 0.3, 0.8, 0.99])
-    np.testing.assert_allclose(elasticity.log_d(share, 10), np.log(d_prime(share, 10)), atol=1e-5)
-    assert np.isnan(elasticity.log_d(np.array([0.1 - 1e-9, 0.05, 1.0]), 10)).all()
+    np.testing.assert_allclose(log_d(share, 10), np.log(d_prime(share, 10)), atol=1e-5)
+    assert np.isnan(log_d(np.array([0.1 - 1e-9, 0.05, 1.0]), 10)).all()
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
-    truth = elasticity.predict(made())["ratio"]
+    truth = CLAIM.predict(made())["ratio"]
     ratios = [judge(signal, rng=rng, noise=0.02, seeds=6).numbers[0] for rng in range(20)]
     assert sum(ratio.low <= truth <= ratio.high for ratio in ratios) >= 15  # of 20 at 95 %: fewer in one of 3,000
 
@@ -104,4 +105,4 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 )
 def test_a_grid_that_cannot_tell_is_refused(grid):
     with pytest.raises(SpecError, match="needs lists of clean_examples and of alpha above 0"):
-        elasticity.predict(made(**grid))
+        CLAIM.predict(made(**grid))

@@ -10,11 +10,13 @@ import xarray as xr
 from synthetic import cube_of
 from test_claims import setup
 
-from effbatch.claims import memorisation as claim
+from effbatch.claims import Case
+from effbatch.claims.memorisation import MemorisationClaim
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import Outcome
 
+CLAIM = MemorisationClaim()
 ALPHAS = (1.0, 3.0)
 FLOORS = [float(UniformNoise(alpha, 10).loss_floor) for alpha in ALPHAS]
 EPOCHS, CHECKPOINTS = 64, 13
@@ -51,7 +53,7 @@ def named(judged, start: str):
 
 
 def test_a_world_of_memorising_is_recognised():
-    judged = claim.judge(world(), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(), PREDICTION))
     assert judged.verdict == "supported"
     assert judged.p_value < 0.05
     for alpha in ALPHAS:
@@ -65,10 +67,10 @@ def test_a_world_of_memorising_is_recognised():
 def test_accuracies_of_the_table_are_those_of_the_scored_seeds():
     """The first seed only chooses: whatever it scores, the table does not change."""
     cube = world()
-    (before,) = claim.judge(cube, PREDICTION, claim.RULE).tables
+    (before,) = CLAIM.judge(Case(cube, PREDICTION)).tables
     assert [row[-1] for row in before.rows] == [5, 5]
     cube["test_accuracy_history"].loc[{"seed": 0}] -= 0.3
-    (after,) = claim.judge(cube, PREDICTION, claim.RULE).tables
+    (after,) = CLAIM.judge(Case(cube, PREDICTION)).tables
     assert [row[5:] for row in after.rows] == [row[5:] for row in before.rows]
 
 
@@ -84,11 +86,11 @@ def test_accuracies_of_the_table_are_those_of_the_scored_seeds():
     ids=["accuracy stays", "accuracy hardly falls", "loss stays above", "loss below at once", "two seeds"],
 )
 def test_every_part_of_the_rule_counts(change, verdict):
-    assert claim.judge(world(**change), PREDICTION, claim.RULE).verdict == verdict
+    assert CLAIM.judge(Case(world(**change), PREDICTION)).verdict == verdict
 
 
 def test_a_loss_that_never_crosses_is_not_extrapolated():
-    judged = claim.judge(world(crossing=1000.0), PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(world(crossing=1000.0), PREDICTION))
     assert np.isnan(named(judged, "epochs to the floor").value)
     assert named(judged, "epochs to the floor").note == "not within 64 epochs"
     assert "At 2 noise levels" in judged.limits[0]
@@ -100,23 +102,21 @@ def test_the_first_epoch_is_averaged_over_its_steps():
     step = xr.DataArray([8, 24, 32, 32 * EPOCHS], dims="checkpoint")
     cube = cube.drop_vars("step").assign_coords(step=step)
     cube["train_loss_history"][:] = np.array([3.0, 2.5, 4.0, 0.5])
-    judged = claim.judge(cube, PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(cube, PREDICTION))
     expected = (8 * 3.0 + 16 * 2.5 + 8 * 4.0) / 32 - FLOORS[0]
     assert named(judged, "loss of the first epoch minus H, α = 1").value == pytest.approx(expected)
 
 
 def test_luck_in_the_best_checkpoint_is_no_loss():
     """Accuracy that only fluctuates: a seed's best checkpoint is high by chance, that of the seeds before is not."""
-    lost = [
-        claim.judge(world(lost=0.0, noise=0.05, rng=rng), PREDICTION, claim.RULE).numbers[0].value for rng in range(20)
-    ]
+    lost = [CLAIM.judge(Case(world(lost=0.0, noise=0.05, rng=rng), PREDICTION)).numbers[0].value for rng in range(20)]
     assert abs(np.mean(lost)) < 1.5
 
 
 def test_a_diverged_seed_leaves_its_alpha_unjudged():
     cube = world()
     cube["outcome"][1, 0, 0, 0] = int(Outcome.DIVERGED)
-    judged = claim.judge(cube, PREDICTION, claim.RULE)
+    judged = CLAIM.judge(Case(cube, PREDICTION))
     assert judged.verdict == "undecided"
     assert any("Diverged runs" in limit for limit in judged.limits)
 
@@ -125,7 +125,7 @@ def test_several_rates_are_refused():
     cube = world()
     twice = xr.concat([cube, cube], xr.Variable("network", ["mlp1", "mlp2"]))
     with pytest.raises(CubeError, match="the grid also varies network"):
-        claim.judge(twice, PREDICTION, claim.RULE)
+        CLAIM.judge(Case(twice, PREDICTION))
 
 
 @pytest.mark.parametrize(
@@ -139,17 +139,17 @@ def test_several_rates_are_refused():
     ids=str,
 )
 def test_what_the_claim_needs_is_checked_before_the_run(other, sentence):
-    made = setup(claim.RULE)
+    made = setup()
     options = made.settings({}) | {"copies": "fixed", "budget": {"epochs": 20}} | other
     with pytest.raises(SpecError, match=sentence):
-        claim.predict(replace(made, settings=lambda point: options))
+        CLAIM.predict(replace(made, settings=lambda point: options))
 
 
 def test_the_floor_is_that_of_the_noise():
-    made = setup(claim.RULE)
+    made = setup()
     options = made.settings({}) | {"copies": "fixed", "budget": {"epochs": 20}}
-    prediction = claim.predict(replace(made, settings=lambda point: options))
+    prediction = CLAIM.predict(replace(made, settings=lambda point: options))
     assert prediction["alpha"] == [1.0, 3.0]
     assert prediction["floor"] == pytest.approx(FLOORS)
     with pytest.raises(SpecError, match="holds none above 0"):
-        claim.predict(replace(made, grid={**made.grid, "alpha": (0.0,)}, settings=lambda point: options))
+        CLAIM.predict(replace(made, grid={**made.grid, "alpha": (0.0,)}, settings=lambda point: options))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from effbatch.claims import Judgement, Verdict
-from effbatch.claims.base import every_above, within
+from effbatch.claims.shared.judgement import every_above, within
 from effbatch.claims.shared.multiplicity import corrected
 from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_cells, over_seeds
@@ -15,7 +15,7 @@ SUPPORTED, REFUTED, UNDECIDED = Verdict
 
 
 def judged(p_value: float | None, verdict: Verdict = SUPPORTED) -> Judgement:
-    return Judgement(verdict, "It holds.", [], p_value=p_value)
+    return Judgement(verdict=verdict, finding="It holds.", numbers=[], p_value=p_value)
 
 
 def test_holm_by_hand():

@@ -10,17 +10,18 @@ import pytest
 import xarray as xr
 from test_claims import setup
 
-from effbatch.claims import ordering
+from effbatch.claims import Case
+from effbatch.claims.ordering import OrderingClaim
 from effbatch.core.errors import SpecError
 from effbatch.plan import cube as cubes
 
 NETWORKS = ("mlp1", "perceptron", "mlp2")  # the grid's order, not that of the claim
-RULE = {**ordering.RULE, "order": ["perceptron", "mlp1", "mlp2"]}
+CLAIM = OrderingClaim(order=("perceptron", "mlp1", "mlp2"))
 RISING = {"perceptron": 0.5, "mlp1": 0.6, "mlp2": 0.7}
 
 
-def made(rule: Mapping = RULE, alphas=(0.0, 1.0, 3.0)):
-    return setup(dict(rule), network=NETWORKS)
+def made():
+    return setup(network=NETWORKS)
 
 
 def world(left: Mapping[str, float], *, seeds: int = 6, shared: float = 0.0, own: float = 0.01, rng: int = 0):
@@ -43,8 +44,8 @@ def world(left: Mapping[str, float], *, seeds: int = 6, shared: float = 0.0, own
     return cube
 
 
-def judge(left: Mapping[str, float], rule: Mapping = RULE, **world_options):
-    return ordering.judge(world(left, **world_options), ordering.predict(made(rule)), rule)
+def judge(left: Mapping[str, float], **world_options):
+    return CLAIM.judge(Case(world(left, **world_options), CLAIM.predict(made())))
 
 
 def test_the_order_said_is_supported_with_its_differences_and_drops():
@@ -83,8 +84,8 @@ def test_differences_are_paired_over_seeds():
 
 def test_equal_networks_are_refuted_no_more_often_than_promised():
     """Two differences and nothing to find: in 2.5 % of worlds, at most, an interval lies below 0 by chance."""
-    equal, prediction = dict.fromkeys(NETWORKS, 0.6), ordering.predict(made())
-    verdicts = [ordering.judge(world(equal, rng=rng, own=0.02), prediction, RULE).verdict for rng in range(20)]
+    equal, prediction = dict.fromkeys(NETWORKS, 0.6), CLAIM.predict(made())
+    verdicts = [CLAIM.judge(Case(world(equal, rng=rng, own=0.02), prediction)).verdict for rng in range(20)]
     assert verdicts.count("refuted") <= 3  # more by chance in one of 500
 
 
@@ -92,7 +93,7 @@ def test_what_the_grid_also_varies_is_averaged():
     """The batch sizes differ by 30 points; each network is what is left on average."""
     cube = world(RISING)
     cube["test_accuracy"] = cube["test_accuracy"] + 0.3 * (np.log2(cube["batch_size"]) - 5) / 4
-    judged = ordering.judge(cube, ordering.predict(made()), RULE)
+    judged = CLAIM.judge(Case(cube, CLAIM.predict(made())))
     assert judged.verdict == "supported"
     assert judged.numbers[0].value == pytest.approx(10, abs=1)
 
@@ -101,20 +102,22 @@ def test_what_the_grid_also_varies_is_averaged():
     ("rule", "sentence"),
     [
         ({"along": "netwrok"}, r"no list of \[grid\] to compare along; did you mean 'network'"),
-        ({"order": ["perceptron", "mlp1"]}, r"order must hold the values of network .* \['perceptron', 'mlp1'\] came"),
-        ({"order": []}, r"\[\] came"),
+        ({"order": ["perceptron", "mlp1"]}, r"order needs the values of network .* got \['perceptron', 'mlp1'\]"),
+        ({"order": []}, r"got \[\]"),
     ],
     ids=["along", "short", "empty"],
 )
 def test_an_order_that_does_not_fit_the_grid_is_refused(rule, sentence):
     with pytest.raises(SpecError, match=sentence):
-        ordering.predict(made({**RULE, **rule}))
+        replace(CLAIM, **{key: tuple(value) if key == "order" else value for key, value in rule.items()}).predict(
+            made()
+        )
 
 
 def test_a_grid_without_noise_is_refused():
     clean = replace(made(), grid={**made().grid, "alpha": (0.0,)})
     with pytest.raises(SpecError, match="needs a value above 0"):
-        ordering.predict(clean)
+        CLAIM.predict(clean)
 
 
 @pytest.mark.parametrize(

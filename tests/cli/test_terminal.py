@@ -137,7 +137,8 @@ def test_numbers_stay_with_what_they_count_and_a_star_stands_first():
 @pytest.mark.parametrize("width", [40, 80])
 def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
-    found = Judgement(Verdict.SUPPORTED, "the best rate misses by 0.54 powers of two, n = 54 cells, as was said", [])
+    finding = "the best rate misses by 0.54 powers of two, n = 54 cells, as was said"
+    found = Judgement(verdict=Verdict.SUPPORTED, finding=finding, numbers=[])
     show({"learning_rate": found})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("SUPPORTED  learning_rate: ")

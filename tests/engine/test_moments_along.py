@@ -10,7 +10,8 @@ import torch
 from synthetic import unit
 from torch.nn.functional import cross_entropy
 
-from effbatch.claims import moments as claim
+from effbatch.claims import Case
+from effbatch.claims.moments import NUMBERS, MomentsClaim
 from effbatch.engine import train as engine
 from effbatch.engine.moments_along import moments_along
 from effbatch.measure.gradients import measure_moments
@@ -25,7 +26,7 @@ from effbatch.sweep import runner
 CPU = torch.device("cpu")
 NAMES = set(cubes.MEASURED["moments"])
 HISTORIES = {f"{name}_history" for name in NAMES}
-FIVE = claim.NUMBERS
+FIVE = NUMBERS
 MEASURED = unit(network="perceptron", measure=("moments",))
 
 
@@ -100,7 +101,7 @@ def test_a_sweep_holds_what_was_measured_and_is_judged(spec_text, tmp_path):
     assert swept["clean_norm_squared_history"].dims[-1] == "checkpoint"
     assert bool(swept["noisy_norm_squared_history"].notnull().all())
     prediction = {"alpha": [2.5], "factor": [3.5**2]}
-    judged = claim.judge(swept, prediction, claim.RULE)
+    judged = MomentsClaim().judge(Case(swept, prediction))
     assert judged.verdict != "refuted"
     assert judged.numbers[3].value < 1e-12
     assert runner.simulate(spec, tmp_path, device="cpu").identical(swept), "from the units on disk"

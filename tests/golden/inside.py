@@ -13,14 +13,14 @@ from effbatch.plan.cube import open_cubes
 from effbatch.plan.only import only
 from effbatch.plan.spec import load
 from effbatch.plan.units import units
-from effbatch.validation import run as validation
+from effbatch.validation.judged import judge_all
 
 TOLD = ("finding", "p_value", "p_value_corrected")
 
 
 def judgements(folder: Path) -> list[dict[str, Any]]:
-    """Every claim of the recorded cubes judged again, without the yardsticks, which take longer."""
-    judged = validation.judge_all(open_cubes(folder)).judgements
+    """Every claim of the recorded cubes judged again, without the scorecard, which takes longer."""
+    judged = {name: one.judgement for name, one in judge_all(open_cubes(folder)).items()}
     told = [
         {
             "simulation": name,

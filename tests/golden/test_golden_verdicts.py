@@ -22,7 +22,7 @@ def test_a_recorded_cube_is_judged_as_recorded(folder):
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_published_verdicts_and_yardsticks_are_as_recorded(folder):
-    """tests/test_recorded_results.py makes these files anew from the cubes, yardsticks too."""
+def test_published_verdicts_and_scorecard_are_as_recorded(folder):
+    """tests/test_recorded_results.py makes these files anew from the cubes, the scorecard too."""
     published = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
     assert_same(recorded(f"verdicts_{folder.name}"), published)

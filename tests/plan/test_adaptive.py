@@ -17,7 +17,9 @@ from effbatch.plan.adaptive import Ladder, best_rung
 from effbatch.plan.cube import METRICS, Outcome
 from effbatch.sweep import runner
 from effbatch.sweep.store import Store
-from effbatch.validation import run as validation
+from effbatch.validation.document import report
+from effbatch.validation.judged import judge_all
+from effbatch.validation.validate import validate
 
 
 def adapted(text: str, refine: int = 2, start: float = 0.125, stop: float = 1.0) -> str:
@@ -232,8 +234,8 @@ def test_a_wrong_refine_is_named(spec_text, refine):
 def test_an_adaptive_sweep_is_judged_and_reported(tmp_path, spec_text, trained_units):
     text = adapted(spec_text, refine=1, start=0.25).replace('kind = "collapse"', 'kind = "best_learning_rate"')
     parsed = spec.parse(text.replace("seed = 2", "seed = 3").replace("alpha = [0, 2.5]", "alpha = [0, 1, 3]"))
-    cubes = validation.validate([parsed], tmp_path)
+    cubes = validate([parsed], tmp_path)
     predicted = json.loads(cubes["tiny"].attrs["predictions"])["prediction"]["linearised"]["coords"]["learning_rate"]
     assert np.log2(predicted) == pytest.approx([-2, -1.5, -1, -0.5, 0])
-    made = validation.report(validation.judge_all(cubes))
+    made = report(judge_all(cubes), [])
     assert any("The grid of learning rates was adaptive" in limit for limit in made.sections[0].limits)

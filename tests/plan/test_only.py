@@ -19,7 +19,9 @@ from effbatch.plan import cube as cubes
 from effbatch.plan import spec
 from effbatch.plan.only import only, options
 from effbatch.sweep import runner
-from effbatch.validation import run as validation
+from effbatch.validation import document
+from effbatch.validation.judged import judge_all
+from effbatch.validation.validate import validate
 
 LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
 
@@ -144,8 +146,8 @@ def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my sweep.toml").write_text(spec_text)
     loaded = spec.load("my sweep.toml")
-    judged = validation.validate([loaded], tmp_path / "out", device="cpu")["tiny"]
-    section = validation.report(validation.judge_all({"tiny": judged})).sections[0]
+    judged = validate([loaded], tmp_path / "out", device="cpu")["tiny"]
+    section = document.report(judge_all({"tiny": judged}), []).sections[0]
     command = shlex.split(section.one_cell)
     assert command[:2] == ["effbatch", "simulate"]
     done = CliRunner().invoke(main, [*command[1:], "--device", "cpu"])
@@ -163,9 +165,9 @@ def test_validating_twice_gives_the_same_cubes_and_verdicts(tmp_path, spec_text)
     text = spec_text.replace('kind = "collapse"', 'kind = "accuracy_curve"').replace("seed = 2", "seed = 4")
     cubes_of, verdicts = [], []
     for folder in ("first", "second"):
-        made = validation.validate([spec.parse(text)], tmp_path / folder, device="cpu")
+        made = validate([spec.parse(text)], tmp_path / folder, device="cpu")
         cubes_of.append(made["tiny"])
-        (verdict,) = validation.verdicts(validation.judge_all(made))["verdicts"]
+        (verdict,) = document.verdicts(judge_all(made), [])["verdicts"]
         verdicts.append({key: value for key, value in verdict.items() if key != "prediction_stored"})
     xr.testing.assert_equal(*cubes_of)
     assert verdicts[0] == verdicts[1]

@@ -37,16 +37,13 @@ KNOWN = {
     # predictions
     "advice.prediction -> show.notebook",
     # claims
-    "claims.base -> show.notebook",
+    "claims.shared.judgement -> show.notebook",
     # measurements
     # figures of measurements
     # figures of predictions
     "circle: advice.prediction, advice.prediction_figures",
     # figures of answers
     "circle: advice.answers, advice.figures, advice.page",
-    # fits
-    # curves
-    "two modules are called curves",
 }
 
 

@@ -36,14 +36,14 @@ KEYS = [
     *product(["data", "train", "grid"], RESERVED),
     ("claim", "kind"),
 ]
-RULES = [(kind, key) for kind in claims.kinds() for key in claims.get(kind).RULE]
+RULES = [(kind, key) for kind in claims.kinds() for key in claims.get(kind)().rule if key != "kind"]
 
 
 def read_or_refused(text: str) -> None:
     """Read into a spec and a rule that JSON holds, or one short sentence."""
     try:
         spec = specs.parse(text)
-        spec = replace(spec, claim=claims.rule_of(spec.claim, spec.name))
+        spec = replace(spec, claim=claims.claim_of(spec.claim, spec.name).rule)
     except SpecError:
         return
     json.dumps(spec.resolved(), allow_nan=False)

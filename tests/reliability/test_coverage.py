@@ -16,7 +16,7 @@ from scipy import stats
 from synthetic import peaked_cube, rising_cube
 
 from effbatch.audit import estimate_noise
-from effbatch.claims import elasticity
+from effbatch.claims.elasticity import _elasticities, _settings, slopes
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate as Sampled
 from effbatch.fitting import (
@@ -300,14 +300,14 @@ def test_ratio_of_the_elasticities(seeds, scatter):
     clean, alphas = np.array([80.0, 160, 320, 640]), np.array([2.0, 4, 8])
     signal = 0.15 * clean[:, None] / np.sqrt(clean[:, None] * (1 + alphas))
     curve = accuracy(signal, 10)[..., None, None] - 0.05 * np.abs(np.arange(8) - 3)
-    b_clean, b_noisy = elasticity.slopes(np.log(signal).ravel(), np.repeat(clean, 3), (clean[:, None] * alphas).ravel())
+    b_clean, b_noisy = slopes(np.log(signal).ravel(), np.repeat(clean, 3), (clean[:, None] * alphas).ravel())
     inside = []
     for _ in draws(40):
         made = curve + scatter * rng.standard_normal((4, 3, seeds, 8))
         grid = xr.DataArray(
             made, {"clean_examples": clean, "alpha": alphas}, ("clean_examples", "alpha", "seed", "learning_rate")
         )
-        *_, ratio, _ = elasticity._elasticities(elasticity._settings(honest_best(grid)), 10)
+        *_, ratio, _ = _elasticities(_settings(honest_best(grid)), 10)
         inside.append(not ratio.excludes(float(-b_clean / b_noisy)))
     covers(inside, least=0.92)  # settings near chance: ln d is a little skewed
 

@@ -68,7 +68,7 @@ def hostile_report(text: str) -> Report:
     )  # fmt: skip
     return Report(
         title=text, asked=text, created="2026-11-22T16:48:00+00:00", sections=[section], recommendation=text,
-        yardsticks=Table("y", text, [text], [[text]]), environment={text: text},
+        scorecard=Table("y", text, [text], [[text]]), environment={text: text},
     )  # fmt: skip
 
 

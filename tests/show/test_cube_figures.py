@@ -7,7 +7,8 @@ import pytest
 import synthetic
 import xarray as xr
 
-from effbatch.claims.shared import linearised
+from effbatch.claims import Case
+from effbatch.claims.shared import stored
 from effbatch.show import cube_figures as views
 
 ALPHA, BATCH = (0.0, 1.0, 3.0, 7.0, 15.0), (8, 32, 128)
@@ -18,13 +19,11 @@ def best_rate(alpha, batch):
     return 0.02 * np.sqrt(batch / 32) / (1 + alpha) ** 0.5
 
 
-def cube_with(predicted, **attrs) -> xr.Dataset:
+def case_with(predicted) -> Case:
     cube = synthetic.peaked_cube(best_rate, alpha=ALPHA, batch_size=BATCH, noise=0.001)
-    resolved = {"simulation": {"name": "made"}, "claim": {"kind": "best_learning_rate"}, **attrs}
-    stored = {"before_training": True, "prediction": {"linearised": linearised.to_json(predicted)}}
-    return cube.assign_attrs(
-        spec_resolved=json.dumps(resolved), predictions=json.dumps(stored), num_classes=10, simulation="made"
-    )
+    resolved = {"simulation": {"name": "made"}, "claim": {"kind": "best_learning_rate"}}
+    cube = cube.assign_attrs(spec_resolved=json.dumps(resolved), num_classes=10, simulation="made")
+    return Case(cube, {"linearised": stored.to_json(predicted)})
 
 
 def prediction(factor: float) -> xr.Dataset:
@@ -35,12 +34,12 @@ def prediction(factor: float) -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def figures() -> dict:
-    return {figure.name: figure for figure in views.figures(cube_with(prediction(2.0**OFF)))}
+    return {figure.name: figure for figure in views.figures(case_with(prediction(2.0**OFF)))}
 
 
 def test_the_map_holds_the_mean_accuracy_and_both_ridges(figures):
     (panel,) = figures["accuracy_map_made"].panels
-    cube = cube_with(prediction(1.0))
+    cube = case_with(prediction(1.0)).cube
     mean = 100 * cube["test_accuracy"].sel(batch_size=32).mean("seed").transpose("learning_rate", "alpha")
     assert panel.heat is not None
     np.testing.assert_allclose(panel.heat.values, mean.values)
@@ -71,7 +70,7 @@ def test_laws_run_through_a_measured_rate_with_their_own_slope(figures):
 
 
 def test_no_map_where_the_theory_said_nothing_or_the_grid_is_small():
-    assert views.figures(cube_with(prediction(np.nan))) == []
-    cube = cube_with(prediction(1.0))
-    assert views.figures(cube.isel(alpha=slice(0, 3))) == []
-    assert views.figures(cube.assign_attrs(predictions=json.dumps({"prediction": {}}))) == []
+    assert views.figures(case_with(prediction(np.nan))) == []
+    case = case_with(prediction(1.0))
+    assert views.figures(Case(case.cube.isel(alpha=slice(0, 3)), case.prediction)) == []
+    assert views.figures(Case(case.cube, {})) == []

@@ -35,9 +35,8 @@ def test_a_tracker_shows_what_it_measured_and_says_where_it_cannot_tell():
 
 
 def test_a_verdict_shows_its_numbers():
-    verdict = Judgement(
-        Verdict.REFUTED, "a < b", [Number("error", 0.5, 0.4, 0.7, n=9), Number("goal", 0.3, exact=True)]
-    )
+    numbers = [Number("error", 0.5, 0.4, 0.7, n=9), Number("goal", 0.3, exact=True)]
+    verdict = Judgement(verdict=Verdict.REFUTED, finding="a < b", numbers=numbers)
     html = verdict._repr_html_()
     assert "REFUTED: a &lt; b" in html
     assert "<td>error</td><td>0.5 (0.4 to 0.7)</td><td></td><td>9</td>" in html

@@ -62,7 +62,8 @@ def fitted(*, target: float | None = None):
 def judged(_) -> Judgement:
     x = [1.0, 2.0]
     panel = Panel(Axis("a"), Axis("b"), [Series("m", "measured", x, x, [0.5, 1.5], [1.5, 2.5])])
-    return Judgement(Verdict.SUPPORTED, "a < b", [Number("error", 0.5, 0.4, 0.7, n=9)], [Figure("made", "", [panel])])
+    numbers, figures = [Number("error", 0.5, 0.4, 0.7, n=9)], [Figure("made", "", [panel])]
+    return Judgement(verdict=Verdict.SUPPORTED, finding="a < b", numbers=numbers, figures=figures)
 
 
 ANSWERS = {

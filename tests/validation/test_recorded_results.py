@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from effbatch.advice.evidence import FILE, recorded, same_cells
 from effbatch.cli import main
 from effbatch.plan import cube
-from effbatch.validation import run as validation
+from effbatch.validation.document import report, verdicts
+from effbatch.validation.judged import judge_all
+from effbatch.validation.scorecard import measure
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "simulations" / "results"
@@ -34,7 +36,8 @@ def cubes(folder):
 
 def test_verdicts_are_rebuilt_from_the_cubes(folder, cubes):
     stored = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-    assert validation.verdicts(validation.judge_all(cubes)) == stored, REMADE
+    judged = judge_all(cubes)
+    assert verdicts(judged, measure(judged)) == stored, REMADE
 
 
 def test_every_prediction_was_stored_before_training(cubes):
@@ -118,7 +121,7 @@ def test_data_sets_are_told_apart_in_one_report():
         for name, swept in cube.open_cubes(folder).items()
         if name.startswith("uniform_noise")
     }
-    made = validation.report(validation.judge_all(cubes))
+    made = report(judge_all(cubes), [])
     assert [section.title for section in made.sections] == [
         "Accuracy against label noise",
         "Accuracy against label noise: fashion-mnist-14",

@@ -1,8 +1,10 @@
-"""Yardsticks against worlds where the theory is right, off by a known amount, or where nothing can be told."""
+"""The scorecard against worlds where the theory is right, off by a known amount, or where nothing can be told."""
 
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -11,13 +13,17 @@ import xarray as xr
 from click.testing import CliRunner
 from synthetic import peaked_cube
 
+from effbatch import claims
 from effbatch.claims import Judgement, Verdict
-from effbatch.claims.shared import linearised
+from effbatch.claims.shared import stored
 from effbatch.cli import main
 from effbatch.core.figures import Number
+from effbatch.fitting import best_learning_rates
 from effbatch.plan import cube as cubes_of
 from effbatch.plan.cube import Outcome
-from effbatch.validation import scorecard as yardsticks
+from effbatch.validation import scorecard
+from effbatch.validation.document import report
+from effbatch.validation.judged import judge_all, read
 
 ALPHA, BATCH_SIZE, RATES = (0.0, 1.0, 3.0, 7.0), (8, 32, 128), tuple(2.0 ** np.arange(-11, 3))
 
@@ -36,18 +42,23 @@ def run(octaves=0.0, points=0.0, seconds=0.1, before_training=True, dataset="dig
             "best_learning_rate": truth(cube["alpha"], cube["batch_size"]) * 2**octaves,
         }
     )
-    stored = {"stored": "2026-01-01T00:00:00+00:00", "before_training": before_training}
-    stored |= {"prediction": {"linearised": linearised.to_json(surface.drop_vars("step", errors="ignore"))}}
-    cube.attrs["predictions"] = json.dumps(stored if seconds is None else stored | {"seconds": seconds})
+    entry = {"stored": "2026-01-01T00:00:00+00:00", "before_training": before_training}
+    entry |= {"prediction": {"linearised": stored.to_json(surface.drop_vars("step", errors="ignore"))}}
+    cube.attrs["predictions"] = json.dumps(entry if seconds is None else entry | {"seconds": seconds})
     claim, data = {"kind": "best_learning_rate"}, {"dataset": dataset}
     spec = json.loads(cube.attrs["spec_resolved"]) | {"claim": claim, "data": data}
     spec["train"]["network"] = "mlp1"
-    return cube.assign_attrs(spec_resolved=json.dumps(spec), train_seconds=10.0)
+    return cube.assign_attrs(spec_resolved=json.dumps(spec), train_seconds=10.0, arguments="learning_rate")
+
+
+def measure(*cubes):
+    """The scorecard of these cubes without what is recorded."""
+    found = scorecard.measure({str(i): read(cube) for i, cube in enumerate(cubes)})
+    return [line for line in found if "benchmarks" not in line.number.note]
 
 
 def headlines(*cubes):
-    found = yardsticks.headlines(yardsticks.measure({str(i): cube for i, cube in enumerate(cubes)}, {}))
-    return {yardstick.number.label: yardstick for yardstick in found}
+    return {line.number.label: line for line in scorecard.headlines(measure(*cubes))}
 
 
 def by_word(found, word):
@@ -58,7 +69,7 @@ def by_word(found, word):
 def test_a_right_theory_meets_every_goal():
     found = headlines(run())
     assert len(found) == 6
-    assert {str(yardstick.reached) for yardstick in found.values()} == {"met"}
+    assert {str(line.reached) for line in found.values()} == {"met"}
     assert by_word(found, "median").number.n == 12
     assert by_word(found, "time to predict").number.value == pytest.approx(1.0)
 
@@ -69,7 +80,7 @@ def test_a_theory_off_by_known_amounts_is_measured_and_misses():
         assert by_word(found, word).number.value == pytest.approx(1.5, abs=0.01)
     assert by_word(found, "root mean square").number.value == pytest.approx(7.0, abs=1e-4)
     assert by_word(found, "lost by using it, mean").number.value == pytest.approx(100 * 0.03 * 1.5**2, abs=1.0)
-    missed = {label for label, yardstick in found.items() if yardstick.reached is yardsticks.Reached.NOT_MET}
+    missed = {label for label, line in found.items() if line.reached is scorecard.Reached.NOT_MET}
     assert len(missed) == 5
 
 
@@ -77,7 +88,7 @@ def test_rmse_is_that_of_pairs_of_seeds_over_settings_whose_runs_finished():
     cube = run(noise=0.02, points=3.0)
     cube["outcome"][0, 0, 0, 0] = int(Outcome.DIVERGED)
     cube["outcome"][1, 1, 1, 1:] = int(Outcome.DIVERGED)
-    predicted = linearised.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])["accuracy"]
+    predicted = stored.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])["accuracy"]
     squares = []
     for place in np.ndindex(cube["outcome"].shape[:-1]):
         ran = [s for s in range(4) if int(cube["outcome"].values[place][s]) == int(Outcome.FINISHED)]
@@ -103,13 +114,13 @@ def test_a_theory_that_is_right_but_for_the_scatter_of_the_seeds_has_no_error():
 
 def test_the_surface_is_also_told_for_rates_near_the_best_predicted_one():
     cube = run()
-    stored = json.loads(cube.attrs["predictions"])
-    surface = linearised.from_json(stored["prediction"]["linearised"])
+    entry = json.loads(cube.attrs["predictions"])
+    surface = stored.from_json(entry["prediction"]["linearised"])
     beyond = surface["learning_rate"] > 2 * surface["best_learning_rate"]
     surface["accuracy"] = surface["accuracy"] + 0.3 * beyond
-    stored["prediction"]["linearised"] = linearised.to_json(surface)
-    cube.attrs["predictions"] = json.dumps(stored)
-    rows = {y.of: y.number for y in yardsticks.measure({"one": cube}, {}) if "root mean square" in y.number.label}
+    entry["prediction"]["linearised"] = stored.to_json(surface)
+    cube.attrs["predictions"] = json.dumps(entry)
+    rows = {y.of: y.number for y in measure(cube) if "root mean square" in y.number.label}
     near = rows["learning rates up to twice the best one predicted"]
     assert near.value == pytest.approx(0, abs=0.01)
     assert near.n == int((~beyond).sum())
@@ -121,13 +132,13 @@ def test_the_interval_of_the_median_covers():
     draw, hits = np.random.default_rng(0), 0
     for _ in range(200):
         values = xr.DataArray(np.abs(draw.standard_normal(20)), dims="cell")
-        number = yardsticks._number("error", values, np.median, "")
+        number = scorecard._number("error", values, np.median, "")
         hits += number.low <= 0.6745 <= number.high
     assert 0.9 <= hits / 200 <= 0.99
 
 
 def test_rivals_start_from_the_clean_cell_at_the_middle_batch_size():
-    found = yardsticks.measure({"a": run()}, {})
+    found = measure(run())
     rivals = {y.of: y.number for y in found if "rival" in y.of}
     assert {number.n for number in rivals.values()} == {11}  # all cells but the anchor
     octaves = [
@@ -139,13 +150,13 @@ def test_rivals_start_from_the_clean_cell_at_the_middle_batch_size():
 
 def test_rivals_and_theory_are_compared_on_the_cells_for_which_all_say_a_rate():
     cube = run()
-    stored = json.loads(cube.attrs["predictions"])
-    surface = linearised.from_json(stored["prediction"]["linearised"])
+    entry = json.loads(cube.attrs["predictions"])
+    surface = stored.from_json(entry["prediction"]["linearised"])
     silent = (surface["alpha"] == 7) & (surface["batch_size"] > 8)  # two cells
     surface["best_learning_rate"] = surface["best_learning_rate"].where(~silent)
-    stored["prediction"]["linearised"] = linearised.to_json(surface)
-    cube.attrs["predictions"] = json.dumps(stored)
-    found = yardsticks.measure({"a": cube}, {})
+    entry["prediction"]["linearised"] = stored.to_json(surface)
+    cube.attrs["predictions"] = json.dumps(entry)
+    found = measure(cube)
     assert {y.number.n for y in found if "rival" in y.of} == {9}
     octaves = [
         np.log2(truth(0, 32) / truth(a, b))
@@ -160,13 +171,13 @@ def test_rivals_and_theory_are_compared_on_the_cells_for_which_all_say_a_rate():
 def test_networks_are_pooled_and_shown_one_by_one():
     two = xr.concat([run(), run(octaves=2.0)], xr.IndexVariable("network", ["good", "bad"]), combine_attrs="override")
     surfaces = [
-        linearised.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])
+        stored.from_json(json.loads(cube.attrs["predictions"])["prediction"]["linearised"])
         for cube in (run(), run(octaves=2.0))
     ]
-    stored = json.loads(two.attrs["predictions"])
-    stored["prediction"]["linearised"] = linearised.to_json(xr.concat(surfaces, two["network"]))
-    two.attrs["predictions"] = json.dumps(stored)
-    found = yardsticks.measure({"two": two}, {})
+    entry = json.loads(two.attrs["predictions"])
+    entry["prediction"]["linearised"] = stored.to_json(xr.concat(surfaces, two["network"]))
+    two.attrs["predictions"] = json.dumps(entry)
+    found = measure(two)
     median = {y.of: y.number for y in found if "median" in y.number.label}
     assert median["all networks"].n == 24
     assert median["good"].value == pytest.approx(0.0, abs=0.01)
@@ -174,7 +185,7 @@ def test_networks_are_pooled_and_shown_one_by_one():
 
 
 def test_one_network_on_two_data_sets_is_shown_on_each():
-    found = yardsticks.measure({"a": run(), "b": run(octaves=2.0, dataset="fashion-mnist")}, {})
+    found = measure(run(), run(octaves=2.0, dataset="fashion-mnist"))
     for word in ("median", "lost by using it, mean", "root mean square"):
         named = [y.of for y in found if word in y.number.label and y.of.startswith("mlp1")]
         assert named == ["mlp1 on digits", "mlp1 on fashion-mnist"]
@@ -184,19 +195,19 @@ def test_one_network_on_two_data_sets_is_shown_on_each():
 
 
 def test_what_cannot_be_told_is_said():
-    assert by_word(headlines(run(seconds=None)), "time to predict").reached is yardsticks.Reached.CANNOT_TELL
+    assert by_word(headlines(run(seconds=None)), "time to predict").reached is scorecard.Reached.CANNOT_TELL
     assert by_word(headlines(run(seconds=None)), "time to predict").number.value is None
     two_seeds = headlines(run(seeds=2))
     assert by_word(two_seeds, "median").number.n == 0  # too few seeds for any best rate
-    assert by_word(two_seeds, "median").reached is yardsticks.Reached.CANNOT_TELL
-    assert by_word(two_seeds, "root mean square").reached is yardsticks.Reached.CANNOT_TELL
+    assert by_word(two_seeds, "median").reached is scorecard.Reached.CANNOT_TELL
+    assert by_word(two_seeds, "root mean square").reached is scorecard.Reached.CANNOT_TELL
     one_seed = by_word(headlines(run(seeds=1)), "root mean square")  # its scatter cannot be told from an error
-    assert one_seed.line.startswith("CANNOT TELL")
+    assert one_seed.text.startswith("CANNOT TELL")
     assert one_seed.to_json()["value"] is None
 
 
 def test_a_prediction_stored_after_training_began_does_not_count():
-    assert yardsticks.measure({"late": run(before_training=False)}, {}) == []
+    assert measure(run(before_training=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -211,44 +222,68 @@ def test_a_prediction_stored_after_training_began_does_not_count():
 def test_the_collapse_says_which_exponent_it_excludes(delta, said, reached):
     cube = run(before_training=False)
     cube.attrs["spec_resolved"] = json.dumps({"claim": {"kind": "collapse"}})
-    (yardstick,) = yardsticks.measure({"c": cube}, {"c": Judgement(Verdict.UNDECIDED, "", [delta])})
-    assert said in yardstick.goal
-    assert str(yardstick.reached) == reached
+    judgement = Judgement(verdict=Verdict.UNDECIDED, finding="", numbers=[delta])
+    *_, line = scorecard.measure({"c": replace(read(cube), judgement=judgement)})
+    assert said in line.goal
+    assert str(line.reached) == reached
 
 
-def test_every_yardstick_is_one_line_json_and_a_row():
-    found = yardsticks.measure({"a": run(seeds=2)}, {})
+def test_every_line_is_text_json_and_a_row():
+    found = measure(run(seeds=2))
     assert json.dumps([y.to_json() for y in found], allow_nan=False)
-    assert len(yardsticks.table(found).rows) == len(found)
-    line = by_word(headlines(run()), "median").line
+    assert len(scorecard.table(found).rows) == len(found)
+    line = by_word(headlines(run()), "median").text
     assert line.startswith("MET ")
     assert line.endswith("(goal: at most 0.5 powers of two)")
     assert "\n" not in line
 
 
-def test_the_report_has_them(tmp_path):
-    from effbatch import claims
-
-    cube = run().assign_attrs(simulation="made", model_steps=1, device="none", versions="none", data_source="made")
-    rule = {"kind": "best_learning_rate", **claims.get("best_learning_rate").RULE}
+def reported(cube, name="made"):
+    """The cube with everything that a report says of it."""
+    cube = cube.assign_attrs(simulation=name, model_steps=1, device="none", versions="none", data_source="made")
+    rule = {"kind": "best_learning_rate", **claims.get("best_learning_rate")().rule}
     spec = json.loads(cube.attrs["spec_resolved"]) | {
         "claim": rule,
-        "simulation": {"name": "made", "title": "Made", "claim": "A claim."},
+        "simulation": {"name": name, "title": "Made", "claim": "A claim."},
         "data": {"dataset": "made"},
     }
-    stored = json.loads(cube.attrs["predictions"])
-    stored["prediction"] |= {"law": "square_root_clean_count", "formula": "η"}
+    entry = json.loads(cube.attrs["predictions"])
+    entry["prediction"] |= {"law": "square_root_clean_count", "formula": "η"}
     cube.attrs |= {
         "spec_resolved": json.dumps(spec),
-        "predictions": json.dumps(stored),
+        "predictions": json.dumps(entry),
         "spec": "",
         "quick": 0,
         "made": "2026-01-01T00:00:00+00:00",
     }
+    return cube
+
+
+def test_the_report_has_it(tmp_path):
+    cube = reported(run())
     cubes_of.save({"made": cube}, tmp_path / "cube.nc")
     result = CliRunner().invoke(main, ["report", str(tmp_path), "--out", str(tmp_path / "r.md")])
     assert result.exit_code == 0, result.output
     text = (tmp_path / "r.md").read_text(encoding="utf-8")
-    assert "## Yardsticks" in text
+    assert "## Scorecard" in text
     assert "| time to predict, share of the training time | 1 (no interval) | 1 | at most 2 % | met |" in text
     assert "fitted on the other cells" in text
+
+
+def test_best_rates_are_fitted_once_for_verdict_figures_scorecard_and_report(monkeypatch):
+    """Adaptive grids choose rates while they train; whatever reads a finished cube reads the same fit."""
+    fitted = []
+
+    def counted(cube):
+        fitted.append(cube)
+        return best_learning_rates(cube)
+
+    for module in [module for name, module in sys.modules.items() if name.startswith("effbatch.")]:
+        if getattr(module, "best_learning_rates", None) is best_learning_rates:
+            monkeypatch.setattr(module, "best_learning_rates", counted)
+    cubes = {"one": reported(run(), "one"), "two": reported(run(octaves=1.0), "two")}
+    judged = judge_all(cubes)
+    card = scorecard.measure(judged)
+    made = report(judged, card)
+    assert [cube is cubes[name] for cube, name in zip(fitted, cubes, strict=True)] == [True, True]
+    assert len(made.sections[0].figures) == 3, "the claim's own, accuracy over rates, rates and laws"

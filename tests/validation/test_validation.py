@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from effbatch import open_cube
 from effbatch.cli import main
 from effbatch.engine import train as engine
 from effbatch.plan.cube import open_cubes
-from effbatch.validation import run as validation
+from effbatch.validation import scorecard
+from effbatch.validation.document import report
+from effbatch.validation.judged import judge_all
 
 LITTLE = """
 [simulation]
@@ -83,15 +86,29 @@ def test_verdicts_carry_their_rule_numbers_and_time(validated):
         assert all(number["exact"] or number["n"] for number in verdict["numbers"])
 
 
-def test_the_yardsticks_are_printed_stored_and_shown(validated):
+def test_the_scorecard_of_the_package_is_no_part_of_what_a_user_gives(validated):
     out, _, printed = validated
-    stored = json.loads((out / "verdicts.json").read_text())["yardsticks"]
-    goals = [yardstick for yardstick in stored if yardstick["reached"]]
+    assert json.loads((out / "verdicts.json").read_text())["scorecard"] == []
+    assert "goal" not in printed
+    assert 'id="scorecard"' not in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_scorecard_is_printed_stored_and_shown(validated, tmp_path, monkeypatch):
+    out, specs, _ = validated
+    shutil.copytree(out, tmp_path / "out")
+    monkeypatch.setattr(scorecard, "of_the_package", lambda one: True)
+    printed = run("validate", *specs, "--out", tmp_path / "out", "--device", "cpu").output
+    stored = json.loads((tmp_path / "out" / "verdicts.json").read_text())["scorecard"]
+    goals = [line for line in stored if line["reached"]]
     assert len(goals) == 9
-    assert all(yardstick["label"] in printed for yardstick in goals)
-    (cost,) = [yardstick for yardstick in goals if yardstick["label"].startswith("time to predict")]
+    assert all(line["label"] in printed for line in goals)
+    (cost,) = [line for line in goals if line["label"].startswith("time to predict")]
     assert cost["value"] > 0  # the predictions of this run were timed
-    assert 'id="yardsticks"' in (out / "report.html").read_text(encoding="utf-8")
+    assert 'id="scorecard"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    tables = [tmp_path / "scorecard.csv", tmp_path / "yardsticks.csv"]  # the second is its name until 0.1
+    for file in tables:
+        run("report", tmp_path / "out", "--table", file.stem, "--out", file)
+    assert tables[0].read_text(encoding="utf-8") == tables[1].read_text(encoding="utf-8")
 
 
 def test_validating_again_trains_nothing_and_agrees(validated, monkeypatch):
@@ -119,7 +136,7 @@ def test_all_formats_are_written_into_a_folder(validated, tmp_path):
 
 def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
     out, _, _ = validated
-    name = sorted(validation.report(validation.judge_all(open_cubes(out / "accuracy_curve"))).figures)[0]
+    name = sorted(report(judge_all(open_cubes(out / "accuracy_curve")), []).figures)[0]
     for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG"), (".csv", b"panel,x is,y is,series,role,x,y")):
         file = tmp_path / f"one{ending}"
         run("report", out / "accuracy_curve", "--figure", name, "--out", file)
@@ -183,13 +200,34 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, tmp_path
     assert sentence in run(*arguments, code=2).output
 
 
-def test_a_cube_without_prediction_is_not_judged(validated, tmp_path):
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_a_cube_without_prediction_is_shown_and_not_judged(validated, tmp_path, seeds):
     _, specs, _ = validated
-    run("simulate", specs[0], "--out", tmp_path / "s", "--device", "cpu")
-    assert (
-        "no prediction made before its run"
-        in run("report", tmp_path / "s", "--out", tmp_path / "r.html", code=2).output
-    )
+    plain = tmp_path / "plain.toml"
+    plain.write_text(specs[0].read_text(encoding="utf-8").replace("seed = 3", f"seed = {seeds}"), encoding="utf-8")
+    run("simulate", plain, "--out", tmp_path / "s", "--device", "cpu")
+    run("report", tmp_path / "s", "--format", "md,html,pdf", "--out", tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "no prediction made before its run" in text
+    assert "Best learning rate of every cell, as measured" in text
+    assert ("fewer than 3 seeds ran at every learning rate" in text) == (seeds == 2)
+    assert "nan" not in text
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<figure") == (1 if seeds == 2 else 2)
+    assert 'class="badge' not in page
+    assert "claims:" not in page
+
+
+def test_two_seeds_say_why_no_exponent_is_known(tmp_path):
+    spec = tmp_path / "s.toml"
+    little = LITTLE.format(name="s", kind="best_learning_rate", rule="", network="perceptron")
+    spec.write_text(little.replace("seed = 3", "seed = 2"), encoding="utf-8")
+    run("validate", spec, "--out", tmp_path / "out", "--device", "cpu")
+    run("report", tmp_path / "out", "--out", tmp_path / "r.md")
+    text = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "6 of 6 settings have no best rate with limits; each: cannot tell: fewer than 3 seeds" in text
+    for page in (text, (tmp_path / "out" / "report.html").read_text(encoding="utf-8")):
+        assert "^nan" not in page
 
 
 def test_a_file_that_is_no_cube_is_named(tmp_path):

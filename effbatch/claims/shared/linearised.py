@@ -1,4 +1,4 @@
-"""The linearised theory's prediction over a whole grid, made from untrained networks, as JSON-ready values and back."""
+"""Setup -> the linearised theory's prediction over the whole grid, made from the untrained networks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Setup
+from effbatch.claims.shared.stored import to_json
 from effbatch.noise import MatrixNoise
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.schedules import multipliers
@@ -71,26 +72,6 @@ def _by_matrix(
     return [(matrix, alphas == alpha) for matrix, alpha in zip(matrices, alphas, strict=True)]
 
 
-def to_json(values: xr.Dataset) -> dict[str, Any]:
-    """A Dataset as JSON-ready values: {coords, data: {name: {dims, values}}}, NaN as null."""
-    return {
-        "coords": {str(dim): values[dim].values.tolist() for dim in values.dims},
-        "data": {
-            str(name): {"dims": list(array.dims), "values": _null(array.values)}
-            for name, array in values.data_vars.items()
-        },
-    }
-
-
-def from_json(content: Mapping[str, Any]) -> xr.Dataset:
-    """The Dataset that `to_json` was given."""
-    return xr.Dataset(
-        {name: (array["dims"], np.array(array["values"], dtype=float)) for name, array in content["data"].items()},
-        coords=content["coords"],
-    )
-
-
-def _null(values: np.ndarray) -> list:
-    boxed = values.astype(object)
-    boxed[np.isnan(values)] = None
-    return boxed.tolist()
+def prediction(setup: Setup) -> dict[str, Any]:
+    """The surface as an entry of a prediction; `stored.theory` reads it."""
+    return {"linearised": to_json(surface(setup))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from effbatch.claims.base import Judgement, Verdict
+from effbatch.claims.shared.judgement import Judgement, Verdict
 
 LEVEL = 0.05
 

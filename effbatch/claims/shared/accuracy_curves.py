@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import xarray as xr
 
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
+from effbatch.fitting import Estimate
 
 SYMBOLS = {"alpha": "α", "delta": "δ"}
 
@@ -126,3 +128,9 @@ def _varied(values: xr.DataArray, along: str) -> list[str]:
 
 def _name(dim: object, value: object) -> str:
     return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} {value:g}"
+
+
+def estimated(name: str, x: Any, estimates: Sequence[Estimate], *, group: str) -> Series:
+    """Measured points with the intervals of these estimates."""
+    value, low, high = np.array([(one.value, one.low, one.high) for one in estimates]).T
+    return Series(name, "measured", x, value, low, high, group=group)

@@ -1,0 +1,118 @@
+"""Estimates and the thresholds of a rule -> a verdict, and all that is said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from effbatch.core.figures import Figure, Number, Table
+from effbatch.fitting import Estimate
+from effbatch.show import notebook
+
+
+class Verdict(StrEnum):
+    """How a claim ended, and what that means."""
+
+    sentence: str
+
+    SUPPORTED = "supported", "every interval lies wholly on the side that the rule asks for"
+    REFUTED = "refuted", "an interval lies wholly on the other side"
+    UNDECIDED = "undecided", "neither, or not beyond the chance of many claims judged together"
+
+    def __new__(cls, word: str, sentence: str) -> Verdict:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.sentence = sentence
+        return member
+
+
+Ruling = tuple[Verdict, float | None]  # the verdict on a rule, and the p-value of its threshold; None: no test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """The outcome of a claim; `finding` is one sentence, the first of `numbers` is what the rule looked at.
+
+    p_value            two-sided, of the threshold of the rule, from what its interval comes from; None: no test
+    p_value_corrected  for all claims judged together, see `multiplicity`
+    """
+
+    verdict: Verdict
+    finding: str
+    numbers: Sequence[Number]
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    limits: Sequence[str] = ()
+    p_value: float | None = None
+    p_value_corrected: float | None = None
+
+    def to_figures(self) -> list[Figure]:
+        """The figures of the report; `effbatch.plot` draws them."""
+        return list(self.figures)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdict, finding, and its numbers with interval and n."""
+        rows = [
+            (
+                number.label,
+                notebook.interval(number.value, None if number.exact else (number.low, number.high)),
+                number.unit,
+                "exact" if number.exact else "?" if number.n is None else str(number.n),
+            )
+            for number in self.numbers
+        ]
+        return notebook.block(
+            notebook.heading(f"{self.verdict.upper()}: {self.finding}"),
+            notebook.table(("", "value (interval)", "unit", "n"), rows),
+            notebook.sentences(self.limits),
+        )
+
+
+def at_most(estimate: Estimate, threshold: float) -> Ruling:
+    """The ruling on "at most `threshold`"; undecided where the interval straddles it or there is none."""
+    if estimate.high <= threshold:
+        verdict = Verdict.SUPPORTED
+    else:
+        verdict = Verdict.REFUTED if estimate.low > threshold else Verdict.UNDECIDED
+    return verdict, estimate.p_value(threshold)
+
+
+def within(estimate: Estimate, low: float, high: float) -> Ruling:
+    """The ruling on "between `low` and `high`", with the p-value of the nearer of them.
+
+    Supported where the whole interval lies between, refuted where all of it lies outside, on one side.
+    """
+    if low <= estimate.low and estimate.high <= high:
+        verdict = Verdict.SUPPORTED
+    else:
+        verdict = Verdict.REFUTED if estimate.high < low or estimate.low > high else Verdict.UNDECIDED
+    return verdict, _largest([estimate.p_value(low), estimate.p_value(high)])
+
+
+def every_above(estimates: Sequence[Estimate], threshold: float, *, together: bool = False) -> Ruling:
+    """The ruling on "each of these exceeds `threshold`".
+
+    Supported where every interval lies above: all must hold, so p is the largest of theirs. Refuted where one lies
+    below: any could have, so p is the smallest of those below times the number of estimates (Bonferroni), unless their
+    intervals and p-values hold `together` as they are.
+    """
+    below = [estimate.p_value(threshold) for estimate in estimates if estimate.high < threshold]
+    if below:
+        known = [p for p in below if p is not None]
+        return Verdict.REFUTED, min(1.0, min(known) * (1 if together else len(estimates))) if known else None
+    decided = bool(estimates) and all(estimate.low > threshold for estimate in estimates)
+    p_value = _largest([estimate.p_value(threshold) for estimate in estimates])
+    return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, p_value
+
+
+def number(label: str, estimate: Estimate, n: int, unit: str = "", *, scale: float = 1.0, note: str = "") -> Number:
+    """An estimate as the report shows it, `scale` units each."""
+    value, low, high = (scale * limit for limit in (estimate.value, estimate.low, estimate.high))
+    return Number(label, value, low, high, n, unit, note=note)
+
+
+def _largest(p_values: Sequence[float | None]) -> float | None:
+    """The largest; None where there is none, or one is not known."""
+    known = [p for p in p_values if p is not None]
+    return max(known) if known and len(known) == len(p_values) else None

@@ -1,0 +1,69 @@
+"""Best learning rates -> their table, and why a setting has none."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import xarray as xr
+
+from effbatch.core.figures import Table
+from effbatch.fitting import FitOutcome
+
+
+def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Table:
+    """One row for every setting: its best rate as predicted and measured, with limits or why there are none."""
+    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
+    theory = xr.full_like(best["best_learning_rate"], np.nan) if predicted is None else predicted
+    stacked = best.assign(predicted=theory).stack(cell=[*extra, "batch_size", "alpha"])
+    rows: list[list[str | float | int | None]] = []
+    for i in range(stacked.sizes["cell"]):
+        cell = stacked.isel(cell=i)
+        outcome = FitOutcome(int(cell["outcome"]))  # type: ignore[call-arg]
+        inside = outcome is FitOutcome.INTERIOR
+        rows.append(
+            [
+                " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
+                float(cell["alpha"]),
+                float(cell["predicted"]),
+                float(cell["best_learning_rate"]) if inside else None,
+                _interval(float(cell["low"]), float(cell["high"])) if inside else outcome.sentence,
+                100 * float(cell["best_accuracy"]),
+                int(cell["seeds"]),
+            ]
+        )
+    columns = ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n")
+    formats = ("", "g", ".3g", ".3g", "", ".1f", "d")
+    if predicted is None:
+        measured = [[*row[:2], *row[3:]] for row in rows]
+        caption = "Best learning rate of every cell, as measured, and the accuracy there."
+        return Table("rates", caption, (*columns[:2], *columns[3:]), measured, (*formats[:2], *formats[3:]))
+    caption = (
+        "Best learning rate of every cell, predicted without training by the linearised theory, and measured:"
+        f"{_off(best, predicted)}."
+    )
+    return Table("rates", caption, columns, rows, formats)
+
+
+def _off(best: xr.Dataset, predicted: xr.DataArray) -> str:
+    ratio = np.abs(np.log2((predicted / best["best_learning_rate"]).values))
+    ratio = ratio[np.isfinite(ratio)]
+    if not ratio.size:
+        return " nothing to compare"
+    return f" {np.median(ratio):.2f} powers of two apart at the median of {ratio.size} cells"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{f'{low:.3g}' if low > 0 else 'no lower limit'} to {f'{high:.3g}' if high < np.inf else 'no upper limit'}"
+
+
+def why_unknown(best: xr.Dataset) -> str:
+    """A sentence on the settings without a best rate, with the commonest reason; empty where all have one."""
+    outcomes = Counter(FitOutcome(int(value)) for value in best["outcome"].values.ravel())  # type: ignore[call-arg]
+    known, settings = outcomes.pop(FitOutcome.INTERIOR, 0), best["outcome"].size
+    if not outcomes:
+        return ""
+    (reason, count), *_ = outcomes.most_common(1)
+    missing = settings - known
+    of_them = f"{count} of them" if count < missing else "each"
+    return f"{missing} of {settings} settings have no best rate with limits; {of_them}: {reason.sentence}."
