@@ -287,7 +287,7 @@ def test_a_misspelt_name_gets_the_nearest_known_one(arguments, hint):
 )
 def test_a_misspelt_name_in_a_spec_gets_the_nearest_known_one(right, wrong, known, spec_text, tmp_path):
     (tmp_path / "spec.toml").write_text(spec_text.replace(right, wrong), encoding="utf-8")
-    said = run("simulate", tmp_path / "spec.toml", "--out", tmp_path / "out", code=2)
+    said = run("validate", tmp_path / "spec.toml", "--out", tmp_path / "out", code=2)
     assert f"did you mean {known!r}?" in said
 
 
