@@ -67,9 +67,9 @@ class Ladder:
             wanted += [best - distance for distance in beyond]
         if best == ran[-1]:
             wanted += [best + distance for distance in beyond]
-        if not wanted:  # both gaps are alike: neighbouring starting rates, or two halves made together
-            half = (ran[ran.index(best) + 1] - best) // 2
-            wanted = [best - half, best + half] if half else []
+        if not wanted:
+            below, above = (ran[ran.index(best) + side] for side in (-1, 1))
+            wanted = [(best + beside) // 2 for beside in (below, above) if abs(best - beside) > 1]
         return sorted(filter(self._allowed, wanted))
 
     def _allowed(self, rung: int) -> bool:
@@ -89,6 +89,17 @@ def next_rates(ladder: Ladder, cube: xr.Dataset) -> Callable[[Mapping[str, Any],
     def rates(point: Mapping[str, Any], alpha: float) -> tuple[float, ...]:
         scores = _ran(curves.sel({**point, "alpha": alpha}))
         return tuple(ladder.rate(rung) for rung in ladder.next_rungs(scores))
+
+    return rates
+
+
+def rates_run(ladder: Ladder, cube: xr.Dataset) -> Callable[[Mapping[str, Any], float], tuple[float, ...]]:
+    """(point of the outer grid keys, alpha) -> learning rates that ran there, or those to start on where none did."""
+    curves = _curves(ladder, cube)
+    start = tuple(ladder.rate(rung) for rung in range(0, ladder.last + 1, ladder.spacing))
+
+    def rates(point: Mapping[str, Any], alpha: float) -> tuple[float, ...]:
+        return tuple(ladder.rate(rung) for rung in _ran(curves.sel({**point, "alpha": alpha}))) or start
 
     return rates
 

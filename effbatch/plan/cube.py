@@ -147,6 +147,28 @@ def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
     return json.loads(cube.attrs.get("spec_resolved", "{}"))
 
 
+def stored_prediction(cube: xr.Dataset) -> dict[str, Any] | None:
+    """What was predicted of the cells of the cube, and whether before any of them trained; None for a cube without.
+
+    Where the sweep was extended, it is what was predicted then, of all cells.
+    """
+    stored = json.loads(cube.attrs.get("predictions", "null"))
+    records = [] if stored is None else [stored, *stored.get("extended", [])]
+    if not records:
+        return None
+    return {**stored, **records[-1], "before_training": all(record["before_training"] for record in records)}
+
+
+def extension_in_words(cube: xr.Dataset) -> list[str]:
+    """One sentence for each time that the sweep was extended."""
+    return [
+        f"The sweep was extended on {extension['made'][:10]} by "
+        + " and ".join(f"{dim} {', '.join(map(str, values))}" for dim, values in extension["added"].items())
+        + ", when its other cells were known."
+        for extension in json.loads(cube.attrs.get("extended", "[]"))
+    ]
+
+
 def history_limit(cube: xr.Dataset) -> list[str]:
     """A sentence on the test images behind the histories; none where the cube does not say how many they are."""
     if "test_images" not in cube.attrs:

@@ -49,8 +49,27 @@ RANGE = {
 }
 
 
+# What 0.1 always named in the key of a unit. Any other option is left out at its default: else old keys would change.
+ALWAYS_NAMED = {
+    *("dataset", "clean_examples", "noise", "copies", "network", "optimizer", "momentum", "nesterov", "weight_decay"),
+    *("schedule", "warmup", "budget", "evaluations", "history_images"),
+}
+
+
+class Options:
+    """A table of the spec."""
+
+    def given(self) -> dict[str, Any]:
+        """The options as JSON-ready values; at its default, only one that 0.1 always named."""
+        defaults = vars(type(self)())
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {
+            name: value for name, value in plain.items() if name in ALWAYS_NAMED or vars(self)[name] != defaults[name]
+        }
+
+
 @dataclass(frozen=True)
-class Data:
+class Data(Options):
     """What the networks see: the table [data]."""
 
     dataset: str = key("digits", "name of a data set (`effbatch datasets`)")
@@ -63,13 +82,9 @@ class Data:
         None, "of foreign images: `white`, or a data set with images of the same shape, this one too", takes=str
     )
 
-    def given(self) -> dict[str, Any]:
-        """The options that this kind of noise has."""
-        return {key: value for key, value in vars(self).items() if value is not None}
-
 
 @dataclass(frozen=True)
-class Train:
+class Train(Options):
     """How the networks are trained and looked at: the table [train].
 
     `schedule` and `warmup` span the budget in any unit; see `schedules.multipliers`. `weight_decay` is coupled, but
@@ -91,11 +106,6 @@ class Train:
     evaluations: int = key(12, "along the run, at most the steps, the last one at the end", low=1, high=10_000)
     history_images: int = key(500, "test images of the histories, 0 for all, see below", low=0)
     measure: tuple[str, ...] = key((), "what else is measured along the run, see below", choices=MEASURED, many=True)
-
-    def given(self) -> dict[str, Any]:
-        """The options as JSON-ready values; `measure` only where something is, so that old sweeps keep their names."""
-        options = {**vars(self), "budget": dict(self.budget), "measure": list(self.measure)}
-        return {key: value for key, value in options.items() if key != "measure" or value}
 
 
 DATA, TRAIN = keys_of(Data), keys_of(Train)

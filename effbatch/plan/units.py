@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from effbatch.core.errors import SpecError
 from effbatch.plan.cube import FIRST_CHECKPOINT
 from effbatch.plan.options import MAX_BUDGET
 from effbatch.plan.recipe import steps_bought
-from effbatch.plan.spec import MEMBER_DIMS, Data, Spec, Train, at
+from effbatch.plan.spec import MEMBER_DIMS, Data, Spec, Train, at, points
 
 CELLS_PER_UNIT = 400  # a few seconds of work on two cores for a small network, and one file
 
@@ -68,11 +67,20 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """A name that changes when any number of the unit would change."""
-        options = {"data": self.data.given(), "train": self.train.given()}
-        facts = {**vars(self), "point": dict(self.point), **options}
-        if self.whole_axes is None:  # so that whole units keep their names
-            del facts["whole_axes"]
+        """A name that changes when any number of the unit would change: of these facts, named as 0.1 named them."""
+        facts: dict[str, Any] = {
+            "point": dict(self.point),
+            "data": self.data.given(),
+            "train": self.train.given(),
+            "batch_size": self.batch_size,
+            "steps": self.steps,
+            "checkpoints": self.checkpoints,
+            "alphas": self.alphas,
+            "learning_rates": self.learning_rates,
+            "seeds": self.seeds,
+        }
+        if self.whole_axes is not None:
+            facts["whole_axes"] = self.whole_axes
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -80,23 +88,24 @@ def units(
     spec: Spec,
     available: Mapping[str, int],
     rates: Callable[[Mapping[str, Any], float], tuple[float, ...]] | None = None,
+    *,
+    most_checkpoints: int | None = None,
 ) -> Iterator[Unit]:
     """All units of a spec; `available` gives the size of each data set's training set.
 
-    `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid.
+    `rates` gives the learning rates to run at a point and alpha, perhaps none; without it, those of the grid. A cell is
+    evaluated as often as the spec says, but at most after every step, and at most `most_checkpoints` times.
     """
     grid = dict(spec.grid)
     if spec.whole_grid is not None:
         grid |= {dim: spec.whole_grid[dim] for dim in MEMBER_DIMS}
     rates = rates or (lambda point, alpha: grid["learning_rate"])
-    blocks = list(_blocks(replace(spec, grid=grid), available))
-    fewest_steps = [min(alphas_by_steps) for *_, alphas_by_steps in blocks]
-    if spec.whole_grid is not None:
-        fewest_steps.append(_fewest_steps(spec, spec.whole_grid, available))
-    evaluations = min(spec.train.evaluations, *fewest_steps)
-    for point, data, train, batch_size, alphas_by_steps in blocks:
-        for steps, learning_rates, alphas in _alike(point, data, alphas_by_steps, rates):
-            width = max(1, CELLS_PER_UNIT // (len(alphas) * len(learning_rates)))
+    for point in points(grid, without=MEMBER_DIMS):
+        data, train = at(spec, point)
+        batch_size = int(point["batch_size"])
+        for (steps, learning_rates, _), alphas in _alike(point, data, train, grid["alpha"], available, rates).items():
+            width = max(1, CELLS_PER_UNIT // max(1, len(alphas) * len(learning_rates)))
+            count = min(train.evaluations, steps, most_checkpoints or steps)
             for start in range(0, len(grid["seed"]), width):
                 unit = Unit(
                     point=point,
@@ -104,7 +113,7 @@ def units(
                     train=train,
                     batch_size=batch_size,
                     steps=steps,
-                    checkpoints=log_spaced_steps(steps, evaluations),
+                    checkpoints=log_spaced_steps(steps, count),
                     alphas=tuple(alphas),
                     learning_rates=learning_rates,
                     seeds=grid["seed"][start : start + width],
@@ -113,6 +122,33 @@ def units(
                     unit = _cut(unit, spec.grid)
                 if unit.cells:
                     yield unit
+
+
+def _alike(
+    point: Mapping[str, Any],
+    data: Data,
+    train: Train,
+    alphas: Sequence[float],
+    available: Mapping[str, int],
+    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
+) -> dict[tuple[int, tuple[float, ...], float | None], list[float]]:
+    """The alphas that share steps and learning rates; foreign images depend on α: there each is alone."""
+    clean_examples = _clean_examples(data, available)
+    alike: dict[tuple[int, tuple[float, ...], float | None], list[float]] = {}
+    for alpha in alphas:
+        steps = steps_for(train, int(point["batch_size"]), alpha, clean_examples)
+        shared = steps, rates(point, alpha), alpha if data.noise == "foreign" else None
+        alike.setdefault(shared, []).append(alpha)
+    return alike
+
+
+def _clean_examples(data: Data, available: Mapping[str, int]) -> int:
+    if data.clean_examples > available[data.dataset]:
+        raise SpecError(
+            f"[data] clean_examples must be at most the {available[data.dataset]} training images of {data.dataset}, "
+            f"got {data.clean_examples}: ask for fewer"
+        )
+    return data.clean_examples or available[data.dataset]
 
 
 def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
@@ -126,24 +162,17 @@ def _cut(unit: Unit, grid: Mapping[str, tuple]) -> Unit:
     return unit if cut == unit else replace(cut, whole_axes=unit.axes)
 
 
-def _alike(
-    point: Mapping[str, Any],
-    data: Data,
-    alphas_by_steps: Mapping[int, list[float]],
-    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
-) -> Iterator[tuple[int, tuple[float, ...], list[float]]]:
-    """Steps, learning rates, and the alphas that share both; those with no rate to run are left out.
+def fewest_steps(spec: Spec, available: Mapping[str, int]) -> int:
+    """Of any cell of the grid, or of the grid that it was cut out of: until 0.1, no cell was evaluated more often.
 
-    Foreign images depend on α: there each has a unit of its own.
+    The size of a data set is asked for only where a budget depends on it.
     """
-    for steps, alphas in alphas_by_steps.items():
-        by_rates: dict[tuple[Any, ...], list[float]] = {}
-        for alpha in alphas:
-            shared = alpha if data.noise == "foreign" else None
-            by_rates.setdefault((rates(point, alpha), shared), []).append(alpha)
-        for (learning_rates, _), sharing in by_rates.items():
-            if learning_rates:
-                yield steps, learning_rates, sharing
+    grid, fewest = spec.whole_grid or spec.grid, []
+    for point in points(grid, without=MEMBER_DIMS):
+        data, train = at(spec, point)
+        clean_examples = data.clean_examples or (available[data.dataset] if "epochs" in train.budget else 0)
+        fewest.append(steps_for(train, int(point["batch_size"]), min(grid["alpha"]), clean_examples))
+    return min(fewest)
 
 
 def steps_for(train: Train, batch_size: int, alpha: float, clean_examples: int) -> int:
@@ -170,39 +199,3 @@ def log_spaced_steps(steps: int, count: int) -> tuple[int, ...]:
     for i in range(count - 2, -1, -1):
         wanted[i] = min(wanted[i], wanted[i + 1] - 1)
     return tuple(int(step) for step in wanted)
-
-
-def _blocks(
-    spec: Spec, available: Mapping[str, int]
-) -> Iterator[tuple[dict[str, Any], Data, Train, int, dict[int, list[float]]]]:
-    """Every grid point without the member dims, with its options and the alphas that take the same number of steps."""
-    for point in _points(spec.grid):
-        data, train = at(spec, point)
-        clean_examples = data.clean_examples or available[data.dataset]
-        if clean_examples > available[data.dataset]:
-            raise SpecError(
-                f"[data] clean_examples = {clean_examples}, but {data.dataset} has {available[data.dataset]} "
-                "training images; ask for at most that many"
-            )
-        batch_size = int(point["batch_size"])
-        alphas_by_steps: dict[int, list[float]] = {}
-        for alpha in spec.grid["alpha"]:
-            alphas_by_steps.setdefault(steps_for(train, batch_size, alpha, clean_examples), []).append(alpha)
-        yield point, data, train, batch_size, alphas_by_steps
-
-
-def _points(grid: Mapping[str, tuple]) -> Iterator[dict[str, Any]]:
-    """The values of all dims but the member dims."""
-    outer = [dim for dim in grid if dim not in MEMBER_DIMS]
-    for values in product(*(grid[dim] for dim in outer)):
-        yield dict(zip(outer, values, strict=True))
-
-
-def _fewest_steps(spec: Spec, grid: Mapping[str, tuple], available: Mapping[str, int]) -> int:
-    """Of any cell of a grid; the size of a data set is asked for only where a budget depends on it."""
-    fewest = []
-    for point in _points(grid):
-        data, train = at(spec, point)
-        clean_examples = data.clean_examples or (available[data.dataset] if "epochs" in train.budget else 0)
-        fewest.append(steps_for(train, int(point["batch_size"]), min(grid["alpha"]), clean_examples))
-    return min(fewest)

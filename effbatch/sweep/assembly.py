@@ -32,17 +32,22 @@ def to_block(unit: Unit, trained: Trained) -> xr.Dataset:
 
 
 def assemble(spec: Spec, blocks: Sequence[tuple[Unit, xr.Dataset]]) -> xr.Dataset:
-    """Put the blocks of all units into one cube; a learning rate that only some settings ran is NOT_RUN elsewhere."""
+    """Put the blocks of all units into one cube; a learning rate that only some settings ran is NOT_RUN elsewhere.
+
+    A run of fewer steps than others have evaluations has its last one in all the checkpoints behind it.
+    """
     rates = sorted({rate for unit, _ in blocks for rate in unit.learning_rates})
-    checkpoints = len(blocks[0][0].checkpoints)
+    checkpoints = max(len(unit.checkpoints) for unit, _ in blocks)
     cube = cubes.empty({**spec.grid, "learning_rate": rates}, checkpoints, measured=spec.train.measure)
     step = xr.full_like(cube["test_loss_history"].isel(seed=0, learning_rate=0, drop=True), 0, dtype=np.int64)
     for unit, block in blocks:
         at = {**unit.point, "alpha": list(unit.alphas)}
         place = {**at, "learning_rate": list(unit.learning_rates), "seed": list(unit.seeds)}
+        own = np.minimum(np.arange(checkpoints), len(unit.checkpoints) - 1)
+        block = block.isel(checkpoint=own)
         for name in cube.data_vars:
             cube[name].loc[place] = _ordered(block[str(name)], cube[str(name)], unit)
-        step.loc[at] = np.asarray(unit.checkpoints)
+        step.loc[at] = np.asarray(unit.checkpoints)[own]
     examples = step * step["batch_size"]
     cube.coords["step"] = _compact(step).assign_attrs(long_name="optimiser steps at the evaluation", units="1")
     cube.coords["examples"] = _compact(examples).assign_attrs(

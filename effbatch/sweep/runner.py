@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +21,9 @@ from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.plan import adaptive
 from effbatch.plan import cube as cubes
 from effbatch.plan.label_noise import noise_matrices
+from effbatch.plan.rounds import rounds
 from effbatch.plan.spec import Spec
-from effbatch.plan.units import Unit, units
+from effbatch.plan.units import Unit, fewest_steps, units
 from effbatch.sweep.assembly import assemble
 from effbatch.sweep.provenance import now
 from effbatch.sweep.stopping import unit_by_unit
@@ -68,28 +70,38 @@ def predict_first(
     """Store what `predict` says in the sweep folder, with the time and whether training had begun; keep it if stored.
 
     The answer is {stored, before_training, seconds, rule, prediction}; `seconds` is how long the prediction took to
-    make. The rule, [claim] of the spec, is fixed with it: SweepError where another one is stored.
+    make. The rule, [claim] of the spec, is fixed with it: SweepError where another one is stored. A sweep that was
+    extended since gets a further prediction, of all its cells, in the list `extended`; there, `before_training` is of
+    the cells that were added.
     """
     environment = (workers or InProcess(device)).environment()
     with Store.open(folder, spec.resolved(), environment, _fingerprints(spec)) as store:
-        stored = store.read_json("predictions.json")
+        stored, grids = store.read_json("predictions.json"), len(store.grids)
         if stored is None:
-            before = not store.begun()
-            began = time.monotonic()
-            prediction = dict(predict())
-            seconds = time.monotonic() - began
-            stored = {"stored": now(), "before_training": before, "seconds": seconds, "rule": dict(spec.claim)}
-            stored["prediction"] = prediction
+            stored = {**_predicted(predict, before=not store.committed()), "rule": dict(spec.claim), "grids": grids}
             store.write_json("predictions.json", stored)
-        else:
-            rule = store.rule(spec)
-            if changes := difference(rule, {key: spec.claim.get(key) for key in rule}, "claim"):
-                raise SweepError(
-                    f"{store.folder} holds a prediction for another rule ({'; '.join(changes)}); give the same "
-                    "[claim], or choose another --out",
-                    changes=changes,
-                )
+            return stored
+        rule = store.rule(spec)
+        if changes := difference(rule, {key: spec.claim.get(key) for key in rule}, "claim"):
+            raise SweepError(
+                f"{store.folder} holds a prediction for another rule ({'; '.join(changes)}); give the same [claim], or "
+                "choose another --out",
+                changes=changes,
+            )
+        known = [stored, *stored.get("extended", [])][-1].get("grids", 1)
+        if known < grids:
+            before = store.committed() == store.extensions[known - 1]["units"]
+            extended = [*stored.get("extended", []), {**_predicted(predict, before=before), "grids": grids}]
+            stored = {**stored, "extended": extended}
+            store.write_json("predictions.json", stored)
     return stored
+
+
+def _predicted(predict: Callable[[], Mapping[str, Any]], *, before: bool) -> dict[str, Any]:
+    began = time.monotonic()
+    prediction = dict(predict())
+    seconds = time.monotonic() - began
+    return {"stored": now(), "before_training": before, "seconds": seconds, "prediction": prediction}
 
 
 def simulate(
@@ -100,28 +112,26 @@ def simulate(
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> xr.Dataset:
-    """Run or resume the sweep of `spec` in `folder` and return its cube (also written to folder/cube.nc).
+    """Run, resume or extend the sweep of `spec` in `folder` and return its cube (also written to folder/cube.nc).
 
     Finished units found there are kept. `workers` train the units, by default this process on `device`; they change
     who computes, not what comes out. Raises SweepError, RunError or InputError.
     """
     progress, workers = progress or Silent(), workers or InProcess(device)
-    data_of = {name: datasets.load(name) for name in _datasets(spec)}
-    classes = {data.num_classes for data in data_of.values()}
-    if len(classes) > 1:
-        raise SpecError(f"the data sets of one simulation need the same number of classes; {sorted(classes)} came")
-    (num_classes,) = classes
     available = _TrainingSizes()
-    work, rounds = list(units(spec, available)), 0
-    for options in {unit.data for unit in work}:  # bad noise is named before anything is trained
-        images_to_show(options.source, data_of[options.dataset], torch.device("cpu"))
-        noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
+    data_of = _checked_data(spec, available)
     with Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec)) as store:
+        spec = replace(spec, grid=store.grids[-1])
         finished = store.finished(progress.tell)
         blocks: list[tuple[Unit, xr.Dataset]] = []
-        while work:
-            rounds += 1
-            what = spec.name if rounds == 1 else f"{spec.name}, round {rounds}"
+
+        def so_far(of: Spec) -> xr.Dataset:
+            return assemble(of, blocks).assign_attrs(num_classes=next(iter(data_of.values())).num_classes)
+
+        most = fewest_steps(replace(spec, grid=store.grids[0]), available) if store.layout == 1 else None
+        number = 0
+        for number, work in enumerate(rounds(spec, available, store.grids, so_far, most_checkpoints=most), start=1):
+            what = spec.name if number == 1 else f"{spec.name}, round {number}"
             waiting = in_turn([unit for unit in work if unit.key not in finished])
             progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
             while (unit := progress.wanted()) is not None:
@@ -132,13 +142,26 @@ def simulate(
                     if stopping():
                         break
             blocks += [(unit, store.read(finished[unit.key])) for unit in work]
-            cube = assemble(spec, blocks).assign_attrs(num_classes=num_classes)
-            work = list(units(spec, available, adaptive.next_rates(spec.ladder, cube))) if spec.ladder else []
+        cube = so_far(spec)
         cube.attrs |= _attrs(spec, store, list(data_of.values()), blocks)
         if spec.ladder:
-            cube.attrs |= adaptive.account(spec.ladder, cube) | {"rounds": rounds, "selection": ADAPTIVE_SELECTION}
+            cube.attrs |= adaptive.account(spec.ladder, cube) | {"rounds": number, "selection": ADAPTIVE_SELECTION}
         cubes.save(cube, store.folder / "cube.nc")
     return cube
+
+
+def _checked_data(spec: Spec, available: Mapping[str, int]) -> dict[str, DataSet]:
+    """The data sets by name; what the spec cannot do with them is named here, before anything is trained."""
+    data_of = {name: datasets.load(name) for name in _datasets(spec)}
+    classes = {data.num_classes for data in data_of.values()}
+    if len(classes) > 1:
+        raise SpecError(
+            f"the data sets of one simulation need the same number of classes, got {sorted(classes)}: give each a spec"
+        )
+    for options in {unit.data for unit in units(spec, available)}:
+        images_to_show(options.source, data_of[options.dataset], torch.device("cpu"))
+        noise_matrices(options, data_of[options.dataset], spec.grid["alpha"])
+    return data_of
 
 
 class _TrainingSizes(dict[str, int]):
@@ -174,6 +197,7 @@ def _attrs(
         "arguments": spec.arguments,
         "spec_resolved": json.dumps(spec.resolved() | {"claim": {**spec.claim, **store.rule(spec)}}),
         "predictions": json.dumps(store.read_json("predictions.json")),
+        **({"extended": json.dumps(store.extensions)} if store.extensions else {}),
         "data_source": "; ".join(one.source for one in data),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),
         "test_images": min(len(one.x_test) for one in data),

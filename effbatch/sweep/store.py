@@ -1,6 +1,7 @@
 """The sweep folder: spec, predictions and one netCDF file per finished unit; the rename of a file is its commit.
 
-    sweep.json                         the resolved spec, fingerprints of its data, versions, device, when it was made
+    sweep.json                         the resolved spec, fingerprints of its data, versions, device, when it was made,
+                                       and each extension of its grid
     predictions.json                   what was predicted, and when, before the first unit trained
     units/<unit>-<checksum>.nc         one finished unit; the checksum is the SHA-256 of its key and content
     quarantine/                        unit files that were damaged, or of another unit
@@ -27,8 +28,11 @@ import xarray as xr
 
 from effbatch.core import durable, netcdf
 from effbatch.core.errors import SweepError
+from effbatch.plan.rounds import added
 from effbatch.plan.spec import Spec
+from effbatch.sweep.provenance import now
 
+LAYOUT = 2
 SIGNATURE = "sha256"  # key of a JSON file: the first 32 digits of the SHA-256 of all its other keys
 
 
@@ -47,9 +51,10 @@ class Store:
     ) -> Iterator[Store]:
         """Make or reopen and own the folder of the sweep `resolved`; `facts` (versions, device, ...) are stored once.
 
-        A second process is refused with the owner's number, and so is a folder of another spec. `data` holds the
-        fingerprint of each data set by name. A name may come to mean another content, a file written anew above all,
-        so a folder whose fingerprints differ is refused; one that stored none is taken.
+        A second process is refused with the owner's number. A wider grid than that of the folder extends it; any other
+        difference is refused. `data` holds the fingerprint of each data set by name. A name may come to mean another
+        content, a file written anew above all, so a folder whose fingerprints differ is refused; one that stored none
+        is taken.
         """
         store = cls(Path(folder))
         try:
@@ -61,20 +66,32 @@ class Store:
                 f"the folder {folder} cannot be written ({error.strerror}); choose another --out"
             ) from error
         with store._locked():
-            store._check(resolved, facts, data)
+            resolved = json.loads(json.dumps(resolved))
+            if store.facts():
+                store._check(resolved, data)
+            else:
+                store.write_json("sweep.json", {"layout": LAYOUT, "spec": resolved, "data": data, **facts})
             yield store
 
-    def _check(self, resolved: Mapping[str, Any], facts: Mapping[str, Any], data: Mapping[str, str]) -> None:
-        """Refuse a folder of another spec or of other data; a new one gets its sweep.json."""
-        stored = self.read_json("sweep.json")
-        if stored is None:
-            self.write_json("sweep.json", {"spec": resolved, "data": data, **facts})
-            return
-        changes = difference(_trained(stored.get("spec", {})), _trained(json.loads(json.dumps(resolved))))
+    def _check(self, resolved: Mapping[str, Any], data: Mapping[str, str]) -> None:
+        """Refuse a folder of a later layout, of another spec or of other data; note what its grid is extended by."""
+        stored = self.facts()
+        if self.layout > LAYOUT:
+            raise SweepError(
+                f"{self.folder} was begun by a later effbatch, this one reads folders up to layout {LAYOUT}, got "
+                f"{self.layout}: install a later one, or choose another --out"
+            )
+        before = self.grids[-1]
+        after = {dim: tuple(values) for dim, values in resolved.get("grid", {}).items()}
+        changes = difference(_training(stored.get("spec", {})), _training(resolved))
+        changes += [f"grid.{dim}: only {'there' if dim in before else 'asked for'}" for dim in {*before} ^ {*after}]
+        if before.keys() == after.keys():
+            lost = added(after, before)
+            changes += [f"grid.{dim}: {', '.join(map(str, values))} not asked for" for dim, values in lost.items()]
         if changes:
             raise SweepError(
-                f"{self.folder} holds a sweep of another spec ({'; '.join(changes[:3])}); "
-                "choose another --out, or delete that folder",
+                f"{self.folder} holds a sweep of another spec ({'; '.join(changes[:3])}); only more values in the "
+                "lists of [grid] extend it: choose another --out, or delete that folder",
                 changes=changes,
             )
         fingerprints = stored.get("data", {})
@@ -85,6 +102,26 @@ class Store:
                 "ones back, choose another --out, or delete that folder",
                 changed=changed,
             )
+        if new := added(before, after):
+            extension = {"made": now(), "added": new, "grid": after, "units": self.committed()}
+            extended = [*self.extensions, extension]
+            self.write_json("sweep.json", {**stored, "data": {**fingerprints, **data}, "extended": extended})
+
+    @property
+    def layout(self) -> int:
+        """How the folder is laid out: 1 until effbatch 0.1, where no cell had more evaluations than any had steps."""
+        return int(self.facts().get("layout", 1))
+
+    @property
+    def extensions(self) -> list[dict[str, Any]]:
+        """When the grid was extended, by what, to which grid, and how many units were there."""
+        return self.facts().get("extended", [])
+
+    @property
+    def grids(self) -> list[dict[str, tuple]]:
+        """The grids that the sweep has had, the first and the last ones included."""
+        grids = [self.facts().get("spec", {}).get("grid", {}), *(one["grid"] for one in self.extensions)]
+        return [{dim: tuple(values) for dim, values in grid.items()} for grid in grids]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -117,9 +154,9 @@ class Store:
         stored = self.read_json("predictions.json")
         return spec.claim if stored is None else stored.get("rule") or self.facts()["spec"]["claim"]
 
-    def begun(self) -> bool:
-        """Whether any unit was ever committed here, damaged since or not."""
-        return any(any(folder.glob("[!.]*")) for folder in (self.units_folder, self.quarantine))
+    def committed(self) -> int:
+        """How many units were ever committed here, damaged since or not."""
+        return sum(1 for folder in (self.units_folder, self.quarantine) for _ in folder.glob("[!.]*"))
 
     def finished(self, tell: Callable[[str], None] = lambda sentence: None) -> dict[str, Path]:
         """Unit key -> file of every whole unit; leftovers of a killed run are removed.
@@ -199,9 +236,9 @@ class Store:
         return content
 
 
-def _trained(resolved: dict[str, Any]) -> dict[str, Any]:
-    """What decides the numbers: all of a spec but the rule that judges them."""
-    return {name: table for name, table in resolved.items() if name != "claim"}
+def _training(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """How a cell is trained: all of a spec but its grid, and the rule that judges the cube."""
+    return {name: table for name, table in resolved.items() if name not in ("grid", "claim")}
 
 
 def difference(stored: Any, wanted: Any, path: str = "") -> list[str]:

@@ -67,5 +67,5 @@ def test_foreign_images_depend_on_alpha_so_units_have_one(spec_text):
 
 def test_more_clean_examples_than_images_are_refused(spec_text):
     text = spec_text.replace("clean_examples = 100", "clean_examples = 5000")
-    with pytest.raises(SpecError, match="clean_examples = 5000, but digits has 1297"):
+    with pytest.raises(SpecError, match=r"clean_examples must be at most the 1297 training images of digits, got 5000"):
         list(cells.units(spec.parse(text), AVAILABLE))

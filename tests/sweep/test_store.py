@@ -49,7 +49,7 @@ def test_a_folder_that_may_not_be_read_above_the_sweep_is_no_obstacle(tmp_path, 
 
     monkeypatch.setattr(os, "open", refusing)
     with Store.open(tmp_path / "sweep", {}, {}, {}) as store:
-        assert store.facts() == {"spec": {}, "data": {}}
+        assert store.facts() == {"layout": 2, "spec": {}, "data": {}}
 
 
 def test_a_finished_sweep_trains_nothing_again(tmp_path, spec_text, counted):
