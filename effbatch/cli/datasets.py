@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, JSON, echo_json
+from effbatch.core.pages import Heading, Page, Part
+from effbatch.show import terminal
 
 
 @click.command()
@@ -28,9 +29,11 @@ def command(as_json: bool) -> None:
     if as_json:
         echo_json(found)
         return
+    parts: list[Part] = []
     for data in found:
-        lines.echo(f"{data['name']}: {data['size'] or data['state']}", hanging="    ")
-        lines.echo(data["source"] or data["how"], indent="    ", hanging="    ")
+        parts += [Heading(f"{data['name']}: {data['size'] or data['state']}"), data["source"] or data["how"]]
+    here = sum(data["state"] == "here" for data in found)
+    terminal.echo(Page(f"{here} of {len(found)} built-in data sets are here.", parts))
 
 
 def _look_for(name: str) -> dict[str, Any]:

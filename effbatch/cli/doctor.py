@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, JSON, echo_json
+from effbatch.core.pages import Page
+from effbatch.show import terminal
 
 PANGO = (
     "the system library Pango is missing; Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
@@ -77,12 +78,15 @@ def command(as_json: bool) -> None:
     effbatch doctor --json
     """
     found = [_run(name) for name in CHECKS]
+    missing = [check["name"] for check in found if check["state"] == "missing"]
     if as_json:
         echo_json(found)
     else:
-        for check in found:
-            lines.echo(f"{check['state']:<8} {check['name']}: {check['says']}", hanging=" " * 9)
-    if any(check["state"] == "missing" for check in found):
+        said = [f"{check['state']:<8} {check['name']}: {check['says']}" for check in found]
+        terminal.echo(
+            Page(f"Missing: {', '.join(missing)}." if missing else "Nothing that effbatch needs is missing.", said)
+        )
+    if missing:
         raise SystemExit(1)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from effbatch.cli import lines
 from effbatch.cli.options import JSON, echo_json
+from effbatch.core.pages import Heading, Page, Part
+from effbatch.show import terminal
 
 
 @click.command()
@@ -28,15 +29,14 @@ def command(bibtex: bool, as_json: bool) -> None:
     if as_json:
         echo_json(laws)
         return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
+    parts: list[Part] = []
     for law in laws:
-        how = "" if law["asked_by"] == "effbatch predict" else f"  {law['asked_by']}"
-        console.print(Text.assemble((law["name"], "bold"), how))
-        for heading, key in (("", "formula"), ("holds", "regime"), ("not", "outside"), ("source", "reference")):
-            lines.echo(f"{heading:<8}{law[key]}" if heading else law[key], indent="  ", hanging=" " * 10)
+        how = "" if law["asked_by"] == "effbatch predict" else f": {law['asked_by']}"
+        parts += [Heading(law["name"] + how), law["formula"]]
+        parts += [
+            f"{word} {law[key]}" for word, key in (("holds", "regime"), ("not", "outside"), ("source", "reference"))
+        ]
+    terminal.echo(Page(f"{len(laws)} laws that predict the best learning rate", parts))
 
 
 def _laws() -> list[dict[str, str]]:

@@ -88,4 +88,6 @@ def _told(headings: Sequence[str], row: Sequence[str]) -> str:
     """A row in one line, every cell after its heading; the star of a marked row stands before both."""
     star = "* " * row[0].startswith("* ")
     row = [row[0].removeprefix("* "), *row[1:]]
-    return star + ", ".join(f"{heading} {cell}".strip() for heading, cell in zip(headings, row, strict=True) if cell)
+    spaces = ["\u00a0" if is_quantity([cell]) else " " for cell in row]  # a number stays with its heading
+    cells = [f"{head}{space}{cell}".strip() for head, space, cell in zip(headings, spaces, row, strict=True) if cell]
+    return star + ", ".join(cells)

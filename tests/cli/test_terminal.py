@@ -17,8 +17,9 @@ from synthetic import peaked_cube, rising_cube
 
 from effbatch.claims import Judgement, Verdict
 from effbatch.cli import COMMANDS, doctor, main
-from effbatch.cli.tables import number, with_interval
 from effbatch.cli.validate import show
+from effbatch.core.estimate import Estimate
+from effbatch.core.formats import estimate_text
 from effbatch.laws import LAWS
 from effbatch.plan import cube as cubes
 
@@ -53,14 +54,14 @@ def test_fit_cuts_no_number_at_any_width(sweep, fitted, width):
     words = " ".join(text.split())
     for row in fitted["best_learning_rates"]:
         if row["best_learning_rate"] is None:
-            assert f"? ({row['outcome'].replace('_', ' ')})" in words
+            assert f"cannot tell ({row['outcome'].replace('_', ' ')})" in words
         else:
-            assert with_interval(row["best_learning_rate"], row["low"] or None, row["high"]) in words
+            assert estimate_text(Estimate(row["best_learning_rate"], row["low"], row["high"])) in words
     for row in fitted["exponents"]:
-        assert with_interval(row["exponent"], row["low"], row["high"]) in words
+        assert estimate_text(Estimate(row["exponent"], row["low"], row["high"])) in words
     for row in fitted["laws"]:
         assert row["law"] in words
-        assert with_interval(row["median_error"], row["low"], row["high"], ".2f") in words
+        assert estimate_text(Estimate(row["median_error"], row["low"], row["high"])) in words
     assert "at upper edge: the setting is best at the highest learning rate of the grid" in words
 
 
@@ -85,20 +86,6 @@ def test_fit_collapses_every_network_by_itself(tmp_path):
     text = run("fit", tmp_path / "cube.nc", "--target", 0.7, width=50)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 50
     assert all(" ".join(sentence.split()) in " ".join(text.split()) for sentence in said)
-
-
-@pytest.mark.parametrize(
-    ("value", "low", "high", "text"),
-    [
-        (0.1234, 0.1, 0.15, "0.123 (0.1 to 0.15)"),
-        (12345.6, 1000.0, None, "12,346 (at least 1,000)"),
-        (None, None, 2.0, "? (at most 2)"),
-        (None, None, None, "? (no limit)"),
-    ],
-)
-def test_numbers_with_open_limits(value, low, high, text):
-    assert with_interval(value, low, high) == text
-    assert number(0.98765, ".1%") == "98.8%"
 
 
 def test_a_pipe_gets_no_escape_codes_and_no_color_gets_no_colour(sweep):

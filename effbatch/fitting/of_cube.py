@@ -1,0 +1,156 @@
+"""A cube -> everything that it says about learning rates, as one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import xarray as xr
+
+from effbatch.core.errors import InputError
+from effbatch.core.pages import Shown
+from effbatch.fitting.best_rate import FitOutcome, best_learning_rates
+from effbatch.fitting.collapse import Collapse, collapse_exponent
+from effbatch.fitting.compare import compare_all
+from effbatch.fitting.law_fits import exponents
+from effbatch.fitting.steps import best_steps
+
+SYMBOLS = {"alpha": "α", "batch_size": "B"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Shown):
+    """What one cube says about learning rates; see the functions of the same names. `effbatch.plot` draws it.
+
+    best        `best_learning_rates`: best rate and accuracy of every setting
+    exponents   `exponents`: powers of batch size and 1 + α that the best rates follow
+    laws        `compare_all`: error and regret of every known law, on cells that it has not seen
+    steps       `best_steps`: steps to the target at the best rate; None without a target
+    collapses   `collapse_exponent` of those steps, by the values of the grid's other dims, such as "network mlp1"; ""
+                where there are none
+    cube        what was fitted
+    """
+
+    best: xr.Dataset
+    exponents: xr.Dataset
+    laws: xr.Dataset
+    steps: xr.Dataset | None
+    collapses: Mapping[str, Collapse]
+    cube: xr.Dataset = field(repr=False)
+
+    @property
+    def collapse(self) -> Collapse | None:
+        """The only one of `collapses`, None without a target; InputError where there are several."""
+        if len(self.collapses) > 1:
+            raise InputError(
+                f"one collapse needs one network and data set, got {', '.join(self.collapses)}: take one of `collapses`"
+            )
+        return next(iter(self.collapses.values()), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it: a row per setting, exponent and law, and sentences; what cannot be told is null."""
+        return {
+            "best_learning_rates": _best_rates(self.best),
+            "exponents": _exponents(self.exponents),
+            "laws": _laws(self.laws),
+            "collapse": [
+                f"{where}: {said}" if where and not i else said
+                for where, one in self.collapses.items()
+                for i, said in enumerate(one.sentences)
+            ]
+            or None,
+        }
+
+
+def fit(cube: xr.Dataset, *, target: float | None = None) -> Fit:
+    """Best learning rates of a cube, their exponents, and the comparison of all known laws (95 % intervals).
+
+    With a `target` accuracy also the collapse of the steps to it.
+    """
+    best = best_learning_rates(cube)
+    steps = None if target is None else best_steps(cube, target)
+    return Fit(
+        best=best,
+        exponents=exponents(best),
+        laws=compare_all(best, cube),
+        steps=steps,
+        collapses={} if steps is None else _collapses(steps["seed_steps"]),
+        cube=cube,
+    )
+
+
+def _collapses(steps: xr.DataArray) -> dict[str, Collapse]:
+    others = [dim for dim in steps.dims if dim not in ("alpha", "batch_size", "seed")]
+    places = [dict(zip(others, values, strict=True)) for values in product(*(steps[dim].values for dim in others))]
+    return {
+        ", ".join(f"{words(str(dim))} {place_text(value)}" for dim, value in place.items()): collapse_exponent(
+            steps.sel(place, drop=True)
+        )
+        for place in places
+    }
+
+
+def words(dim: str) -> str:
+    """A dim of a cube as people call it."""
+    return SYMBOLS.get(dim, dim.replace("_", " "))
+
+
+def place_text(value: Any) -> str:
+    """A coordinate of a cube as text."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _best_rates(best: xr.Dataset) -> list[dict[str, Any]]:
+    dims = list(best["outcome"].dims)
+    return [
+        {
+            **{str(dim): cell[dim].item() for dim in dims},
+            "best_learning_rate": _number(cell["best_learning_rate"]),
+            "low": _number(cell["low"]) or None,  # 0: open
+            "high": _number(cell["high"]),
+            "best_accuracy": _number(cell["best_accuracy"]),
+            "n": int(cell["seeds"]),
+            "outcome": FitOutcome(int(cell["outcome"])).name.lower(),  # type: ignore[call-arg]
+        }
+        for cell in _each(best, dims)
+    ]
+
+
+def _exponents(powers: xr.Dataset) -> list[dict[str, Any]]:
+    dims = list(powers["exponent"].dims)
+    return [
+        {
+            **{str(dim): row[dim].item() for dim in dims},
+            **{key: _number(row[key]) for key in ("exponent", "low", "high")},
+            "n": int(row["cells"]),
+        }
+        for row in _each(powers, dims)
+    ]
+
+
+def _laws(compared: xr.Dataset) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "law": str(law["law"].values),
+            **{key: _number(law[key]) for key in ("median_error", "low", "high", "quantile90")},
+            **{key: _number(100 * law[key]) for key in ("regret", "regret95")},
+            "n": int(law["cells"]),
+            "how": str(law["how"].values),
+        }
+        for law in _each(compared, ["law"])
+        if int(law["pairs"])
+    ]
+    return sorted(rows, key=lambda row: row["median_error"])
+
+
+def _each(dataset: xr.Dataset, dims: list[Any]) -> list[xr.Dataset]:
+    stacked = dataset.stack(row=dims)
+    return [stacked.isel(row=i) for i in range(stacked.sizes["row"])]
+
+
+def _number(value: Any) -> float | None:
+    """A finite number of an array, or None."""
+    number = float(value)
+    return number if abs(number) < float("inf") else None

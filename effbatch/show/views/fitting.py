@@ -1,0 +1,100 @@
+"""What a cube says about learning rates -> its page and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from effbatch.core.estimate import Estimate
+from effbatch.core.figures import Cell, Figure, Table, figures
+from effbatch.core.pages import Heading, Note, Page, Part, page
+from effbatch.fitting import Fit, FitOutcome
+from effbatch.fitting.figures import accuracy_map, rates_and_laws, steps_collapsed
+from effbatch.fitting.of_cube import place_text, words
+
+
+@page.register
+def fit_page(found: Fit) -> Page:
+    """Best rates, the exponents they follow, the laws beside them, and the collapse of the steps to a target."""
+    said = found.to_dict()
+    rates = said["best_learning_rates"]
+    parts = [*_rates(rates), *_exponents(said["exponents"]), *_laws(said["laws"])]
+    if found.steps is not None:
+        target = found.steps.attrs["target"]
+        parts.append(Heading(f"Steps to an accuracy of {target:g}: collapse on B/(1+α)^δ (95 % intervals)"))
+        parts += said["collapse"]
+    inside = sum(row["best_learning_rate"] is not None for row in rates)
+    return Page(f"{inside} of {len(rates)} settings have their best learning rate inside the grid.", parts)
+
+
+def _rates(rates: Sequence[Mapping[str, Any]]) -> list[Part]:
+    dims = _dims(rates, {"best_learning_rate", "low", "high", "best_accuracy", "n", "outcome"})
+    rows = [(*_place(row, dims), _best(row), row["best_accuracy"], row["n"]) for row in rates]
+    headings = (*map(words, dims), "best rate", "accuracy", "n")
+    title = "Best learning rate [95 % interval], accuracy there, n seeds"
+    missing = dict.fromkeys(row["outcome"] for row in rates if row["best_learning_rate"] is None)
+    return [
+        Table("rates", title, headings, rows, (*[""] * len(dims), "", ".1%")),
+        *(f"{_spaced(outcome)}: the setting {FitOutcome[outcome.upper()].sentence}" for outcome in missing),
+    ]
+
+
+def _best(row: Mapping[str, Any]) -> Cell:
+    if row["best_learning_rate"] is None:
+        return f"cannot tell ({_spaced(row['outcome'])})"
+    return _estimate(row, "best_learning_rate")
+
+
+def _exponents(powers: Sequence[Mapping[str, Any]]) -> list[Part]:
+    dims = _dims(powers, {"exponent", "low", "high", "n"})
+    rows = [(*_place(row, dims), _estimate(row, "exponent"), row["n"]) for row in powers]
+    title = "Exponents of the best rate [95 % interval], n cells"
+    return [Table("exponents", title, (*map(words, dims), "exponent", "n"), rows)]
+
+
+def _laws(laws: Sequence[Mapping[str, Any]]) -> list[Part]:
+    if not laws:
+        return []
+    numbers = ("quantile90", "regret", "regret95", "n")
+    rows = [
+        (row["law"], _estimate(row, "median_error"), *(row[key] for key in numbers), row["how"].split()[0])
+        for row in laws
+    ]
+    headings = ("law", "median error", "90th", "lost", "95th", "n", "")
+    forms = ("", "", ".2f", ".1f", ".1f")
+    return [
+        Table("laws", "Laws on n cells that they have not seen", headings, rows, forms),
+        Note(
+            "Error of the rate in powers of two: median [95 % interval], 90th percentile. Accuracy lost by it in "
+            "points: mean, 95th percentile. anchored: tuned at one other cell; fitted: to all other cells."
+        ),
+    ]
+
+
+def _dims(rows: Sequence[Mapping[str, Any]], numbers: set[str]) -> list[str]:
+    """The keys that say where a row stands."""
+    return [key for key in rows[0] if key not in numbers] if rows else []
+
+
+def _place(row: Mapping[str, Any], dims: Sequence[str]) -> list[str]:
+    return [place_text(row[dim]) for dim in dims]
+
+
+def _estimate(row: Mapping[str, Any], key: str) -> Estimate:
+    return Estimate(row[key], row["low"], row["high"], n=row["n"], level=0.95)
+
+
+def _spaced(outcome: str) -> str:
+    return outcome.replace("_", " ")
+
+
+@figures.register
+def fit_figures(found: Fit) -> list[Figure]:
+    """Best rates with the laws, accuracy over noise and rates, and the collapse, as far as the grid shows them."""
+    made = [rates_and_laws("best_rate", found.best)]
+    if found.cube.sizes["alpha"] > 1 and found.cube.sizes["learning_rate"] > 1:
+        made.append(accuracy_map("accuracy", found.cube, found.best))
+    for where, collapse in found.collapses.items():
+        if found.steps is not None and collapse.base is not None and not where:
+            made.append(steps_collapsed("collapse", found.steps, collapse))
+    return [figure for figure in made if figure.panels]
