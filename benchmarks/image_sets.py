@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -18,53 +18,44 @@ import xarray as xr
 
 from effbatch.core import resources
 from effbatch.data import datasets
-from effbatch.engine import train as engine
+from effbatch.engine.members import Members
+from effbatch.engine.train import train_unit
 from effbatch.fitting import best_steps, collapse_exponent
 from effbatch.plan import spec as specs
 from effbatch.plan.units import units
-from effbatch.sweep import runner
+from effbatch.sweep.assembly import assemble, to_block
 from effbatch.sweep.provenance import environment
-from effbatch.sweep.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 DATASET, SETS = "fashion-mnist-14", 20
 TARGETS = (0.6, 0.65, 0.7, 0.72)
 
 
-class Seen(engine._Run):
-    """The engine's run, whose accuracies are also kept by set of images."""
+class Seen(Members):
+    """The engine's members, whose accuracy is also kept by set of images."""
 
-    def _test(self, images: int) -> tuple[torch.Tensor, torch.Tensor]:
-        order, scores = self.test_order, []
-        for chosen in order.chunk(SETS):
-            self.test_order = chosen
-            scores.append(torch.stack(super()._test(len(chosen))))
-        self.test_order = order
-        self.by_set = [*getattr(self, "by_set", []), torch.stack([accuracy for accuracy, _ in scores]).numpy()]
-        accuracy, loss = torch.stack(scores).mean(0)
-        return accuracy, loss
-
-    def _by_cell(self, at_end: dict, records: list[dict]) -> engine.Trained:  # type: ignore[override]
-        sets = [{f"set{i}": accuracy for i, accuracy in enumerate(seen)} for seen in self.by_set]
-        return super()._by_cell(at_end, [record | seen for record, seen in zip(records, sets, strict=True)])
+    def evaluate(self, steps: int) -> dict[str, np.ndarray]:
+        images = np.random.default_rng(0).permutation(len(self.dataset.x_test))
+        sets = torch.as_tensor(images).chunk(SETS)
+        seen = {f"set{i}": self.evaluation.scores(self.network, chosen)[0].numpy() for i, chosen in enumerate(sets)}
+        return super().evaluate(steps) | seen
 
 
-def trained(folder: Path) -> tuple[xr.Dataset, list[xr.DataArray]]:
+def trained(dataset: str, *, quick: bool = False) -> tuple[xr.Dataset, list[xr.DataArray]]:
     """The cube, and the accuracy histories by set of images."""
-    spec = specs.load(resources.bundled("simulations") / "effective_batch.toml", dataset=DATASET)
-    engine._Run = Seen  # type: ignore[misc]
-    engine.test_order = lambda images, first: np.random.default_rng(0).permutation(images)
-    cube = runner.simulate(spec, folder, device="cpu")
-    sets = [xr.full_like(cube["test_accuracy_history"], np.nan) for _ in range(SETS)]
-    store = Store(folder)
-    finished = store.finished()
-    for unit in units(spec, {DATASET: len(datasets.load(DATASET).x_train)}):
-        block = store.read(finished[unit.key])
-        where = {"batch_size": unit.batch_size, "alpha": list(unit.alphas), "seed": list(unit.seeds)}
-        for i, history in enumerate(sets):
-            own = block[f"set{i}_history"].transpose(*(dim for dim in history.dims if dim != "batch_size"))
-            history.loc[where] = own.values
-    return cube, sets
+    spec = specs.load(resources.bundled("simulations") / "effective_batch.toml", dataset=dataset, quick=quick)
+    data = datasets.load(dataset)
+    with patch("effbatch.engine.train.Members", Seen):
+        blocks = [
+            (unit, to_block(unit, train_unit(unit, data, device=torch.device("cpu"))))
+            for unit in units(spec, {dataset: len(data.x_train)})
+        ]
+    cube = assemble(spec, blocks).assign_attrs(test_images=len(data.x_test), num_classes=data.num_classes)
+    sets = [
+        [(unit, block.assign(test_accuracy_history=block[f"set{i}_history"])) for unit, block in blocks]
+        for i in range(SETS)
+    ]
+    return cube, [assemble(spec, of_set)["test_accuracy_history"] for of_set in sets]
 
 
 def spread(cube: xr.Dataset, sets: list[xr.DataArray], target: float, together: int) -> dict:
@@ -105,8 +96,7 @@ def markdown(result: dict) -> str:
 
 def main() -> None:
     """Train and write the tables."""
-    with TemporaryDirectory() as folder:
-        cube, sets = trained(Path(folder))
+    cube, sets = trained(DATASET)
     rows = [spread(cube, sets, target, n) for target in TARGETS for n in (1, 2, 4, 10, SETS)]
     facts = {"environment": environment(torch.device("cpu")), "dataset": DATASET, "seeds": cube.sizes["seed"]}
     result = facts | {"rows": rows}

@@ -30,7 +30,7 @@ from effbatch.data import datasets
 from effbatch.engine.visits import Stream
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.plan import spec
 from effbatch.plan.cube import score
 from effbatch.sweep import provenance, runner
@@ -173,7 +173,7 @@ def _each(cells: xr.DataArray, method: Callable[[float, int], float]) -> xr.Data
 def range_test(case: Case, alpha: float, batch_size: int) -> float:
     """The rate of steepest descent of the smoothed loss while the rate grows from 1e-4 to 10 (Smith 2017)."""
     data = datasets.load(case.dataset)
-    net = networks.build(case.network, data.image_shape, data.num_classes, seed=0)
+    net = zoo.build(case.network, data.image_shape, data.num_classes, seed=0)
     rates = np.geomspace(1e-6 if case.optimizer == "adam" else 1e-4, 10, RANGE_TEST_STEPS)
     kind = torch.optim.Adam if case.optimizer == "adam" else torch.optim.SGD
     optimizer = kind(net.parameters(), lr=1.0, **({"momentum": case.momentum} if case.momentum else {}))

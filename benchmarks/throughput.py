@@ -46,9 +46,11 @@ from effbatch.core import resources
 from effbatch.core.figures import Axis, Figure, Panel, Series
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
-from effbatch.engine import train as engine
+from effbatch.engine.device import threads_within
+from effbatch.engine.members import Members
 from effbatch.engine.parts import members_per_part, members_that_fit, outputs_per_image
-from effbatch.networks import zoo as networks
+from effbatch.engine.train import train_unit
+from effbatch.networks import zoo
 from effbatch.plan import spec as specs
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit, units
@@ -109,7 +111,7 @@ def torch_func(built: list[nn.Module], x: Tensor, y: Tensor, index: Tensor) -> S
 
 
 def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int, clock: Clock) -> Timed:
-    """`engine.train` on a unit of one seed; the time of its steps, in the thread that is busy longest."""
+    """`train_unit` on a unit of one seed; the time of its steps, in the thread that is busy longest."""
     rates = min(members, 10)
     unit = Unit(
         point={}, data=Data(data.name), train=Train(network), batch_size=batch_size, steps=1, checkpoints=(1,),
@@ -119,7 +121,7 @@ def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int, cl
 
     def run(steps: int) -> float:
         with spent(clock, "steps") as seconds:
-            engine.train(replace(unit, steps=steps, checkpoints=(steps,)), data, device=torch.device("cpu"))
+            train_unit(replace(unit, steps=steps, checkpoints=(steps,)), data, device=torch.device("cpu"))
         return max(seconds["steps"].values())
 
     return run
@@ -131,7 +133,7 @@ def spent(clock: Clock, *methods: str) -> Iterator[dict[str, Counter[int]]]:
     seconds: dict[str, Counter[int]] = {name: Counter() for name in methods}
 
     def clocked(name: str) -> Callable:
-        method = getattr(engine._Run, name)
+        method = getattr(Members, name)
 
         def measure(*arguments):  # type: ignore[no-untyped-def]
             began = clock()
@@ -143,7 +145,7 @@ def spent(clock: Clock, *methods: str) -> Iterator[dict[str, Counter[int]]]:
 
     with ExitStack() as patches:
         for name in methods:
-            patches.enter_context(patch.object(engine._Run, name, clocked(name)))
+            patches.enter_context(patch.object(Members, name, clocked(name)))
         yield seconds
 
 
@@ -177,7 +179,7 @@ def in_every_thread(runs: list[Timed]) -> Timed:
     """All at once, each in a thread of its own; the longest time."""
 
     def seconds(steps: int) -> float:
-        with engine._threads_within(1), ThreadPoolExecutor(len(runs)) as pool:
+        with threads_within(1), ThreadPoolExecutor(len(runs)) as pool:
             return max(pool.map(lambda run: run(steps), runs))
 
     return seconds
@@ -208,7 +210,7 @@ def in_few_threads(run: Timed) -> Timed:
     def seconds(steps: int) -> float:
         took = [run(steps)]
         if torch.get_num_threads() > 1:
-            with engine._threads_within(1):
+            with threads_within(1):
                 took.append(run(steps))
         return min(took)
 
@@ -230,7 +232,7 @@ def measured(network: str, side: int, batch_size: int, members: int, clock: Cloc
     x, y = rng.normal(size=(2000, 1, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
     data = DataSet("random", x, y, x[:4], y[:4], 10, "random numbers")
     images, labels, index = torch.as_tensor(x), torch.as_tensor(y), torch.randint(0, 2000, (500, batch_size))
-    built: list[nn.Module] = [networks.build(network, data.image_shape, 10, seed=0) for _ in range(members)]
+    built: list[nn.Module] = [zoo.build(network, data.image_shape, 10, seed=0) for _ in range(members)]
     with FlopCounterMode(display=False) as counter:
         plain_loop(built[0], images, labels, index)(1)
     ways = {
@@ -306,8 +308,8 @@ def seconds_of_steps_and_evaluations(unit: Unit, data: DataSet) -> tuple[float, 
     The evaluations are those along the run and the one at the end on all test images.
     """
     short = replace(unit, steps=EVALUATION_STEPS, checkpoints=(EVALUATION_STEPS // 2, EVALUATION_STEPS))
-    with engine._threads_within(1), spent(process_time, "steps", "evaluate", "test") as seconds:
-        engine.train(short, data, device=torch.device("cpu"))
+    with threads_within(1), spent(process_time, "steps", "evaluate", "test") as seconds:
+        train_unit(short, data, device=torch.device("cpu"))
     steps, evaluate, test = (sum(seconds[name].values()) for name in ("steps", "evaluate", "test"))
     return steps * unit.steps / EVALUATION_STEPS, evaluate * len(unit.checkpoints) / 2 + test
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from effbatch import noise
 from effbatch.data.dataset import DataSet
-from effbatch.engine.train import Trained
+from effbatch.engine.members import Trained
 from effbatch.engine.visits import image_order, image_subset
 from effbatch.networks.loading import load_network
 from effbatch.noise.foreign import foreign_images

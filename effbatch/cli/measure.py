@@ -57,7 +57,7 @@ def command(
         --checkpoint weights.pt --per-layer --json
     """
     from effbatch.data import datasets
-    from effbatch.engine.train import pick_device
+    from effbatch.engine.device import pick_device
     from effbatch.laws.base import in_range
     from effbatch.measure.gradients import measure_moments
     from effbatch.networks.checkpoint import load_checkpoint

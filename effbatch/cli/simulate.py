@@ -51,7 +51,7 @@ def command(
     from effbatch.plan.only import only as cut_down
     from effbatch.show.progress import watching
     from effbatch.sweep import runner
-    from effbatch.sweep.cluster import hired
+    from effbatch.sweep.hiring import hired
 
     (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
     loaded = cut_down(loaded, only)

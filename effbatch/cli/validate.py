@@ -51,7 +51,7 @@ def command(
     """
     from effbatch.claims import Verdict
     from effbatch.show.progress import watching
-    from effbatch.sweep.cluster import hired
+    from effbatch.sweep.hiring import hired
     from effbatch.validation import document, scorecard
     from effbatch.validation.judged import judge_all
     from effbatch.validation.validate import validate

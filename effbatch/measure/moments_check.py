@@ -13,7 +13,7 @@ from torch import nn
 from effbatch.core.estimate import Estimate
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.networks.per_image import as_images, image_gradients, trainable_weights
 from effbatch.noise import UniformNoise, fresh_label
 from effbatch.theory.moments import GradientMoments
@@ -47,7 +47,7 @@ def check_moments(network: str = "mlp1", dataset: str = "digits", *, seed: int =
     for clean; the closed form, from the whole training set's clean labels, should lie in 95 % of the intervals.
     """
     data = datasets.load(dataset)
-    net = networks.build(network, data.image_shape, data.num_classes, seed=seed).double()
+    net = zoo.build(network, data.image_shape, data.num_classes, seed=seed).double()
     x, y, K = data.x_train.astype(np.float64), data.y_train, data.num_classes
     closed = of_these_images(net, x, y, measure_moments(net, x, y, num_classes=K).estimate, num_classes=K)
     rng = np.random.default_rng(seed)

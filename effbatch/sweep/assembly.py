@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from effbatch.engine.train import Trained
+from effbatch.engine.members import Trained
 from effbatch.plan import cube as cubes
 from effbatch.plan.spec import Spec
 from effbatch.plan.units import Unit

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from effbatch.engine.arithmetic import ARITHMETIC
+from effbatch.engine.device import ARITHMETIC
 
 
 def now() -> str:

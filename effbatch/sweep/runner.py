@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import xarray as xr
 from effbatch.core.errors import SpecError, SweepError
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
-from effbatch.engine import train as engine
+from effbatch.engine.evaluation import history_images
 from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.plan import adaptive
 from effbatch.plan import cube as cubes
@@ -37,25 +36,18 @@ ADAPTIVE_SELECTION = (
 
 
 class Progress(Protocol):
-    """What a run tells its watcher: the units of a round, model-steps done with their seconds, what was damaged.
+    """What a run tells its watcher: the units of a round, the share of one just trained and its seconds, damage."""
 
-    Before a round begins to train, it takes a look (`pace`) at every unit that is `wanted`.
-    """
-
-    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
-    def wanted(self) -> Unit | None: ...
-    def look(self, unit: Unit, step: float, evaluation: float) -> None: ...
-    def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit], at_once: int) -> None: ...
+    def advance(self, unit: Unit, share: float, seconds: float) -> None: ...
     def tell(self, sentence: str) -> None: ...
 
 
 class Silent:
     """No display."""
 
-    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit]) -> None: ...
-    def wanted(self) -> Unit | None: ...
-    def look(self, unit: Unit, step: float, evaluation: float) -> None: ...
-    def advance(self, unit: Unit, model_steps: int, evaluations: int, seconds: float) -> None: ...
+    def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit], at_once: int) -> None: ...
+    def advance(self, unit: Unit, share: float, seconds: float) -> None: ...
     def tell(self, sentence: str) -> None: ...
 
 
@@ -133,9 +125,8 @@ def simulate(
         for number, work in enumerate(rounds(spec, available, store.grids, so_far, most_checkpoints=most), start=1):
             what = spec.name if number == 1 else f"{spec.name}, round {number}"
             waiting = in_turn([unit for unit in work if unit.key not in finished])
-            progress.start(what, waiting, kept=[unit for unit in work if unit.key in finished])
-            while (unit := progress.wanted()) is not None:
-                progress.look(unit, *workers.pace(unit))
+            kept = [unit for unit in work if unit.key in finished]
+            progress.start(what, waiting, kept=kept, at_once=workers.at_once)
             with unit_by_unit() as stopping:
                 for unit, block in workers.train(waiting, progress.advance):
                     finished[unit.key] = store.commit(unit.key, block)
@@ -173,17 +164,13 @@ class _TrainingSizes(dict[str, int]):
 
 
 def in_turn(work: Sequence[Unit]) -> list[Unit]:
-    """One unit of every network and batch size, then another of each; of those, the most labelled copies first.
+    """The shortest unit of every network first, then the longest before the shorter ones.
 
-    The pace of each is met early, see `effbatch.show.time_left`, and no worker waits long for the last unit.
+    So the pace of each network is met early, see `effbatch.show.progress`, and no worker waits long for the last unit.
     """
-    met: Counter[tuple[str, int]] = Counter()
-    turns = []
-    for unit in work:
-        kind = (unit.train.network, unit.batch_size)
-        turns.append((met[kind], -unit.model_steps * unit.batch_size))
-        met[kind] += 1
-    return [work[i] for i in sorted(range(len(work)), key=turns.__getitem__)]
+    longest_first = sorted(work, key=lambda unit: -unit.model_steps * unit.batch_size)
+    shortest = {(unit.data.dataset, unit.train.network): unit.key for unit in longest_first}.values()
+    return sorted(longest_first, key=lambda unit: unit.key not in shortest)
 
 
 def _attrs(
@@ -201,7 +188,7 @@ def _attrs(
         "data_source": "; ".join(one.source for one in data),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),
         "test_images": min(len(one.x_test) for one in data),
-        "history_images": min(engine.history_images(spec.train, one) for one in data),
+        "history_images": min(history_images(spec.train, one) for one in data),
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),

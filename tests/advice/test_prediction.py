@@ -15,7 +15,7 @@ from effbatch.advice.prediction import predict
 from effbatch.core.errors import InputError
 from effbatch.laws import LAWS
 from effbatch.measure.kernel import measure_spectrum
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.noise import MatrixNoise, structured_noise_matrix
 from effbatch.probe.rule import Refinement
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
@@ -393,7 +393,7 @@ def test_first_principles_know_no_adaptive_optimizers(optimizer):
 
 
 def test_first_principles_take_the_noise_matrix_itself(little_images):
-    net = networks.build("perceptron", little_images.image_shape, 3, seed=0)
+    net = zoo.build("perceptron", little_images.image_shape, 3, seed=0)
     x, y = little_images.x_train, little_images.y_train
     spectra = [measure_spectrum(net, x[20:], y[20:], x[:20], y[:20], num_classes=3)]
     uniform = predict(2, 16, steps=50, spectra=spectra)

@@ -13,7 +13,7 @@ from effbatch.cli import main
 from effbatch.core.formats import estimate_text
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 
 MODULE = """
 from torch import nn
@@ -35,7 +35,7 @@ def run(*arguments: object, code: int = 0, width: int = 80) -> str:
 
 def measured(seed: int = 0, **options: object):
     digits = datasets.load("digits")
-    network = networks.build("perceptron", digits.image_shape, 10, seed=seed)
+    network = zoo.build("perceptron", digits.image_shape, 10, seed=seed)
     return measure_moments(network, digits.x_train, digits.y_train, num_classes=10, seed=seed, **options)
 
 
@@ -107,7 +107,7 @@ def test_layers_sum_to_the_network():
 
 
 def test_a_checkpoint_is_what_is_measured(tmp_path):
-    network = networks.build("perceptron", (1, 8, 8), 10, seed=9)
+    network = zoo.build("perceptron", (1, 8, 8), 10, seed=9)
     path = tmp_path / "weights.pt"
     torch.save(network.state_dict(), path)
     said = json.loads(run("perceptron", "digits", "--checkpoint", path, "--json"))

@@ -14,11 +14,11 @@ from synthetic import unit
 from torch import nn
 
 from effbatch.core.errors import InputError
-from effbatch.engine import train as engine
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.engine.stacking import StackedNetwork
-from effbatch.networks import zoo as networks
+from effbatch.engine.train import train_unit
+from effbatch.networks import zoo
 
 CPU = torch.device("cpu")
 six_steps = partial(unit, steps=6, checkpoints=(6,))
@@ -103,9 +103,9 @@ def test_a_network_finds_its_way(name, own, little_images):
     assert type(found) is WAYS[name]
 
 
-@pytest.mark.parametrize("name", networks.NETWORKS)
+@pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_built_in_networks_train_side_by_side(name, little_images):
-    net = networks.build(name, little_images.image_shape, 3, seed=0)
+    net = zoo.build(name, little_images.image_shape, 3, seed=0)
     images = torch.as_tensor(little_images.x_test[:4])
     way = DenseNetwork if name.startswith(("perceptron", "mlp")) else StackedNetwork
     assert type(ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)) is way
@@ -130,7 +130,7 @@ def test_one_member_alone_matches_the_plain_loop(momentum, own, little_images):
     for name in ("mlp1", "conv4", f"{own}:Tied"):
         cell = six_steps(name, alphas=(2.5,), learning_rates=(0.3,), seeds=(3,))
         cell = replace(cell, train=replace(cell.train, momentum=momentum))
-        trained = engine.train(cell, little_images, device=CPU)
+        trained = train_unit(cell, little_images, device=CPU)
         assert trained["test_loss"].item() == pytest.approx(train_cell(cell, little_images, 2.5, 0.3, 3)[1], rel=1e-5)
 
 
@@ -167,15 +167,15 @@ def test_a_member_alone_has_the_logits_of_the_ensemble(name, own, little_images)
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])
 def test_every_cell_matches_the_plain_loop(name, own, little_images):
     block = six_steps(f"{own}:{name}")
-    assert_cells_match(block, little_images, engine.train(block, little_images, device=CPU))
+    assert_cells_match(block, little_images, train_unit(block, little_images, device=CPU))
 
 
 def test_dropout_draws_from_the_seed_alone(own, little_images):
     name = f"{own}:dropout"
-    whole = engine.train(six_steps(name), little_images, device=CPU)
-    again = engine.train(six_steps(name), little_images, device=CPU)
+    whole = train_unit(six_steps(name), little_images, device=CPU)
+    again = train_unit(six_steps(name), little_images, device=CPU)
     np.testing.assert_array_equal(whole["train_loss_history"], again["train_loss_history"])
-    alone = engine.train(six_steps(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
+    alone = train_unit(six_steps(name, alphas=(2.5,), seeds=(3,)), little_images, device=CPU)
     np.testing.assert_allclose(alone["train_loss_history"][0, :, 0], whole["train_loss_history"][1, :, 1], rtol=1e-5)
 
 
@@ -196,4 +196,4 @@ def test_dropout_is_on_in_training_and_off_in_evaluation():
 )
 def test_a_network_that_does_not_fit_the_data_is_said_so(name, message, own, little_images):
     with pytest.raises(InputError, match=message):
-        engine.train(six_steps(f"{own}:{name}"), little_images, device=CPU)
+        train_unit(six_steps(f"{own}:{name}"), little_images, device=CPU)

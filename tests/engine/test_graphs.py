@@ -10,7 +10,7 @@ import torch
 from synthetic import unit
 
 from effbatch.engine import graphs
-from effbatch.engine import train as engine
+from effbatch.engine.train import train_unit
 
 unit_of = partial(unit, checkpoints=(5, 12), alphas=(0.0, 2.0), learning_rates=(0.01, 0.1))
 
@@ -33,7 +33,7 @@ class Recorder:
 
 def trained(unit, images, monkeypatch, capture):
     monkeypatch.setattr(graphs, "capture_on", lambda device: capture)
-    found = engine.train(unit, images, device=torch.device("cpu"))
+    found = train_unit(unit, images, device=torch.device("cpu"))
     return np.stack([found["test_loss_history"], found["train_loss_history"]])
 
 

@@ -12,11 +12,11 @@ from torch.nn.functional import cross_entropy
 
 from effbatch.claims import Case
 from effbatch.claims.moments import NUMBERS, MomentsClaim
-from effbatch.engine import train as engine
 from effbatch.engine.moments_along import moments_along
+from effbatch.engine.train import train_unit
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.moments_check import of_these_images
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.plan import cube as cubes
 from effbatch.plan import spec as specs
 from effbatch.plan.cube import Outcome
@@ -31,7 +31,7 @@ MEASURED = unit(network="perceptron", measure=("moments",))
 
 
 def test_the_five_numbers_are_those_of_the_images_that_the_seed_trains_on(little_images):
-    net = networks.build("perceptron", (1, 8, 8), 3, seed=0)
+    net = zoo.build("perceptron", (1, 8, 8), 3, seed=0)
     found = moments_along(net, little_images, clean_examples=60, alpha=2.5, seed=0, step=4)
     x, y = little_images.x_train.astype(np.float64), little_images.y_train
     for name, number in measure_moments(net.double(), x, y, num_classes=3).numbers().items():
@@ -43,7 +43,7 @@ def test_the_five_numbers_are_those_of_the_images_that_the_seed_trains_on(little
 
 def test_the_numbers_of_these_images_are_sums_over_all_of_them(little_images):
     """The slow twin: one backward pass for each image and label."""
-    net = networks.build("perceptron", (1, 8, 8), 3, seed=1).double()
+    net = zoo.build("perceptron", (1, 8, 8), 3, seed=1).double()
     x, y = little_images.x_train[:9].astype(np.float64), little_images.y_train[:9]
 
     def gradient(i: int, k: int) -> np.ndarray:
@@ -58,21 +58,21 @@ def test_the_numbers_of_these_images_are_sums_over_all_of_them(little_images):
 
 
 def test_a_cell_is_measured_alike_alone_and_among_others(little_images):
-    whole = engine.train(MEASURED, little_images, device=CPU)
+    whole = train_unit(MEASURED, little_images, device=CPU)
     assert all(whole[name].shape == (2, 2, 2, 2) and np.isfinite(whole[name]).all() for name in HISTORIES)
     for a, r, s in ((1, 0, 1), (0, 1, 0)):
         chosen = {"alphas": (MEASURED.alphas[a],), "learning_rates": (MEASURED.learning_rates[r],)}
-        alone = engine.train(replace(MEASURED, **chosen, seeds=(MEASURED.seeds[s],)), little_images, device=CPU)
+        alone = train_unit(replace(MEASURED, **chosen, seeds=(MEASURED.seeds[s],)), little_images, device=CPU)
         for name in FIVE:
             np.testing.assert_allclose(alone[f"{name}_history"][0, 0, 0], whole[f"{name}_history"][a, r, s], rtol=1e-3)
-    plain = engine.train(replace(MEASURED, train=replace(MEASURED.train, measure=())), little_images, device=CPU)
+    plain = train_unit(replace(MEASURED, train=replace(MEASURED.train, measure=())), little_images, device=CPU)
     np.testing.assert_array_equal(plain["test_loss_history"], whole["test_loss_history"])
     assert set(whole) - set(plain) == HISTORIES
 
 
 def test_a_diverged_network_has_no_moments(little_images):
     wild = replace(MEASURED, train=replace(MEASURED.train, network="mlp1"), learning_rates=(0.05, 1e30))
-    found = engine.train(wild, little_images, device=CPU)
+    found = train_unit(wild, little_images, device=CPU)
     diverged = found["outcome"] == int(Outcome.DIVERGED)
     assert diverged[:, 1].all()
     assert not diverged[:, 0].any()

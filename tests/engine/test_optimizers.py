@@ -9,10 +9,10 @@ from slow_twin import train_cell
 from synthetic import unit
 from torch import nn
 
-from effbatch.engine import train as engine
 from effbatch.engine.optimizers import OPTIMIZERS
 from effbatch.engine.stacking import StackedNetwork
-from effbatch.networks import zoo as networks
+from effbatch.engine.train import train_unit
+from effbatch.networks import zoo
 from effbatch.plan import spec
 from effbatch.plan.spec import Train
 from effbatch.theory.schedules import multipliers
@@ -50,7 +50,7 @@ def test_every_member_of_a_network_steps_like_torch_optim(options, way, little_i
     rates = RATES * ADAPTIVE.get(train.optimizer, 1)
     x, y = torch.as_tensor(little_images.x_train).double(), torch.as_tensor(little_images.y_train)
     batches = torch.arange(STEPS * 8).remainder(len(x)).view(STEPS, 8)
-    built = [networks.build("mlp1", little_images.image_shape, 3, seed=s).double() for s in range(2)]
+    built = [zoo.build("mlp1", little_images.image_shape, 3, seed=s).double() for s in range(2)]
     histories = [[plain_training(train, s, float(rates[s, m]), x, y, batches) for m in range(3)] for s in range(2)]
 
     network = StackedNetwork(built, 3, torch.device("cpu"))
@@ -69,7 +69,7 @@ def test_every_member_of_a_network_steps_like_torch_optim(options, way, little_i
 
 def plain_training(train: Train, seed: int, rate: float, x, y, batches) -> list[list[torch.Tensor]]:
     """The weights after each step of one network under `torch.optim`."""
-    net = networks.build("mlp1", x.shape[1:], 3, seed=seed).double()
+    net = zoo.build("mlp1", x.shape[1:], 3, seed=seed).double()
     optimizer = torch_reference.optimizer_of(train, net.parameters(), rate)
     schedule = torch_reference.schedule_of(train, optimizer, len(batches))
     history = []
@@ -96,7 +96,7 @@ def plain_training(train: Train, seed: int, rate: float, x, y, batches) -> list[
 def test_a_unit_trains_by_its_options(options, little_images):
     """Single precision, through the spec's options, noisy labels and the engine; steps that come from examples."""
     small = unit(**options, budget={"examples": 84}, alphas=(2.5,), learning_rates=(0.01, 0.1))
-    trained = engine.train(small, little_images, device=torch.device("cpu"))
+    trained = train_unit(small, little_images, device=torch.device("cpu"))
     for r, rate in enumerate(small.learning_rates):
         for s, seed in enumerate(small.seeds):
             _, loss = train_cell(small, little_images, 2.5, rate, seed)

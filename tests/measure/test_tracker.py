@@ -20,7 +20,7 @@ from effbatch.integrations.transformers import track
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import MeasuredMoments, PooledMoments
 from effbatch.measure.tracker import NoiseScaleTracker
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.theory.moments import GradientMoments
 
 K = 3
@@ -171,7 +171,7 @@ def test_one_record_is_what_measure_moments_says_of_the_batch():
 
 def test_noisy_labels_make_the_effective_batch_small():
     digits = datasets.load("digits")
-    network, alpha, rng = networks.build("mlp1", digits.image_shape, 10, seed=0), 1.0, np.random.default_rng(0)
+    network, alpha, rng = zoo.build("mlp1", digits.image_shape, 10, seed=0), 1.0, np.random.default_rng(0)
     noisy = rng.random(len(digits.y_train)) < alpha / (1 + alpha)
     given = np.where(noisy, rng.integers(10, size=len(noisy)), digits.y_train)
     tracker = NoiseScaleTracker(network, alpha=alpha, every=1, batches=6, images=200)

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from effbatch.engine.stacking import StackedNetwork
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 
 CPU = torch.device("cpu")
 SHAPES = [(1, 8, 8), (1, 14, 14), (3, 32, 32), (1, 5, 3)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", networks.NETWORKS)
+@pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_every_network_takes_every_image_and_stacks(name, shape):
-    nets = [networks.build(name, shape, 7, seed=seed) for seed in (0, 1)]
+    nets = [zoo.build(name, shape, 7, seed=seed) for seed in (0, 1)]
     images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         stacked = StackedNetwork(nets, 2, CPU)(images.unsqueeze(1))  # shared by all
@@ -31,7 +31,7 @@ def test_every_network_takes_every_image_and_stacks(name, shape):
 
 def weighted_layers(name: str) -> int:
     """Convolutions and linear layers on the way from image to logits, shortcuts not counted."""
-    layers = networks.build(name, (1, 28, 28), 10, seed=0).modules()
+    layers = zoo.build(name, (1, 28, 28), 10, seed=0).modules()
     return sum(isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)) for m in layers)
 
 
@@ -44,7 +44,7 @@ def test_a_network_is_as_deep_as_its_name_says(name, layers):
 
 
 def test_the_images_of_a_batch_stay_independent():
-    net = networks.build("resnet18", (1, 8, 8), 10, seed=0)
+    net = zoo.build("resnet18", (1, 8, 8), 10, seed=0)
     images = torch.randn(4, 1, 8, 8)
     torch.testing.assert_close(net(images)[:1], net(images[:1]), rtol=1e-4, atol=1e-5)
 
@@ -64,7 +64,7 @@ FIRST_WEIGHTS = {  # SHA-256 of names, shapes and values, as version 0.1 drew th
 @pytest.mark.parametrize("name", FIRST_WEIGHTS)
 def test_a_seed_draws_the_weights_that_it_always_drew(name):
     digest = hashlib.sha256()
-    for parameter, weight in networks.build(name, (3, 5, 7), 4, seed=3).state_dict().items():
+    for parameter, weight in zoo.build(name, (3, 5, 7), 4, seed=3).state_dict().items():
         digest.update(f"{parameter}{tuple(weight.shape)}".encode() + weight.numpy().tobytes())
     assert digest.hexdigest()[:16] == FIRST_WEIGHTS[name]
 
@@ -75,7 +75,7 @@ def test_a_file_with_networks_is_all_that_a_new_one_needs(tmp_path, monkeypatch)
         "def wide(shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))\n"
         "NETWORKS = (wide,)\n"
     )
-    monkeypatch.setattr(networks.builtin, "__path__", [*networks.builtin.__path__, str(tmp_path)])
-    found = networks._discover()
-    assert found.keys() == {*networks.NETWORKS, "wide"}
+    monkeypatch.setattr(zoo.builtin, "__path__", [*zoo.builtin.__path__, str(tmp_path)])
+    found = zoo._discover()
+    assert found.keys() == {*zoo.NETWORKS, "wide"}
     assert found["wide"]((1, 4, 4), 3)(torch.zeros(2, 1, 4, 4)).shape == (2, 3)

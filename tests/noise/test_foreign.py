@@ -12,7 +12,7 @@ from effbatch.claims.shared import linearised
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
-from effbatch.engine import train as engine
+from effbatch.engine.train import train_unit
 from effbatch.engine.visits import Stream
 from effbatch.noise.foreign import ShownImages, foreign_images, images_to_show
 from effbatch.plan import spec
@@ -123,7 +123,7 @@ def test_the_overlap_of_foreign_images_predicts_what_they_cost():
             point={}, data=Data(noise="foreign", source=source), train=Train(network="perceptron"),
             batch_size=32, steps=steps, checkpoints=(steps,), alphas=(alpha,), learning_rates=rates, seeds=(0, 1, 2),
         )  # fmt: skip
-        measured = engine.train(unit, datasets.load("digits"), device=CPU)["test_accuracy"][0].mean(1)
+        measured = train_unit(unit, datasets.load("digits"), device=CPU)["test_accuracy"][0].mean(1)
         predicted = learning_curve(spectrum, alpha, 32, rates, steps).accuracy
         np.testing.assert_allclose(predicted, measured, atol=0.06)
         uniform = learning_curve(replace(spectrum, foreign=None), alpha, 32, rates, steps).accuracy

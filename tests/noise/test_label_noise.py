@@ -10,7 +10,7 @@ from effbatch.claims.shared import linearised
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
-from effbatch.engine import train as engine
+from effbatch.engine.train import train_unit
 from effbatch.engine.visits import Stream
 from effbatch.noise import expected_targets, structured_noise_matrix
 from effbatch.noise.class_orders import class_order, reference_confusion
@@ -110,7 +110,7 @@ def accuracy(**noise) -> np.ndarray:
         point={}, data=Data(noise="structured", order="confusion", **noise), train=Train(network="perceptron"),
         batch_size=32, steps=200, checkpoints=(200,), alphas=(1.0, 2.0, 5.0), learning_rates=(0.05,), seeds=(0, 1),
     )  # fmt: skip
-    return engine.train(unit, datasets.load("digits"), device=torch.device("cpu"))["test_accuracy"][:, 0].mean(1)
+    return train_unit(unit, datasets.load("digits"), device=torch.device("cpu"))["test_accuracy"][:, 0].mean(1)
 
 
 def test_structure_hurts():

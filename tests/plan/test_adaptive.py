@@ -10,7 +10,6 @@ import xarray as xr
 from synthetic import peaked_cube
 
 from effbatch.core.errors import SpecError
-from effbatch.engine import train as engine
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.plan import adaptive, spec
 from effbatch.plan.adaptive import Ladder, best_rung
@@ -36,7 +35,7 @@ def trained_units(monkeypatch):
     """Instead of training: accuracy 0.8 - 0.03 (log2 η/η*)² + noise, η* = 0.3/√(1+α); diverged above 16."""
     made = []
 
-    def train(unit, dataset, *, device, on_steps, on_evaluations):
+    def train(unit, dataset, *, device, on_progress):
         made.append(unit)
         shape = (len(unit.alphas), len(unit.learning_rates), len(unit.seeds))
         accuracy = np.empty((*shape, len(unit.checkpoints)))
@@ -48,12 +47,11 @@ def trained_units(monkeypatch):
         diverged = np.broadcast_to(np.array(unit.learning_rates)[:, None] > 16, shape)
         outcome = np.where(diverged, int(Outcome.DIVERGED), int(Outcome.FINISHED)).astype(np.int8)
         accuracy[diverged] = np.nan
-        on_steps(unit.model_steps)
-        on_evaluations(unit.evaluations)
+        on_progress(1.0)
         histories = {f"{name}_history": accuracy for name in METRICS}
         return {"outcome": outcome, **dict.fromkeys(METRICS, accuracy[..., -1]), **histories}
 
-    monkeypatch.setattr(engine, "train", train)
+    monkeypatch.setattr("effbatch.sweep.workers.train_unit", train)
     return made
 
 

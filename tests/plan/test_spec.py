@@ -10,7 +10,7 @@ from spec_lines import with_key
 
 from effbatch.core.errors import SpecError
 from effbatch.core.resources import bundled
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.plan import spec as specs
 from effbatch.plan.cube import CORE_DIMS
 from effbatch.plan.units import units
@@ -211,7 +211,7 @@ def test_built_in_simulations_are_valid_on_the_data_sets_that_they_have_tables_f
         for values in product(*(spec.grid[key] for key in extras)):
             data, train = specs.at(spec, dict(zip(extras, values, strict=True)))
             assert data.dataset == dataset
-            assert train.network in networks.NETWORKS
+            assert train.network in zoo.NETWORKS
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from torch import nn
 
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
-from effbatch.engine.train import pick_device, train
+from effbatch.engine.device import pick_device
+from effbatch.engine.train import train_unit
 from effbatch.engine.visits import Stream
 from effbatch.fitting.peak import peak
-from effbatch.networks import zoo as networks
+from effbatch.networks import zoo
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
 from effbatch.probe.rule import refine, shift_exponent
@@ -105,14 +106,14 @@ def test_score_against_a_loop():
 def test_a_continued_run_is_the_run_of_the_engine():
     data = datasets.load("digits")
     rate, seed = 0.25, 3
-    network = networks.build("mlp1", data.image_shape, 10, seed=seed)
+    network = zoo.build("mlp1", data.image_shape, 10, seed=seed)
     x, y = torch.tensor(data.x_train), torch.tensor(data.y_train)
     stream = Stream(Data(), y, 10, alphas=[2.0], seeds=[seed], batch_size=8)
     run = _Run(network, rate)
     run.train(x, stream, 25)
     run.train(x, stream, 60)
     unit = Unit({}, Data(), Train(), 8, 60, (60,), (2.0,), (rate,), (seed,))
-    engine = train(unit, data, device=pick_device("cpu"))
+    engine = train_unit(unit, data, device=pick_device("cpu"))
     with torch.no_grad():
         logits = run.network(torch.tensor(data.x_test))
     loss = nn.functional.cross_entropy(logits, torch.tensor(data.y_test))
@@ -133,11 +134,11 @@ def test_finds_the_best_rate_of_a_sweep():
     data = datasets.load("digits")
     rates = tuple(2.0 ** np.arange(-8, 0))
     unit = Unit({}, Data(), Train(network="perceptron"), 16, 200, (200,), (4.0,), rates, tuple(range(8)))
-    swept = train(unit, data, device=pick_device("cpu"))["test_accuracy"][0].mean(1)
+    swept = train_unit(unit, data, device=pick_device("cpu"))["test_accuracy"][0].mean(1)
     best = float(peak(np.log2(rates), swept[None]).location[0])
     found = []
     for seed in range(100, 104):
-        network = networks.build("perceptron", data.image_shape, 10, seed=seed)
+        network = zoo.build("perceptron", data.image_shape, 10, seed=seed)
         before = [w.clone() for w in network.parameters()]
         one = refine_learning_rate(
             network, data.x_train[300:], data.y_train[300:], data.x_train[:300], data.y_train[:300],

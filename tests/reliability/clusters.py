@@ -1,4 +1,4 @@
-"""A killed Dask worker, a lost scheduler, a killed driver of local workers."""
+"""A killed local worker, a killed driver of such, a lost Dask scheduler."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 def worker_killed(home: Path, count: int, rng: random.Random) -> Tally:
     """One of two local workers is killed at a random moment of a run that goes on."""
-    tally = Tally("Dask worker killed")
+    tally = Tally("one of `--workers 2` killed")
     _, cube = reference(home / "whole", steps=LONG)
     for sweep, driver, workers in _with_workers(home, count, rng):
         if workers:

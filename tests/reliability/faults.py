@@ -50,9 +50,9 @@ FAULTS = [
     Fault(company.two_runs, 1, 5),
     Fault(company.two_at_once, 1, 8),
     Fault(company.clock_jumps, 1, 5),
-    Fault(clusters.worker_killed, 0, 3, _DASK),  # short: tests/sweep/test_cluster.py
+    Fault(clusters.worker_killed, 0, 3),  # short: tests/sweep
+    Fault(clusters.driver_killed, 0, 2),
     Fault(clusters.scheduler_lost, 0, 2, _DASK),
-    Fault(clusters.driver_killed, 0, 2, _DASK),
     Fault(damage.unit_files, 200, ALL),
     Fault(damage.units_trained_again, 1, 10),
     Fault(damage.json_files, 200, ALL),

@@ -94,7 +94,7 @@ def _page(
     commit: str,
     seconds: float,
 ) -> Iterator[str]:
-    from effbatch.engine.train import pick_device
+    from effbatch.engine.device import pick_device
     from effbatch.sweep.provenance import environment
 
     facts = environment(pick_device("cpu"))

@@ -37,7 +37,7 @@ kind = "collapse"
 """
 UNITS = 4
 SHORT, LONG = 30, 200  # steps of a run that is killed anywhere, and of one that must be met while it trains
-WARM = ["effbatch.cli.simulate", "effbatch.show.progress", "effbatch.sweep.runner", "effbatch.sweep.cluster"]
+WARM = ["effbatch.cli.simulate", "effbatch.show.progress", "effbatch.sweep.runner", "effbatch.sweep.processes"]
 WARM += ["sklearn.datasets", "h5netcdf", "sympy", "dask.array", "distributed"]  # some are met by the way
 PATIENCE = 120  # seconds; a run that takes longer hangs
 
@@ -137,12 +137,12 @@ def _simulate(home: Path, prepare: Prepare | None, options: tuple[str, ...]) -> 
     import torch
 
     from effbatch.cli import main
-    from effbatch.engine import train as engine
+    from effbatch.sweep import workers
     from effbatch.sweep.store import Store
 
     torch.set_num_threads(1)
     journal = os.open(home / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    train, commit = engine.train, Store.commit
+    train, commit = workers.train_unit, Store.commit
 
     def note(what: str, key: str) -> None:
         os.write(journal, f"{os.getpid()} {what} {key}\n".encode())
@@ -156,7 +156,7 @@ def _simulate(home: Path, prepare: Prepare | None, options: tuple[str, ...]) -> 
         note("committed", key)
         return path
 
-    engine.train, Store.commit = noted_train, noted_commit
+    workers.train_unit, Store.commit = noted_train, noted_commit
     if prepare:
         prepare(home)
     main(["simulate", str(home / "spec.toml"), "--out", str(home / "out"), "--device", "cpu", *options])

@@ -7,7 +7,7 @@ import torch
 from slow_twin import train_cell
 from synthetic import unit
 
-from effbatch.engine import train as engine
+from effbatch.engine.train import train_unit
 
 STEPS, RELATIVE = 100, 1e-5
 
@@ -15,7 +15,7 @@ STEPS, RELATIVE = 100, 1e-5
 @pytest.mark.parametrize("copies", ["fresh", "fixed"])
 def test_float32_training_is_float64_training_but_for_rounding(copies, little_images):
     small = unit(copies=copies, steps=STEPS, batch_size=8, learning_rates=(0.03, 0.3), seeds=(0,))
-    trained = engine.train(small, little_images, device=torch.device("cpu"))
+    trained = train_unit(small, little_images, device=torch.device("cpu"))
     for a, alpha in enumerate(small.alphas):
         for r, rate in enumerate(small.learning_rates):
             accuracy, loss = train_cell(small, little_images, alpha, rate, 0, dtype=torch.float64)

@@ -17,7 +17,7 @@ import xarray as xr
 
 from effbatch.core.errors import InputError, SweepError
 from effbatch.data import datasets
-from effbatch.engine import train as engine
+from effbatch.engine.train import train_unit
 from effbatch.plan import spec
 from effbatch.plan.cube import Outcome, open_cube
 from effbatch.sweep import runner
@@ -28,13 +28,12 @@ from effbatch.sweep.store import Store
 def counted(monkeypatch):
     """Counts the units trained in this process."""
     trained = []
-    train = engine.train
 
     def counting(unit, *args, **kwargs):
         trained.append(unit.key)
-        return train(unit, *args, **kwargs)
+        return train_unit(unit, *args, **kwargs)
 
-    monkeypatch.setattr(engine, "train", counting)
+    monkeypatch.setattr("effbatch.sweep.workers.train_unit", counting)
     return trained
 
 

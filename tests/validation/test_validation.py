@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from effbatch import open_cube
 from effbatch.cli import main
-from effbatch.engine import train as engine
 from effbatch.plan.cube import open_cubes
 from effbatch.validation import scorecard
 from effbatch.validation.document import report
@@ -114,7 +113,9 @@ def test_the_scorecard_is_printed_stored_and_shown(validated, tmp_path, monkeypa
 def test_validating_again_trains_nothing_and_agrees(validated, monkeypatch):
     out, specs, _ = validated
     before = json.loads((out / "verdicts.json").read_text())
-    monkeypatch.setattr(engine, "train", lambda *args, **kwargs: pytest.fail("a finished unit was trained again"))
+    monkeypatch.setattr(
+        "effbatch.sweep.workers.train_unit", lambda *args, **kwargs: pytest.fail("a finished unit was trained again")
+    )
     run("validate", *specs, "--out", out, "--device", "cpu")
     assert json.loads((out / "verdicts.json").read_text()) == before
 

@@ -1,0 +1,28 @@
+"""Images of a data set -> batches on the device that trains, in the order of memory that suits a network."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from effbatch.noise.foreign import ShownImages
+
+
+class Images:
+    """Images (n, C, H, W), held as rows of pixels where they are a tensor."""
+
+    def __init__(self, images: Tensor | ShownImages, shape: tuple[int, ...], *, channels_last: bool) -> None:
+        self.shape, self.channels_last = shape, channels_last
+        self.images = self._rows(images) if isinstance(images, Tensor) else images
+
+    def batch(self, index: Tensor, groups: int = 1) -> Tensor:
+        """The images `index` (B·G,) as (B, G, C, H, W)."""
+        images = self.images
+        rows = images.index_select(0, index) if isinstance(images, Tensor) else self._rows(images[index])
+        C, H, W = self.shape
+        if self.channels_last:
+            return rows.view(-1, groups, H, W, C).permute(0, 1, 4, 2, 3)
+        return rows.view(-1, groups, C, H, W)
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """(n, C, H, W) -> (n, pixels)."""
+        return (images.movedim(1, -1) if self.channels_last else images).flatten(1)
