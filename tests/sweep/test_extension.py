@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from spec_lines import with_key
 
 from effbatch.core.errors import SweepError
-from effbatch.engine import train as engine
 from effbatch.plan import spec
 from effbatch.plan.adaptive import Ladder, next_rates
 from effbatch.plan.cube import METRICS, Outcome, extension_in_words, open_cube, stored_prediction
 from effbatch.plan.rounds import boxes
 from effbatch.plan.units import Unit, fewest_steps, units
-from effbatch.sweep import runner
+from effbatch.sweep import runner, workers
 from effbatch.sweep.store import Store
 
 WIDER = {"alpha": "[0, 1, 2.5]", "batch_size": "[8, 16]", "learning_rate": "[0.1, 0.2, 0.4]", "seed": "4"}
@@ -35,13 +34,13 @@ def wider(text: str, *dims: str) -> str:
 def trained(monkeypatch) -> list[Unit]:
     """The units trained in this process."""
     made = []
-    train = engine.train
+    train = workers.train_unit
 
     def counting(unit, *args, **kwargs):
         made.append(unit)
         return train(unit, *args, **kwargs)
 
-    monkeypatch.setattr(engine, "train", counting)
+    monkeypatch.setattr(workers, "train_unit", counting)
     return made
 
 
