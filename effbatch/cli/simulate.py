@@ -1,4 +1,4 @@
-"""`effbatch simulate`: run or resume one sweep."""
+"""`effbatch simulate`: run, resume or extend one sweep."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def command(
     workers: int | None,
     scheduler: str | None,
 ) -> None:
-    """Run or resume the sweep of SPEC, a TOML file or the name of a built-in simulation.
+    """Run, resume or extend the sweep of SPEC, a TOML file or the name of a built-in simulation.
 
     Finished units are kept: stop it with Ctrl-C (twice: at once) or lose the machine, and the same command goes on.
+    More seeds, noise levels, rates or batch sizes in the spec extend the sweep that --out holds.
 
     \b
     effbatch simulate learning_rate --quick --out sweep
@@ -47,7 +48,7 @@ def command(
         --only alpha=3 --only batch_size=32 --only seed=0
     """
     from effbatch.plan.adaptive import account_in_words
-    from effbatch.plan.cube import METRICS
+    from effbatch.plan.cube import METRICS, extension_in_words
     from effbatch.plan.only import only as cut_down
     from effbatch.show.progress import watching
     from effbatch.sweep import runner
@@ -62,6 +63,6 @@ def command(
     if outcome.size == 1:
         measured = ", ".join(f"{name.replace('_', ' ')} {cube[name].item():.4f}" for name in METRICS)
         click.echo(measured)
-    for sentence in account_in_words(cube):
+    for sentence in [*account_in_words(cube), *extension_in_words(cube)]:
         lines.echo(sentence)
     click.echo(Path(out) / "cube.nc")

@@ -147,15 +147,15 @@ def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
     return json.loads(cube.attrs.get("spec_resolved", "{}"))
 
 
-def stored_prediction(cube: xr.Dataset) -> dict[str, Any] | None:
-    """What was predicted of the cells of the cube, and whether before any of them trained; None for a cube without.
+def stored_prediction(cube: xr.Dataset) -> dict[str, Any]:
+    """What was predicted of the cells of the cube, and whether before any of them trained; empty for a cube without.
 
     Where the sweep was extended, it is what was predicted then, of all cells.
     """
     stored = json.loads(cube.attrs.get("predictions", "null"))
     records = [] if stored is None else [stored, *stored.get("extended", [])]
     if not records:
-        return None
+        return {}
     return {**stored, **records[-1], "before_training": all(record["before_training"] for record in records)}
 
 

@@ -16,7 +16,7 @@ from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.figures import Figure, Table
 from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
-from effbatch.plan.cube import Outcome
+from effbatch.plan.cube import Outcome, extension_in_words
 from effbatch.show import cube_figures
 from effbatch.show.report import Report, Section, replace_file, write_html, write_pdf
 from effbatch.validation import scorecard
@@ -65,7 +65,7 @@ def _verdict(name: str, one: JudgedCube) -> dict[str, Any]:
         "prediction_stored": one.stored["stored"],
         "prediction_before_training": one.stored["before_training"],
         "numbers": [_finite(asdict(number)) for number in found.numbers],
-        "limits": list(found.limits),
+        "limits": [*extension_in_words(one.cube), *found.limits],
     }
 
 
@@ -131,7 +131,8 @@ def _section(one: JudgedCube) -> Section:
         **one_cell(one),
         **judged,
     }
-    return Section(**found | {"limits": [*_diverged(one), *account_in_words(cube), *judged["limits"]]})
+    limits = [*_diverged(one), *account_in_words(cube), *extension_in_words(cube), *judged["limits"]]
+    return Section(**found | {"limits": limits})
 
 
 def _judged(one: JudgedCube) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ import xarray as xr
 
 from effbatch.claims import Case, Claim, Judgement, claim_of
 from effbatch.claims.shared.multiplicity import corrected
-from effbatch.plan.cube import Outcome, resolved_spec
+from effbatch.plan.cube import Outcome, resolved_spec, stored_prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +74,6 @@ def judge_all(cubes: Mapping[str, xr.Dataset]) -> dict[str, JudgedCube]:
 
 def read(cube: xr.Dataset) -> JudgedCube:
     """A cube that is not judged yet."""
-    spec, stored = resolved_spec(cube), json.loads(cube.attrs.get("predictions", "null")) or {}
+    spec, stored = resolved_spec(cube), stored_prediction(cube)
     claim = claim_of(spec["claim"], str(cube.attrs.get("simulation", "this cube"))) if spec.get("claim") else None
     return JudgedCube(case=Case(cube, stored.get("prediction", {})), spec=spec, claim=claim, stored=stored)

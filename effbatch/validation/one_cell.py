@@ -18,6 +18,8 @@ def one_cell(judged: JudgedCube) -> dict[str, str]:
     cell = swept.isel({**middle, "learning_rate": int(rates.argmax("learning_rate")), "seed": 0})
     named = {str(dim): cell[dim].item() for dim in score.dims if swept.sizes[dim] > 1 or dim == "learning_rate"}
     again = "bit for bit with the same code, versions and threads: all that trained beside it does"
+    if "extended" in swept.attrs:
+        again = "up to rounding, which long training at high rates amplifies: the sweep was extended"
     if "ladder" in judged.spec:
         again = "up to rounding, which long training at high rates amplifies: an adaptive grid trains others beside it"
     return {

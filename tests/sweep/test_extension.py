@@ -22,6 +22,10 @@ from effbatch.plan.rounds import boxes
 from effbatch.plan.units import Unit, fewest_steps, units
 from effbatch.sweep import runner, workers
 from effbatch.sweep.store import Store
+from effbatch.validation import document
+from effbatch.validation.judged import judge_all
+from effbatch.validation.scorecard import measure
+from effbatch.validation.validate import validate
 
 WIDER = {"alpha": "[0, 1, 2.5]", "batch_size": "[8, 16]", "learning_rate": "[0.1, 0.2, 0.4]", "seed": "4"}
 
@@ -151,7 +155,6 @@ def test_added_cells_are_predicted_at_the_extension_and_the_first_prediction_sta
     assert [(one["prediction"], one["before_training"]) for one in stored["extended"]] == [({"x": 2}, True)]
     assert runner.predict_first(wide, tmp_path, lambda: {"x": 3}) == stored
     found = stored_prediction(runner.simulate(wide, tmp_path))
-    assert found is not None
     assert (found["prediction"], found["before_training"]) == ({"x": 2}, True)
 
 
@@ -162,8 +165,21 @@ def test_a_prediction_after_added_cells_were_trained_does_not_claim_to_come_befo
     (later,) = runner.predict_first(wide, tmp_path, lambda: {"x": 2})["extended"]
     assert not later["before_training"]
     found = stored_prediction(runner.simulate(wide, tmp_path))
-    assert found is not None
     assert not found["before_training"]
+
+
+def test_an_extended_sweep_is_judged_by_the_prediction_of_all_its_cells_and_says_so(tmp_path, spec_text):
+    text = with_key(spec_text, "claim", 'kind = "accuracy_curve"')
+    for lines in ("alpha = [0, 2.5]\nseed = 3", "alpha = [0, 1, 2.5]\nseed = 4"):
+        cubes = validate([spec.parse(with_key(text, "grid", lines))], tmp_path, device="cpu")
+    judged = judge_all(cubes)
+    card = measure(judged)
+    (verdict,) = document.verdicts(judged, card)["verdicts"]
+    assert verdict["prediction_before_training"]
+    (section,) = document.report(judged, card).sections
+    for limits in (verdict["limits"], section.limits):
+        assert any("extended" in limit and "by alpha 1.0 and seed 3" in limit for limit in limits)
+    assert "up to rounding" in section.one_cell_gives
 
 
 def test_runs_of_few_steps_repeat_their_last_evaluation(tmp_path, spec_text):
