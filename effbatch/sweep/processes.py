@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
@@ -25,28 +25,32 @@ DEATHS = 4  # of a process in a row, with no unit finished in between, until a r
 
 
 class LocalProcesses(OnExecutor):
-    """So many processes with one thread each.
+    """So many processes with one thread each, started when they are needed.
 
     One that dies ends the pool: a new one trains again what was not done. GPUs are dealt out in turn.
     """
 
     def __init__(self, processes: int, device: str = "auto") -> None:
         self.context = multiprocessing.get_context("spawn")
-        self.ear, self.line = self.context.Pipe(duplex=False)
         self.number = self.context.Value("i", 0)
         super().__init__(self._pool(processes), device, at_once=processes)
 
     def _pool(self, processes: int) -> ProcessPoolExecutor:
-        begin = (self.ear, self.number, _gpus())
-        return _DeafToCtrlC(processes, self.context, initializer=_begin, initargs=begin)
+        ear, self.line = self.context.Pipe(duplex=False)
+        return _DeafToCtrlC(processes, self.context, initializer=_begin, initargs=(ear, self.number, _gpus()))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """End the processes, in mid-unit if need be."""
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False)
         self.line.close()
+
+    def give_up(self, futures: Iterable[Future[xr.Dataset]]) -> None:
+        """End the processes: a pool whose process dies minds futures that were cancelled (in Python 3.11)."""
+        self.__exit__()
+        self.executor = self._pool(self.at_once)
 
     def train(self, work: Sequence[Unit], advance: Advance) -> Iterator[tuple[Unit, xr.Dataset]]:
         left = {unit.key: unit for unit in work}

@@ -7,7 +7,7 @@ wherever it trains.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -80,8 +80,13 @@ class OnExecutor:
                 yield unit, block
                 advance(unit, 1.0, block.attrs["seconds"])
         finally:
-            for future in units:
-                future.cancel()
+            if not all(future.done() for future in units):
+                self.give_up(units)
+
+    def give_up(self, futures: Iterable[Future[xr.Dataset]]) -> None:
+        """What has not ended is no longer wanted."""
+        for future in futures:
+            future.cancel()
 
     def result(self, future: Future[xr.Dataset], unit: Unit) -> xr.Dataset:
         """The block of a unit that has ended; the executor's own errors become those of the package here."""

@@ -154,7 +154,8 @@ def test_ctrl_c_keeps_the_finished_units_and_leaves_no_worker_behind(tmp_path, l
 def test_a_second_ctrl_c_ends_workers_in_mid_unit(tmp_path, long_text):
     """The first may come while the process of the worker is starting."""
     run = one_worker(tmp_path, long_text.replace("steps = 300", "steps = 1000000"))
-    wait_for((tmp_path / "out" / "sweep.json").exists)
+    assert any("labelled copies to train on" in line for line in run.stderr)
+    time.sleep(0.3)
     os.killpg(run.pid, signal.SIGINT)
     assert any("once more stops at once" in line for line in run.stderr)
     os.killpg(run.pid, signal.SIGINT)
