@@ -1,11 +1,8 @@
-"""The tracker against clean labels, known gradients and its own promises; the adapters on stand-ins for frameworks."""
+"""The tracker against clean labels, known gradients and its own promises."""
 
 from __future__ import annotations
 
 import math
-import sys
-from copy import deepcopy
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +12,6 @@ from torch import nn
 import effbatch
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
-from effbatch.integrations.lightning import noise_scale_callback
-from effbatch.integrations.transformers import track
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import MeasuredMoments, PooledMoments
 from effbatch.measure.tracker import NoiseScaleTracker
@@ -217,58 +212,3 @@ def test_a_batch_of_too_few_images_is_passed_over():
 def test_nonsense_is_refused(options, words):
     with pytest.raises(InputError, match=words):
         NoiseScaleTracker(little()[0], **options)
-
-
-# --- frameworks ---
-
-
-def test_lightning_callback_gives_every_batch_on(monkeypatch):
-    stand_in = SimpleNamespace(Callback=type("Callback", (), {}))
-    monkeypatch.setitem(sys.modules, "lightning", SimpleNamespace(pytorch=stand_in))
-    monkeypatch.setitem(sys.modules, "lightning.pytorch", stand_in)
-    network, x, y = little()
-    tracker = NoiseScaleTracker(network, every=2, batches=1)
-    callback = noise_scale_callback(tracker)
-    assert isinstance(callback, stand_in.Callback)
-    callback.on_train_start(None, network)
-    for index in range(3):
-        callback.on_train_batch_start(None, network, [x, y], index)
-    callback.on_train_end(None, network)
-    assert [record.step for record in tracker.history] == [2]
-
-
-def test_lightning_is_asked_for_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "lightning", None)
-    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
-    with pytest.raises(InputError, match="pip install lightning"):
-        noise_scale_callback(NoiseScaleTracker(little()[0]))
-
-
-class StandInTrainer:
-    """What `transformers.Trainer` has of interest: a model of named inputs, and training_step(model, inputs, ...)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.network = network
-
-            def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None) -> SimpleNamespace:
-                return SimpleNamespace(logits=self.network(pixel_values))
-
-        self.model, self.came = Model(), []
-
-    def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: int | None = None) -> str:
-        self.came.append((model, inputs, num_items_in_batch))
-        return "loss"
-
-
-def test_hugging_face_trainer_is_tracked_and_trains_as_before():
-    network, x, y = little()
-    trainer = StandInTrainer(deepcopy(network))
-    tracker = track(trainer, every=1, batches=1)
-    inputs = {"pixel_values": x, "labels": y}
-    assert trainer.training_step(trainer.model, inputs, num_items_in_batch=7) == "loss"
-    assert trainer.came == [(trainer.model, inputs, 7)]
-    direct = measure_moments(network, x, y, num_classes=K).noise_scale(0.0)
-    assert tracker.history[0].noise_scale.value == pytest.approx(direct.value)
