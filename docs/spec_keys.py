@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from effbatch.plan.keys import RESERVED, Key
+from effbatch import claims
+from effbatch.plan.keys import RESERVED, Key, keys_of
 from effbatch.plan.options import DATA, GRID, NOT_IN_GRID, SIMULATION, TRAIN, Data, Train
 
 PAGE = Path(__file__).parent / "spec.md"
@@ -25,9 +26,24 @@ def with_tables(page: str) -> str:
     for name in TABLES:
         before, start, after = page.partition(f"<!-- keys of [{name}] -->\n")
         page = f"{before}{start}\n{table(name)}\n{END}{after.partition(END)[2]}"
-    before, start, after = page.partition("<!-- reserved -->\n")
     reserved = "\n".join(f"* `{word}`: {why}" for word, why in RESERVED.items())
-    return f"{before}{start}\n{reserved}\n\n{END}{after.partition(END)[2]}"
+    for mark, text in {"<!-- claims -->": claims_table(), "<!-- reserved -->": f"{reserved}\n"}.items():
+        before, start, after = page.partition(f"{mark}\n")
+        page = f"{before}{start}\n{text}\n{END}{after.partition(END)[2]}"
+    return page
+
+
+def claims_table() -> str:
+    """The kinds of [claim] as Markdown, each with what it asks and its keys."""
+    rows = ["| `kind` | asks whether | key | default | takes | meaning |", "|---|---|---|---|---|---|"]
+    for kind in claims.kinds():
+        claim, first = claims.get(kind), True
+        for key, declared in keys_of(claim).items():
+            said = f"`{kind}` | {claim.asks}" if first else " | "
+            default = _toml(claim().rule[key])
+            rows.append(f"| {said} | `{key}` | `{default}` | {declared.needs} | {declared.meaning} |")
+            first = False
+    return "\n".join(rows) + "\n"
 
 
 def table(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent, span
 from effbatch.claims.shared.case import Case
@@ -24,6 +24,7 @@ from effbatch.fitting.mean_square import root_mean_square
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import num_classes
+from effbatch.plan.keys import key
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class AccuracyCurveClaim(Claim):
     asks = "the accuracy at the best rate is the predicted one"
     references = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
-    max_rmse: float = key(0.05, "largest root mean square of predicted minus measured accuracy over the curve")
+    max_rmse: float = key(0.05, "largest root mean square of predicted minus measured accuracy over the curve", low=0)
     along: str = key("alpha", "the list of numbers in [grid] that the curve runs along")
 
     @property

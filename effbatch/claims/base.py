@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement
-from effbatch.core.errors import SpecError, hint
-from effbatch.laws.base import LARGEST
+from effbatch.plan.keys import check_names, keys_of
 from effbatch.theory.dynamics import Spectrum
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
@@ -43,14 +42,9 @@ class Setup:
         return [alpha for alpha in self.grid["alpha"] if alpha > 0]
 
 
-def key(default: Any, meaning: str) -> Any:
-    """A field of a claim: a key of its rule, with its default and what it means in one line."""
-    return field(default=default, metadata={"meaning": meaning})
-
-
 @dataclass(frozen=True)
 class Claim(ABC):
-    """A statement whose fields are its rule, the keys that [claim] takes.
+    """A statement whose fields are its rule: the keys that [claim] takes, each declared by `plan.keys.key`.
 
     The claim of kind `best_batch` is the class `BestBatchClaim` in the module `best_batch` of this package.
 
@@ -63,12 +57,11 @@ class Claim(ABC):
 
     @classmethod
     def by(cls, rule: Mapping[str, Any]) -> Self:
-        """The claim with this rule; SpecError for a key that it does not know, or of another type."""
-        defaults = {one.name: one.default for one in fields(cls)}
+        """The claim with this rule; SpecError for a key that is not known, or a value that its key does not take."""
+        keys = keys_of(cls)
+        check_names(rule, keys, where=f"[claim] of kind {cls.kind()!r}")
         for name, value in rule.items():
-            if name not in defaults:
-                raise SpecError(f"unknown key {name!r} in [claim] of kind {cls.kind()!r}; {hint(name, defaults)}")
-            _check(name, value, defaults[name])
+            keys[name].check(f"[claim] {name}", value)
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in rule.items()})
 
     @classmethod
@@ -103,19 +96,3 @@ class Claim(ABC):
     @abstractmethod
     def judge(self, case: Case) -> Judgement:
         """The outcome, from the cube and the stored prediction alone; CubeError where the cube cannot tell."""
-
-
-def _check(name: str, value: Any, default: Any) -> None:
-    """SpecError unless the value is of the type of the default, its numbers finite, its list of one kind."""
-    wanted = {float: "a number", str: "a name", tuple: "a list"}[type(default)]
-    kinds = {float: int | float, str: str, tuple: list}[type(default)]
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise SpecError(f"[claim] {name} needs {wanted}, got {value!r}")
-    listed = value if isinstance(value, list) else [value]
-    for one in listed:
-        if isinstance(one, bool) or not isinstance(one, str | int | float):
-            raise SpecError(f"[claim] {name} needs a list of names or numbers, got {one!r} in it")
-        if not isinstance(one, str) and not abs(one) <= LARGEST:
-            raise SpecError(f"[claim] {name} needs finite numbers of at most {LARGEST:g}, got {one!r}")
-    if isinstance(value, list) and len({isinstance(one, str) for one in [*default[:1], *value]}) > 1:
-        raise SpecError(f"[claim] {name} needs a list like {list(default) or value[:1]}, got {value!r}")

@@ -16,13 +16,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above, number
-from effbatch.core.errors import SpecError, hint
+from effbatch.core.errors import SpecError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
@@ -30,6 +30,7 @@ from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.plan.cube import CORE_DIMS, score
+from effbatch.plan.keys import key
 
 INFINITE = "expected"  # copies of an infinite batch: a curve to compare with, not judged
 COPIES = ("fresh", "fixed")
@@ -107,9 +108,15 @@ class BestBatchClaim(Claim):
     asks = "noise moves the best batch as predicted"
     references = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
-    measure: str = key("advantage", '"advantage" of large batches under noise, or slope of the "best_batch" on 1 + α')
+    measure: str = key(
+        "advantage", "the `advantage` of large batches under noise, or how the `best_batch` goes", choices=MEASURES
+    )
     rates: tuple[str, ...] = key(
-        ("tuned",), '"tuned": the best rate of every setting; "clean": that of each batch at the smallest α, for all α'
+        ("tuned",),
+        "`tuned`: the best rate of every setting; `clean`: that of each batch at the smallest α, for all α",
+        takes=str,
+        many=True,
+        choices=("tuned", "clean"),
     )
 
     @property
@@ -118,10 +125,8 @@ class BestBatchClaim(Claim):
 
     def predict(self, setup: Setup) -> dict[str, Any]:
         """The linearised theory's accuracy of every cell, and the measure in every arm; null where it says nothing."""
-        if self.measure not in MEASURES:
-            raise SpecError(f"[claim] measure = {self.measure!r} is not known; {hint(self.measure, MEASURES)}")
-        if not self.rates or not set(self.rates) <= {"tuned", "clean"}:
-            raise SpecError(f'[claim] rates needs a list of "tuned" and "clean", got {list(self.rates)}')
+        if not self.rates:
+            raise SpecError('[claim] rates needs at least one of "tuned" and "clean", got []')
         prediction = linearised.prediction(setup)
         arms = _arms(stored.theory(prediction)["accuracy"].expand_dims(seed=[0]), self.rates)
         return prediction | {"arms": {name: MEASURES[self.measure].told(arm) for name, arm in arms.items()}}

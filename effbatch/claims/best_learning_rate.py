@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most, number
@@ -23,6 +23,7 @@ from effbatch.fitting import Estimate, FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits
 from effbatch.laws import LAWS, Setting, get
+from effbatch.plan.keys import key
 
 LINEARISED = "linearised (no anchor, no training)"
 OCTAVES = "powers of two"
@@ -34,8 +35,8 @@ class BestLearningRateClaim(Claim):
 
     asks = "a law carries the best rate from cell to cell"
 
-    law: str = key("square_root_clean_count", "the law that is judged; all others stand beside it")
-    max_median_error: float = key(0.5, "largest median error of the best rate, in powers of two")
+    law: str = key("square_root_clean_count", "the law that is judged; all others stand beside it", choices=LAWS)
+    max_median_error: float = key(0.5, "largest median error of the best rate, in powers of two", low=0)
 
     def sources(self) -> Sequence[str]:
         return list(dict.fromkeys(get(name).bibtex for name in (self.law, "signal_to_noise", "linear")))

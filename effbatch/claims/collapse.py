@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict, number
@@ -22,6 +22,7 @@ from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_expone
 from effbatch.fitting.figures import steps_collapsed
 from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
 from effbatch.plan.cube import CORE_DIMS, history_limit
+from effbatch.plan.keys import key
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class CollapseClaim(Claim):
     asks = "steps to a target accuracy depend on B/(1+α)^δ alone"
     references = (MCCANDLISH_2018.bibtex, ROLNICK_2017.bibtex, HOUDAYER_2004.bibtex)
 
-    target: float = key(0.85, "the accuracy to which steps are counted")
-    delta: float = key(2.0, "the exponent that is claimed")
-    rival: float = key(1.0, "the exponent that has to be excluded")
-    max_spread: float = key(1.25, "largest scatter of the collapsed points about one curve, as a factor")
+    target: float = key(0.85, "the accuracy to which steps are counted", above=0, below=1)
+    delta: float = key(2.0, "the exponent that is claimed", low=-10, high=10)
+    rival: float = key(1.0, "the exponent that has to be excluded", low=-10, high=10)
+    max_spread: float = key(1.25, "largest scatter of the collapsed points about one curve, as a factor", low=1)
 
     @property
     def headline(self) -> str:

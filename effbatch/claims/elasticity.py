@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, number, within
@@ -32,6 +32,7 @@ from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 from effbatch.plan.cube import num_classes
+from effbatch.plan.keys import key
 from effbatch.theory.detection import accuracy as detected
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,7 @@ class ElasticityClaim(Claim):
     asks = "losing clean labels hurts (2α+1)/α times as much as gaining noisy ones"
     references = (GREEN_1966.bibtex, ROLNICK_2017.bibtex)
 
-    max_factor: float = key(1.5, "largest factor between the measured and the predicted ratio")
+    max_factor: float = key(1.5, "largest factor between the measured and the predicted ratio", low=1)
 
     @property
     def headline(self) -> str:

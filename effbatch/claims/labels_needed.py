@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, number, within
@@ -24,6 +24,7 @@ from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 from effbatch.plan.cube import score
+from effbatch.plan.keys import key
 
 EXPONENT = 1.0
 ONE_NUMBER = "the claim labels_needed needs several numbers of clean labels: give [grid] clean_examples"
@@ -39,8 +40,8 @@ class LabelsNeededClaim(Claim):
     asks = "the clean labels needed for an accuracy grow as (1+α)^β with β = 1"
     references = (ROLNICK_2017.bibtex, GREEN_1966.bibtex)
 
-    targets: tuple[float, ...] = key((0.8, 0.9), "accuracies, at least two")
-    tolerance: float = key(0.25, "how far β may lie from 1")
+    targets: tuple[float, ...] = key((0.8, 0.9), "accuracies, at least two", takes=float, many=True, above=0, below=1)
+    tolerance: float = key(0.25, "how far β may lie from 1", low=0)
 
     @property
     def headline(self) -> str:
@@ -48,8 +49,8 @@ class LabelsNeededClaim(Claim):
 
     def predict(self, setup: Setup) -> dict[str, Any]:
         """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
-        if len(self.targets) < 2 or not all(isinstance(t, float) and 0 < t < 1 for t in self.targets):
-            raise SpecError(f"[claim] targets needs at least two accuracies between 0 and 1, got {list(self.targets)}")
+        if len(self.targets) < 2:
+            raise SpecError(f"[claim] targets needs at least two accuracies, got {list(self.targets)}")
         if "clean_examples" not in setup.grid:
             raise SpecError(ONE_NUMBER)
         return {"targets": sorted(self.targets), "exponent": EXPONENT}

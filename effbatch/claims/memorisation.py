@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above, number
@@ -26,6 +26,7 @@ from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
+from effbatch.plan.keys import key
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class MemorisationClaim(Claim):
     asks = "the loss crosses the noise floor only after the first epoch, and accuracy is lost"
     references = (ARPIT_2017.bibtex, ROLNICK_2017.bibtex)
 
-    min_lost: float = key(0.01, "least accuracy lost from the best checkpoint to the end")
+    min_lost: float = key(0.01, "least accuracy lost from the best checkpoint to the end", low=0)
 
     @property
     def headline(self) -> str:

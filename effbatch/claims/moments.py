@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.audit.proportions import clopper_pearson
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
@@ -28,6 +28,7 @@ from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
 from effbatch.plan.cube import Outcome
+from effbatch.plan.keys import key
 from effbatch.theory.moments import GradientMoments
 
 NUMBERS = (
@@ -49,8 +50,8 @@ class MomentsClaim(Claim):
     references = (MCCANDLISH_2018.bibtex, CLOPPER_1934.bibtex)
 
     # intervals from 100 images cover 93 to 99 %, not always the 95 % they say: below 90 % it is the closed form
-    min_coverage: float = key(0.9, "least share of the 95 % intervals that hold the closed form")
-    max_exact_error: float = key(1e-6, "largest relative error against all labels enumerated")
+    min_coverage: float = key(0.9, "least share of the 95 % intervals that hold the closed form", low=0, high=1)
+    max_exact_error: float = key(1e-6, "largest relative error against all labels enumerated", low=0)
 
     @property
     def headline(self) -> str:

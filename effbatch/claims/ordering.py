@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.base import Claim, Setup, key
+from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import Curves, percent
 from effbatch.claims.shared.case import Case
@@ -26,6 +26,7 @@ from effbatch.core.errors import SpecError, hint
 from effbatch.core.figures import Number
 from effbatch.fitting import Estimate
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
+from effbatch.plan.keys import key
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class OrderingClaim(Claim):
     references = (ROLNICK_2017.bibtex, BORDELON_2022.bibtex)
 
     along: str = key("network", "the list of [grid] to compare along")
-    order: tuple[str | float, ...] = key((), "its values from worst to best; required")
+    order: tuple[str | float, ...] = key((), "its values from worst to best; required", takes=object, many=True)
 
     @property
     def headline(self) -> str:

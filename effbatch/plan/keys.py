@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from effbatch.core.errors import SpecError, hint
@@ -26,10 +26,11 @@ RESERVED = {  # keys and values with a place in the spec that this version does 
 class Key:
     """What a key takes, and what it means.
 
-    takes    str, bool, int, float, or Mapping: a table with one of the keys `of`
+    takes    str, bool, int, float, object: a name or a number, or Mapping: a table with one of the keys `of`
     meaning  Markdown, for the documentation
     low, high, above, below  limits of a number; it may be `low` and `high`, but not `above` and `below`
-    choices  the names that it may be, or of which it takes a list where `many` is set
+    choices  the names that it may be
+    many     it takes a list of such values
     since    the first version that has it
     """
 
@@ -47,12 +48,13 @@ class Key:
     @property
     def needs(self) -> str:
         """What a value must be: "a number from 0 to 1"."""
+        if self.many:
+            return f"a list of {'names' if self.choices else 'values'}, each {replace(self, many=False).needs}"
         if self.choices:
-            return f"{'a list of names, each' * self.many} one of {', '.join(self.choices)}".lstrip()
+            return f"one of {', '.join(self.choices)}"
         if self.takes not in (int, float):
-            return {str: "text", bool: "true or false", Mapping: f"a table with exactly one of {', '.join(self.of)}"}[
-                self.takes
-            ]
+            table = f"a table with exactly one of {', '.join(self.of)}"
+            return {str: "text", bool: "true or false", object: "a name or a number", Mapping: table}[self.takes]
         return f"{'a whole number' if self.takes is int else 'a number'} {self.limits}".rstrip()
 
     @property
@@ -80,11 +82,13 @@ class Key:
 
     def _fits(self, value: Any) -> bool:
         if self.many:
-            return isinstance(value, list) and all(isinstance(one, str) and one in self.choices for one in value)
+            return isinstance(value, list) and all(replace(self, many=False)._fits(one) for one in value)
         if self.of:
             return isinstance(value, Mapping) and len(value) == 1
         if self.takes in (str, bool):
             return isinstance(value, self.takes) and (not self.choices or value in self.choices)
+        if self.takes is object:
+            return isinstance(value, str) or is_number(value)
         return is_number(value) and (self.takes is float or isinstance(value, int)) and self._within(value)
 
     def _within(self, number: float) -> bool:

@@ -105,7 +105,9 @@ class Train(Options):
     )
     evaluations: int = key(12, "along the run, at most the steps, the last one at the end", low=1, high=10_000)
     history_images: int = key(500, "test images of the histories, 0 for all, see below", low=0)
-    measure: tuple[str, ...] = key((), "what else is measured along the run, see below", choices=MEASURED, many=True)
+    measure: tuple[str, ...] = key(
+        (), "what else is measured along the run, see below", takes=str, choices=MEASURED, many=True
+    )
 
 
 DATA, TRAIN = keys_of(Data), keys_of(Train)

@@ -150,8 +150,8 @@ def test_where_the_theory_is_silent_nothing_is_predicted():
     ("rule", "sentence"),
     [
         ({"measure": "advantag"}, "did you mean 'advantage'"),
-        ({"rates": ["tuned", "best"]}, 'rates needs a list of "tuned" and "clean"'),
-        ({"rates": []}, "rates needs a list"),
+        ({"rates": ["tuned", "best"]}, "rates must be a list of names, each one of tuned, clean, got"),
+        ({"rates": []}, "rates needs at least one"),
     ],
     ids=str,
 )

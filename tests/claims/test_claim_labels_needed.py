@@ -153,7 +153,15 @@ def test_other_grids_are_refused():
         CLAIM.judge(Case(world(1.0, batch_size=(8, 32)), PREDICTION))
 
 
-@pytest.mark.parametrize("targets", [[0.8], [0.8, 1.5], [0.8, "a"]], ids=str)
-def test_targets_are_checked_before_the_run(targets):
-    with pytest.raises(SpecError, match="at least two accuracies between 0 and 1"):
-        LabelsNeededClaim(targets=tuple(targets)).predict(setup())
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ([0.8], r"at least two accuracies, got \[0.8\]"),
+        ([0.8, 1.5], r"each a number above 0 and below 1, got \[0.8, 1.5\]"),
+        ([0.8, "a"], r"each a number above 0 and below 1, got \[0.8, 'a'\]"),
+    ],
+    ids=str,
+)
+def test_targets_are_checked_before_the_run(targets, said):
+    with pytest.raises(SpecError, match=said):
+        LabelsNeededClaim.by({"targets": targets}).predict(setup())

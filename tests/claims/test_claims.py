@@ -273,8 +273,8 @@ def test_every_claim_says_what_it_predicts(kind):
     ("rule", "sentence"),
     [
         ({"kind": "collapse", "dleta": 1.0}, "unknown key 'dleta'"),
-        ({"kind": "collapse", "delta": "two"}, "delta needs a number, got 'two'"),
-        ({"kind": "collapse", "delta": True}, "delta needs a number, got True"),
+        ({"kind": "collapse", "delta": "two"}, "delta must be a number from -10 to 10, got 'two'"),
+        ({"kind": "collapse", "delta": True}, "delta must be a number from -10 to 10, got True"),
     ],
 )
 def test_a_wrong_rule_is_named(rule, sentence):

@@ -36,8 +36,6 @@ KNOWN = {
     "advice.page -> show.notebook",
     # predictions
     "advice.prediction -> show.notebook",
-    # claims
-    "claims.shared.judgement -> show.notebook",
     # measurements
     # figures of measurements
     # figures of predictions

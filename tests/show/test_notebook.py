@@ -39,8 +39,9 @@ def test_a_verdict_shows_its_numbers():
     verdict = Judgement(verdict=Verdict.REFUTED, finding="a < b", numbers=numbers)
     html = verdict._repr_html_()
     assert "REFUTED: a &lt; b" in html
-    assert "<td>error</td><td>0.5 (0.4 to 0.7)</td><td></td><td>9</td>" in html
-    assert "<td>goal</td><td>0.3</td><td></td><td>exact</td>" in html
+    assert "<td>error</td><td>0.50</td><td>[0.40, 0.70]</td><td>9</td>" in html
+    assert "<td>goal</td><td>0.3</td><td>exact</td><td>–</td>" in html
+    assert str(verdict).startswith("REFUTED: a < b")
 
 
 def test_text_is_escaped_and_unknown_limits_are_told():

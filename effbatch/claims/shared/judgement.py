@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from effbatch.core.figures import Figure, Number, Table
+from effbatch.core.pages import Shown
 from effbatch.fitting import Estimate
-from effbatch.show import notebook
 
 
 class Verdict(StrEnum):
@@ -31,7 +31,7 @@ Ruling = tuple[Verdict, float | None]  # the verdict on a rule, and the p-value 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Judgement(Shown):
     """The outcome of a claim; `finding` is one sentence, the first of `numbers` is what the rule looked at.
 
     p_value            two-sided, of the threshold of the rule, from what its interval comes from; None: no test
@@ -46,27 +46,6 @@ class Judgement:
     limits: Sequence[str] = ()
     p_value: float | None = None
     p_value_corrected: float | None = None
-
-    def to_figures(self) -> list[Figure]:
-        """The figures of the report; `effbatch.plot` draws them."""
-        return list(self.figures)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: verdict, finding, and its numbers with interval and n."""
-        rows = [
-            (
-                number.label,
-                notebook.interval(number.value, None if number.exact else (number.low, number.high)),
-                number.unit,
-                "exact" if number.exact else "?" if number.n is None else str(number.n),
-            )
-            for number in self.numbers
-        ]
-        return notebook.block(
-            notebook.heading(f"{self.verdict.upper()}: {self.finding}"),
-            notebook.table(("", "value (interval)", "unit", "n"), rows),
-            notebook.sentences(self.limits),
-        )
 
 
 def at_most(estimate: Estimate, threshold: float) -> Ruling:
