@@ -22,7 +22,9 @@ def read_matrix(path: str | Path) -> NDArray[np.float64]:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"a matrix file has at most {MAX_BYTES:,} bytes; {path} has {path.stat().st_size:,}")
+            raise InputError(
+                f"a matrix file may have at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}"
+            )
         if path.suffix == ".npy":
             with path.open("rb") as file:
                 array = read_array(file)
