@@ -13,6 +13,7 @@ from effbatch.data.dataset import DataSet
 from effbatch.engine.members import Trained
 from effbatch.engine.visits import image_order, image_subset
 from effbatch.networks.loading import load_network
+from effbatch.noise import labels
 from effbatch.noise.foreign import foreign_images
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.units import Unit
@@ -68,14 +69,14 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
 def _copy(unit: Unit, image: int, visit_pass: int, alpha: float, seed: int) -> int:
     """Which copy of the image the visit shows; a fresh noisy one has no number."""
     if unit.data.copies == "fixed":
-        return int(noise.fixed_copy(alpha, np.array([visit_pass]), np.array([image]), seed)[0])
-    return FRESH if noise.fresh_noisy(np.array([image]), np.array([visit_pass]), alpha, seed)[0] else CLEAN
+        return int(labels.fixed_copy(alpha, np.array([visit_pass]), np.array([image]), seed)[0])
+    return FRESH if labels.fresh_noisy(np.array([image]), np.array([visit_pass]), alpha, seed)[0] else CLEAN
 
 
 def _foreign(unit: Unit, image: int, visit_pass: int, copy: int, seed: int, available: int) -> int:
     if copy == FRESH:
-        return int(noise.fresh_foreign(np.array([image]), np.array([visit_pass]), seed, available)[0])
-    return int(noise.fixed_foreign(np.array([image]), np.array([copy]), seed, available)[0])
+        return int(labels.fresh_foreign(np.array([image]), np.array([visit_pass]), seed, available)[0])
+    return int(labels.fixed_foreign(np.array([image]), np.array([copy]), seed, available)[0])
 
 
 def _target(unit: Unit, true: int, image: int, visit_pass: int, copy: int, alpha: float, seed: int, N) -> np.ndarray:
@@ -85,8 +86,8 @@ def _target(unit: Unit, true: int, image: int, visit_pass: int, copy: int, alpha
     K = len(N)
     if copy == CLEAN:
         return np.eye(K)[true]
-    turn, stream = (visit_pass, noise.Stream.FRESH_LABEL) if copy == FRESH else (copy, noise.Stream.LABEL)
-    u = float(noise.uniform_from_hash(noise.counter_hash(stream, seed, np.array([image]), turn))[0])
+    turn, stream = (visit_pass, labels.Stream.FRESH_LABEL) if copy == FRESH else (copy, labels.Stream.LABEL)
+    u = float(labels.uniform_from_hash(labels.counter_hash(stream, seed, np.array([image]), turn))[0])
     if unit.data.noise != "structured":
         return np.eye(K)[int(u * K)]
     label, below = 0, N[true, 0]

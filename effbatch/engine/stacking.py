@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effbatch.core.errors import InputError
-from effbatch.networks.layers import Residual
+from effbatch.networks.builtin.residual import Residual
 
 LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer, weights yet to be used, input
 

@@ -1,7 +1,7 @@
 """Which image and which label each member sees at each step, from the seed alone.
 
 Every pass over the clean images is a fresh random order, shared by all members of a seed whatever their α,
-learning rate or optimiser (common random numbers); labels come from the counter-based streams of `noise`.
+learning rate or optimiser (common random numbers); labels come from the counter-based streams of `noise.labels`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from effbatch import noise
 from effbatch.core.errors import InputError
+from effbatch.noise import labels
 from effbatch.plan.spec import Data
 
 _ORDER, _SUBSET = 1, 2
@@ -115,17 +115,17 @@ class Stream:
         if self.cumulative is not None:
             drawn_from = {"cumulative": self.cumulative, "row": self.first_row + true}
         if self.data.copies == "fixed":
-            copy = noise.fixed_copy(self.alpha, visit_pass, image, self.seed)
-            return noise.fixed_label(true, image, copy, self.seed, **drawn_from)
-        return noise.fresh_label(true, image, visit_pass, self.alpha, self.seed, **drawn_from)
+            copy = labels.fixed_copy(self.alpha, visit_pass, image, self.seed)
+            return labels.fixed_label(true, image, copy, self.seed, **drawn_from)
+        return labels.fresh_label(true, image, visit_pass, self.alpha, self.seed, **drawn_from)
 
     def _shown(self, image: Tensor, visit_pass: Tensor) -> Tensor:
         """The images (steps, S, B), those of noisy visits replaced by foreign ones."""
         clean, available = image.unsqueeze(2), self.foreign_images
         if self.data.copies == "fixed":
-            copy = noise.fixed_copy(self.alpha, visit_pass, clean, self.seed)
-            noisy, foreign = copy > 0, noise.fixed_foreign(clean, copy, self.seed, available)
+            copy = labels.fixed_copy(self.alpha, visit_pass, clean, self.seed)
+            noisy, foreign = copy > 0, labels.fixed_foreign(clean, copy, self.seed, available)
         else:
-            noisy = noise.fresh_noisy(clean, visit_pass, self.alpha, self.seed)
-            foreign = noise.fresh_foreign(clean, visit_pass, self.seed, available)
+            noisy = labels.fresh_noisy(clean, visit_pass, self.alpha, self.seed)
+            foreign = labels.fresh_foreign(clean, visit_pass, self.seed, available)
         return torch.where(noisy, len(self.y_train) + foreign, clean).squeeze(2)

@@ -15,7 +15,8 @@ from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
 from effbatch.networks import zoo
 from effbatch.networks.per_image import as_images, image_gradients, trainable_weights
-from effbatch.noise import UniformNoise, fresh_label
+from effbatch.noise import UniformNoise
+from effbatch.noise.labels import fresh_label
 from effbatch.theory.moments import GradientMoments
 
 Floats = NDArray[np.float64]

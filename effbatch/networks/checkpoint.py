@@ -35,16 +35,12 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
     own = network.state_dict()
     unlike = [f"{name!r} is missing" for name in own.keys() - weights.keys()]
     unlike += [f"{name!r} is not in the network" for name in weights.keys() - own.keys()]
-    unlike += [
-        f"{name!r} has shape {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & weights.keys()
-        if weights[name].shape != own[name].shape
-    ]
-    unlike += [
-        f"{name!r} is {weights[name].layout} {weights[name].dtype} on {weights[name].device}, no plain numbers"
-        for name in own.keys() & weights.keys()
-        if weights[name].layout != own[name].layout or weights[name].is_meta or weights[name].is_complex()
-    ]
+    for name in own.keys() & weights.keys():
+        mine, w = own[name], weights[name]
+        if w.shape != mine.shape:
+            unlike.append(f"{name!r} has shape {tuple(w.shape)} instead of {tuple(mine.shape)}")
+        if w.layout != mine.layout or w.is_meta or w.is_complex():
+            unlike.append(f"{name!r} is {w.layout} {w.dtype} on {w.device}, no plain numbers")
     if unlike:
         raise InputError(
             f"the checkpoint {path} is of another network: {min(unlike, key=str)}"

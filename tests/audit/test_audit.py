@@ -12,7 +12,8 @@ from scipy.stats import binom, hypergeom
 from effbatch.audit import alpha_bound_from_accuracy, alpha_bound_from_loss, estimate_noise
 from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
 from effbatch.core.errors import InputError
-from effbatch.noise import UniformNoise, fresh_label
+from effbatch.noise import UniformNoise
+from effbatch.noise.labels import fresh_label
 
 # --- intervals of a proportion ---
 

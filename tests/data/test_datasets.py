@@ -89,7 +89,7 @@ def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
     assert not datasets.is_here("digits")
     result = CliRunner().invoke(main, ["datasets"])
     assert result.exit_code == 0
-    assert "digits: not here\n    get it from somewhere" in result.output
+    assert "digits: not here\n  get it from somewhere" in result.output
     assert "not here: cifar10, cifar100, digits" in CliRunner().invoke(main, ["doctor"]).output
 
 

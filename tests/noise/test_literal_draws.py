@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from effbatch import noise
 from effbatch.data import datasets
+from effbatch.noise import labels
 from effbatch.noise.class_orders import class_order
 from effbatch.noise.foreign import foreign_images
 
@@ -16,12 +16,12 @@ IMAGE, SEED, PASS, COPY = np.arange(6), 2, 7, 1
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
-        (noise.fixed_copy(9.5, 3, IMAGE, SEED), [1, 0, 2, 1, 0, 7]),
-        (noise.fixed_label(IMAGE % 5, IMAGE, COPY, SEED, num_classes=5), [4, 2, 2, 4, 4, 1]),
-        (noise.fresh_label(IMAGE % 5, IMAGE, PASS, 50.0, SEED, num_classes=5), [1, 4, 3, 3, 3, 3]),
-        (noise.fresh_noisy(IMAGE, PASS, 1.0, SEED), [1, 1, 1, 0, 1, 1]),
-        (noise.fixed_foreign(IMAGE, COPY, SEED, 1000), [795, 744, 243, 633, 141, 452]),
-        (noise.fresh_foreign(IMAGE, PASS, SEED, 1000), [861, 809, 455, 453, 679, 849]),
+        (labels.fixed_copy(9.5, 3, IMAGE, SEED), [1, 0, 2, 1, 0, 7]),
+        (labels.fixed_label(IMAGE % 5, IMAGE, COPY, SEED, num_classes=5), [4, 2, 2, 4, 4, 1]),
+        (labels.fresh_label(IMAGE % 5, IMAGE, PASS, 50.0, SEED, num_classes=5), [1, 4, 3, 3, 3, 3]),
+        (labels.fresh_noisy(IMAGE, PASS, 1.0, SEED), [1, 1, 1, 0, 1, 1]),
+        (labels.fixed_foreign(IMAGE, COPY, SEED, 1000), [795, 744, 243, 633, 141, 452]),
+        (labels.fresh_foreign(IMAGE, PASS, SEED, 1000), [861, 809, 455, 453, 679, 849]),
     ],
     ids=["copy", "fixed label", "fresh label", "noisy", "fixed foreign", "fresh foreign"],
 )

@@ -12,15 +12,11 @@ from effbatch.noise import (
     MatrixNoise,
     UniformNoise,
     alpha_from_noise_rate,
-    counter_hash,
     expected_targets,
-    fixed_copy,
-    fixed_label,
-    fresh_label,
     structured_noise_matrix,
     transition,
-    uniform_from_hash,
 )
+from effbatch.noise.labels import counter_hash, fixed_copy, fixed_label, fresh_label, uniform_from_hash
 
 GAMMA = 0x9E3779B97F4A7C15
 STRUCTURED = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5], [0.05, 0.0, 0.95]])

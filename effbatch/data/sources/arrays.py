@@ -17,8 +17,11 @@ def dataset(
 
     InputError where labels, or the number of classes, are not whole numbers. The images are looked at by `checked`.
     """
-    y_train, y_test = (_whole(f"{half} of {name}", y) for half, y in (("y_train", y_train), ("y_test", y_test)))
-    classes = int(max(y_train.max(), y_test.max())) + 1 if num_classes is None else _one(name, num_classes)
+    y_train, y_test = (_whole(f"{half} of {name}", y, 1) for half, y in (("y_train", y_train), ("y_test", y_test)))
+    if num_classes is None:
+        classes = int(max(y_train.max(), y_test.max())) + 1
+    else:
+        classes = int(_whole(f"num_classes of {name}", num_classes, 0))
     with np.errstate(over="ignore"):  # infinite pixels are named where the data set is checked
         x_train, x_test = (np.asarray(x).astype(np.float32) for x in (x_train, x_test))
         y_train, y_test = (y.astype(np.int64) for y in (y_train, y_test))
@@ -34,20 +37,9 @@ def dataset(
     )
 
 
-def _whole(what: str, labels: Any) -> np.ndarray:
-    y = np.asarray(labels)
-    if y.dtype.kind not in "iu" or y.ndim != 1 or not len(y):
-        raise InputError(
-            f"{what} must be whole numbers, one per image, got {y.dtype} {y.shape}: number the classes from 0"
-        )
-    return y
-
-
-def _one(name: str, num_classes: Any) -> int:
-    classes = np.asarray(num_classes)
-    if classes.shape != () or classes.dtype.kind not in "iu":
-        raise InputError(
-            f"num_classes of {name} must be one whole number, got {classes.dtype} {classes.shape}: leave it out, or "
-            "give the number of classes"
-        )
-    return int(classes)
+def _whole(what: str, numbers: Any, dims: int) -> np.ndarray:
+    found = np.asarray(numbers)
+    if found.dtype.kind not in "iu" or found.ndim != dims or not found.size:
+        needed = "whole numbers, one per image" if dims else "one whole number"
+        raise InputError(f"{what} must be {needed}, got {found.dtype} {found.shape}: number the classes from 0")
+    return found

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
-from effbatch.networks.layers import Residual
+
+class Residual(nn.Module):
+    """x -> body(x) + shortcut(x) (He et al., 2016)."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.shortcut(x)
 
 
 def resnet18(image_shape: Sequence[int], num_classes: int) -> nn.Sequential:
