@@ -75,6 +75,16 @@ def test_folder_and_archive_give_the_planes_and_the_last_label(module, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"folder", layout.archive}  # nothing was unpacked
 
 
+def test_the_layouts_hold_as_many_images_as_were_published():
+    assert list(cifar10.LAYOUT.train) == [f"data_batch_{number}.bin" for number in range(1, 6)]
+    for published, label_bytes, classes in ((cifar10, 1, 10), (cifar100, 2, 100)):
+        layout, size = published.LAYOUT, published.SIZE
+        assert (sum(layout.train.values()), sum(layout.test.values())) == (size.train, size.test) == (50_000, 10_000)
+        assert len(set(layout.train.values())) == 1
+        assert (layout.label_bytes, size.image_shape) == (label_bytes, cifar_binary.SHAPE)
+        assert size.num_classes == classes
+
+
 @pytest.mark.parametrize("place", ["", "folder", "archive"])
 def test_what_was_published_is_found_in_the_data_directory(module, tmp_path, place):
     layout, name = module.LAYOUT, module.__name__.rpartition(".")[2]

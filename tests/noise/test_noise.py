@@ -195,6 +195,14 @@ def test_other_matrices_are_refused(matrix, words):
         MatrixNoise(1.0, matrix)
 
 
+def test_matrices_of_too_many_classes_are_refused(monkeypatch):
+    monkeypatch.setattr(transition, "MAX_CLASSES", 2)
+    MatrixNoise(1.0, np.eye(2))
+    for make in (lambda: MatrixNoise(1.0, np.eye(3)), lambda: structured_noise_matrix(1.0, 3, 0.5)):
+        with pytest.raises(InputError, match="at most 2 classes, got 3: uniform noise takes any number"):
+            make()
+
+
 @pytest.mark.parametrize("alpha", [-1.0, np.nan, np.array([1.0, 2.0])])
 def test_a_matrix_takes_one_alpha_in_range(alpha):
     with pytest.raises(InputError, match="alpha must be"):
