@@ -29,7 +29,7 @@ SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
 METHODS = {
     "square_root_clean_count": "square_root_clean_count, anchored at every other cell",
     "linearised": "linearised",
-    "short_runs": "short runs",
+    "probe": "short runs",
 }
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 

@@ -27,14 +27,17 @@ import xarray as xr
 
 from effbatch.claims.shared import linearised
 from effbatch.data import datasets
+from effbatch.data.held_out import with_held_out
 from effbatch.engine.visits import Stream
 from effbatch.fitting import FitOutcome, best_learning_rates, regret
 from effbatch.laws import LAWS, Setting
 from effbatch.networks import zoo
+from effbatch.networks.loading import load_network
 from effbatch.plan import spec
 from effbatch.plan.cube import score
+from effbatch.probe.runs import probe_learning_rate
 from effbatch.sweep import provenance, runner
-from effbatch.validation.setup import refined_learning_rate, setup_of
+from effbatch.validation.setup import setup_of
 
 RULES = ("square_root_clean_count", "square_root", "linear", "clean_count", "signal_to_noise", "none")
 RANGE_TEST_STEPS = 100
@@ -155,9 +158,14 @@ def every_anchor(best: xr.Dataset) -> xr.DataArray:
 def short_runs(case: Case, cells: xr.DataArray) -> Answer:
     """Short real runs from an initialisation that no trained cell has, scored on held-out training images."""
     costs = []
+    data = datasets.load(case.dataset)
+    net = load_network(case.network, data.image_shape, data.num_classes, seed=UNSEEN_SEED)
 
     def rate(alpha: float, batch_size: int) -> float:
-        found = refined_learning_rate(case.network, case.dataset, alpha, batch_size, case.steps, seed=UNSEEN_SEED)
+        found = probe_learning_rate(
+            net, *with_held_out(data), num_classes=data.num_classes, alpha=alpha, batch_size=batch_size,
+            steps=case.steps, seed=UNSEEN_SEED,
+        )  # fmt: skip
         costs.append(found.cost)
         return found.learning_rate
 

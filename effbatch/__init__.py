@@ -8,6 +8,9 @@ from typing import Any
 __version__ = "0.2.0"
 
 _PUBLIC = {
+    "Anchor": "effbatch.advice.question",
+    "Noise": "effbatch.advice.noise",
+    "Recipe": "effbatch.plan.recipe",
     "GradientMoments": "effbatch.theory.moments",
     "estimate_noise": "effbatch.audit",
     "fit": "effbatch.fitting",

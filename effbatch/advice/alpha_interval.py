@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Interval
 
 T = TypeVar("T")
-Interval = tuple[float | None, float | None]
 
 _POINTS = 65
 _BEYOND = 1e12  # stands for "no upper limit": whatever is reached here has no limit itself
@@ -68,8 +68,8 @@ def alphas_in(alpha: float, interval: Interval | None) -> Alphas:
     low, high = interval
     if low is None or not 0 <= low <= alpha < _BEYOND or not (high is None or alpha <= high < _BEYOND):
         raise InputError(
-            f"the interval of alpha must start at 0 or above and hold alpha = {alpha:g}; {low} to "
-            f"{'no upper limit' if high is None else high} came: give the low limit, then the high one",
+            f"the interval of alpha must start at 0 or above and hold alpha = {alpha:g}, got {low} to "
+            f"{'no upper limit' if high is None else high}: give the low limit, then the high one",
             interval=interval,
         )
     end = _BEYOND if high is None else high

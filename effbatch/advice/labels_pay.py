@@ -2,20 +2,21 @@
 
 In the linear regime d = κ √(n_clean/(1 + α)) = κ √n λ with n labels in all and λ = 1/(1 + α) (`detection`). So m times
 as many labels of the same quality make d √m times as large, and relabelling a random share s of them rightly, which
-takes λ to λ′ = λ + s (1 − λ), makes it λ′/λ times as large. The two are worth the same at s = (√m − 1)/α.
+takes λ to λ′ = λ + s (1 − λ), makes it λ′/λ times as large. The two are worth the same at s = (√m − 1)/α. For noise
+that is not uniform α is the effective one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
+from effbatch.advice.untrained import Linearised
 from effbatch.core.estimate import Estimate
+from effbatch.noise import Labels
 from effbatch.theory.detection import Elasticities, elasticities
-from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 MORE = 2  # times as many labels
 RELABELLED = 0.1  # share of the labels
@@ -52,40 +53,41 @@ class LabelsWorth:
     equal_share: float | None
 
 
-def labels_worth(
-    spectra: Sequence[Spectrum], alpha: float, batch_size: int, steps: int, *, momentum: float = 0.0, reason: str | None
-) -> LabelsWorth:
+def labels_worth(theory: Linearised, labels: Labels, batch_size: int, *, reason: str | None) -> LabelsWorth:
     """See `LabelsWorth`; with a `reason` why the linearised theory does not hold, the gains in accuracy are None."""
-    signal = 1 / (1 + alpha)
-    cleaner_signal = signal + RELABELLED * (1 - signal)
-    cleaner_alpha = 1 / cleaner_signal - 1
+    steps, alpha, share = theory.steps(batch_size), float(labels.effective_alpha), 1 / (1 + labels.alpha)
+    cleaner = replace(labels, alpha=1 / (share + RELABELLED * (1 - share)) - 1)
+    longer = replace(theory, recipe=replace(theory.recipe, steps=MORE * steps, examples=None))
 
-    def accuracy(at: float, steps: int) -> np.ndarray:
-        return np.array([_best_accuracy(spectrum, at, batch_size, steps, momentum) for spectrum in spectra])
-
-    def gain(at: float, steps_then: int) -> Estimate:
+    def gain(then: Linearised, labels_then: Labels) -> Estimate:
         if reason is not None:
-            return Estimate(None, n=len(spectra), reason=reason)
-        found = accuracy(at, steps_then) - now
+            return Estimate(None, n=len(theory.spectra), reason=reason)
+        found = _accuracies(then, labels_then, batch_size) - now
         if not np.isfinite(found).all():
-            return Estimate(None, n=len(spectra), reason="the theory finds no best rate here: it cannot tell")
+            return Estimate(None, n=len(found), reason="the theory finds no best rate here: it cannot tell")
         if len(found) == 1:
             return Estimate(float(found[0]), n=1, reason="no interval: one initialisation has no spread")
         return Estimate(float(np.median(found)), float(found.min()), float(found.max()), n=len(found))
 
-    now = np.array([]) if reason is not None else accuracy(alpha, steps)
+    now = np.array([]) if reason is not None else _accuracies(theory, labels, batch_size)
+    cleaner_alpha = float(cleaner.effective_alpha)
     equal = (sqrt(MORE) - 1) / alpha if alpha > 0 else np.inf
     return LabelsWorth(
         elasticities(alpha),
-        Change(alpha, MORE * steps, sqrt(MORE), gain(alpha, MORE * steps)),
-        Change(cleaner_alpha, steps, cleaner_signal / signal, gain(cleaner_alpha, steps)),
+        Change(alpha, MORE * steps, sqrt(MORE), gain(longer, labels)),
+        Change(cleaner_alpha, steps, (1 + alpha) / (1 + cleaner_alpha), gain(theory, cleaner)),
         equal if equal <= 1 else None,
     )
 
 
-def _best_accuracy(spectrum: Spectrum, alpha: float, batch_size: int, steps: int, momentum: float) -> float:
-    """Accuracy at the best rate; NaN where there is none."""
-    rate = float(best_learning_rate(spectrum, alpha, batch_size, steps, momentum=momentum))
-    if not np.isfinite(rate):
-        return np.nan
-    return float(learning_curve(spectrum, alpha, batch_size, rate, steps, momentum=momentum).accuracy)
+def _accuracies(theory: Linearised, labels: Labels, batch_size: int) -> np.ndarray:
+    """Accuracy of every initialisation at its own best rate; NaN where it has none."""
+    rates = theory.rates(batch_size, [labels])[:, 0]
+    return np.array(
+        [
+            float(replace(theory, spectra=[spectrum]).accuracies(batch_size, [labels], rate).item())
+            if np.isfinite(rate)
+            else np.nan
+            for spectrum, rate in zip(theory.spectra, rates, strict=True)
+        ]
+    )

@@ -1,88 +1,45 @@
-"""What `predict` is given and answers with: anchors, records of errors, and one answer per law."""
+"""A question -> what every law answers to it, each with its interval and the reason why it may be used, or may not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from effbatch.advice.alpha_interval import Interval
-from effbatch.laws.base import SMALLEST, in_range
+import numpy as np
 
-# Formula and reference of `first_principles`, told also where it was not asked
+from effbatch.advice.alpha_interval import times
+from effbatch.advice.evidence import LawScore
+from effbatch.advice.question import Question
+from effbatch.core.estimate import Interval
+from effbatch.laws.base import Law
+from effbatch.probe.rule import Probe
+
 LINEARISED = (
     "η = min(argmax of the linearised accuracy, 4/(h_1 + K trθ/B))",
     "Bordelon & Pehlevan 2022, arXiv 2106.02713; label noise: the effbatch developers 2026, this package",
 )
-
-
-SHORT_RUNS = (
+PROBE = (
     "peaks of real runs of T/16, T/4 and T/2 steps, each carried to T by f^((1−λ²)/2)",
     "the effbatch developers 2026, this package; stages: Jamieson & Talwalkar 2016, arXiv 1502.07943",
 )
 
 
-@dataclass(frozen=True)
-class Anchor:
-    """A learning rate that was tuned, and the batch size and α it was tuned at."""
-
-    learning_rate: float
-    batch_size: int
-    alpha: float = 0.0
-
-    def __post_init__(self) -> None:
-        in_range("the anchor's learning rate", self.learning_rate, "step size", least=SMALLEST)
-        in_range("the anchor's batch size", self.batch_size, "labelled copies per step", least=1)
-        in_range("the anchor's alpha", self.alpha, "noisy labels per clean label", least=0)
-
-
-@dataclass(frozen=True)
-class LawScore:
-    """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells.
-
-    alpha, batch_size   least and greatest at which it was tried
-    interval_log2       95 % interval of the median
-    """
-
-    median_error_log2: float
-    quantile90_log2: float
-    n: int
-    source: str
-    alpha: tuple[float, float] = (0.0, float("inf"))
-    batch_size: tuple[float, float] = (0.0, float("inf"))
-    interval_log2: tuple[float, float] | None = None
-
-    def covers(self, alpha: float, batch_size: float) -> bool:
-        """Whether 1 + α and B lie where the errors were recorded, or within a factor of two of that."""
-        return all(
-            low / 2 <= value <= 2 * high
-            for value, low, high in (
-                (1 + alpha, 1 + self.alpha[0], 1 + self.alpha[1]),
-                (batch_size, *self.batch_size),
-            )
-        )
-
-    def __post_init__(self) -> None:
-        in_range("the median error", self.median_error_log2, "powers of two", least=0, most=60)
-        in_range("the 90th percentile of the error", self.quantile90_log2, "powers of two", least=0, most=60)
-        in_range("n", self.n, "cells compared", least=1)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LawPrediction:
     """What one law says; numbers are None, and `reason` tells why, where it does not apply.
 
     factor           η/η_anchor, exact given the law; without an anchor, relative to clean labels at the same B; None
                      where the law gives the rate alone
     factor_interval  its range over what `covers` names: the interval of α, recorded errors of the law
-    value            η = factor × anchor rate; without an anchor None, or from first principles the rate itself
+    value            η = factor × anchor rate; without an anchor None, or the rate itself where the law computes it
     interval         the same range for the value; None where nothing is known of its uncertainty. A limit that is
                      None does not exist
     n                cells of the record, or initialisations, behind the interval
     """
 
-    factor: float | None
-    value: float | None
-    interval: Interval | None
-    n: int | None
+    factor: float | None = None
+    value: float | None = None
+    interval: Interval | None = None
+    n: int | None = None
     applies: bool
     reason: str
     formula: str
@@ -90,32 +47,68 @@ class LawPrediction:
     factor_interval: Interval | None = None
     covers: str | None = None
 
+    def widened(self, score: LawScore | None) -> LawPrediction:
+        """The answer of a law that computes rates itself, its intervals widened by its recorded errors."""
+        if score is None or not self.applies or self.value is None:
+            return self
 
-@dataclass(frozen=True)
-class Recommendation:
-    """The law chosen for the optimizer, its numbers (see `LawPrediction`), and why in one sentence."""
+        def wider(interval: Interval | None, value: float | None) -> Interval | None:
+            low, high = interval or (value, value)
+            return None if low is None or high is None else (low / score.spread, high * score.spread)
 
-    law: str
-    factor: float | None
-    value: float | None
-    interval: Interval | None
-    n: int | None
-    why: str
-    factor_interval: Interval | None = None
-    covers: str | None = None
+        errors = f"90 % of n = {score.n} recorded errors"
+        return replace(
+            self,
+            interval=wider(self.interval, self.value),
+            factor_interval=wider(self.factor_interval, self.factor),
+            covers=f"{self.covers} and {errors}" if self.covers else errors,
+            n=self.n or score.n,
+        )
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Test accuracy computed before training, at the recommended rate; `n` counts training runs, so it is None.
+def silent(reason: str, formula_and_reference: tuple[str, str]) -> LawPrediction:
+    """The answer of a law that computes rates itself where it cannot."""
+    formula, reference = formula_and_reference
+    return LawPrediction(applies=False, reason=reason, formula=formula, reference=reference)
 
-    interval         least to greatest over initialisations, and over the interval of α where there is one
-    initialisations  untrained networks that it was computed from
-    """
 
-    value: float | None
-    interval: Interval | None
-    n: None
-    initialisations: int
-    how: str
-    reason: str | None
+def probe_answer(found: Probe) -> LawPrediction:
+    """The rate that short real runs found."""
+    if not found.learning_rate > 0:
+        return silent("cannot tell: the short runs score every learning rate alike", PROBE)
+    formula, reference = PROBE
+    reason = f"found by real short runs on the training images, worth {found.cost:.2g} full runs"
+    return LawPrediction(value=found.learning_rate, applies=True, reason=reason, formula=formula, reference=reference)
+
+
+def answers_to(question: Question) -> dict[str, LawPrediction]:
+    """The answer of every law that goes from one setting to another, by name."""
+    return {name: _answer(law, question, question.scores.get(name)) for name, law in question.laws.items()}
+
+
+def _answer(law: Law, question: Question, score: LawScore | None) -> LawPrediction:
+    """One law's answer, and its range over the alphas."""
+    here, origin, alphas, rate = question.here, question.origin, question.alphas, question.rate
+    applies = law.applies(here, origin)
+    n = None if score is None else int(score.n)
+    if not applies.ok:
+        return LawPrediction(n=n, applies=False, reason=applies.reason, formula=law.formula, reference=law.reference)
+    factor = float(law.factor(here, origin))
+    everywhere = np.broadcast_to(law.factor(replace(here, alpha=alphas.tried), origin), alphas.tried.shape)
+    span = alphas.span(everywhere)
+    covers = ["the interval of alpha"] * (span is not None) + [f"90 % of n = {n} recorded errors"] * (n is not None)
+    spread = 1.0 if score is None else score.spread
+    low, high = span or (factor, factor)
+    factors = (None if low is None else low / spread, None if high is None else high * spread) if covers else None
+    return LawPrediction(
+        factor=factor,
+        value=None if rate is None else factor * rate,
+        interval=None if rate is None else times(factors, rate),
+        n=n,
+        applies=True,
+        reason=question.noted(applies.reason),
+        formula=law.formula,
+        reference=law.reference,
+        factor_interval=factors,
+        covers=" and ".join(covers) or None,
+    )

@@ -3,53 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from effbatch import laws
-from effbatch.advice.alpha_interval import Alphas, Interval, alphas_in, times
-from effbatch.advice.evidence import recorded, same_cells
-from effbatch.advice.first_principles import FirstPrinciples
-from effbatch.advice.law_answers import (
-    SHORT_RUNS,
-    Accuracy,
-    Anchor,
-    LawPrediction,
-    LawScore,
-    Recommendation,
-)
-from effbatch.advice.noise_family import effective_alpha, noise_family, num_classes_of
-from effbatch.advice.recommendation import COMPUTED, recommend
+from effbatch.advice.alpha_interval import Alphas
+from effbatch.advice.evidence import LawScore
+from effbatch.advice.law_answers import LINEARISED, PROBE, LawPrediction, answers_to, silent
+from effbatch.advice.noise import Noise
+from effbatch.advice.question import Anchor, Question, asked, gathered
+from effbatch.advice.recommendation import Recommendation, recommend
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.jsonable import jsonable
-from effbatch.laws.base import Law, Setting, with_parameters
+from effbatch.core.pages import Shown
+from effbatch.laws.base import Setting
 from effbatch.noise import Labels, MatrixNoise, UniformNoise
-from effbatch.noise.transition import checked_matrix
-from effbatch.show import notebook
+from effbatch.plan.recipe import Recipe
 from effbatch.theory.detection import clean_labels_factor
 
-if TYPE_CHECKING:
-    from effbatch.core.figures import Figure
-    from effbatch.probe.rule import Refinement
-    from effbatch.theory.dynamics import Spectrum
+_TO_ADVISE = "has moved to advise, which takes a network and data: effbatch.advise(network, data, steps=T)"
+MOVED = dict.fromkeys(("spectra", "short_runs", "network", "dataset", "probe"), _TO_ADVISE)
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The answer of `predict`; see `to_dict` for its keys."""
+class Accuracy:
+    """Test accuracy computed before training, at the recommended rate; `n` counts training runs, so it is None.
 
-    setting: Setting
-    anchor: Anchor | None
-    labels: Labels
-    noise: Mapping[str, Any]
+    interval         least to greatest over initialisations, and over the interval of α where there is one
+    initialisations  untrained networks that it was computed from
+    """
+
+    value: float | None
+    interval: Interval | None
+    n: None
+    initialisations: int
+    how: str
+    reason: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction(Shown):
+    """The answer of `predict`; see `to_dict` for its keys. `accuracy` is only there where `advise` asked a network."""
+
+    question: Question
     learning_rate: Mapping[str, LawPrediction]
     recommended: Recommendation
-    accuracy: Accuracy | None
-    alpha_interval: Interval | None
-    intervals: Mapping[str, Any] | None
+    accuracy: Accuracy | None = None
+
+    @property
+    def setting(self) -> Setting:
+        """α, B, number of classes, optimizer, schedule and budget."""
+        return self.question.setting
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """The tuned rate that others are carried from."""
+        return self.question.anchor
+
+    @property
+    def labels(self) -> Labels:
+        """What labels of this noise tell: signal, noise rate, loss floor, classes that cannot be learned."""
+        return self.question.labels
+
+    @property
+    def alpha_interval(self) -> Interval | None:
+        """The limits of α; None where it is exact."""
+        return self.question.alpha.interval
 
     @property
     def effective_batch_size(self) -> dict[str, float | None]:
@@ -66,30 +85,33 @@ class Prediction:
         """1 + α: times more clean labels for the same accuracy; None unless noise is uniform."""
         return _consequences(self.labels, self.setting.batch_size)["clean_labels_factor"]
 
-    def to_figures(self) -> list[Figure]:
-        """What every law says here, with intervals; `effbatch.plot` draws it."""
-        from effbatch.advice.prediction_figures import laws_figure
+    @property
+    def intervals(self) -> dict[str, Any] | None:
+        """The ranges over the interval of α of the numbers that depend on α and no law, by the keys of `to_dict`."""
+        if self.alpha_interval is None:
+            return None
+        everywhere = [_consequences(labels, self.setting.batch_size) for labels in self.question.labels_in]
+        return _spans(everywhere, self.question.alphas)
 
-        return [laws_figure(self)]
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the recommendation and why, and every law that applies."""
-        s, chosen = self.setting, self.recommended
-        rate = (
-            f"learning rate {notebook.interval(chosen.value, chosen.interval)}"
-            if chosen.value is not None
-            else f"{notebook.interval(chosen.factor, chosen.factor_interval)} × the rate best on clean labels"
-        )
-        rows = [
-            (name, notebook.interval(law.factor, law.factor_interval), notebook.interval(law.value, law.interval))
-            for name, law in self.learning_rate.items()
-            if law.applies
-        ]
-        return notebook.block(
-            notebook.heading(f"α = {s.alpha:.3g}, B = {s.batch_size}: {rate}"),
-            notebook.sentences([f"Law {chosen.law}: {chosen.why}."]),
-            notebook.table(("law", "factor", "learning rate"), rows),
-        )
+    @property
+    def noise(self) -> dict[str, Any]:
+        """The kind of noise and what it leaves to be learned, the same keys for every kind."""
+        labels, asked_for = self.labels, self.question.noise
+        facts = {
+            "kind": asked_for.name,
+            "delta": asked_for.delta,
+            "effective_alpha": float(labels.effective_alpha),
+            "least_signal": float(labels.least_signal),
+            "unlearnable": list(labels.unlearnable),
+            "reason": None,
+        }
+        if isinstance(labels, MatrixNoise):
+            facts["reason"] = (
+                "laws, effective and restoring batch are for uniform noise and taken at effective_alpha = 1/signal − "
+                "1, signal the root-mean-square singular value of the centred transition matrix; clean_labels_factor "
+                "is null, as it depends on which classes are confused"
+            )
+        return facts
 
     def to_dict(self) -> dict[str, Any]:
         """The prediction as JSON holds it: numbers or null, never NaN, infinity or a number in a string.
@@ -117,137 +139,62 @@ class Prediction:
                 "recommended": asdict(self.recommended),
                 "accuracy": None if self.accuracy is None else asdict(self.accuracy),
                 "intervals": self.intervals,
+                "alpha_how": self.question.alpha.how,
             }
         )
 
+    __repr__ = Shown.__str__
+
 
 def predict(
-    alpha: float,
-    batch_size: int,
+    alpha: float | Estimate | None = None,
+    batch_size: int | None = None,
     *,
     num_classes: int | None = None,
-    alpha_interval: Interval | None = None,
-    noise: str = "uniform",
-    delta: float | None = None,
-    order: ArrayLike | None = None,
-    matrix: Any = None,
-    optimizer: str = "sgd",
-    momentum: float = 0.9,
-    schedule: str = "constant",
-    examples: int | None = None,
-    steps: int | None = None,
+    noise: str | Noise = "uniform",
+    recipe: Recipe | None = None,
     anchor: Anchor | None = None,
-    spectra: Sequence[Spectrum] = (),
-    short_runs: Refinement | None = None,
     parameters: Mapping[str, Mapping[str, float]] | None = None,
     evidence: Mapping[str, LawScore] | None = None,
+    **given: Any,
 ) -> Prediction:
     """What every law says about training with α noisy labels per clean one, in batches of B.
 
-    With an anchor, rates are factor × its rate; without, factors are relative to clean labels at the same
-    batch size. Budget, optimizer, schedule, classes and kind of noise are those of the anchor.
+    With an anchor, rates are factor × its rate; without, factors are relative to clean labels at the same batch size.
+    Recipe, classes and kind of noise are those of the anchor. A network and data are for `advise`.
 
-    num_classes     K; without it that of the spectra or the matrix, else 10
-    alpha_interval  (low, high) around alpha, high None for no limit: gives every number its range over it
-    noise           "uniform", or "structured" of degree `delta` (`noise.structured_noise_matrix`)
-    order           of structured noise: classes by falling preference, a row per true class; default: c + 1, c + 2, ...
-    matrix          N, the law of noisy labels, for any other noise. Laws are for uniform noise: others enter by the
-                    effective α of their root-mean-square signal (`MatrixNoise.effective_alpha`), as each reason says
-    spectra         kernels of the untrained network, one per initialisation: they add `linearised`, from first
-                    principles, and the accuracy; needs a budget
-    short_runs      what `training.short_runs` found of the network: adds `short_runs`, a rate from real short runs
-    momentum        coefficient where the optimizer is "momentum" (Nesterov's too); only first principles use it
-    parameters      gives laws what they lack, as {"noise_scale": {"clean_noise_scale": 40.0}}
-    evidence        recorded errors by law, and so intervals; by default those that effbatch itself recorded with this
-                    optimizer, at a constant rate; {} for none
+    alpha        noisy labels per clean one, or an `Estimate`: its interval gives every number a range; None where
+                 the noise says how many labels are wrong
+    num_classes  K; without it that of a matrix, else 10
+    noise        a kind of noise, or all that is known of it (`Noise`). Laws are for uniform noise: others enter by the
+                 effective α of their root-mean-square signal (`MatrixNoise.effective_alpha`), as each reason says
+    recipe       optimiser, schedule and budget
+    parameters   gives laws what they lack, as {"noise_scale": {"clean_noise_scale": 40.0}}
+    evidence     recorded errors by law, and so intervals; by default those that effbatch itself recorded with this
+                 optimizer, at a constant rate; {} for none
+    given        fields of `Noise` and `Recipe` one by one: delta, matrix, transition, noise_rate, alpha_interval, ...,
+                 optimizer, schedule, steps, examples, ...
     Raises InputError for values out of range, names not known, and labels without any signal.
+
+    >>> effbatch.predict(3, 128).recommended.factor
+    0.5
+    >>> effbatch.predict(3, 128, optimizer="adam", anchor=effbatch.Anchor(0.001, 64)).recommended.law
+    'adaptive'
     """
-    matrix = None if matrix is None else checked_matrix(matrix)
-    setting = Setting(
-        float(alpha),
-        _whole("the batch size", batch_size),
-        _whole("the number of classes", num_classes_of(num_classes, matrix, spectra)),
-        optimizer,
-        schedule,
-        None if steps is None else _whole("the number of steps", steps),
-        None if examples is None else _whole("the number of examples", examples),
-    )
-    if spectra and setting.copies is None:
-        raise InputError("first principles need a budget, and none came: give steps or examples")
-    labels_at = noise_family(noise, delta, order, matrix, setting.num_classes)
-    alphas = alphas_in(setting.alpha, alpha_interval)
-    everywhere = [labels_at(a) for a in alphas.tried]
-    alphas = replace(alphas, tried=np.array([effective_alpha(labels) for labels in everywhere]))
-    labels, here = everywhere[0], replace(setting, alpha=float(alphas.tried[0]))
-    at_anchor = labels_at(0.0 if anchor is None else anchor.alpha)
-    origin, rate = replace(setting, alpha=effective_alpha(at_anchor)), None
-    if anchor is not None:
-        origin, rate = replace(origin, batch_size=anchor.batch_size), anchor.learning_rate
-
-    known = dict(laws.LAWS)
-    for name, values in (parameters or {}).items():
-        known[name] = with_parameters(laws.get(name), **values)
-    rivals: Mapping[str, LawScore] = {}
-    if evidence is None:
-        evidence = {}
-        if schedule == "constant" and noise == "uniform" and matrix is None:
-            evidence, rivals = recorded(optimizer), same_cells() if optimizer == "sgd" else {}
-    for name in evidence:
-        if name not in COMPUTED:
-            laws.get(name)
-    scores, rivals = (
-        {name: score for name, score in on_record.items() if score.covers(setting.alpha, setting.batch_size)}
-        for on_record in (evidence, rivals)
-    )
-    unmoved = here == origin and bool((alphas.tried == origin.alpha).all())
-    if unmoved:  # a rate carried nowhere has no error of that
-        scores = {name: score for name, score in scores.items() if name in COMPUTED}
-    said = {name: _ask(law, here, origin, rate, alphas, scores.get(name)) for name, law in known.items()}
-    theory = FirstPrinciples(spectra, here, alphas.at_ends(everywhere), alphas, momentum)
-    said["linearised"] = _widened(
-        theory.learning_rate(origin, rate, at_anchor), scores.get("linearised") if alphas.bounded else None
-    )
-    said["short_runs"] = _widened(_short_runs(short_runs, setting, labels), scores.get("short_runs"))
-    if isinstance(labels, MatrixNoise):
-        note = f"made for uniform noise; here at the effective alpha {here.alpha:.3g}"
-        said = {
-            name: replace(law, reason=f"{law.reason}; {note}") if law.applies and name in known else law
-            for name, law in said.items()
-        }
-    beyond = evidence.keys() - scores.keys()
-    recommended = recommend(
-        setting, said, scores, beyond=beyond, rivals=rivals, anchored=anchor is not None, unmoved=unmoved
-    )
-    return Prediction(
-        setting,
-        anchor,
-        labels,
-        _noise_facts(noise if matrix is None else "matrix", delta, labels),
-        said,
-        recommended,
-        theory.accuracy(recommended.value) if spectra else None,
-        alpha_interval,
-        None if alpha_interval is None else _spans([_consequences(x, setting.batch_size) for x in everywhere], alphas),
-    )
-
-
-def _noise_facts(kind: str, delta: float | None, labels: Labels) -> dict[str, Any]:
-    """What JSON says of the noise, the same keys for every kind."""
-    facts = {
-        "kind": kind,
-        "delta": delta,
-        "effective_alpha": float(labels.effective_alpha),
-        "least_signal": float(labels.least_signal),
-        "unlearnable": list(labels.unlearnable),
-        "reason": None,
-    }
-    if isinstance(labels, MatrixNoise):
-        facts["reason"] = (
-            "laws, effective and restoring batch are for uniform noise and taken at effective_alpha = 1/signal − 1, "
-            "signal the root-mean-square singular value of the centred transition matrix; clean_labels_factor is null, "
-            "as it depends on which classes are confused"
+    noise, recipe = gathered(noise, recipe, {"alpha": alpha, "batch_size": batch_size, **given}, moved=MOVED)
+    if not noise.sources:
+        raise InputError(
+            "a prediction needs alpha, got none: give alpha, noise_rate, checked and wrong, counts or transition"
         )
-    return facts
+    question = asked(noise, recipe, num_classes=num_classes, anchor=anchor, parameters=parameters, evidence=evidence)
+    reason = "computes the rate of a network: ask `effbatch advise NETWORK DATA`"
+    return answered(question, {"linearised": silent(reason, LINEARISED), "probe": silent(reason, PROBE)})
+
+
+def answered(question: Question, computed: dict[str, LawPrediction]) -> Prediction:
+    """The answers of all laws, with those of the ones that compute the rate of a network, and the one recommended."""
+    said = answers_to(question) | computed
+    return Prediction(question, said, recommend(question, said))
 
 
 def _consequences(labels: Labels, batch_size: int) -> dict[str, Any]:
@@ -268,71 +215,3 @@ def _spans(everywhere: Sequence[Any], alphas: Alphas) -> Any:
     if isinstance(first, dict):
         return {key: _spans([one[key] for one in everywhere], alphas) for key in first}
     return None if first is None else alphas.span(everywhere)
-
-
-def _ask(
-    law: Law, setting: Setting, anchor: Setting, rate: float | None, alphas: Alphas, score: LawScore | None
-) -> LawPrediction:
-    """One law's prediction, and its range over the alphas."""
-    applies = law.applies(setting, anchor)
-    n = None if score is None else int(score.n)
-    if not applies.ok:
-        return LawPrediction(None, None, None, n, *applies, law.formula, law.reference)
-    factor = float(law.factor(setting, anchor))
-    everywhere = np.broadcast_to(law.factor(replace(setting, alpha=alphas.tried), anchor), alphas.tried.shape)
-    span = alphas.span(everywhere)
-    covers = ["the interval of alpha"] * (span is not None) + [f"90 % of n = {n} recorded errors"] * (n is not None)
-    spread = 1.0 if score is None else 2.0**score.quantile90_log2
-    low, high = span or (factor, factor)
-    factors = (None if low is None else low / spread, None if high is None else high * spread) if covers else None
-    return LawPrediction(
-        factor,
-        None if rate is None else factor * rate,
-        None if rate is None else times(factors, rate),
-        n,
-        *applies,
-        law.formula,
-        law.reference,
-        factors,
-        " and ".join(covers) or None,
-    )
-
-
-def _short_runs(found: Refinement | None, setting: Setting, labels: Labels) -> LawPrediction:
-    """The rate that short real runs found, if any were asked for."""
-    if found is None:
-        reason = "needs short real runs, about two full runs of work: ask for a probe of a network"
-    elif setting.optimizer != "sgd" or setting.schedule != "constant" or isinstance(labels, MatrixNoise):
-        reason = "made for plain SGD at a constant rate and uniform noise"
-    elif not found.learning_rate > 0:
-        reason = "cannot tell: the short runs score every learning rate alike"
-    else:
-        reason = f"found by real short runs on the training images, worth {found.cost:.2g} full runs"
-        return LawPrediction(None, found.learning_rate, None, None, True, reason, *SHORT_RUNS)
-    return LawPrediction(None, None, None, None, False, reason, *SHORT_RUNS)
-
-
-def _widened(law: LawPrediction, score: LawScore | None) -> LawPrediction:
-    """A law that computes rates itself, its intervals widened by its recorded errors."""
-    if score is None or not law.applies or law.value is None:
-        return law
-    spread = 2.0**score.quantile90_log2
-
-    def wider(interval: Interval | None, value: float | None) -> Interval | None:
-        low, high = interval or (value, value)
-        return None if low is None or high is None else (low / spread, high * spread)
-
-    recorded_errors = f"90 % of n = {score.n} recorded errors"
-    return replace(
-        law,
-        interval=wider(law.interval, law.value),
-        factor_interval=wider(law.factor_interval, law.factor),
-        covers=f"{law.covers} and {recorded_errors}" if law.covers else recorded_errors,
-        n=law.n or score.n,
-    )
-
-
-def _whole(what: str, value: float) -> int:
-    if not (isinstance(value, int) or float(value).is_integer()):  # a whole number may be too large for a float
-        raise InputError(f"{what} must be a whole number; {value} came", value=value)
-    return int(value)

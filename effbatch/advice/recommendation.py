@@ -2,74 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from effbatch.advice.law_answers import LawPrediction, LawScore, Recommendation
-from effbatch.laws.base import Setting
-
-# Laws that compute the rate of a given network; where they apply they come before the others. With an anchor, though,
-# the linearised theory comes last: on the same cells a rate carried over from a tuned one was nearer (`same_cells`).
-COMPUTED = ("short_runs", "linearised")
+from effbatch.advice.evidence import LawScore
+from effbatch.advice.law_answers import LawPrediction
+from effbatch.advice.question import COMPUTED, Question
+from effbatch.core.estimate import Interval
 
 # By optimizer, the laws to choose from (the first that applies) and the reason for the order.
-_PREFERRED = {
-    "sgd": (
-        ("square_root_clean_count", "none"),
-        "the rate goes with the square root of the clean labels in a batch, an empirical rule for SGD",
-    ),
-    "adam": (
-        ("adaptive", "none"),
-        "for Adam and AdaDelta the rate goes as B^¼ (1+α)^−¾, an empirical rule",
-    ),
-}
-_PREFERRED["momentum"] = _PREFERRED["sgd"]
-_PREFERRED["adamw"] = _PREFERRED["rmsprop"] = _PREFERRED["adadelta"] = _PREFERRED["adam"]
+_SGD = (
+    ("square_root_clean_count", "none"),
+    "the rate goes with the square root of the clean labels in a batch, an empirical rule for SGD",
+)
+_ADAPTIVE = (("adaptive", "none"), "for Adam and AdaDelta the rate goes as B^¼ (1+α)^−¾, an empirical rule")
+_PREFERRED = {"sgd": _SGD, "momentum": _SGD} | dict.fromkeys(("adam", "adamw", "rmsprop", "adadelta"), _ADAPTIVE)
 
 
-def recommend(
-    setting: Setting,
-    said: Mapping[str, LawPrediction],
-    scores: Mapping[str, LawScore],
-    *,
-    beyond: Collection[str],
-    rivals: Mapping[str, LawScore],
-    anchored: bool,
-    unmoved: bool,
-) -> Recommendation:
-    """The first law that applies: short runs, then the linearised theory, then what the optimizer prefers.
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The law chosen for the optimizer, its numbers (see `LawPrediction`), and why in one sentence."""
 
-    With an anchor, the theory comes after what the optimizer prefers. One of them always applies: `none` does.
-    rivals   scores on the same cells: why the theory gives way to a law
-    unmoved  the setting is the one that the rate was tuned at
+    law: str
+    factor: float | None
+    value: float | None
+    interval: Interval | None
+    n: int | None
+    why: str
+    factor_interval: Interval | None
+    covers: str | None
+
+
+def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommendation:
+    """The first law that applies: the probe, then the linearised theory, then what the optimizer prefers.
+
+    With an anchor, the theory comes after what the optimizer prefers: on the same cells a rate carried over from a
+    tuned one was nearer (`same_cells`). One of them always applies: `none` does.
     """
-    preferred, why = _PREFERRED[setting.optimizer]
-    order = ("short_runs", *preferred, "linearised") if anchored else (*COMPUTED, *preferred)
+    preferred, why = _PREFERRED[question.setting.optimizer]
+    order = (*COMPUTED, *preferred) if question.anchor is None else ("probe", *preferred, "linearised")
     name = next(name for name in order if said[name].applies)
-    chosen, score = said[name], scores.get(name)
+    chosen = said[name]
     if name == "linearised":
         why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
-        if chosen.interval and score is None:
+        if chosen.interval and name not in question.scores:
             why += "; the interval reflects these, not what the theory leaves out"
-    if name == "short_runs":
+    elif name == "probe":
         why = chosen.reason
-    if name not in COMPUTED and said["linearised"].applies and not unmoved:
-        why += f"; {_nearer(name, rivals)}"
-    if score is not None:
-        why += (
-            f"; over n = {score.n} cells it missed the measured best rate by a factor of "
-            f"{2**score.median_error_log2:.3g} (median) and {2**score.quantile90_log2:.3g} (90th percentile), "
-            f"by {score.source}"
-        )
-    elif unmoved and name not in COMPUTED:
-        why += "; here the rate stays where it was tuned, so the factor 1 is exact"
-    elif name in beyond:
-        why += "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
-    elif name not in COMPUTED:
-        why += "; its errors are on no record here, so it carries no interval" + (
-            " but that of alpha" if chosen.factor_interval else ""
-        )
+    elif said["linearised"].applies and not question.unmoved:
+        why += f"; {_nearer(name, question.rivals)}"
     return Recommendation(
-        name, chosen.factor, chosen.value, chosen.interval, chosen.n, why, chosen.factor_interval, chosen.covers
+        law=name,
+        factor=chosen.factor,
+        value=chosen.value,
+        interval=chosen.interval,
+        n=chosen.n,
+        why=f"{why}{_how_sure(name, chosen, question)}",
+        factor_interval=chosen.factor_interval,
+        covers=chosen.covers,
+    )
+
+
+def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
+    """The errors on record of the chosen law, or why there are none, as a further clause."""
+    if (score := question.scores.get(name)) is not None:
+        return (
+            f"; over n = {score.n} cells it missed the measured best rate by a factor of "
+            f"{2**score.median_error_log2:.3g} (median) and {score.spread:.3g} (90th percentile), by {score.source}"
+        )
+    if name not in COMPUTED and question.unmoved:
+        return "; here the rate stays where it was tuned, so the factor 1 is exact"
+    if name in question.on_record:
+        return "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
+    if name in COMPUTED:
+        return ""
+    return "; its errors are on no record here, so it carries no interval" + (
+        " but that of alpha" if chosen.factor_interval else ""
     )
 
 

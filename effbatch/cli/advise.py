@@ -1,73 +1,102 @@
-"""`effbatch advise`: a network, data, what is known of α and a budget -> batch size, learning rate and a snippet."""
+"""`effbatch advise`: a network, data, what is known of their labels and a budget -> batch size, rate and a snippet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, JSON, NETWORK_ARGUMENT, OPTIMIZER, echo_json
+from effbatch.cli.options import (
+    ANCHOR,
+    BUDGET,
+    DATA_ARGUMENT,
+    DATA_DIR,
+    JSON,
+    NETWORK_ARGUMENT,
+    NOISE_KIND,
+    OPTIMIZER,
+    SCHEDULE,
+    Name,
+    anchor_of,
+    echo_json,
+    noise_of,
+    was_given,
+)
+from effbatch.core.errors import InputError
+from effbatch.noise import ORDERS
 
 
 @click.command("advise")
 @NETWORK_ARGUMENT
 @DATA_ARGUMENT
-@click.option("--steps", type=int, help="Optimiser steps that may be made ...")
-@click.option("--examples", type=int, help="... or labelled copies that may be processed.")
+@BUDGET
+@click.option(
+    "--labels", type=Name(["clean", "noisy"]), help="Of DATA: clean, noise comes on top; noisy, it is in them."
+)
 @click.option("--alpha", type=float, help="Noisy labels per clean label.")
 @click.option("--alpha-interval", type=(float, float), help="Its low and high limit, with or without --alpha.")
+@click.option("--noise-rate", type=float, help="Share of wrong labels, in place of alpha.")
 @click.option("--checked", type=int, help="In place of alpha: labels checked by hand, drawn at random ...")
 @click.option("--wrong", type=int, help="... and how many of them were wrong.")
+@click.option("--counts", type=click.Path(), help="K×K counts of such labels: rows checked class, columns given label.")
+@NOISE_KIND
+@click.option(
+    "--order",
+    type=Name(ORDERS),
+    help="Of the false labels of structured noise.  [default: class c is taken for c + 1, c + 2, ...]",
+)
 @click.option("--batch", type=int, multiple=True, help="Batch size to choose from; repeatable.  [default: 8 to 128]")
 @OPTIMIZER
+@click.option(
+    "--momentum",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Where the optimizer is momentum; Nesterov's too.",
+)
+@SCHEDULE
+@ANCHOR
 @click.option("--probe", is_flag=True, help="Also train short real runs, about two full runs of work.")
 @DATA_DIR
 @JSON
 def command(
-    network: str,
-    data: str,
-    steps: int | None,
-    examples: int | None,
-    alpha: float | None,
-    alpha_interval: tuple[float, float] | None,
-    checked: int | None,
-    wrong: int | None,
-    batch: Sequence[int],
-    optimizer: str,
-    probe: bool,
-    as_json: bool,
+    network: str, data: str, labels: str | None, batch: Sequence[int], probe: bool, as_json: bool, **given: Any
 ) -> None:
     """Advise on batch size and learning rate of NETWORK on DATA at a fixed budget.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module; this
-    runs its code. DATA is a built-in name, an .npz file, a folder of images by class, or hub:NAME; its labels should be
-    right ones, noise comes on top. Where nothing is known of alpha, the answer covers alpha from 0 to 9.
+    runs its code. DATA is a built-in name, an .npz file, a folder of images by class, or hub:NAME. The theory takes its
+    labels as right: where they are noisy, it says so. Where nothing is known of alpha, the answer covers 0 to 9.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6
+    effbatch advise mlp1 digits --steps 400 --noise-rate 0.4 --probe
     effbatch advise my_pkg.models:make_net my.npz \\
         --examples 50000 --checked 200 --wrong 66
     """
+    if was_given("momentum") and given["optimizer"] != "momentum":
+        raise InputError(
+            f"--momentum is for --optimizer momentum, got it with {given['optimizer']}: change one of them"
+        )
     from effbatch.advice.advise import advise
+    from effbatch.core.pages import page
+    from effbatch.plan.recipe import Recipe
+    from effbatch.show import terminal
 
+    of_noise = ("alpha", "alpha_interval", "noise_rate", "checked", "wrong", "order")
+    of_recipe = ("optimizer", "momentum", "schedule", "steps", "examples")
     advice = advise(
         network,
         data,
-        alpha=alpha,
-        alpha_interval=alpha_interval,
-        checked=checked,
-        wrong=wrong,
-        steps=steps,
-        examples=examples,
+        labels=labels,  # type: ignore[arg-type]
+        noise=noise_of(given, **{name: given[name] for name in of_noise}),
+        recipe=Recipe(**{name: given[name] for name in of_recipe}),
         batch_sizes=batch,
-        optimizer=optimizer,
+        anchor=anchor_of(given),
         probe=probe,
     )
     if as_json:
         echo_json(advice.to_dict())
-        return
-    from rich.console import Console
-
-    from effbatch.advice.page import WIDTH, as_text
-
-    click.echo(as_text(advice, min(WIDTH, Console().width)))
+    else:
+        terminal.echo(page(advice))

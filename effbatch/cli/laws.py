@@ -40,8 +40,8 @@ def command(bibtex: bool, as_json: bool) -> None:
 
 
 def _laws() -> list[dict[str, str]]:
-    from effbatch.advice.first_principles import REGIME
-    from effbatch.advice.law_answers import LINEARISED, SHORT_RUNS
+    from effbatch.advice.law_answers import LINEARISED, PROBE
+    from effbatch.advice.untrained import REGIME
     from effbatch.laws import LAWS
     from effbatch.laws.base import outside
 
@@ -57,15 +57,15 @@ def _laws() -> list[dict[str, str]]:
         for law in LAWS.values()
     ]
     for name, options, (formula, reference), regime, no in (
-        ("linearised", "--network", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
+        ("linearised", "", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
         (
-            "short_runs",
-            "--network ... --probe",
-            SHORT_RUNS,
+            "probe",
+            " --probe",
+            PROBE,
             "real runs of your own network, so about two full runs of work",
             "for anything but plain sgd at a constant rate and uniform noise",
         ),
     ):
         facts = {"name": name, "formula": formula, "regime": regime, "outside": no, "reference": reference}
-        found.append(facts | {"asked_by": f"effbatch predict {options}"})
+        found.append(facts | {"asked_by": f"effbatch advise{options}"})
     return found

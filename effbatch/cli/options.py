@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from effbatch.core.errors import hint
+from effbatch.core.errors import InputError, hint
 from effbatch.laws.base import OPTIMIZERS
+from effbatch.noise import NOISE_KINDS
+from effbatch.theory.schedules import SCHEDULES
 
 if TYPE_CHECKING:
+    from effbatch.advice.noise import Noise
+    from effbatch.advice.question import Anchor
     from effbatch.plan.spec import Spec
 
 
@@ -97,7 +101,69 @@ SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Train on the wo
 WORKERS = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Train in N processes of this machine."
 )
+
+
+def _stacked(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+BUDGET = _stacked(
+    click.option("--steps", type=int, help="Optimiser steps that may be made ..."),
+    click.option("--examples", type=int, help="... or labelled copies that may be processed."),
+)
+SCHEDULE = click.option("--schedule", type=Name(tuple(SCHEDULES)), default="constant", show_default=True)
+NOISE_KIND = _stacked(
+    click.option("--noise", type=Name(NOISE_KINDS), default="uniform", show_default=True),
+    click.option(
+        "--delta", type=float, help="Degree of structured noise: 0 uniform to 1, commonest false label as likely."
+    ),
+    click.option(
+        "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
+    ),
+    click.option(
+        "--transition",
+        type=click.Path(),
+        help="Law of the given labels, right and wrong, rows true class; it says alpha, too.",
+    ),
+)
+ANCHOR = _stacked(
+    click.option("--anchor-lr", type=float, help="A learning rate that was tuned ..."),
+    click.option("--anchor-batch", type=int, help="... at this batch size ..."),
+    click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]"),
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def noise_of(given: dict[str, Any], **known: Any) -> Noise:
+    """The noise that NOISE_KIND took, its files read, with what else is known of it."""
+    from effbatch.advice.noise import Noise
+    from effbatch.noise.matrixfile import read_matrix
+
+    for name in ("matrix", "transition", "counts"):
+        if (path := given.get(name)) is not None:
+            known[name] = read_matrix(path)
+    return Noise(given["noise"], delta=given["delta"], **known)
+
+
+def anchor_of(given: dict[str, Any]) -> Anchor | None:
+    """The anchor that ANCHOR took, None where none came."""
+    from effbatch.advice.question import Anchor
+
+    rate, batch, alpha = given["anchor_lr"], given["anchor_batch"], given["anchor_alpha"]
+    options = {"--anchor-lr": rate, "--anchor-batch": batch, "--anchor-alpha": alpha}
+    came = ", ".join(option for option, value in options.items() if value is not None)
+    if not came:
+        return None
+    if rate is None or batch is None:
+        raise InputError(f"an anchor needs --anchor-lr and --anchor-batch, got only {came}: give both, or no anchor")
+    return Anchor(rate, batch, 0.0 if alpha is None else alpha)
 
 
 def was_given(parameter: str) -> bool:

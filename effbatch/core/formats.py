@@ -50,13 +50,14 @@ def limits_text(interval: tuple[float | None, float | None], text: Callable[[flo
     return f"{'no lower limit' if low is None else text(low)} to {'no upper limit' if high is None else text(high)}"
 
 
-def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True) -> str:
+def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True, to_a_factor: bool = False) -> str:
     """Value with unit, interval and sample size: the one way that a text shows an estimate.
 
     "1.83 steps [1.71, 1.95], n = 12", "15 (at least 12)", "4 (exact)", "0.3 (no interval)", "cannot tell (at most 2)".
-    n   False where a column or a sentence says it for several
+    n            False where a column or a sentence says it for several
+    to_a_factor  three digits of every number: of what is known to a factor, as a rate is, the low limit needs its own
     """
-    value, interval = _parts(estimate)
+    value, interval = _parts(estimate, to_a_factor=to_a_factor)
     text = f"{value} {unit}" if unit and estimate.value is not None else value
     text = f"{text} {interval}" if interval else text
     return text if estimate.n is None or not n else f"{text}, n = {estimate.n:,}"
@@ -202,12 +203,12 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return text.getvalue()
 
 
-def _parts(estimate: Estimate) -> tuple[str, str]:
+def _parts(estimate: Estimate, *, to_a_factor: bool = False) -> tuple[str, str]:
     """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
     low, high = estimate.low, estimate.high
     width = 0.0 if low is None or high is None else high - low
     # Two significant digits of the interval's width: the value shows what is known of it, no more.
-    decimals = 1 - _magnitude(width) if width > 0 else None
+    decimals = 1 - _magnitude(width) if width > 0 and not to_a_factor else None
     value = cell_text(estimate.value, ".6g") if estimate.exact else value_text(estimate.value, decimals)
     if estimate.exact:
         interval = "(exact)"

@@ -46,7 +46,7 @@ class Setting:
         in_range("the number of steps", self.steps, "optimiser steps", least=1)
         in_range("the number of examples", self.examples, "labelled copies processed", least=1)
         if self.steps is not None and self.examples is not None:
-            raise InputError("a budget is steps or examples; both came: leave one out, as examples = batch * steps")
+            raise InputError("a budget is steps or examples, got both: leave one out, as examples = batch * steps")
         one_of("the optimizer", self.optimizer, OPTIMIZERS)
         one_of("the schedule", self.schedule, tuple(SCHEDULES))
 
@@ -121,7 +121,7 @@ def require_parameters(law: Law) -> None:
     """Raise InputError if a parameter of the law was not given."""
     if missing := open_parameters(law):
         raise InputError(
-            f"the law {law.name} needs {' and '.join(missing)}, which did not come: use `with_parameters`",
+            f"the law {law.name} needs {' and '.join(missing)}, got none: use `with_parameters`",
             law=law.name,
             missing=missing,
         )
@@ -133,7 +133,7 @@ def with_parameters(law: Law, **values: Array) -> Law:
     for name in values:
         if name not in known:
             takes = ", ".join(known) or "no parameter"
-            raise InputError(f"the law {law.name} takes {takes}; {name!r} came", law=law.name, parameter=name)
+            raise InputError(f"the law {law.name} takes {takes}, got {name!r}", law=law.name, parameter=name)
     return replace(law, **values)  # type: ignore[type-var]
 
 
@@ -144,7 +144,14 @@ def in_range(what: str, value: Array, unit: str, *, least: float, most: float = 
     else:
         inside = value is None or bool(np.all(np.greater_equal(value, least) & np.less_equal(value, most)))
     if not inside:
-        raise InputError(f"{what} must be from {least:g} to {most:g} ({unit}); {value} came", value=value)
+        raise InputError(f"{what} must be from {least:g} to {most:g} ({unit}), got {value}", value=value)
+
+
+def whole_number(what: str, value: Any) -> int:
+    """The value as an int; InputError where it is not whole."""
+    if not (isinstance(value, int) or float(value).is_integer()):  # a whole number may be too large for a float
+        raise InputError(f"{what} must be a whole number, got {value}", value=value)
+    return int(value)
 
 
 def one_of(what: str, value: str, known: tuple[str, ...]) -> None:

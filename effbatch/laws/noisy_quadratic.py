@@ -53,7 +53,7 @@ def _copies_ratio(setting: Setting, anchor: Setting) -> Array:
     if setting.copies is None and anchor.copies is None:
         return 1.0
     if setting.copies is None or anchor.copies is None:
-        raise InputError("noisy_quadratic needs the budget of both settings or of neither; one came: give both")
+        raise InputError("noisy_quadratic needs the budget of both settings or of neither, got one: give both")
     return setting.copies / anchor.copies
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from effbatch.core.errors import InputError
 from effbatch.noise import transition
 from effbatch.noise.transition import expected_targets
 from effbatch.noise.uniform import UniformNoise
+
+_LEAST_CLEAN = 1e-9  # the least share of clean labels that a transition matrix is taken for
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,20 @@ class MatrixNoise:
         if np.ndim(self.alpha):
             raise InputError(f"alpha must be one number with a noise matrix, got {self.alpha}: make one for each")
         UniformNoise(self.alpha, self.num_classes)  # the same α is allowed
+
+    @classmethod
+    def from_transition(cls, matrix: ArrayLike) -> MatrixNoise:
+        """The noise whose labels follow T = `matrix`, (K, K): as many of them clean as T allows, λ = min_c T_cc.
+
+        Which share counts as clean is a convention; whatever follows from T alone does not depend on it. Where a class
+        is never labelled right, λ = 1e-9, and T holds to that.
+        """
+        T = transition.checked_matrix(matrix)
+        clean = max(float(np.diag(T).min()), _LEAST_CLEAN)
+        if clean >= 1:
+            return cls(0.0, T)
+        noisy = np.maximum(T - clean * np.eye(len(T)), 0)
+        return cls(1 / clean - 1, noisy / noisy.sum(1, keepdims=True))
 
     @property
     def num_classes(self) -> int:

@@ -10,6 +10,7 @@ from effbatch.core.errors import InputError
 from effbatch.noise import transition
 from effbatch.noise.uniform import UniformNoise
 
+NOISE_KINDS = ("uniform", "structured")  # of labels, by name
 ORDERS = ("confusion", "reverse", "random")  # of the false labels, where a data set is known: see `class_orders`
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from effbatch.core.errors import InputError
-from effbatch.laws.base import OPTIMIZERS, in_range, one_of
+from effbatch.laws.base import OPTIMIZERS, in_range, one_of, whole_number
 from effbatch.theory.schedules import SCHEDULES
 
 BUDGETS = ("steps", "examples", "epochs")
@@ -46,6 +46,13 @@ class Recipe:
         one_of("the schedule", self.schedule, tuple(SCHEDULES))
         in_range("the weight decay", self.weight_decay, "of the weights, per unit of learning rate", least=0)
         in_range("the largest norm of a gradient", self.clip, "in units of loss per parameter", least=0)
+        for name, what in (
+            ("batch_size", "the batch size"),
+            ("steps", "the number of steps"),
+            ("examples", "the number of examples"),
+        ):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, whole_number(what, value))
         in_range("the batch size", self.batch_size, "labelled copies per step", least=1)
         in_range("the number of steps", self.steps, "optimiser steps", least=1)
         in_range("the number of examples", self.examples, "labelled copies processed", least=1)
@@ -58,6 +65,26 @@ class Recipe:
                 f"a budget is one of {', '.join(BUDGETS)}, got {' and '.join(self.budget)}: leave all but one out",
                 budget=self.budget,
             )
+
+        if self.nesterov and self.optimizer != "momentum":
+            raise InputError(f"nesterov is for the optimizer momentum, got it with {self.optimizer}: leave it out")
+
+    @property
+    def momentum_used(self) -> float:
+        """The coefficient of the momentum that the optimizer has, 0 for any other."""
+        return self.momentum if self.optimizer == "momentum" else 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether the rate is the same at every step."""
+        return self.schedule == "constant" and not self.warmup
+
+    @property
+    def regularisation(self) -> list[str]:
+        """What else changes the run, in words: weight decay, label smoothing, clipped gradients."""
+        words = [f"weight decay {self.weight_decay:g}"] if self.weight_decay else []
+        words += [f"label smoothing {self.label_smoothing:g}"] if self.label_smoothing else []
+        return words + ([f"gradients clipped at {self.clip:g}"] if self.clip is not None else [])
 
     @property
     def budget(self) -> dict[str, float]:

@@ -49,7 +49,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Refinement:
+class Probe:
     """The best learning rate of the full run, the stages that found it, and their cost.
 
     learning_rate  NaN where some stage has no peak: the score does not tell learning rates apart
@@ -62,18 +62,18 @@ class Refinement:
     cost: float
 
 
-def refine(score: Score, alpha: float) -> Refinement:
+def probe(score: Score, alpha: float) -> Probe:
     """Best learning rate of a full run from `score(learning_rates, fraction)`, one number per learning rate.
 
     `score` trains `fraction` of the steps of the full run at each rate, with the same images and labels for all
     rates, and says how good the networks are on held-out images, higher is better; chance where a run diverged.
-    `training.short_runs` has one for plain SGD. Rates are asked for one by one or several at a time, never twice at
+    `probe.runs` has one for plain SGD. Rates are asked for one by one or several at a time, never twice at
     one fraction; those asked for again at a longer fraction can be continued where the schedule is constant.
 
     Raises InputError for alpha < 0, or scores that are not one finite number per learning rate.
     """
     if not (np.isfinite(alpha) and alpha >= 0):
-        raise InputError(f"alpha needs a finite value >= 0; {alpha:g} came: give noisy labels per clean one")
+        raise InputError(f"alpha needs a finite value >= 0, got {alpha:g}: give noisy labels per clean one")
     exponent = shift_exponent(alpha)
     stages: list[Stage] = []
     estimate = np.nan
@@ -85,7 +85,7 @@ def refine(score: Score, alpha: float) -> Refinement:
         if np.isnan(estimate):
             break
     longest = {rate: stage.fraction for stage in stages for rate in stage.learning_rates}
-    return Refinement(float(2.0**estimate), tuple(stages), sum(longest.values()))
+    return Probe(float(2.0**estimate), tuple(stages), sum(longest.values()))
 
 
 def shift_exponent(alpha: float) -> float:
@@ -106,7 +106,7 @@ def _stage(score: Score, fraction: float, octaves: list[int]) -> Stage:
         values = np.asarray(score([2.0**k for k in new], fraction), float)
         if values.shape != (len(new),) or not np.isfinite(values).all():
             raise InputError(
-                f"a score needs one finite number for each of {len(new)} learning rates; {values} came: "
+                f"a score needs one finite number for each of {len(new)} learning rates, got {values}: "
                 "give a run that diverged the score of chance"
             )
         return values.tolist()

@@ -14,13 +14,13 @@ from effbatch.core.errors import InputError
 from effbatch.engine.visits import Stream
 from effbatch.networks.per_image import Images, as_images, as_labels, evaluation_mode, logits_of
 from effbatch.plan.spec import Data
-from effbatch.probe.rule import FRACTIONS, Refinement, refine
+from effbatch.probe.rule import FRACTIONS, Probe, probe
 
 CHUNK = 500  # images per forward pass of the scoring
 BLOCK = 2_000_000  # labels drawn at once
 
 
-def refine_learning_rate(
+def probe_learning_rate(
     network: nn.Module,
     x_train: Images,
     y_train: ArrayLike,
@@ -32,20 +32,20 @@ def refine_learning_rate(
     batch_size: int,
     steps: int,
     seed: int = 0,
-) -> Refinement:
+) -> Probe:
     """Best constant learning rate of `steps` steps of plain SGD on fresh noisy labels, from about two full runs.
 
     Runs of 1/16, 1/4 and 1/2 of the steps at octaves of the learning rate, each continued where it is asked for
-    again; see `refinement` for how they become one number. All start from a copy of `network` and see the images and
+    again; see `probe.rule` for how they become one number. All start from a copy of `network` and see the images and
     labels of `seed`. Held-out images are taken from the training images, never from the test set: they choose the
     rate. Scoring costs one forward pass over them per rate and stage, about 13 in all.
 
     Raises InputError when steps are fewer than 16, images and labels do not match, or the network does not fit them.
     """
     if steps < 1 / FRACTIONS[0]:
-        raise InputError(f"short runs need at least {1 / FRACTIONS[0]:g} steps; {steps} came: try every rate in full")
+        raise InputError(f"a probe needs at least {1 / FRACTIONS[0]:g} steps, got {steps}: try every rate in full")
     if batch_size < 1:
-        raise InputError(f"batch_size needs a whole number >= 1; {batch_size} came")
+        raise InputError(f"batch_size needs a whole number >= 1, got {batch_size}")
     train, held_out = as_images(network, x_train), as_images(network, x_held_out)
     targets, truth = (
         torch.as_tensor(as_labels(y, x, num_classes), device=train.device)
@@ -65,7 +65,7 @@ def refine_learning_rate(
             values.append(runs[rate].score(held_out, truth))
         return values
 
-    return refine(score, alpha)
+    return probe(score, alpha)
 
 
 def held_out_score(logits: Tensor, labels: Tensor) -> float:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from effbatch.advice.prediction import Prediction
-from effbatch.advice.prediction_figures import figures_along
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError, hint
 from effbatch.core.figures import Figure, figures
 from effbatch.core.formats import figure_csv
 from effbatch.show.charts import Drawing, draw, png
+from effbatch.show.views.advice_figures import figures_along
 
 SUFFIXES = (".svg", ".png", ".csv")
 # The one that Jupyter, VS Code and others draw; tests/show/test_plots.py draws the same picture by it as by the newest.
@@ -30,7 +30,7 @@ def plot(answer: Any) -> Plots:
     Raises InputError for anything else, and where the answer has no number to draw.
     """
     if isinstance(answer, list | tuple) and answer and all(isinstance(one, Prediction) for one in answer):
-        made = figures_along(answer) if len(answer) > 1 else answer[0].to_figures()
+        made = figures_along(answer) if len(answer) > 1 else figures(answer[0])
     elif hasattr(answer, "to_figures") and not isinstance(answer, type):
         made = answer.to_figures()
     else:

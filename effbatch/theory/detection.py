@@ -45,7 +45,7 @@ def d_prime(proportion_correct: Array, num_classes: int) -> Array:
     target = np.asarray(proportion_correct, dtype=float)
     if np.any((target < 0) | (target > 1)):
         raise InputError(
-            f"the proportion correct must lie in [0, 1]; {proportion_correct} came: give a share, not percent",
+            f"the proportion correct must lie in [0, 1], got {proportion_correct}: give a share, not percent",
             proportion_correct=proportion_correct,
         )
     low, high = np.full(target.shape, _LOWEST), np.full(target.shape, _HIGHEST)
@@ -87,4 +87,4 @@ def clean_labels_factor(alpha: Array) -> Array:
 
 def _check_num_classes(num_classes: int) -> None:
     if num_classes < 2:
-        raise InputError(f"the number of classes must be >= 2; {num_classes} came", num_classes=num_classes)
+        raise InputError(f"the number of classes must be >= 2, got {num_classes}", num_classes=num_classes)

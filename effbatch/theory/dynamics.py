@@ -140,13 +140,13 @@ class Spectrum:
         h, e, z = self.eigenvalues, self.target_energies, self.initial_energies
         if not (h.ndim == 1 and h.shape == e.shape == z.shape and len(h) > 0):
             raise InputError(
-                "a spectrum needs one eigenvalue, target energy and initial energy per mode; "
-                f"shapes {h.shape}, {e.shape}, {z.shape} came: give three arrays of one length"
+                "a spectrum needs one eigenvalue, target energy and initial energy per mode, "
+                f"got shapes {h.shape}, {e.shape}, {z.shape}: give three arrays of one length"
             )
         if min(h.min(), e.min(), z.min()) < 0 or h.max() == 0 or not np.isclose(e.sum(), 1):
             raise InputError(
-                "a spectrum needs eigenvalues and energies >= 0, not all zero, and target energies of sum 1; "
-                f"a least value of {min(h.min(), e.min(), z.min()):.3g} and a sum of {e.sum():.6g} came: "
+                "a spectrum needs eigenvalues and energies >= 0, not all zero, and target energies of sum 1, "
+                f"got a least value of {min(h.min(), e.min(), z.min()):.3g} and a sum of {e.sum():.6g}: "
                 "drop eigenvalues below rounding and scale the target"
             )
 
@@ -373,7 +373,7 @@ def _noisy_labels(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _NoisyL
     N = checked_matrix(noise_matrix, num_classes=classes)
     if test is None:
         raise InputError(
-            "a noise matrix needs a spectrum that tells the classes apart; one without held-out images came: "
+            "a noise matrix needs a spectrum that tells the classes apart, got one without held-out images: "
             "take it from measure_spectrum, or leave the matrix out for uniform noise"
         )
     bias = test.target_of(N)
@@ -385,7 +385,7 @@ def _noisy_labels(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _NoisyL
 
 def _foreign_copies(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _ForeignCopies:
     if noise_matrix is not None:
-        raise InputError("foreign images carry uniform labels; a noise matrix came too: leave it out")
+        raise InputError("foreign images carry uniform labels, got a noise matrix too: leave it out")
     assert spectrum.foreign is not None
     h2, (member, bin_of_mode) = spectrum.eigenvalues**2, _bins(spectrum.eigenvalues)
     total = h2 @ member  # 0 where no mode of the bin is ever learned: omega does not matter
@@ -493,8 +493,8 @@ def _multipliers(schedule: Schedule, steps: int) -> Floats:
     multipliers = np.asarray(schedule, float)
     if multipliers.shape != (steps,) or not (np.isfinite(multipliers) & (multipliers >= 0)).all():
         raise InputError(
-            f"a schedule array needs one finite multiplier >= 0 per step, shape ({steps},); "
-            f"shape {multipliers.shape} came: give as many multipliers as steps"
+            f"a schedule array needs one finite multiplier >= 0 per step, shape ({steps},), "
+            f"got shape {multipliers.shape}: give as many multipliers as steps"
         )
     return multipliers
 
@@ -507,10 +507,10 @@ def _check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: flo
     ):
         if not (valid & np.isfinite(values)).all():
             bad = values[~(valid & np.isfinite(values))].flat[0]
-            raise InputError(f"{name} needs finite values {need}; {bad:g} came: leave it out of the grid")
+            raise InputError(f"{name} needs finite values {need}, got {bad:g}: leave it out of the grid")
     if not 1 <= steps <= MAX_STEPS or int(steps) != steps:
         raise InputError(
-            f"steps needs a whole number from 1 to {MAX_STEPS:,}; {steps} came: give the optimiser steps of the run"
+            f"steps needs a whole number from 1 to {MAX_STEPS:,}, got {steps}: give the optimiser steps of the run"
         )
     if not 0 <= momentum < 1:
-        raise InputError(f"momentum needs a value in [0, 1); {momentum:g} came: give 0 for plain SGD")
+        raise InputError(f"momentum needs a value in [0, 1), got {momentum:g}: give 0 for plain SGD")

@@ -64,9 +64,9 @@ def multipliers(schedule: str, steps: int, *, warmup: float = 0.0) -> Floats:
     if schedule not in SCHEDULES:
         raise InputError(f"schedule = {schedule!r} is not known; {hint(schedule, SCHEDULES)}", schedule=schedule)
     if not 0 <= warmup < 1:
-        raise InputError(f"warmup must lie in [0, 1), a fraction of all steps; {warmup} came", warmup=warmup)
+        raise InputError(f"warmup must lie in [0, 1), a fraction of all steps, got {warmup}", warmup=warmup)
     if warmup and schedule == "one_cycle":
-        raise InputError(f"one_cycle has its own warm-up; warmup = {warmup} came with it: leave it out", warmup=warmup)
+        raise InputError(f"one_cycle has its own warm-up, got warmup = {warmup} with it: leave it out", warmup=warmup)
     warmup_steps = ceil(warmup * steps - 1e-9)
     return SCHEDULES[schedule](steps) * np.minimum(1, np.arange(1, steps + 1) / max(1, warmup_steps))
 

@@ -21,8 +21,6 @@ from effbatch.plan.cube import CORE_DIMS
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.spec import Spec, at
 from effbatch.plan.units import steps_for
-from effbatch.probe.rule import Refinement
-from effbatch.probe.runs import refine_learning_rate
 from effbatch.theory.dynamics import Spectrum
 
 FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
@@ -86,20 +84,3 @@ def _initial_spectrum(network: str, data: DataSet, clean_examples: int, source: 
         foreign = foreign_images(source, data)
         foreign = foreign[:: max(1, len(foreign) // FOREIGN_IMAGES)][:FOREIGN_IMAGES]
     return measure_spectrum(net, *images, num_classes=data.num_classes, foreign=foreign)
-
-
-def refined_learning_rate(
-    network: str, dataset: str, alpha: float, batch_size: int, steps: int, *, seed: int = 0
-) -> Refinement:
-    """Best rate of a network (see `loading`) by short real runs, scored on held-out training images: `short_runs`."""
-    data = datasets.load(dataset)
-    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
-    return refine_learning_rate(
-        net,
-        *with_held_out(data),
-        num_classes=data.num_classes,
-        alpha=alpha,
-        batch_size=batch_size,
-        steps=steps,
-        seed=seed,
-    )

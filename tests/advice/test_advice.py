@@ -17,13 +17,18 @@ from torch.utils.data import TensorDataset
 
 import effbatch
 from effbatch.advice.evidence import recorded
-from effbatch.advice.knowledge import audits, known_alpha
 from effbatch.advice.labels_pay import labels_worth
-from effbatch.advice.prediction import predict
+from effbatch.advice.law_answers import PROBE, silent
+from effbatch.advice.noise import Noise, audits
+from effbatch.advice.question import Anchor, asked
+from effbatch.advice.untrained import Linearised, predicted
 from effbatch.audit import estimate_noise
 from effbatch.cli import main
 from effbatch.core.errors import InputError
+from effbatch.noise import UniformNoise
+from effbatch.plan.recipe import Recipe
 from effbatch.probe import runs
+from effbatch.theory import schedules
 from effbatch.theory.detection import accuracy_curve, d_prime
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 from effbatch.validation.setup import initial_spectrum
@@ -42,7 +47,9 @@ def file(little_images, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def advice(file):
-    return effbatch.advise("perceptron", file, alpha=4.0, alpha_interval=(3.0, 6.0), steps=60, batch_sizes=SIZES)
+    return effbatch.advise(
+        "perceptron", file, labels="clean", alpha=4.0, alpha_interval=(3.0, 6.0), steps=60, batch_sizes=SIZES
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +60,15 @@ def spectra(file):
 # --- the choice ---
 
 
-def test_it_is_predict_at_every_batch_size_and_the_best_of_them(advice, spectra):
-    said = [predict(4.0, B, alpha_interval=(3.0, 6.0), steps=60, spectra=spectra) for B in SIZES]
+def with_network(spectra, noise: Noise, recipe: Recipe, anchor: Anchor | None = None):
+    """The prediction at the batch size of the recipe, from these spectra and without a probe."""
+    question = asked(noise, recipe, num_classes=spectra[0].num_classes, anchor=anchor)
+    return predicted(question, Linearised(spectra, recipe), silent("", PROBE))
+
+
+def test_it_is_the_prediction_at_every_batch_size_and_the_best_of_them(advice, spectra):
+    noise = Noise(alpha=4.0, alpha_interval=(3.0, 6.0))
+    said = [with_network(spectra, noise, Recipe(steps=60, batch_size=size)) for size in SIZES]
     for ours, direct in zip(advice.predictions, said, strict=True):
         assert ours.recommended == direct.recommended
         assert ours.accuracy == direct.accuracy
@@ -64,7 +78,7 @@ def test_it_is_predict_at_every_batch_size_and_the_best_of_them(advice, spectra)
 
 
 def test_batch_sizes_within_a_point_are_named(file):
-    close = effbatch.advise("perceptron", file, alpha=1.0, examples=640, batch_sizes=(16, 17, 640))
+    close = effbatch.advise("perceptron", file, labels="clean", alpha=1.0, examples=640, batch_sizes=(16, 17, 640))
     assert set(close.as_good) == {16, 17}
     assert close.steps in (40, 38)
     assert "Within one point of it: B = 16, 17." in str(close)
@@ -73,7 +87,7 @@ def test_batch_sizes_within_a_point_are_named(file):
 def test_one_untrained_module_has_no_spread_over_initialisations(little_images):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    said = effbatch.advise(module, little_images, alpha=2.0, steps=50, batch_sizes=(16,))
+    said = effbatch.advise(module, little_images, labels="clean", alpha=2.0, steps=50, batch_sizes=(16,))
     assert said.chosen.accuracy.initialisations == 1
     assert said.labels.more.gain.n == 1
     assert said.labels.more.gain.interval is None
@@ -86,9 +100,9 @@ def test_a_function_and_arrays_are_as_good_as_names(little_images, file):
     def make() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 
-    by_name = effbatch.advise("perceptron", file, alpha=2.0, steps=50, batch_sizes=(16,))
-    own = effbatch.advise(make, arrays, alpha=2.0, steps=50, batch_sizes=(16,))
-    assert (own.network, own.data) == ("make", "arrays")
+    by_name = effbatch.advise("perceptron", file, labels="clean", alpha=2.0, steps=50, batch_sizes=(16,))
+    own = effbatch.advise(make, arrays, labels="clean", alpha=2.0, steps=50, batch_sizes=(16,))
+    assert (own.network, own.data.name, own.data.shape) == ("make", "arrays", (1, 8, 8))
     assert own.learning_rate == pytest.approx(by_name.learning_rate)
     assert own.accuracy == pytest.approx(by_name.accuracy)
 
@@ -97,25 +111,25 @@ def test_a_function_and_arrays_are_as_good_as_names(little_images, file):
 
 
 def test_knowledge_of_alpha_is_taken_as_it_comes():
-    assert known_alpha(3.0, None, None, None, 10).interval is None
-    middle = known_alpha(None, (1.0, 7.0), None, None, 10)
+    assert Noise(alpha=3.0).known(10).interval is None
+    middle = Noise(alpha_interval=(1.0, 7.0)).known(10)
     assert middle.value == pytest.approx(3.0)  # 1 + α = √(2 · 8)
-    nothing = known_alpha(None, None, None, None, 10)
+    nothing = Noise().known(10)
     assert nothing.interval == (0.0, 9.0)
     assert "81 % wrong" in nothing.how
-    sample = known_alpha(None, None, 200, 66, 10)
+    sample = Noise(checked=200, wrong=66).known(10)
     direct = estimate_noise(200, 66, 10).alpha
     assert (sample.value, sample.interval) == (direct.value, direct.interval)
 
 
 def test_audits_narrow_the_interval_and_only_larger_ones_are_offered():
-    known = known_alpha(None, None, 150, 60, 10)
+    known = Noise(checked=150, wrong=60).known(10)
     offered = audits(known, 10)
     assert [audit.checked for audit in offered] == [400, 1600]
     assert offered[0].wrong == 160
     widths = [high - low for low, high in (known.interval, *(audit.alpha.interval for audit in offered))]
     assert widths == sorted(widths, reverse=True)
-    assert audits(known_alpha(2.0, None, None, None, 10), 10) == ()
+    assert audits(Noise(alpha=2.0).known(10), 10) == ()
 
 
 # --- more labels or cleaner labels ---
@@ -127,7 +141,7 @@ def test_changes_of_d_are_those_of_the_forced_choice():
     def d(n: float, alpha: float) -> float:
         return float(d_prime(accuracy_curve(n / (1 + alpha), alpha, kappa, K), K))
 
-    worth = labels_worth([], alpha, 16, 100, reason="not asked")
+    worth = labels_worth(Linearised([], Recipe(steps=100)), UniformNoise(alpha, K), 16, reason="not asked")
     assert d(2 * n, alpha) / d(n, alpha) == pytest.approx(worth.more.d_factor)
     assert d(n, worth.cleaner.alpha) / d(n, alpha) == pytest.approx(worth.cleaner.d_factor)
     clean_share = 1 / (1 + alpha) + worth.equal_share * alpha / (1 + alpha)
@@ -137,7 +151,7 @@ def test_changes_of_d_are_those_of_the_forced_choice():
 
 
 def test_gains_are_differences_of_the_theory(spectra):
-    worth = labels_worth(spectra, 4.0, 16, 60, reason=None)
+    worth = labels_worth(Linearised(spectra, Recipe(steps=60)), UniformNoise(4.0, 3), 16, reason=None)
 
     def at(spectrum: Spectrum, alpha: float, steps: int) -> float:
         rate = best_learning_rate(spectrum, alpha, 16, steps)
@@ -150,14 +164,16 @@ def test_gains_are_differences_of_the_theory(spectra):
 
 @pytest.mark.parametrize(("alpha", "share"), [(0.0, None), (0.4, None), (0.5, pytest.approx(0.828, abs=1e-3))])
 def test_little_noise_makes_relabelling_worth_less_than_more_labels(alpha, share):
-    assert labels_worth([], alpha, 8, 10, reason="none").equal_share == share
+    assert labels_worth(Linearised([], Recipe(steps=10)), UniformNoise(alpha, 3), 8, reason="").equal_share == share
 
 
 # --- outside the theory ---
 
 
 def test_adam_falls_back_on_its_law_and_says_so(file):
-    said = effbatch.advise("perceptron", file, alpha=3.0, steps=50, optimizer="adam", batch_sizes=(64, 8))
+    said = effbatch.advise(
+        "perceptron", file, labels="clean", alpha=3.0, steps=50, optimizer="adam", batch_sizes=(64, 8)
+    )
     assert said.batch_size == 64
     assert said.learning_rate is None
     assert said.chosen.recommended.law == "adaptive"
@@ -171,7 +187,7 @@ def test_adam_falls_back_on_its_law_and_says_so(file):
 def test_limits_name_passes_and_settings_beyond_the_record(advice, file):
     assert advice.passes == pytest.approx(advice.batch_size * 60 / 60)
     assert any(f"every image of these data would be used {advice.passes:.3g} times" in limit for limit in advice.limits)
-    far = effbatch.advise("perceptron", file, alpha=1.0, steps=2, batch_sizes=(4,))
+    far = effbatch.advise("perceptron", file, labels="clean", alpha=1.0, steps=2, batch_sizes=(4,))
     assert any("beyond where errors of the theory were recorded" in limit for limit in far.limits)
     assert not any("would be used" in limit for limit in far.limits)
 
@@ -179,10 +195,20 @@ def test_limits_name_passes_and_settings_beyond_the_record(advice, file):
 # --- what it looks like ---
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
-def test_the_snippet_trains(optimizer, little_images):
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(steps=80),
+        Recipe(steps=80, optimizer="momentum"),
+        Recipe(steps=80, optimizer="momentum", nesterov=True, schedule="cosine", warmup=0.1),
+        Recipe(steps=80, schedule="step", weight_decay=1e-4, label_smoothing=0.1, clip=5.0),
+        Recipe(steps=80, schedule="one_cycle"),
+    ],
+    ids=["sgd", "momentum", "cosine", "step", "one_cycle"],
+)
+def test_the_snippet_trains(recipe, little_images):
     data = little_images
-    said = effbatch.advise("perceptron", data, alpha=0.0, steps=80, optimizer=optimizer, batch_sizes=(16,))
+    said = effbatch.advise("perceptron", data, labels="clean", alpha=0.0, batch_sizes=(16,), recipe=recipe)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     torch.manual_seed(0)
     names = {"train_set": TensorDataset(torch.tensor(data.x_train), torch.tensor(data.y_train)), "network": network}
@@ -190,15 +216,35 @@ def test_the_snippet_trains(optimizer, little_images):
     with torch.no_grad():
         reached = (network(torch.tensor(data.x_test)).argmax(1).numpy() == data.y_test).mean()
     assert reached > said.accuracy - 0.1
-    assert names["optimizer"].param_groups[0]["lr"] == pytest.approx(said.learning_rate, rel=0.01)
-    assert names["optimizer"].param_groups[0]["momentum"] == (0.9 if optimizer == "momentum" else 0)
+    options = names["optimizer"].param_groups[0]
+    assert options["momentum"] == recipe.momentum_used
+    assert options["weight_decay"] == recipe.weight_decay
+    if recipe.constant:
+        assert options["lr"] == pytest.approx(said.learning_rate, rel=0.01)
+    assert ("label_smoothing=0.1" in said.snippet) == bool(recipe.label_smoothing)
+    assert ("clip_grad_norm_(network.parameters(), 5.0)" in said.snippet) == (recipe.clip is not None)
+
+
+@pytest.mark.parametrize(("schedule", "warmup"), [("cosine", 0.0), ("step", 0.0), ("one_cycle", 0.0), ("cosine", 0.3)])
+def test_the_snippet_schedules_as_the_theory_does(schedule, warmup, little_images):
+    recipe = Recipe(steps=20, schedule=schedule, warmup=warmup)
+    said = effbatch.advise("perceptron", little_images, labels="clean", alpha=0.0, batch_sizes=(16,), recipe=recipe)
+    rates: list[float] = []
+    train_set = TensorDataset(torch.tensor(little_images.x_train), torch.tensor(little_images.y_train))
+    names = {"train_set": train_set, "network": nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), "rates": rates}
+    code = said.snippet.replace(
+        "    optimizer.step()", '    rates.append(optimizer.param_groups[0]["lr"])\n    optimizer.step()'
+    )
+    exec(compile(code, "snippet", "exec"), names)
+    expected = said.learning_rate * schedules.multipliers(schedule, 20, warmup=warmup)
+    assert rates == pytest.approx(expected.tolist(), rel=0.02, abs=1e-6)
 
 
 def test_the_page_says_every_number_with_its_interval(advice):
     page = str(advice)
     assert repr(advice) == page
     assert f"batches of {advice.batch_size}" in page
-    assert "α = 4 (3 to 6)" in page
+    assert "α = 4 [3, 6]" in page
     assert re.search(
         r"400 labels checked by hand, if about 213 .* α is [\d.]+ to\s+[\d.]+ \(95 %, exact\)", " ".join(page.split())
     )
@@ -213,7 +259,7 @@ def test_the_page_says_every_number_with_its_interval(advice):
 def test_without_an_upper_limit_of_alpha_the_page_says_that_there_is_no_interval(file):
     said = effbatch.advise("perceptron", file, checked=20, wrong=12, steps=40, batch_sizes=(16,))
     page = " ".join(str(said).split())
-    assert "to no upper limit) noisy labels per clean one" in page
+    assert re.search(r"α = [\d.]+ \(at least [\d.]+\) noisy labels per clean one", page)
     assert f"at learning rate {said.learning_rate:.3g} (no interval)" in page
     assert "interval is null: alpha has no upper limit" in page
     assert "the only batch size asked for" in page
@@ -239,38 +285,48 @@ def run(*arguments: str):
 
 
 def test_json_has_the_numbers_of_the_function(advice, file):
-    result = run("perceptron", file, "--steps", "60", "--alpha", "4", "--alpha-interval", "3", "6", "--batch", "8",
-                 "--batch", "32", "--json")  # fmt: skip
+    result = run("perceptron", file, "--steps", "60", "--labels", "clean", "--alpha", "4", "--alpha-interval", "3", "6",
+                 "--batch", "8", "--batch", "32", "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads(result.output) == json.loads(json.dumps(advice.to_dict()))
 
 
 def test_a_probe_finds_the_rate_by_real_runs(little_images):
-    said = effbatch.advise("perceptron", little_images, alpha=1.0, steps=32, batch_sizes=(16,), probe=True)
-    assert said.chosen.recommended.law == "short_runs"
+    said = effbatch.advise(
+        "perceptron", little_images, labels="clean", alpha=1.0, steps=32, batch_sizes=(16,), probe=True
+    )
+    assert said.chosen.recommended.law == "probe"
     assert said.probe.done
     assert said.predictions == (said.chosen,)
-    assert "It was run for this answer." in str(said)
+    assert "It was run for this answer." in " ".join(str(said).split())
 
 
 def test_prediction_and_probe_round_the_steps_of_a_budget_alike(little_images, monkeypatch):
-    asked, made = [], runs.refine_learning_rate
-    monkeypatch.setattr(runs, "refine_learning_rate", lambda *a, **how: asked.append(how["steps"]) or made(*a, **how))
-    said = effbatch.advise("perceptron", little_images, alpha=1.0, examples=521, batch_sizes=(16,), probe=True)
-    assert asked == [said.steps] == [33]
+    tried, made = [], runs.probe_learning_rate
+    monkeypatch.setattr(runs, "probe_learning_rate", lambda *a, **how: tried.append(how["steps"]) or made(*a, **how))
+    said = effbatch.advise(
+        "perceptron", little_images, labels="clean", alpha=1.0, examples=521, batch_sizes=(16,), probe=True
+    )
+    assert tried == [said.steps] == [33]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mlp1", "digits"], "give either steps or examples"),
-        (["mlp1", "digits", "--steps", "9", "--examples", "9"], "give either steps or examples"),
+        (["mlp1", "digits"], "needs a budget, got none: give steps or examples"),
+        (["mlp1", "digits", "--steps", "9", "--examples", "9"], "got steps and examples: leave all but one out"),
         (["mlp1", "digits", "--steps", "9", "--checked", "20"], "needs checked and wrong"),
-        (["mlp1", "digits", "--steps", "9", "--alpha", "1", "--checked", "2", "--wrong", "1"], "leave one of them out"),
-        (["mlp1", "digits", "--steps", "9", "--checked", "9", "--wrong", "9"], "no alpha to advise on"),
-        (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high; 3 to 2 came"),
+        (
+            ["mlp1", "digits", "--steps", "9", "--alpha", "1", "--checked", "2", "--wrong", "1"],
+            "got alpha and checked labels: leave one of them out",
+        ),
+        (["mlp1", "digits", "--steps", "9", "--checked", "9", "--wrong", "9"], "no alpha to work with"),
+        (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high; got 3.0 to 2.0"),
         (["mlp1", "digits", "--steps", "9", "--batch", "0"], "batch size must be from 1"),
-        (["mlp1", "digits", "--steps", "9", "--probe", "--optimizer", "adam"], "made for plain sgd; adam came"),
+        (
+            ["mlp1", "digits", "--steps", "9", "--probe", "--optimizer", "adam"],
+            "a probe trains with plain sgd at a constant rate on uniform noise",
+        ),
         (["mlp9", "digits", "--steps", "9"], "mlp9.* is not known"),
         (["mlp1", "nothing", "--steps", "9"], "data set 'nothing' is not known"),
     ],
@@ -286,7 +342,7 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
     ("network", "data", "words"),
     [
         (3, "digits", "a name, an nn.Module or a function"),
-        (lambda: 3, "digits", "needs to return an nn.Module; int came"),
+        (lambda: 3, "digits", "needs to return an nn.Module, got int"),
         ("perceptron", 3, "four arrays .*, got int"),
         ("perceptron", (np.zeros((4, 1, 2, 2)), np.zeros(4), np.zeros((4, 1, 2, 2)), np.zeros(4)), "whole numbers"),
     ],
@@ -294,7 +350,7 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
 )
 def test_what_is_neither_network_nor_data_is_refused(network, data, words):
     with pytest.raises(InputError, match=words):
-        effbatch.advise(network, data, alpha=1.0, steps=5)
+        effbatch.advise(network, data, labels="clean", alpha=1.0, steps=5)
 
 
 def test_importing_effbatch_stays_light():

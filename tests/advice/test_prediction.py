@@ -9,15 +9,21 @@ import re
 import numpy as np
 import pytest
 
-from effbatch.advice.evidence import recorded, same_cells
-from effbatch.advice.law_answers import Anchor, LawScore
-from effbatch.advice.prediction import predict
+from effbatch.advice.evidence import LawScore, recorded, same_cells
+from effbatch.advice.law_answers import PROBE, LawPrediction, probe_answer, silent
+from effbatch.advice.noise import Noise
+from effbatch.advice.prediction import Prediction, predict
+from effbatch.advice.question import Anchor, asked, gathered
+from effbatch.advice.untrained import Linearised, predicted
+from effbatch.audit import estimate_noise
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.laws import LAWS
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks import zoo
-from effbatch.noise import MatrixNoise, structured_noise_matrix
-from effbatch.probe.rule import Refinement
+from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.plan.recipe import Recipe
+from effbatch.probe.rule import Probe
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
@@ -28,6 +34,24 @@ def power_law(scale: float = 1.0) -> Spectrum:
     k = np.arange(1, 101)
     e = k**-1.3 / (k**-1.3).sum()
     return Spectrum(10 * scale * k**-1.5, e, 0.02 * e, 10, 100)
+
+
+def score(median: float, quantile90: float, n: int, source: str) -> LawScore:
+    return LawScore(median_error_log2=median, quantile90_log2=quantile90, n=n, source=source)
+
+
+def with_network(
+    alpha, batch_size, *, spectra, probed=None, noise="uniform", anchor=None, evidence=None, **given
+) -> Prediction:
+    """What `advise` asks at one batch size: `predict`, and the untrained networks of these spectra."""
+    noise, recipe = gathered(noise, None, {"alpha": alpha, "batch_size": batch_size, **given}, moved={})
+    question = asked(noise, recipe, anchor=anchor, evidence=evidence)
+    return predicted(question, Linearised(spectra, recipe), probed or silent("not asked", PROBE))
+
+
+def found(rate: float) -> LawPrediction:
+    """The answer of a probe that was worth two full runs."""
+    return probe_answer(Probe(rate, (), 2.0))
 
 
 def numbers(value: object) -> list[float]:
@@ -65,7 +89,7 @@ def test_the_contract():
     assert said["accuracy"] is None
     assert said["alpha_interval"] is None
     assert said["intervals"] is None
-    assert set(said["learning_rate"]) == {*LAWS, "linearised", "short_runs"}
+    assert set(said["learning_rate"]) == {*LAWS, "linearised", "probe"}
     for law in said["learning_rate"].values():
         assert {"factor", "value", "interval", "applies", "reason", "reference"} <= set(law)
         assert isinstance(law["applies"], bool)
@@ -149,7 +173,7 @@ def test_recommendation_by_optimizer(optimizer, law, factor, words):
 
 
 def test_recorded_evidence_gives_an_interval_with_its_n_and_source():
-    evidence = {"square_root_clean_count": LawScore(0.4, 1.0, 37, "sweep best-rate")}
+    evidence = {"square_root_clean_count": score(0.4, 1.0, 37, "sweep best-rate")}
     prediction = predict(3, 128, anchor=Anchor(0.2, 128), evidence=evidence)
     assert prediction.recommended.interval == pytest.approx((0.05, 0.2))
     assert prediction.recommended.n == 37
@@ -223,7 +247,7 @@ def test_without_an_upper_limit_of_alpha_no_limit_is_made_up():
 
 
 def test_recorded_errors_widen_the_interval_of_alpha():
-    evidence = {"square_root_clean_count": LawScore(0.4, 1.0, 37, "sweep")}
+    evidence = {"square_root_clean_count": score(0.4, 1.0, 37, "sweep")}
     said = predict(3, 128, anchor=Anchor(0.2, 128), evidence=evidence, alpha_interval=(3, 15)).recommended
     assert said.interval == pytest.approx((0.2 / 4 / 2, 0.2 / 2 * 2))
     assert said.covers == "the interval of alpha and 90 % of n = 37 recorded errors"
@@ -289,16 +313,63 @@ def test_clean_labels_are_clean_whatever_the_matrix():
     assert said.recommended.factor == 1
 
 
+def test_a_noise_rate_is_the_share_of_wrong_labels():
+    said = predict(batch_size=64, noise_rate=0.4, num_classes=5)
+    assert said.labels.noise_rate == pytest.approx(0.4)
+    assert said.recommended == predict(1.0, 64, num_classes=5).recommended  # 0.4 = α (K − 1)/(K (1 + α))
+    assert "share is redrawn over all 5 classes, alpha is 0.667" in said.to_dict()["alpha_how"]
+    for how in ({"matrix": SWAP, "noise_rate": 0.2}, {"noise": "structured", "delta": 0.7, "noise_rate": 0.4}):
+        assert predict(batch_size=64, **how).labels.noise_rate == pytest.approx(how["noise_rate"])
+
+
+@pytest.mark.parametrize(
+    ("noise", "alpha"),
+    [(UniformNoise(3.0, 4), 3.0), (MatrixNoise(1.5, np.array(SWAP)), None), (UniformNoise(0.0, 4), 0.0)],
+    ids=["uniform", "matrix", "clean"],
+)
+def test_a_transition_matrix_says_all_that_its_noise_does(noise, alpha):
+    said = predict(batch_size=32, transition=noise.transition_matrix())
+    assert said.setting.alpha == pytest.approx(noise.effective_alpha if alpha is None else alpha, abs=1e-12)
+    for name in ("noise_rate", "loss_floor", "signal", "least_signal"):
+        assert getattr(said.labels, name) == pytest.approx(getattr(noise, name), abs=1e-12), name
+    assert said.labels.unlearnable == noise.unlearnable
+    assert said.to_dict()["noise"]["kind"] == "transition"
+    same = predict(said.setting.alpha, 32, num_classes=noise.num_classes)
+    assert said.recommended.factor == pytest.approx(same.recommended.factor)
+
+
+def test_a_transition_matrix_may_never_label_a_class_right():
+    swapped = np.array([[0.0, 1, 0], [0.1, 0.9, 0], [0, 0, 1]])
+    said = predict(batch_size=32, transition=swapped)
+    assert said.labels.transition_matrix() == pytest.approx(swapped, abs=1e-8)
+    assert said.labels.unlearnable == (0,)
+
+
+def test_checked_labels_and_estimates_are_alphas_too():
+    assert predict(Estimate(12.0, 9.0, 16.0), 128).to_dict() == predict(12.0, 128, alpha_interval=(9.0, 16.0)).to_dict()
+    sample = predict(batch_size=128, checked=200, wrong=66)
+    assert sample.alpha_interval == estimate_noise(200, 66, 10).alpha.interval
+    counts = predict(batch_size=128, counts=[[45, 5], [16, 34]])
+    assert (counts.setting.num_classes, counts.question.alpha.checked) == (2, 100)
+
+
+def test_a_recipe_and_its_fields_are_the_same_question():
+    whole = predict(3, recipe=Recipe(optimizer="adam", steps=40, batch_size=16), noise=Noise("structured", delta=0.5))
+    assert whole.to_dict() == predict(3, 16, optimizer="adam", steps=40, noise="structured", delta=0.5).to_dict()
+    both = predict(3, 16, recipe=Recipe(steps=40), optimizer="adam")
+    assert both.to_dict() == predict(3, 16, optimizer="adam", steps=40).to_dict()
+
+
 # --- first principles ---
 
 
 def test_first_principles_give_the_rate_and_the_accuracy_of_the_theory():
     spectra = [power_law(scale) for scale in (1.0, 1.5, 0.9)]
-    said = predict(6, 32, steps=200, spectra=spectra, evidence={})
+    said = with_network(6, 32, steps=200, spectra=spectra, evidence={})
     rates = np.array([best_learning_rate(s, [0.0, 6.0], 32, 200) for s in spectra])
     law = said.learning_rate["linearised"]
     assert law.value == pytest.approx(np.median(rates[:, 1]))
-    assert law.factor == pytest.approx(np.median(rates[:, 1] / rates[:, 0]))
+    assert law.factor is None  # the rate at clean labels is not computed for it
     assert law.interval == pytest.approx((rates[:, 1].min(), rates[:, 1].max()))
     assert law.covers == "least to greatest of n = 3 initialisations"
     assert (said.recommended.law, said.recommended.value) == ("linearised", law.value)
@@ -311,24 +382,24 @@ def test_first_principles_give_the_rate_and_the_accuracy_of_the_theory():
 
 
 def test_one_initialisation_has_no_interval():
-    said = predict(6, 32, steps=100, spectra=[power_law()], evidence={})
+    said = with_network(6, 32, steps=100, spectra=[power_law()], evidence={})
     assert said.learning_rate["linearised"].interval is None
     assert said.accuracy.interval is None
     assert said.accuracy.reason == "interval is null: one initialisation has no spread"
 
 
 def test_a_budget_in_examples_is_one_in_steps():
-    steps, examples = (predict(6, 32, spectra=[power_law()], **b) for b in ({"steps": 100}, {"examples": 3200}))
+    steps, examples = (with_network(6, 32, spectra=[power_law()], **b) for b in ({"steps": 100}, {"examples": 3200}))
     assert steps.recommended.value == examples.recommended.value
     assert steps.accuracy.value == examples.accuracy.value
 
 
 def test_with_an_anchor_first_principles_carry_its_rate():
     s = power_law()
-    said = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 64, 1.0))
+    said = with_network(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 64, 1.0))
     factor = best_learning_rate(s, 6, 32, 100) / best_learning_rate(s, 1, 64, 100)
     assert said.learning_rate["linearised"].value == pytest.approx(0.3 * factor)
-    same = predict(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 32, 6.0))
+    same = with_network(6, 32, steps=100, spectra=[s], anchor=Anchor(0.3, 32, 6.0))
     assert same.learning_rate["linearised"].value == pytest.approx(0.3)
 
 
@@ -337,7 +408,7 @@ def test_a_tuned_rate_carried_over_comes_before_the_theory_as_the_record_says():
         Anchor(0.3, 64, 1.0),
         *(same_cells()[k] for k in ("square_root_clean_count", "linearised")),
     )
-    said = predict(6, 32, steps=100, spectra=[power_law()], anchor=anchor)
+    said = with_network(6, 32, steps=100, spectra=[power_law()], anchor=anchor)
     assert said.recommended.law == "square_root_clean_count"
     assert said.recommended.value == pytest.approx(0.3 * (32 / 7 / 32) ** 0.5)
     for score in (carried, theory):
@@ -347,37 +418,37 @@ def test_a_tuned_rate_carried_over_comes_before_the_theory_as_the_record_says():
     assert f"on the same n = {carried.n} cells" in said.recommended.why
     assert said.accuracy.value is not None  # at that rate, still from the untrained network
 
-    without_anchor = predict(6, 32, steps=100, spectra=[power_law()]).recommended
+    without_anchor = with_network(6, 32, steps=100, spectra=[power_law()]).recommended
     assert without_anchor.law == "linearised"
-    probed = predict(6, 32, steps=100, spectra=[power_law()], anchor=anchor, short_runs=Refinement(0.07, (), 2.0))
-    assert probed.recommended.law == "short_runs"
+    probed = with_network(6, 32, steps=100, spectra=[power_law()], anchor=anchor, probed=found(0.07))
+    assert probed.recommended.law == "probe"
 
 
 def test_where_nothing_compares_them_the_sentence_says_so():
     how = {"anchor": Anchor(0.3, 64, 1.0), "steps": 100, "spectra": [power_law()]}
     for other in ({"schedule": "cosine"}, {"evidence": {}}, {"alpha": 500}):
-        said = predict(**{"alpha": 6, "batch_size": 32, **how, **other}).recommended
+        said = with_network(**{"alpha": 6, "batch_size": 32, **how, **other}).recommended
         assert said.law == "square_root_clean_count"
         assert "no record compares them here" in said.why
 
 
 def test_momentum_multiplies_the_effective_rate():
-    plain, heavy = (predict(6, 32, steps=100, spectra=[power_law()], optimizer=o) for o in ("sgd", "momentum"))
+    plain, heavy = (with_network(6, 32, steps=100, spectra=[power_law()], optimizer=o) for o in ("sgd", "momentum"))
     assert heavy.recommended.value == pytest.approx(0.1 * plain.recommended.value)
     assert heavy.accuracy.value == pytest.approx(plain.accuracy.value)
-    half = predict(6, 32, steps=100, spectra=[power_law()], optimizer="momentum", momentum=0.5)
+    half = with_network(6, 32, steps=100, spectra=[power_law()], optimizer="momentum", momentum=0.5)
     assert half.recommended.value == pytest.approx(0.5 * plain.recommended.value)
 
 
 def test_the_interval_of_alpha_goes_through_first_principles():
     s = power_law()
-    said = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, 12), evidence={})
+    said = with_network(6, 32, steps=100, spectra=[s], alpha_interval=(3, 12), evidence={})
     rates = best_learning_rate(s, [3, 6, 12], 32, 100)
     assert said.recommended.interval == pytest.approx((rates.min(), rates.max()))
     assert said.recommended.covers == "the interval of alpha"
     curve = learning_curve(s, [3.0, 12.0], 32, said.recommended.value, 100).accuracy
     assert said.accuracy.interval == pytest.approx(tuple(sorted(curve)))
-    endless = predict(6, 32, steps=100, spectra=[s], alpha_interval=(3, None))
+    endless = with_network(6, 32, steps=100, spectra=[s], alpha_interval=(3, None))
     assert endless.recommended.interval is None
     assert endless.accuracy.interval is None
     assert "alpha has no upper limit" in endless.accuracy.reason
@@ -385,7 +456,7 @@ def test_the_interval_of_alpha_goes_through_first_principles():
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adadelta"])
 def test_first_principles_know_no_adaptive_optimizers(optimizer):
-    said = predict(6, 32, steps=100, spectra=[power_law()], optimizer=optimizer)
+    said = with_network(6, 32, steps=100, spectra=[power_law()], optimizer=optimizer)
     assert not said.learning_rate["linearised"].applies
     assert said.recommended.law != "linearised"
     assert said.accuracy.value is None
@@ -396,41 +467,39 @@ def test_first_principles_take_the_noise_matrix_itself(little_images):
     net = zoo.build("perceptron", little_images.image_shape, 3, seed=0)
     x, y = little_images.x_train, little_images.y_train
     spectra = [measure_spectrum(net, x[20:], y[20:], x[:20], y[:20], num_classes=3)]
-    uniform = predict(2, 16, steps=50, spectra=spectra)
-    same = predict(2, 16, steps=50, spectra=spectra, matrix=np.full((3, 3), 1 / 3))
+    uniform = with_network(2, 16, steps=50, spectra=spectra)
+    same = with_network(2, 16, steps=50, spectra=spectra, matrix=np.full((3, 3), 1 / 3))
     assert same.recommended.value == pytest.approx(uniform.recommended.value, rel=1e-6)
     assert same.accuracy.value == pytest.approx(uniform.accuracy.value, rel=1e-6)
     confused = [[0.2, 0.8, 0], [0.8, 0.2, 0], [0, 0, 1]]
-    said = predict(0.8, 16, steps=50, spectra=spectra, matrix=confused)
+    said = with_network(0.8, 16, steps=50, spectra=spectra, matrix=confused)
     curve = learning_curve(spectra[0], 0.8, 16, said.recommended.value, 50, noise_matrix=confused)
     assert said.accuracy.value == pytest.approx(float(curve.accuracy))
 
 
 def test_recorded_errors_widen_what_first_principles_say():
     spectra = [power_law(scale) for scale in (1.0, 1.5, 0.9)]
-    bare = predict(6, 32, steps=200, spectra=spectra, evidence={}).recommended
-    said = predict(
-        6, 32, steps=200, spectra=spectra, evidence={"linearised": LawScore(0.4, 1.0, 54, "sweep")}
+    bare = with_network(6, 32, steps=200, spectra=spectra, evidence={}).recommended
+    said = with_network(
+        6, 32, steps=200, spectra=spectra, evidence={"linearised": score(0.4, 1.0, 54, "sweep")}
     ).recommended
     assert said.interval == pytest.approx((bare.interval[0] / 2, bare.interval[1] * 2))
     assert said.covers == "least to greatest of n = 3 initialisations and 90 % of n = 54 recorded errors"
     assert "over n = 54 cells it missed" in said.why
 
 
-def test_short_runs_come_first_where_they_were_made():
-    found = Refinement(0.07, (), 2.0)
-    said = predict(6, 32, steps=200, spectra=[power_law()], short_runs=found, evidence={})
-    assert (said.recommended.law, said.recommended.value, said.recommended.factor) == ("short_runs", 0.07, None)
+def test_a_probe_comes_first_where_it_was_made():
+    said = with_network(6, 32, steps=200, spectra=[power_law()], probed=found(0.07), evidence={})
+    assert (said.recommended.law, said.recommended.value, said.recommended.factor) == ("probe", 0.07, None)
     assert "worth 2 full runs" in said.recommended.why
-    lost = predict(6, 32, steps=200, short_runs=Refinement(np.nan, (), 2.0))
-    assert lost.recommended.law == "square_root_clean_count"
-    assert "cannot tell" in lost.learning_rate["short_runs"].reason
-    assert not predict(6, 32, steps=200, optimizer="adam", short_runs=found).learning_rate["short_runs"].applies
+    lost = with_network(6, 32, steps=200, spectra=[power_law()], probed=found(np.nan))
+    assert lost.recommended.law == "linearised"
+    assert "cannot tell" in lost.learning_rate["probe"].reason
 
 
 def test_where_less_is_always_better_first_principles_do_not_apply():
     one = np.ones(1)
-    said = predict(6, 32, steps=50, spectra=[Spectrum(one, one, 0 * one, 10, 1)])  # one mode: averaging is best
+    said = with_network(6, 32, steps=50, spectra=[Spectrum(one, one, 0 * one, 10, 1)])  # one mode: averaging is best
     assert said.learning_rate["linearised"].reason.startswith("its best rate lies below all that it tries")
     assert said.recommended.law == "square_root_clean_count"
     assert said.accuracy.value is None
@@ -439,35 +508,58 @@ def test_where_less_is_always_better_first_principles_do_not_apply():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: predict(-1, 128), "alpha must be from 0 .*-1.0 came"),
-        (lambda: predict(math.nan, 128), "alpha must be .*nan came"),
-        (lambda: predict(1, 0), "the batch size must be from 1 .*; 0 came"),
-        (lambda: predict(1, 12.5), "the batch size must be a whole number; 12.5 came"),
-        (lambda: predict(1, math.nan), "the batch size must be a whole number; nan came"),
-        (lambda: predict(1, 8, num_classes=1), "the number of classes must be from 2 .*; 1 came"),
+        (lambda: predict(-1, 128), "alpha must be from 0 .*got -1.0"),
+        (lambda: predict(math.nan, 128), "alpha must be .*got nan"),
+        (lambda: predict(1, 0), "the batch size must be from 1 .*, got 0"),
+        (lambda: predict(1, 12.5), "the batch size must be a whole number, got 12.5"),
+        (lambda: predict(1, math.nan), "the batch size must be a whole number, got nan"),
+        (lambda: predict(1, 8, num_classes=1), "the number of classes must be from 2 .*, got 1"),
         (lambda: predict(1, 8, noise="foreign"), "noise 'foreign' is not known; known: uniform, structured"),
         (lambda: predict(1, 8, optimizer="adm"), "the optimizer 'adm' is not known; did you mean 'adam'"),
-        (lambda: predict(1, 8, noise="structured"), "structured noise needs delta.*delta = None came"),
-        (lambda: predict(1, 8, delta=0.5), "no other noise takes it; uniform noise and delta = 0.5 came"),
+        (
+            lambda: predict(1, 8, noise="structured"),
+            "structured noise needs delta.*got structured noise and delta = None",
+        ),
+        (lambda: predict(1, 8, delta=0.5), "no other noise takes it; got uniform noise and delta = 0.5"),
         (lambda: predict(1, 8, noise="structured", delta=2), r"delta must lie in \[0, 1\]; 2 came"),
-        (lambda: predict(1, 8, noise="structured", delta=0, matrix=SWAP), "structured noise came too"),
-        (lambda: predict(1, 8, order=[[0, 1], [1, 0]]), "order is for structured noise; it came with uniform noise"),
+        (
+            lambda: predict(1, 8, noise="structured", delta=0, matrix=SWAP),
+            "got structured noise and matrix: leave one out",
+        ),
+        (lambda: predict(1, 8, order=[[0, 1], [1, 0]]), "order is for structured noise; got it with uniform noise"),
         (lambda: predict(1, 8, matrix=[[1, 1], [0, 1]]), "row 0 sums to 2"),
-        (lambda: predict(1, 8, num_classes=10, matrix=SWAP), "10 by num_classes, 3 by the matrix came"),
+        (lambda: predict(1, 8, num_classes=10, matrix=SWAP), "got 10 by num_classes, 3 by the matrix"),
         (lambda: predict(1, 8, matrix=[[0, 1], [1, 0]]), "carry no signal at alpha = 1"),
-        (lambda: predict(5, 8, alpha_interval=(6, 9)), "hold alpha = 5; 6 to 9 came"),
-        (lambda: predict(5, 8, alpha_interval=(2, 4)), "hold alpha = 5; 2 to 4 came"),
-        (lambda: predict(5, 8, alpha_interval=(-1, 9)), "start at 0 or above .*-1 to 9 came"),
-        (lambda: predict(5, 8, alpha_interval=(math.nan, 9)), "nan to 9 came"),
-        (lambda: predict(5, 8, alpha_interval=(1, math.inf)), "1 to inf came"),
-        (lambda: predict(5, 8, spectra=[power_law()]), "first principles need a budget"),
-        (lambda: predict(5, 8, spectra=[power_law()], steps=9, num_classes=3), "3 by num_classes, 10 by the network"),
+        (lambda: predict(5, 8, alpha_interval=(6, 9)), "hold alpha = 5, got 6 to 9"),
+        (lambda: predict(5, 8, alpha_interval=(2, 4)), "hold alpha = 5, got 2 to 4"),
+        (lambda: predict(5, 8, alpha_interval=(-1, 9)), "start at 0 or above .*got -1 to 9"),
+        (lambda: predict(5, 8, alpha_interval=(math.nan, 9)), "got nan to 9"),
+        (lambda: predict(5, 8, alpha_interval=(1, math.inf)), "got 1 to inf"),
+        (lambda: predict(5, 8, spectra=[power_law()]), "spectra has moved to advise, which takes a network and data"),
+        (lambda: predict(5, 8, short_runs=0.1), "short_runs has moved to advise"),
+        (lambda: predict(5, 8, optimiser="adam"), "the keyword 'optimiser' is not known; did you mean 'optimizer'"),
+        (lambda: predict(5, 8, steps=9, recipe=Recipe(steps=10)), "steps was given twice, got 10 and 9"),
+        (lambda: predict(5, 8, noise=Noise(alpha=3)), "alpha was given twice, got 3 and 5"),
+        (lambda: predict(5, 8, epochs=3), "laws need a budget in steps or examples, got epochs"),
+        (lambda: predict(5), "a prediction needs a batch size, got none"),
+        (lambda: predict(batch_size=8), "a prediction needs alpha, got none: give alpha, noise_rate"),
+        (lambda: predict(5, 8, noise_rate=0.5), "how many labels are wrong, got alpha and the noise rate"),
+        (lambda: predict(batch_size=8, noise_rate=0.9), r"below \(K - 1\)/K = 0.9"),
+        (lambda: predict(batch_size=8, noise_rate=0.7, matrix=SWAP), r"below 0.333333, .*got 0.7"),
+        (lambda: predict(5, 8, transition=SWAP), "how many labels are wrong, got alpha and the transition matrix"),
+        (lambda: predict(batch_size=8, transition=SWAP, matrix=SWAP), "got matrix and transition: leave one out"),
+        (lambda: predict(batch_size=8, transition=[[0, 1], [0, 1]]), "carry no signal"),
+        (
+            lambda: predict(5, 8, noise="structured", delta=1, order="random"),
+            "'random' is that of a data set, got none",
+        ),
+        (lambda: predict(5, 8, noise="structured", delta=1, order="randon"), "did you mean 'random'"),
         (lambda: predict(1, 8, parameters={"surg": {}}), "no law is called 'surg': the nearest is 'surge'"),
-        (lambda: predict(1, 8, evidence={"lineal": LawScore(1, 1, 1, "")}), "'lineal': the nearest is 'linear'"),
-        (lambda: Anchor(0.0, 8), "the anchor's learning rate must be from 1e-15 .*; 0.0 came"),
-        (lambda: Anchor(0.1, 0), "the anchor's batch size must be from 1 .*; 0 came"),
-        (lambda: Anchor(0.1, 8, -2.0), "the anchor's alpha must be from 0 .*; -2.0 came"),
-        (lambda: LawScore(0.1, math.nan, 5, ""), "90th percentile .*; nan came"),
+        (lambda: predict(1, 8, evidence={"lineal": score(1, 1, 1, "")}), "'lineal': the nearest is 'linear'"),
+        (lambda: Anchor(0.0, 8), "the anchor's learning rate must be from 1e-15 .*, got 0.0"),
+        (lambda: Anchor(0.1, 0), "the anchor's batch size must be from 1 .*, got 0"),
+        (lambda: Anchor(0.1, 8, -2.0), "the anchor's alpha must be from 0 .*, got -2.0"),
+        (lambda: score(0.1, math.nan, 5, ""), "90th percentile .*, got nan"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, words):

@@ -169,7 +169,7 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         (["mlp1", "digits", "--matrix", "none.csv"], "matrix file none.csv cannot be read"),
         (["mlp1", "digits", "--matrix", "small.csv"], "noise matrix of 10 classes is needed, got one of 2"),
         (["mlp1", "digits", "--examples", 2], "at least 3 images"),
-        (["mlp1", "digits", "--examples", 30, "--alpha", -1], "labels per clean label); -1.0 came"),
+        (["mlp1", "digits", "--examples", 30, "--alpha", -1], "labels per clean label), got -1.0"),
         (["mlp1", "digits", "--examples", 30, "--batch", 0], "the batch size must be from 1"),
     ],
 )

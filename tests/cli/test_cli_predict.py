@@ -11,13 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from effbatch.advice.evidence import recorded
-from effbatch.advice.law_answers import Anchor
 from effbatch.advice.prediction import predict
-from effbatch.cli.predict import INITIALISATIONS, command
+from effbatch.advice.question import Anchor
+from effbatch.cli.predict import command
 from effbatch.core.errors import InputError
-from effbatch.data.datasets import load
-from effbatch.noise.class_orders import class_order
-from effbatch.validation.setup import initial_spectrum
 
 SWAP = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 ANCHOR = ["--anchor-lr", "0.1", "--anchor-batch", "64", "--anchor-alpha", "2"]
@@ -41,41 +38,43 @@ def test_json_is_the_prediction():
 def test_json_of_several_pairs_is_a_list_of_them():
     said = json.loads(run("--alpha", "1", "--alpha", "5", "--batch", "8", "--batch", "16", "--json"))
     assert said == [predict(a, b).to_dict() for a in (1, 5) for b in (8, 16)]
+    said = json.loads(run("--noise-rate", "0.1", "--noise-rate", "0.5", "--batch", "8", "--json"))
+    assert said == [predict(batch_size=8, noise_rate=rate).to_dict() for rate in (0.1, 0.5)]
 
 
 @pytest.mark.parametrize("width", [50, 80])
 def test_the_headline_comes_first_and_nothing_is_cut(width):
-    text = run("--alpha", "50", "--batch", "128", *ANCHOR, width=width)
+    text = run("--alpha", "50", "--batch", "128", *ANCHOR, "--all", width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text
     words = words_of(text)
     prediction = predict(50, 128, anchor=Anchor(0.1, 64, 2.0))
     value, (low, high) = 0.1 * (2 * 3 / 51) ** 0.5, prediction.recommended.interval
     assert words.startswith(
-        f"Use learning rate {value:.3g} ({low:.3g} to {high:.3g}): "
-        "0.343 times the anchor's 0.1 at batch size 64, α = 2."
+        f"Use learning rate {value:.3g} [{low:.3g}, {high:.3g}]: 0.343 times the anchor's 0.1 at batch size 64, α = 2."
     )
-    parts = [
-        "Law square_root_clean_count:",
-        "Effective batch size",
-        "Learning rate by law",
-        "do not apply",
-        "What the noise costs",
-    ]
+    parts = ["Law square_root_clean_count:", "Learning rate by law", "do not apply", "What the noise costs"]
     positions = [words.index(part) for part in parts]
     assert positions == sorted(positions)
     for name, law in prediction.learning_rate.items():
         assert name in words
         assert law.reason in words
         assert not law.applies or f"× {law.factor:.3g}" in words
-    for number in ("0.0492", "2.51", "332,928", "× 51", f"{prediction.labels.loss_floor:.4g} nat", "88.2 %"):
+    for number in ("0.0492", "2.51", "332,928", "51 times", f"{prediction.labels.loss_floor:.4g} nat", "88.2 %"):
         assert number in words
+
+
+def test_one_screen_answers_with_the_laws_that_apply():
+    text = run("--alpha", "50", "--batch", "128", *ANCHOR)
+    assert len(text.splitlines()) <= 24
+    said = predict(50, 128, anchor=Anchor(0.1, 64, 2.0)).learning_rate
+    assert all((f" {name} " in text) == law.applies for name, law in said.items())
 
 
 def test_without_an_anchor_the_headline_is_a_factor():
     assert run("--alpha", "3", "--batch", "128").startswith("Multiply the learning rate")
     spread = 2 ** recorded()["square_root_clean_count"].quantile90_log2
-    assert f"by 0.5 ({0.5 / spread:.3g} to {0.5 * spread:.3g})" in words_of(run("--alpha", "3", "--batch", "128"))
+    assert f"by 0.500 [{0.5 / spread:.3g}, {0.5 * spread:.3g}]" in words_of(run("--alpha", "3", "--batch", "128"))
     assert run("--alpha", "0", "--batch", "128").startswith("Keep the learning rate")
 
 
@@ -100,37 +99,34 @@ def test_json_with_an_interval_of_alpha_and_other_noise_is_the_prediction(tmp_pa
     np.savetxt(tmp_path / "n.csv", SWAP, delimiter=",")
     said = json.loads(run("--alpha", "3", "--matrix", str(tmp_path / "n.csv"), "--batch", "128", "--json"))
     assert said == predict(3, 128, matrix=SWAP).to_dict()
-
-
-def test_the_order_of_false_labels_is_that_of_the_data_set():
-    options = {"noise": "structured", "delta": 1.0, "steps": 100}
-    noise = ("--noise", "structured", "--delta", "1", "--order", "reverse")
-    network = ("--network", "perceptron", "--dataset", "digits", "--steps", "100")
-    said = json.loads(run("--alpha", "5", "--batch", "32", *noise, *network, "--json"))
-    spectra = [initial_spectrum("perceptron", "digits", seed=seed) for seed in range(INITIALISATIONS)]
-    order = class_order(load("digits"), "reverse")
-    assert said == predict(5, 32, order=order, spectra=spectra, **options).to_dict()
-    assert said["accuracy"]["value"] != predict(5, 32, spectra=spectra, **options).accuracy.value
+    said = json.loads(run("--transition", str(tmp_path / "n.csv"), "--batch", "128", "--json"))
+    assert said == predict(batch_size=128, transition=SWAP).to_dict()
 
 
 @pytest.mark.parametrize("width", [50, 80])
 def test_text_has_the_ranges_over_alpha(width):
-    text = run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", width=width)
+    text = run("--alpha", "12", "--alpha-interval", "9", "16", "--batch", "128", "--all", width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     words = words_of(text)
     spread = 2 ** recorded()["square_root_clean_count"].quantile90_log2
     low, high = 17**-0.5 / spread, 10**-0.5 * spread
     assert words.startswith(
-        f"Multiply the learning rate best on clean labels at this batch size by 0.277 ({low:.3g} to {high:.3g})"
+        f"Multiply the learning rate best on clean labels at this batch size by 0.277 [{low:.3g}, {high:.3g}]"
     )
     for part in (
-        "α = 12 (9 to 16)",
-        "12,800 to 36,992",
-        "10 to 17",
-        "81 % to 84.7 %",
+        "α = 12 [9, 16]",
+        "21,632 [12,800, 36,992]",
+        "13 [10, 17] times as many",
+        "83.1 % [81.0, 84.7]",
         "the interval of alpha and 90 %",
     ):
         assert part in words
+
+
+def test_a_noise_rate_is_told_with_both_readings():
+    words = words_of(run("--noise-rate", "0.4", "--batch", "32"))
+    assert "For α = 0.8 (from a noise rate of 0.4, the share of wrong labels; if that share is redrawn over" in words
+    assert "over all 10 classes, alpha is 0.667)" in words
 
 
 def test_text_names_classes_that_cannot_be_learned(tmp_path):
@@ -141,20 +137,6 @@ def test_text_names_classes_that_cannot_be_learned(tmp_path):
     words = words_of(run("--alpha", "20", "--noise", "structured", "--delta", "1", "--batch", "128"))
     assert "No class can be learned" in words
     assert "structured label noise (δ = 1, effective α = " in words
-
-
-def test_a_network_gives_the_rate_and_the_accuracy():
-    arguments = ["--network", "perceptron", "--dataset", "digits", "--steps", "50", "--alpha", "6", "--batch", "32"]
-    said = json.loads(run(*arguments, "--json"))
-    law, accuracy = said["learning_rate"]["linearised"], said["accuracy"]
-    assert said["recommended"]["law"] == "linearised"
-    assert law["interval"][0] <= law["value"] <= law["interval"][1]
-    assert law["n"] == accuracy["initialisations"] == INITIALISATIONS
-    assert 0.1 < accuracy["interval"][0] <= accuracy["value"] <= accuracy["interval"][1] < 1
-    assert accuracy["n"] is None
-    words = words_of(run(*arguments))
-    assert words.startswith(f"Use learning rate {law['value']:.3g} (")
-    assert f"{100 * accuracy['value']:.3g} % accuracy of the linearised network" in words
 
 
 def test_no_color_is_respected():
@@ -170,31 +152,45 @@ def test_help_has_examples():
 
 
 @pytest.mark.parametrize(
+    "moved",
+    [["--network", "mlp1"], ["--dataset", "digits"], ["--data-dir", "."], ["--order", "random"], ["--momentum", "0.5"],
+     ["--probe"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_has_moved_says_where(moved):
+    with pytest.raises(InputError, match="has moved to advise: effbatch advise NETWORK DATA --steps T") as error:
+        CliRunner().invoke(command, ["--alpha", "1", "--batch", "8", *moved], catch_exceptions=False)
+    assert str(error.value).startswith(moved[0])
+    assert moved[0] not in run("--help")
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--alpha", "-1", "--batch", "8"], "alpha must be from 0 .*-1.0 came"),
-        (["--alpha", "nan", "--batch", "8"], "alpha must be .*nan came"),
-        (["--alpha", "inf", "--batch", "8"], "alpha must be .*inf came"),
-        (["--alpha", "1", "--batch", "0"], "the batch size must be from 1 .*; 0 came"),
-        (["--alpha", "1", "--batch", "8", "--classes", "1"], "the number of classes .*; 1 came"),
-        (["--alpha", "1", "--batch", "8", "--steps", "5", "--examples", "5"], "steps or examples; both came"),
-        (["--alpha", "1", "--batch", "8", "--anchor-batch", "8"], "only --anchor-batch came"),
-        (["--alpha", "1", "--batch", "8", "--anchor-lr", "0.1"], "only --anchor-lr came"),
-        (["--alpha", "1", "--batch", "8", "--anchor-alpha", "0"], "only --anchor-alpha came"),
-        (["--alpha", "1", "--batch", "8", "--network", "mlp1"], "only one of them came: give both"),
-        (
-            ["--alpha", "1", "--batch", "8", "--network", "mlp1", "--dataset", "digits"],
-            "need a budget, and none came: give --steps or --examples",
-        ),
+        (["--alpha", "-1", "--batch", "8"], "alpha must be from 0 .*got -1.0"),
+        (["--alpha", "nan", "--batch", "8"], "alpha must be .*got nan"),
+        (["--alpha", "inf", "--batch", "8"], "alpha must be .*got inf"),
+        (["--alpha", "1", "--batch", "0"], "the batch size must be from 1 .*, got 0"),
+        (["--alpha", "1", "--batch", "8", "--classes", "1"], "the number of classes .*, got 1"),
+        (["--alpha", "1", "--batch", "8", "--steps", "5", "--examples", "5"], "got steps and examples: leave all but"),
+        (["--alpha", "1", "--batch", "8", "--anchor-batch", "8"], "got only --anchor-batch: give both"),
+        (["--alpha", "1", "--batch", "8", "--anchor-lr", "0.1"], "got only --anchor-lr: give both"),
+        (["--alpha", "1", "--batch", "8", "--anchor-alpha", "0"], "got only --anchor-alpha: give both"),
         (["--alpha", "1", "--batch", "8", "--noise", "structured"], "structured noise needs delta"),
-        (["--alpha", "1", "--batch", "8", "--order", "random"], "that of a data set's classes, and none came"),
+        (
+            ["--alpha", "1", "--batch", "8", "--noise-rate", "0.2"],
+            "got alpha and the noise rate: leave one of them out",
+        ),
+        (["--noise-rate", "0.95", "--batch", "8"], r"below \(K - 1\)/K = 0.9"),
+        (["--noise-rate", "40", "--batch", "8"], "give the share of wrong labels"),
         (
             ["--alpha", "1", "--alpha", "2", "--batch", "8", "--alpha-interval", "0", "9"],
-            "belongs to one alpha; 2 came",
+            "belongs to one alpha, got 2",
         ),
         (["--alpha", "1", "--batch", "8", "--matrix", "missing.csv"], "missing.csv cannot be read"),
-        (["--alpha", "1", "--batch", "8", "--from-estimate", "-"], "--alpha or --alpha-interval came too"),
-        (["--alpha", "1", "--batch", "8", "--anchor-lr", "nan", "--anchor-batch", "8"], "learning rate .*nan came"),
+        (["--batch", "8", "--transition", "missing.csv"], "missing.csv cannot be read"),
+        (["--alpha", "1", "--batch", "8", "--from-estimate", "-"], "got --alpha, .* too: leave it out"),
+        (["--alpha", "1", "--batch", "8", "--anchor-lr", "nan", "--anchor-batch", "8"], "learning rate .*got nan"),
     ],
 )
 def test_nonsense_is_refused_in_one_sentence(arguments, words):

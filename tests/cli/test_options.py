@@ -10,7 +10,7 @@ from effbatch.core.errors import SpecError
 from effbatch.plan import spec as specs
 
 PREDICT = "predict --alpha 3 --batch 32"
-PROBE = f"{PREDICT} --network mlp1 --dataset digits --steps 100 --probe"
+ADVISE = "advise mlp1 digits --steps 100"
 IGNORED = {
     "paper of a figure": (
         "report out --figure collapse --out a.svg --paper letter",
@@ -19,16 +19,28 @@ IGNORED = {
     "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper is that of a PDF; a.csv is"),
     "paper of a page": ("report out --out a.html --paper a4", "--paper is that of a PDF; a.html is none"),
     "paper of no format": ("report out --format html,md --out b --paper letter", "PDF; b/report.html, b/report.md is"),
-    "momentum of SGD": (f"{PREDICT} --momentum 0.5", "--momentum is for --optimizer momentum; sgd came"),
-    "folder without data": (f"{PREDICT} --data-dir .", "--data-dir is where a data set lies, and none is asked for"),
-    "probe with a schedule": (f"{PROBE} --schedule cosine", "--probe trains with plain sgd at a constant rate"),
-    "probe of Adam": (f"{PROBE} --optimizer adam", "--probe trains with plain sgd"),
-    "probe of other noise": (f"{PROBE} --noise structured --delta 0.5", "--probe trains with plain sgd"),
+    "momentum of SGD": (f"{ADVISE} --momentum 0.5", "--momentum is for --optimizer momentum, got it with sgd"),
+    "momentum of a law": (f"{PREDICT} --optimizer momentum --momentum 0.5", "--momentum has moved to advise"),
+    "folder without data": (f"{PREDICT} --data-dir .", "--data-dir has moved to advise"),
+    "probe with a schedule": (
+        f"{ADVISE} --probe --schedule cosine",
+        "a probe trains with plain sgd at a constant rate",
+    ),
+    "probe of Adam": (f"{ADVISE} --probe --optimizer adam", "a probe trains with plain sgd"),
+    "probe of other noise": (f"{ADVISE} --probe --noise structured --delta 0.5", "a probe trains with plain sgd"),
+    "order of uniform noise": (
+        f"{ADVISE} --alpha 3 --order random",
+        "order is for structured noise; got it with uniform",
+    ),
+    "noisy labels that are clean": (f"{ADVISE} --alpha 3 --labels noisy", "the labels of digits are clean"),
     "quick without a small grid": ("simulate tiny.toml --quick --out sweep", "--quick needs the tables [quick.*]"),
     "data set over a grid": ("simulate grid.toml --dataset digits --out sweep", "grid of grid.toml names its own"),
     "validate: quick": ("validate tiny.toml --quick --out sweep", "--quick needs the tables [quick.*]"),
-    "two budgets": (f"{PREDICT} --steps 9 --examples 99", "a budget is steps or examples; both came"),
-    "two sources of alpha": ("advise mlp1 digits --steps 9 --alpha 3 --checked 9 --wrong 3", "alpha itself came too"),
+    "two budgets": (f"{PREDICT} --steps 9 --examples 99", "got steps and examples: leave all but one out"),
+    "two sources of alpha": (
+        "advise mlp1 digits --steps 9 --alpha 3 --checked 9 --wrong 3",
+        "got alpha and checked labels: leave one of them out",
+    ),
     "workers twice": (
         "simulate tiny.toml --out sweep --workers 2 --scheduler tcp://127.0.0.1:1",
         "either by --workers or by --scheduler; both came",
@@ -52,7 +64,7 @@ def test_what_would_be_ignored_is_refused_in_one_sentence(kind, spec_text, tmp_p
 
 def test_what_is_not_ignored_is_taken(spec_text):
     run = CliRunner().invoke
-    assert run(main, [*PREDICT.split(), "--optimizer", "momentum", "--momentum", "0.5"]).exit_code == 0
+    assert run(main, [*ADVISE.split(), "--batch", "8", "--optimizer", "momentum", "--momentum", "0.5"]).exit_code == 0
     assert specs.parse(f"{spec_text}[quick.grid]\nseed = 1\n", quick=True).grid["seed"] == (0,)
     with pytest.raises(SpecError, match="--quick needs"):
         specs.parse(spec_text, quick=True)

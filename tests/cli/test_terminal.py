@@ -118,7 +118,7 @@ def test_advice_keeps_within_the_width(width):
 def test_numbers_stay_with_what_they_count_and_a_star_stands_first():
     text = run("advise", "mlp1", "digits", "--steps", "50", "--checked", "200", "--wrong", "66", width=50)
     assert not [line for line in text.splitlines() if line.endswith((" n", "n =", "α", "α ="))]
-    assert "  * B 128, steps 50, learning rate " in text
+    assert "  * B 128, steps 50, learning rate" in text
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -135,7 +135,7 @@ def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
 
 def test_laws_as_json():
     laws = {law["name"]: law for law in json.loads(run("laws", "--json"))}
-    assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "short_runs"}
+    assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "probe"}
     keys = ("formula", "regime", "outside", "reference", "asked_by")
     assert all(law[key] for law in laws.values() for key in keys)
     assert "for adam, adamw, rmsprop and adadelta; at a fixed number of steps" in laws["signal_to_noise"]["outside"]
@@ -229,7 +229,7 @@ def test_commands_choices_and_names_are_completed():
         "plain,fashion-mnist",
         "plain,fashion-mnist-14",
     ]
-    assert complete("bash", "effbatch predict --network res", "3").split() == ["plain,resnet18"]
+    assert complete("bash", "effbatch advise res", "2").split() == ["plain,resnet18"]
     assert complete("bash", "effbatch advise mlp1 my.np", "3").split() == ["file,my.np"]
     assert "predict" in complete("zsh", "effbatch pre", "1").split()
     assert "plain,predict" in complete("fish", "effbatch pre", "pre")
@@ -241,7 +241,7 @@ def test_commands_choices_and_names_are_completed():
         (["predct"], "did you mean 'predict'"),
         (["predict", "--alpah", "1"], "--alpha"),
         (
-            ["predict", "--alpha", "1", "--batch", "8", "--steps", "9", "--network", "mpl1", "--dataset", "digits"],
+            ["advise", "mpl1", "digits", "--steps", "9"],
             "mlp1",
         ),
         (["measure", "mlp1", "digts"], "did you mean 'digits'"),

@@ -19,7 +19,6 @@ RESULTS = HERE.parent.parent / "simulations" / "results"
 
 CLOSED, FITTED, TRAINED = 1e-9, 1e-6, 1e-4  # relative: formulas; fits of a cube; what PyTorch computes
 LARGE = "predict --alpha 50 --batch 128"
-MLP = "--network mlp1 --dataset digits"
 
 
 class Case(NamedTuple):
@@ -36,17 +35,14 @@ CASES = {
     "predict_structured": Case("predict --alpha 20 --batch 128 --noise structured --delta 0.8"),
     "predict_matrix": Case(f"predict --alpha 2 --batch 64 --matrix {INPUTS}/matrix.csv"),
     "predict_classes": Case(f"{LARGE} --classes 100"),
-    "predict_momentum": Case(f"{LARGE} --optimizer momentum --momentum 0.8 --anchor-lr 0.1 --anchor-batch 64"),
+    "predict_momentum": Case(f"{LARGE} --optimizer momentum --anchor-lr 0.1 --anchor-batch 64"),
     "predict_adam": Case(f"{LARGE} --optimizer adam --anchor-lr 0.001 --anchor-batch 64"),
     "predict_adadelta": Case(f"{LARGE} --optimizer adadelta"),
     "predict_cosine": Case(f"{LARGE} --schedule cosine --steps 400"),
     "predict_examples": Case(f"{LARGE} --examples 50000 --anchor-lr 0.1 --anchor-batch 64"),
     "predict_estimated": Case(f"predict --batch 128 --from-estimate {RECORDED}/estimate_checked.json"),
-    "predict_network": Case(f"predict --alpha 6 --batch 32 --steps 40 {MLP}", TRAINED),
-    "predict_order": Case(
-        f"predict --alpha 6 --batch 32 --steps 40 {MLP} --noise structured --delta 0.5 --order confusion", TRAINED
-    ),
-    "predict_probe": Case(f"predict --alpha 6 --batch 8 --steps 20 {MLP} --probe", TRAINED),
+    "predict_noise_rate": Case("predict --noise-rate 0.3 --batch 128"),
+    "predict_transition": Case(f"predict --transition {INPUTS}/matrix.csv --batch 128"),
     "estimate_checked": Case("estimate --checked 200 --wrong 66 --classes 10"),
     "estimate_wilson": Case("estimate --checked 200 --wrong 66 --classes 10 --method wilson --confidence 0.9"),
     "estimate_examples": Case("estimate --checked 200 --wrong 66 --classes 10 --examples 5000"),
@@ -54,6 +50,12 @@ CASES = {
     "estimate_counts": Case(f"estimate --counts {INPUTS}/counts.csv"),
     "estimate_bounds": Case("estimate --classes 10 --train-loss 1.9 --holdout-accuracy 0.55"),
     "advise": Case("advise mlp1 digits --steps 20 --batch 8 --batch 16 --alpha 3", TRAINED),
+    "advise_network": Case("advise mlp1 digits --alpha 6 --batch 32 --steps 40", TRAINED),
+    "advise_order": Case(
+        "advise mlp1 digits --alpha 6 --batch 32 --steps 40 --noise structured --delta 0.5 --order confusion", TRAINED
+    ),
+    "advise_probe": Case("advise mlp1 digits --alpha 6 --batch 8 --steps 20 --probe", TRAINED),
+    "advise_momentum": Case("advise mlp1 digits --alpha 2 --batch 8 --steps 20 --optimizer momentum", TRAINED),
     "advise_nothing_known": Case("advise perceptron digits --examples 2000 --batch 16", TRAINED),
     "advise_checked": Case("advise mlp1 digits --steps 20 --batch 8 --checked 50 --wrong 20", TRAINED),
     "measure": Case("measure mlp1 digits --examples 100 --alpha 0 --alpha 5 --per-layer --device cpu", TRAINED),

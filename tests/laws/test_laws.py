@@ -211,22 +211,22 @@ def test_an_unknown_law_is_answered_with_the_nearest():
 
 
 def test_an_unknown_parameter_is_answered_with_the_known_ones():
-    with pytest.raises(InputError, match="the law surge takes clean_noise_scale; 'noise' came"):
+    with pytest.raises(InputError, match="the law surge takes clean_noise_scale, got 'noise'"):
         with_parameters(get("surge"), noise=3.0)
-    with pytest.raises(InputError, match="the law linear takes no parameter; 'batch_exponent' came"):
+    with pytest.raises(InputError, match="the law linear takes no parameter, got 'batch_exponent'"):
         with_parameters(get("linear"), batch_exponent=2.0)
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"alpha": -1.0}, "alpha must be from 0 .*-1.0 came"),
-        ({"alpha": np.nan}, "alpha must be .*nan came"),
+        ({"alpha": -1.0}, "alpha must be from 0 .*got -1.0"),
+        ({"alpha": np.nan}, "alpha must be .*got nan"),
         ({"alpha": np.array([1.0, np.inf])}, "alpha must be .*inf"),
-        ({"batch_size": 0}, "the batch size must be from 1 .*; 0 came"),
-        ({"num_classes": 1}, "the number of classes must be from 2 .*; 1 came"),
-        ({"steps": 0}, "the number of steps must be from 1 .*; 0 came"),
-        ({"steps": 10, "examples": 10}, "steps or examples; both came"),
+        ({"batch_size": 0}, "the batch size must be from 1 .*, got 0"),
+        ({"num_classes": 1}, "the number of classes must be from 2 .*, got 1"),
+        ({"steps": 0}, "the number of steps must be from 1 .*, got 0"),
+        ({"steps": 10, "examples": 10}, "steps or examples, got both"),
         ({"optimizer": "sgdd"}, "optimizer 'sgdd' is not known; did you mean 'sgd'"),
         ({"schedule": "linear"}, "schedule 'linear' is not known; known: constant, cosine, step, one_cycle"),
     ],
@@ -248,5 +248,5 @@ def test_settings_out_of_range_are_refused(values, words):
 )
 def test_parameters_out_of_range_are_refused(name, values):
     ((parameter, value),) = values.items()
-    with pytest.raises(InputError, match=f"{parameter} must be from .*; {value} came"):
+    with pytest.raises(InputError, match=f"{parameter} must be from .*, got {value}"):
         with_parameters(get(name), **values)

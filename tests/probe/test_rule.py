@@ -14,8 +14,8 @@ from effbatch.fitting.peak import peak
 from effbatch.networks import zoo
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
-from effbatch.probe.rule import refine, shift_exponent
-from effbatch.probe.runs import _Run, held_out_score, refine_learning_rate
+from effbatch.probe.rule import probe, shift_exponent
+from effbatch.probe.runs import _Run, held_out_score, probe_learning_rate
 from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
 
 
@@ -34,7 +34,7 @@ def parabola(best: float, exponent: float):
 @pytest.mark.parametrize("best", [-9.3, -3.0, 2.6], ids="best=2^{}".format)
 def test_finds_the_optimum_of_a_score_that_shifts_as_the_law_says(best, alpha):
     score, asked = parabola(best, shift_exponent(alpha))
-    found = refine(score, alpha)
+    found = probe(score, alpha)
     assert np.log2(found.learning_rate) == pytest.approx(best, abs=1e-9)
     assert len(set(asked)) == len(asked)  # nothing is trained twice
     longest = {}
@@ -47,17 +47,17 @@ def test_an_optimum_that_does_not_shift_is_missed_by_the_weighted_shift():
     score, _ = parabola(-3.2, 0.0)
     p = 0.4 * (1 - 1 / 16**2)
     off = p * (1 / 16 * -4 + 1 / 4 * -2 + 1 / 2 * -1) / (1 / 16 + 1 / 4 + 1 / 2)
-    assert np.log2(refine(score, 15.0).learning_rate) == pytest.approx(-3.2 + off, abs=1e-9)
+    assert np.log2(probe(score, 15.0).learning_rate) == pytest.approx(-3.2 + off, abs=1e-9)
 
 
 def test_a_search_near_the_start_costs_two_runs():
     score, _ = parabola(-3.0, shift_exponent(0))
     # five rates at T/16, of which three go on to T/2
-    assert refine(score, 0).cost == pytest.approx(2 / 16 + 3 / 2)
+    assert probe(score, 0).cost == pytest.approx(2 / 16 + 3 / 2)
 
 
 def test_scores_that_never_peak_give_no_rate():
-    found = refine(lambda rates, fraction: [0.1] * len(rates), 3.0)
+    found = probe(lambda rates, fraction: [0.1] * len(rates), 3.0)
     assert np.isnan(found.learning_rate)
     assert len(found.stages) == 1
     assert np.isnan(found.stages[0].peak)
@@ -66,13 +66,13 @@ def test_scores_that_never_peak_give_no_rate():
 @pytest.mark.parametrize("values", [[0.1], [0.1, 0.2, np.nan, 0.1, 0.0]], ids=["too few", "NaN"])
 def test_scores_that_are_no_numbers_are_named(values):
     with pytest.raises(InputError, match="one finite number for each of 5 learning rates"):
-        refine(lambda rates, fraction: values, 3.0)
+        probe(lambda rates, fraction: values, 3.0)
 
 
 @pytest.mark.parametrize("alpha", [-1.0, np.inf])
 def test_alpha_out_of_range_is_named(alpha):
-    with pytest.raises(InputError, match=f"alpha needs a finite value >= 0; {alpha:g} came"):
-        refine(lambda rates, fraction: [0.0] * len(rates), alpha)
+    with pytest.raises(InputError, match=f"alpha needs a finite value >= 0, got {alpha:g}"):
+        probe(lambda rates, fraction: [0.0] * len(rates), alpha)
 
 
 @pytest.mark.parametrize("alpha", [3.0, 15.0])
@@ -86,7 +86,7 @@ def test_finds_the_best_rate_of_the_linearised_theory(alpha, batch):
     def score(rates, fraction):
         return learning_curve(spectrum, alpha, batch, rates, round(fraction * 640)).accuracy
 
-    found = refine(score, alpha)
+    found = probe(score, alpha)
     best = best_learning_rate(spectrum, alpha, batch, 640, confident_edge=False)
     assert abs(np.log2(found.learning_rate / best)) < 0.75
 
@@ -140,7 +140,7 @@ def test_finds_the_best_rate_of_a_sweep():
     for seed in range(100, 104):
         network = zoo.build("perceptron", data.image_shape, 10, seed=seed)
         before = [w.clone() for w in network.parameters()]
-        one = refine_learning_rate(
+        one = probe_learning_rate(
             network, data.x_train[300:], data.y_train[300:], data.x_train[:300], data.y_train[:300],
             num_classes=10, alpha=4.0, batch_size=16, steps=200, seed=seed,
         )  # fmt: skip
@@ -153,8 +153,8 @@ def test_finds_the_best_rate_of_a_sweep():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"steps": 15}, "at least 16 steps; 15 came"),
-        ({"batch_size": 0}, "batch_size needs a whole number >= 1; 0 came"),
+        ({"steps": 15}, "at least 16 steps, got 15"),
+        ({"batch_size": 0}, "batch_size needs a whole number >= 1, got 0"),
         ({"num_classes": 7}, r"needs to return 7 logits per image, got shape \(1, 5\)"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -163,4 +163,4 @@ def test_what_does_not_fit_is_named(changed, message):
     options = {"num_classes": 5, "alpha": 1.0, "batch_size": 2, "steps": 16} | changed
     x, y = np.ones((6, 4), dtype=np.float32), np.arange(6) % 5
     with pytest.raises(InputError, match=message):
-        refine_learning_rate(nn.Linear(4, 5), x, y, x, y, **options)
+        probe_learning_rate(nn.Linear(4, 5), x, y, x, y, **options)

@@ -22,7 +22,7 @@ numbers = st.one_of(st.sampled_from(NUMBERS), st.floats().map(str), st.integers(
 @given(st.fixed_dictionaries({"--alpha": numbers, "--batch": numbers}, optional={
     "--classes": st.integers(-5, 3000).map(str) | st.just(HUGE),
     "--steps": numbers, "--examples": numbers, "--anchor-lr": numbers, "--anchor-batch": numbers,
-    "--anchor-alpha": numbers, "--momentum": numbers, "--optimizer": st.sampled_from(["sgd", "momentum", "adam", ""]),
+    "--anchor-alpha": numbers, "--noise-rate": numbers, "--optimizer": st.sampled_from(["sgd", "momentum", "adam", ""]),
     "--schedule": st.sampled_from(["constant", "cosine", "x"]),
 }))  # fmt: skip
 def test_predict_answers_or_refuses(options):
@@ -50,7 +50,7 @@ def arguments(options: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("value", NUMBERS)
 @pytest.mark.parametrize(
-    "option", ["--alpha", "--anchor-lr", "--anchor-alpha", "--delta", "--momentum", "--alpha-interval"]
+    "option", ["--alpha", "--anchor-lr", "--anchor-alpha", "--delta", "--noise-rate", "--alpha-interval"]
 )
 def test_a_number_of_predict(option, value):
     base = {"--alpha": "3", "--batch": "8"}
@@ -59,8 +59,8 @@ def test_a_number_of_predict(option, value):
             base |= {"--anchor-lr": "0.1", "--anchor-batch": "8"}
         case "--delta":
             base |= {"--noise": "structured"}
-        case "--momentum":
-            base |= {"--optimizer": "momentum"}
+        case "--noise-rate":
+            base.pop("--alpha")
         case "--alpha-interval":
             answered("predict", *arguments(base), option, "0", value, "--json")
             return

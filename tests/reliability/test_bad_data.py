@@ -51,8 +51,8 @@ BAD_DATA = {
     "classes below 0": ({"num_classes": np.array(-1)}, "needs from 2 to 1,000,000 classes, got -1"),
 }
 MEASURE = ("measure", "perceptron", "bad.npz", "--json")
-ADVISE = ("advise", "perceptron", "bad.npz", "--steps", "20", "--batch", "8", "--json")
-PREDICT = ("predict", "--alpha=2", "--batch=8", "--network=perceptron", "--dataset=bad.npz", "--steps=20", "--json")
+ADVISE = ("advise", "perceptron", "bad.npz", "--steps", "20", "--batch", "8", "--labels", "clean", "--json")
+KNOWN = (*ADVISE, "--alpha", "2")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(("arrays", "sentence"), BAD_DATA.values(), ids=list(BAD_DATA))
 def test_bad_data_are_named(arrays, sentence):
     np.savez("bad.npz", **(GOOD | arrays))
-    for command in (MEASURE, ADVISE, PREDICT):
+    for command in (MEASURE, ADVISE, KNOWN):
         assert sentence in refused(*command)
 
 
@@ -80,7 +80,7 @@ ODD_DATA = {
 @pytest.mark.parametrize("arrays", ODD_DATA.values(), ids=list(ODD_DATA))
 def test_odd_data_get_finite_answers(arrays):
     np.savez("bad.npz", **(GOOD | arrays))
-    for command in (MEASURE, ADVISE, PREDICT):
+    for command in (MEASURE, ADVISE, KNOWN):
         answered(*command)
 
 

@@ -24,7 +24,6 @@ import torch
 from bad_input import refused, run
 
 import effbatch
-from effbatch.advice.page import as_html
 from effbatch.core.errors import InputError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.data import datasets
@@ -140,7 +139,7 @@ def test_the_page_of_an_advice_shows_any_text_as_text(little_images):
     from dataclasses import replace
 
     advice = effbatch.advise("perceptron", replace(little_images, name=HOSTILE[0]), steps=20, batch_sizes=[8])
-    assert "script" not in Page(as_html(advice)).kinds
+    assert "script" not in Page(advice._repr_html_()).kinds
 
 
 def test_a_member_of_an_archive_that_is_no_npy_file_is_no_array(tmp_path):

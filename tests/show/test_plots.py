@@ -16,7 +16,6 @@ import vl_convert
 from torch import nn
 
 import effbatch
-from effbatch.advice.law_answers import Anchor
 from effbatch.claims import Judgement, Verdict
 from effbatch.core.errors import InputError, RunError
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series
@@ -67,14 +66,19 @@ def judged(_) -> Judgement:
 
 
 ANSWERS = {
-    "one prediction": lambda _: effbatch.predict(6, 32, anchor=Anchor(0.1, 128), alpha_interval=(4, 9)),
+    "one prediction": lambda _: effbatch.predict(6, 32, anchor=effbatch.Anchor(0.1, 128), alpha_interval=(4, 9)),
     "predictions along alpha": lambda _: [effbatch.predict(a, 32, alpha_interval=(a / 2, 2 * a)) for a in (1, 3, 7)],
     "predictions along batch size": lambda _: [effbatch.predict(a, b) for a in (0, 5) for b in (16, 64, 128)],
     "advice": lambda d: effbatch.advise(
-        network, (d.x_train, d.y_train, d.x_test, d.y_test), alpha_interval=(2, 5), steps=50, batch_sizes=(8, 32)
+        network,
+        (d.x_train, d.y_train, d.x_test, d.y_test),
+        alpha_interval=(2, 5),
+        steps=50,
+        batch_sizes=(8, 32),
+        labels="clean",
     ),
     "advice without the theory": lambda d: effbatch.advise(
-        network, (d.x_train, d.y_train, d.x_test, d.y_test), alpha=2, steps=50, optimizer="adam"
+        network, (d.x_train, d.y_train, d.x_test, d.y_test), alpha=2, steps=50, optimizer="adam", labels="clean"
     ),
     "fit": lambda _: fitted(),
     "fit with a collapse": lambda _: fitted(target=0.7),

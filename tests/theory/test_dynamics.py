@@ -221,7 +221,7 @@ def test_foreign_images_like_the_clean_ones_are_uniform_noise():
     np.testing.assert_allclose(
         learning_curve(clean, 0, 8, eta, 40).accuracy, learning_curve(spectrum, 0, 8, eta, 40).accuracy, rtol=1e-9
     )
-    with pytest.raises(InputError, match="foreign images carry uniform labels; a noise matrix came too"):
+    with pytest.raises(InputError, match="foreign images carry uniform labels, got a noise matrix too"):
         learning_curve(foreign, 1, 8, eta, 40, noise_matrix=np.full((4, 4), 1 / 4))
 
 
@@ -329,7 +329,7 @@ def test_matrices_that_cannot_be_used_are_named():
         learning_curve(spectrum, 1, 8, 0.1, 10, noise_matrix=np.full((3, 3), 1 / 3))
     with pytest.raises(InputError, match=r"row 0 sums to 2"):
         best_learning_rate(spectrum, 1, 8, 10, noise_matrix=2 * uniform)
-    with pytest.raises(InputError, match="one without held-out images came"):
+    with pytest.raises(InputError, match="got one without held-out images"):
         learning_curve(replace(spectrum, held_out=None), 1, 8, 0.1, 10, noise_matrix=uniform)
 
 
@@ -463,13 +463,13 @@ def test_no_rate_is_given_where_none_can_be_told():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"alpha": -1}, "alpha needs finite values >= 0; -1 came"),
-        ({"batch_size": [8, 0]}, "batch_size needs finite values >= 1; 0 came"),
-        ({"learning_rate": np.nan}, "learning_rate needs finite values > 0; nan came"),
-        ({"steps": 0}, "steps needs a whole number from 1 to 10,000,000; 0 came"),
-        ({"momentum": 1.0}, r"momentum needs a value in \[0, 1\); 1 came"),
+        ({"alpha": -1}, "alpha needs finite values >= 0, got -1"),
+        ({"batch_size": [8, 0]}, "batch_size needs finite values >= 1, got 0"),
+        ({"learning_rate": np.nan}, "learning_rate needs finite values > 0, got nan"),
+        ({"steps": 0}, "steps needs a whole number from 1 to 10,000,000, got 0"),
+        ({"momentum": 1.0}, r"momentum needs a value in \[0, 1\), got 1"),
         ({"schedule": "linear"}, "schedule = 'linear' is not known; known: constant, cosine"),
-        ({"schedule": [1.0, 0.5]}, r"shape \(2,\) came"),
+        ({"schedule": [1.0, 0.5]}, r"got shape \(2,\): give"),
     ],
 )
 def test_bad_values_are_named(change, words):
@@ -480,7 +480,7 @@ def test_bad_values_are_named(change, words):
 
 def test_bad_spectra_are_named():
     h = np.array([1.0, 0.5])
-    with pytest.raises(InputError, match=r"a sum of 0\.5 came"):
+    with pytest.raises(InputError, match=r"a sum of 0\.5: drop"):
         Spectrum(h, h / 3, h, 10, 2)
-    with pytest.raises(InputError, match=r"shapes \(2,\), \(1,\), \(2,\) came"):
+    with pytest.raises(InputError, match=r"got shapes \(2,\), \(1,\), \(2,\)"):
         Spectrum(h, h[:1], h, 10, 2)

@@ -55,10 +55,10 @@ def test_a_schedule_spans_a_budget_in_examples_alike_at_every_batch_size(schedul
     ("schedule", "warmup", "sentence"),
     [
         ("cosin", 0.0, "schedule = 'cosin' is not known; did you mean 'cosine'"),
-        ("cosine", 1.0, r"warmup must lie in \[0, 1\), a fraction of all steps; 1.0 came"),
-        ("cosine", -0.1, "-0.1 came"),
-        ("cosine", np.nan, "nan came"),
-        ("one_cycle", 0.1, "one_cycle has its own warm-up; warmup = 0.1 came with it: leave it out"),
+        ("cosine", 1.0, r"warmup must lie in \[0, 1\), a fraction of all steps, got 1.0"),
+        ("cosine", -0.1, "got -0.1"),
+        ("cosine", np.nan, "got nan"),
+        ("one_cycle", 0.1, "one_cycle has its own warm-up, got warmup = 0.1 with it: leave it out"),
     ],
 )
 def test_a_mistake_is_named(schedule, warmup, sentence):

@@ -72,7 +72,7 @@ def test_the_law_scores_come_from_the_recorded_cube(tmp_path):
 
 def test_laws_are_preferred_in_the_order_of_the_record():
     error = {name: score.median_error_log2 for name, score in same_cells().items()}
-    assert error["short_runs"] < error["square_root_clean_count"] < error["linearised"]
+    assert error["probe"] < error["square_root_clean_count"] < error["linearised"]
     assert len({score.n for score in same_cells().values()}) == 1
 
 

@@ -1,0 +1,251 @@
+"""What somebody knows of the noise in labels -> α with its interval, and the labels at any α."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from effbatch.audit import estimate_from_counts, estimate_noise
+from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate, Interval
+from effbatch.laws.base import LARGEST, in_range, one_of
+from effbatch.noise import (
+    NOISE_KINDS,
+    ORDERS,
+    Labels,
+    MatrixNoise,
+    UniformNoise,
+    alpha_from_noise_rate,
+    structured_noise_matrix,
+)
+from effbatch.noise.transition import checked_matrix, rms_signal
+
+if TYPE_CHECKING:
+    from effbatch.data.dataset import DataSet
+
+ASSUMED = (0.0, 9.0)  # where nothing is known: from clean labels to one clean among ten
+_NO_SIGNAL = 1e-8  # of a transition matrix whose rows are alike but for rounding
+AUDITS = (100, 400, 1600)  # labels checked in all
+
+# What says how many labels are wrong, one of them at a time; an interval of alpha may stand beside alpha.
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "alpha": ("alpha", "alpha_interval"),
+    "the noise rate": ("noise_rate",),
+    "checked labels": ("checked", "wrong"),
+    "counts": ("counts",),
+    "the transition matrix": ("transition",),
+}
+
+
+@dataclass(frozen=True)
+class KnownAlpha:
+    """α, its limits (None: it is exact as given; a high limit of None: there is none), and where they come from."""
+
+    value: float
+    interval: Interval | None
+    how: str
+    checked: int = 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `checked` labels would say of α if it is what it is taken for: then about `wrong` of them are wrong.
+
+    alpha  its 95 % interval at these counts (exact: Clopper-Pearson); no upper limit where that is None
+    """
+
+    checked: int
+    wrong: int
+    alpha: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The noise of the labels of a data set: how many are wrong, and what they say instead.
+
+    kind             "uniform": any of the K classes alike; "structured": by preference, see `structured_noise_matrix`
+    delta, order     of structured noise: its degree, and the classes by falling preference, a row per true class
+                     (default: c + 1, c + 2, ...); where a data set is known, `order` may be one of `noise.ORDERS`
+    matrix           N in place of a kind: the law of noisy labels, rows true class
+    transition       T in place of a kind: the law of the given labels, right ones among them, rows true class. Laws
+                     take it at its effective α
+    How many, by one of: `alpha`, noisy labels per clean one, with its limits `alpha_interval` (high None: no limit) or
+    by these alone; `noise_rate`, the share of wrong labels; `checked` labels of a random sample, `wrong` of them wrong;
+    `counts` (K, K) of such a sample, rows checked class, columns given label; `transition`, which says it too.
+    Raises InputError for what cannot stand together.
+    """
+
+    kind: str = "uniform"
+    _: KW_ONLY
+    delta: float | None = None
+    order: ArrayLike | str | None = None
+    matrix: ArrayLike | None = None
+    transition: ArrayLike | None = None
+    alpha: float | None = None
+    alpha_interval: Interval | None = None
+    noise_rate: float | None = None
+    checked: int | None = None
+    wrong: int | None = None
+    counts: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        one_of("the noise", self.kind, NOISE_KINDS)
+        if (self.delta is not None) != (self.kind == "structured"):
+            raise InputError(
+                f"structured noise needs delta, from 0 to 1, and no other noise takes it; got {self.kind} noise and "
+                f"delta = {self.delta}"
+            )
+        if isinstance(self.order, str):
+            one_of("the order", self.order, ORDERS)
+        if self.order is not None and self.kind != "structured":
+            raise InputError(f"order is for structured noise; got it with {self.kind} noise: leave it out")
+        others = ["structured noise"] * (self.kind == "structured") + [
+            name for name in ("matrix", "transition") if getattr(self, name) is not None
+        ]
+        if len(others) > 1:
+            raise InputError(f"one thing says which labels are wrong, got {' and '.join(others)}: leave one out")
+        if len(self.sources) > 1:
+            raise InputError(
+                f"one thing says how many labels are wrong, got {' and '.join(self.sources)}: leave one of them out"
+            )
+        if (self.checked is None) != (self.wrong is None):
+            raise InputError("a sample needs checked and wrong, got only one of them: give both")
+        for name in ("matrix", "transition"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checked_matrix(getattr(self, name)))
+        if self.transition is not None and not rms_signal(np.asarray(self.transition)) > _NO_SIGNAL:
+            raise InputError("labels of this transition matrix carry no signal: their law is the same for every class")
+
+    @property
+    def sources(self) -> list[str]:
+        """What was given that says how many labels are wrong."""
+        return [what for what, names in _SOURCES.items() if any(getattr(self, name) is not None for name in names)]
+
+    @property
+    def name(self) -> str:
+        """The kind, or which matrix stands in its place."""
+        return "matrix" if self.matrix is not None else "transition" if self.transition is not None else self.kind
+
+    def classes(self, given: float | None) -> float:
+        """The number of classes that everything given agrees on, 10 where nothing says it."""
+        facts = [("num_classes", given)] if given is not None else []
+        for name in ("matrix", "transition", "counts"):
+            value = getattr(self, name)
+            facts += [(f"the {name}", len(np.asarray(value)))] if value is not None else []
+        if len({value for _, value in facts}) > 1:
+            came = ", ".join(f"{value} by {what}" for what, value in facts)
+            raise InputError(f"one number of classes is needed, got {came}: leave num_classes out")
+        return facts[0][1] if facts else 10
+
+    def on(self, data: DataSet) -> Noise:
+        """The same noise with its order, where it is a name, as the classes of a data set."""
+        if not isinstance(self.order, str):
+            return self
+        from effbatch.noise.class_orders import class_order
+
+        return replace(self, order=class_order(data, self.order))
+
+    def known(self, num_classes: int) -> KnownAlpha:
+        """α from whatever says how many labels are wrong; of an interval alone its middle in log(1 + α)."""
+        if self.noise_rate is not None:
+            return self._from_rate(float(self.noise_rate), num_classes)
+        if self.checked is not None and self.wrong is not None:
+            return _from_sample(estimate_noise(self.checked, self.wrong, num_classes))
+        if self.counts is not None:
+            return _from_sample(estimate_from_counts(self.counts).sample)
+        if self.transition is not None:
+            alpha = effective_alpha(self.labels_at(num_classes)(0.0))
+            return KnownAlpha(alpha, None, "the effective alpha of the transition matrix")
+        if self.alpha is not None:
+            in_range("alpha", float(self.alpha), "noisy labels per clean label, 0 for clean labels", least=0)
+        if self.alpha_interval is None:
+            if self.alpha is not None:
+                return KnownAlpha(float(self.alpha), None, "exact, as given")
+            most = 100 * float(UniformNoise(ASSUMED[1], num_classes).noise_rate)
+            how = f"assumed, as nothing is known of it: from no to {most:.3g} % wrong labels"
+            return KnownAlpha(_middle(*ASSUMED), ASSUMED, how)
+        low, high = self.alpha_interval
+        if self.alpha is not None:
+            return KnownAlpha(float(self.alpha), (low, high), "interval as given")
+        if low is None or high is None or not 0 <= low <= high:
+            raise InputError(f"the interval of alpha needs 0 <= low <= high; got {low} to {high}: give alpha beside it")
+        return KnownAlpha(_middle(low, high), (low, high), "interval as given")
+
+    def labels_at(self, num_classes: int) -> Callable[[float], Labels]:
+        """This kind of noise at any α; a transition matrix is the same whatever α is."""
+        if isinstance(self.order, str):
+            raise InputError(
+                f"the order {self.order!r} is that of a data set, got none: give the classes, or ask advise"
+            )
+        if self.transition is not None:
+            given = MatrixNoise.from_transition(self.transition)
+            return lambda alpha: given
+        if self.matrix is not None:
+            matrix = np.asarray(self.matrix)
+            return lambda alpha: MatrixNoise(alpha, matrix)
+        if self.delta is not None:
+            delta, order = self.delta, self.order
+            return lambda alpha: MatrixNoise(alpha, structured_noise_matrix(alpha, num_classes, delta, order=order))
+        return lambda alpha: UniformNoise(alpha, num_classes)
+
+    def labels_of_anchor(self, alpha: float, num_classes: int) -> Labels:
+        """The labels that a rate was tuned with: of this kind, but of uniform noise beside a transition matrix."""
+        return UniformNoise(alpha, num_classes) if self.transition is not None else self.labels_at(num_classes)(alpha)
+
+    def _from_rate(self, rate: float, num_classes: int) -> KnownAlpha:
+        """α at which this share of labels is wrong; both readings of a rate are told."""
+        if self.matrix is None:
+            alpha = float(alpha_from_noise_rate(rate, num_classes))  # that of structured noise, too
+        else:
+            wrong = 1 - float(np.diag(np.asarray(self.matrix)).mean())  # of noisy labels
+            if not 0 <= rate < wrong:
+                raise InputError(
+                    f"the noise rate must be >= 0 and below {wrong:.6g}, the share of wrong labels where all are drawn "
+                    f"from the matrix; got {rate:g}"
+                )
+            alpha = rate / (wrong - rate)
+        redrawn = rate / (1 - rate)
+        how = (
+            f"from a noise rate of {rate:g}, the share of wrong labels; if that share is redrawn over all "
+            f"{num_classes} classes, alpha is {redrawn:.3g}"
+        )
+        return KnownAlpha(alpha, None, how)
+
+
+def audits(known: KnownAlpha, num_classes: int) -> tuple[Audit, ...]:
+    """What larger audits than the one made would say; nothing where α is exact."""
+    if known.interval is None:
+        return ()
+    rate = float(UniformNoise(known.value, num_classes).noise_rate)
+    return tuple(
+        Audit(checked, round(checked * rate), estimate_noise(checked, round(checked * rate), num_classes).alpha)
+        for checked in AUDITS
+        if checked > known.checked
+    )
+
+
+def effective_alpha(labels: Labels) -> float:
+    """α of uniform noise with as much signal; InputError where there is none."""
+    alpha = float(labels.effective_alpha)
+    if alpha > LARGEST and isinstance(labels, MatrixNoise):
+        raise InputError(
+            f"labels of this noise matrix carry no signal at alpha = {labels.alpha:g}: their law is the same for "
+            "every class, and nothing can be learned from them"
+        )
+    return alpha
+
+
+def _from_sample(found: Any) -> KnownAlpha:
+    alpha = found.alpha
+    if alpha.value is None or alpha.interval is None:
+        raise InputError(f"the checked labels give no alpha to work with: {alpha.reason}")
+    how = f"95 % interval from n = {found.checked:,} checked labels, {found.wrong:,} of them wrong"
+    return KnownAlpha(alpha.value, alpha.interval, how, found.checked)
+
+
+def _middle(low: float, high: float) -> float:
+    return float(((1 + low) * (1 + high)) ** 0.5 - 1)
