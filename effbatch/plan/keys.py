@@ -5,9 +5,10 @@ docs/spec.md shows the same declarations (`docs/spec_keys.py`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import inf
+from operator import ge, gt, le, lt
 from typing import Any
 
 from effbatch.core.errors import SpecError, hint
@@ -52,18 +53,18 @@ class Key:
             return f"a list of {'names' if self.choices else 'values'}, each {replace(self, many=False).needs}"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        if self.takes not in (int, float):
-            table = f"a table with exactly one of {', '.join(self.of)}"
-            return {str: "text", bool: "true or false", object: "a name or a number", Mapping: table}[self.takes]
-        return f"{'a whole number' if self.takes is int else 'a number'} {self.limits}".rstrip()
+        if self.takes in (int, float):
+            return f"{'a whole number' if self.takes is int else 'a number'} {self.limits}".rstrip()
+        table = f"a table with exactly one of {', '.join(self.of)}"
+        return {str: "text", bool: "true or false", object: "a name or a number", Mapping: table}[self.takes]
 
     @property
     def limits(self) -> str:
         """The limits of a number in words."""
         if self.low is not None and self.high is not None:
-            return f"from {_text(self.low)} to {_text(self.high)}"
+            return f"from {_number(self.low)} to {_number(self.high)}"
         said = {"of at least": self.low, "above": self.above, "below": self.below, "at most": self.high}
-        return " and ".join(f"{words} {_text(limit)}" for words, limit in said.items() if limit is not None)
+        return " and ".join(f"{words} {_number(limit)}" for words, limit in said.items() if limit is not None)
 
     def check(self, where: str, value: Any) -> None:
         """Raise SpecError unless the value is what this key needs; `where` names table and key."""
@@ -76,9 +77,8 @@ class Key:
             near = hint(value, self.choices) if self.choices and isinstance(value, str) else ""
             advice = f": {near}" * near.startswith("did you mean")
             raise SpecError(f"{where} must be {self.needs}, got {shown(value)}{advice}", value=value)
-        for unit in self.of:
-            if unit in value:
-                self.of[unit].check(f"{where} {unit}", value[unit])
+        for name, inner in value.items() if self.of else ():
+            self.of[name].check(f"{where} {name}", inner)
 
     def _fits(self, value: Any) -> bool:
         if self.many:
@@ -87,17 +87,12 @@ class Key:
             return isinstance(value, Mapping) and len(value) == 1
         if self.takes in (str, bool):
             return isinstance(value, self.takes) and (not self.choices or value in self.choices)
-        if self.takes is object:
-            return isinstance(value, str) or is_number(value)
-        return is_number(value) and (self.takes is float or isinstance(value, int)) and self._within(value)
-
-    def _within(self, number: float) -> bool:
-        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
-        above, below = (
-            (-math.inf if self.above is None else self.above),
-            (math.inf if self.below is None else self.below),
-        )
-        return low <= number <= high and above < number < below
+        if self.takes is object and isinstance(value, str):
+            return True
+        if isinstance(value, bool) or not isinstance(value, int if self.takes is int else int | float):
+            return False
+        limits = ((ge, self.low), (gt, self.above), (le, self.high), (lt, self.below), (gt, -inf), (lt, inf))
+        return all(limit is None or holds(value, limit) for holds, limit in limits)
 
 
 def key(default: Any, meaning: str, *, takes: type | None = None, **declared: Any) -> Any:
@@ -135,16 +130,11 @@ def refuse_reserved(what: str, where: str) -> None:
     raise SpecError(f"{where} {what} is reserved for a later version, as {RESERVED[what]}: leave it out")
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
-
-
-def _text(limit: float) -> str:
-    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-
-
 def shown(value: Any) -> str:
     """A value as an error tells it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"

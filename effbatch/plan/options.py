@@ -23,6 +23,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
     "uniform": (),
     "structured": ("delta", "order"),
     "foreign": ("source",),
+    "matrix": ("matrix",),
 }
 NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at, not what is done
 
@@ -81,6 +82,7 @@ class Data(Options):
     source: str | None = key(
         None, "of foreign images: `white`, or a data set with images of the same shape, this one too", takes=str
     )
+    matrix: str | None = key(None, "file with the law of noisy labels, see below", takes=str, since="0.2")
 
 
 @dataclass(frozen=True)

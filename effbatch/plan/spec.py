@@ -50,16 +50,14 @@ MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 class Spec:
     """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
 
-    A budget in the grid is held by its label, "500 steps".
+    `about` holds what [simulation] says beside the name. A budget in the grid is held by its label, "500 steps".
     Where a `ladder` is given the grid is adaptive: its learning rates are only the ones that the sweep starts on.
     Where the grid was cut out of a `whole_grid`, its cells train beside those that they had there.
     `arguments` are those of the command line that make this spec of its file.
     """
 
     name: str
-    title: str
-    claim_text: str
-    figure: str
+    about: Mapping[str, str]
     data: Data
     train: Train
     grid: Mapping[str, tuple]
@@ -76,12 +74,7 @@ class Spec:
         if self.whole_grid is not None:
             optional["whole_grid"] = {key: list(values) for key, values in self.whole_grid.items()}
         return {
-            "simulation": {
-                "name": self.name,
-                "title": self.title,
-                "claim": self.claim_text,
-                "figure": self.figure,
-            },
+            "simulation": {"name": self.name, **self.about},
             "data": self.data.given(),
             "train": self.train.given(),
             "grid": {key: list(values) for key, values in self.grid.items()},
@@ -136,9 +129,7 @@ def parse(
     rates = tables.get("grid", {}).get("learning_rate")
     spec = Spec(
         name=name,
-        title=simulation.get("title", name),
-        claim_text=simulation.get("claim", ""),
-        figure=simulation.get("figure", ""),
+        about={"title": simulation.get("title", name), **{k: simulation.get(k, "") for k in ("claim", "figure")}},
         data=_options(Data(), tables.get("data", {}), "[data]"),
         train=_options(Train(), tables.get("train", {}), "[train]"),
         grid=_grid(tables.get("grid", {})),
@@ -172,12 +163,6 @@ def points(grid: Mapping[str, tuple], *, without: Sequence[str]) -> Iterator[dic
     dims = [dim for dim in grid if dim not in without]
     for values in product(*(grid[dim] for dim in dims)):
         yield dict(zip(dims, values, strict=True))
-
-
-def budget_label(budget: Mapping[str, float]) -> str:
-    """A budget as a coordinate of the cube: {steps = 500} -> "500 steps"."""
-    ((unit, amount),) = budget.items()
-    return f"{amount!r} {unit}"
 
 
 def _tables(text: str, origin: str, *, quick: bool, dataset: str | None) -> dict[str, dict[str, Any]]:
@@ -242,12 +227,11 @@ def _check_noise(spec: Spec) -> None:
     """
     kinds = spec.grid.get("noise", (spec.data.noise,))
     given = {*spec.grid, *spec.data.given()}
-    for kind, names in NOISE_KINDS.items():
-        for name in names:
-            if kind in kinds and name not in given:
-                raise SpecError(f"[data] noise = {kind!r} needs {name}, got none: give it, or a list of it in [grid]")
-            if kind not in kinds and name in given:
-                raise SpecError(f"[data] {name} is for {kind} noise, got it with {', '.join(kinds)}: leave it out")
+    for kind, name in ((kind, name) for kind, names in NOISE_KINDS.items() for name in names):
+        if kind in kinds and name not in given:
+            raise SpecError(f"[data] noise = {kind!r} needs {name}, got none: give it, or a list of it in [grid]")
+        if kind not in kinds and name in given:
+            raise SpecError(f"[data] {name} is for {kind} noise, got it with {', '.join(kinds)}: leave it out")
     if "foreign" in kinds and "expected" in spec.grid.get("copies", (spec.data.copies,)):
         raise SpecError(
             '[data] copies = "expected" averages over the labels of an image, got it with foreign copies, which '
@@ -265,28 +249,29 @@ def _grid(table: Mapping[str, Any]) -> dict[str, tuple]:
     for name in ("alpha", "batch_size", "learning_rate"):
         if name not in table:
             raise SpecError(f"[grid] needs {name}, a list of values, got none: give it")
-    lists = {
-        **table,
-        "learning_rate": _spread(table["learning_rate"]),
-        "seed": _seeds(table.get("seed", DEFAULT_SEEDS)),
-    }
-    grid: dict[str, tuple] = {}
-    for name in (*GRID, *(name for name in EXTRAS if name in table)):
-        values = lists[name]
-        if name == "budget" and isinstance(values, list):
-            for budget in values:
-                TRAIN["budget"].check("[train] budget", budget)
-            values = list(map(budget_label, values))
-        for value in values if name in GRID and isinstance(values, Sequence) else ():
+    read = {"learning_rate": _spread, "seed": _seeds, "budget": _budget_labels}
+    table, grid = {"seed": DEFAULT_SEEDS, **table}, {}
+    for name in (name for name in (*GRID, *EXTRAS) if name in table):
+        values = read[name](table[name]) if name in read else table[name]
+        for value in values if name in GRID and isinstance(values, list) else ():
             GRID[name].check(f"every value of [grid] {name}", value)
-        listed = isinstance(values, Sequence) and all(isinstance(value, str | int | float) for value in values)
-        if not listed or isinstance(values, str) or not values or len(set(values)) != len(values):
+        listed = isinstance(values, list | range) and all(isinstance(value, str | int | float) for value in values)
+        if not listed or not values or len(set(values)) != len(values):
             raise SpecError(f"[grid] {name} must be a list of different values, at least one, got {shown(values)}")
         grid[name] = tuple(sorted(map(GRID[name].takes, values))) if name in GRID else tuple(values)
     _check_size(math.prod(map(len, grid.values())), MAX_CELLS, "cells")
     extras = [len(values) for name, values in grid.items() if name not in GRID]
     _check_size(math.prod(extras), MAX_POINTS, "combinations of [data] and [train] keys")
     return grid
+
+
+def _budget_labels(values: Any) -> Any:
+    """[{steps = 500}, ...] -> ["500 steps", ...], which the cube can hold."""
+    if not isinstance(values, list):
+        return values
+    for budget in values:
+        TRAIN["budget"].check("[train] budget", budget)
+    return [f"{amount!r} {unit}" for budget in values for unit, amount in budget.items()]
 
 
 def _check_size(size: int, most: int, of: str) -> None:

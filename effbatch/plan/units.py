@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,11 +61,6 @@ class Unit:
         return self.cells * self.steps
 
     @property
-    def evaluations(self) -> int:
-        """Evaluations summed over the cells."""
-        return self.cells * len(self.checkpoints)
-
-    @property
     def key(self) -> str:
         """A name that changes when any number of the unit would change: of these facts, named as 0.1 named them."""
         facts: dict[str, Any] = {
@@ -102,10 +97,14 @@ def units(
     rates = rates or (lambda point, alpha: grid["learning_rate"])
     for point in points(grid, without=MEMBER_DIMS):
         data, train = at(spec, point)
-        batch_size = int(point["batch_size"])
-        for (steps, learning_rates, _), alphas in _alike(point, data, train, grid["alpha"], available, rates).items():
+        batch_size, clean_examples = int(point["batch_size"]), _clean_examples(data, available)
+        alike: dict[tuple[Any, ...], list[float]] = {}  # foreign images depend on α: there each α is alone
+        for alpha in grid["alpha"]:
+            steps = steps_for(train, batch_size, alpha, clean_examples)
+            alone = alpha if data.noise == "foreign" else None
+            alike.setdefault((steps, rates(point, alpha), alone), []).append(alpha)
+        for (steps, learning_rates, _), alphas in alike.items():
             width = max(1, CELLS_PER_UNIT // max(1, len(alphas) * len(learning_rates)))
-            count = min(train.evaluations, steps, most_checkpoints or steps)
             for start in range(0, len(grid["seed"]), width):
                 unit = Unit(
                     point=point,
@@ -113,7 +112,7 @@ def units(
                     train=train,
                     batch_size=batch_size,
                     steps=steps,
-                    checkpoints=log_spaced_steps(steps, count),
+                    checkpoints=log_spaced_steps(steps, min(train.evaluations, steps, most_checkpoints or steps)),
                     alphas=tuple(alphas),
                     learning_rates=learning_rates,
                     seeds=grid["seed"][start : start + width],
@@ -122,24 +121,6 @@ def units(
                     unit = _cut(unit, spec.grid)
                 if unit.cells:
                     yield unit
-
-
-def _alike(
-    point: Mapping[str, Any],
-    data: Data,
-    train: Train,
-    alphas: Sequence[float],
-    available: Mapping[str, int],
-    rates: Callable[[Mapping[str, Any], float], tuple[float, ...]],
-) -> dict[tuple[int, tuple[float, ...], float | None], list[float]]:
-    """The alphas that share steps and learning rates; foreign images depend on α: there each is alone."""
-    clean_examples = _clean_examples(data, available)
-    alike: dict[tuple[int, tuple[float, ...], float | None], list[float]] = {}
-    for alpha in alphas:
-        steps = steps_for(train, int(point["batch_size"]), alpha, clean_examples)
-        shared = steps, rates(point, alpha), alpha if data.noise == "foreign" else None
-        alike.setdefault(shared, []).append(alpha)
-    return alike
 
 
 def _clean_examples(data: Data, available: Mapping[str, int]) -> int:

@@ -14,9 +14,10 @@ import xarray as xr
 
 from effbatch.core.errors import SpecError, SweepError
 from effbatch.data import datasets
-from effbatch.data.dataset import DataSet
+from effbatch.data.dataset import DataSet, fingerprint
 from effbatch.engine.evaluation import history_images
 from effbatch.noise.foreign import WHITE, images_to_show
+from effbatch.noise.matrixfile import read_matrix
 from effbatch.plan import adaptive
 from effbatch.plan import cube as cubes
 from effbatch.plan.label_noise import noise_matrices
@@ -200,9 +201,11 @@ def _attrs(
 
 
 def _fingerprints(spec: Spec) -> dict[str, str]:
-    """Of all images that the sweep reads, foreign ones too."""
+    """Of all that the sweep reads: images, foreign ones too, and noise matrices."""
     sources = {source for source in spec.grid.get("source", (spec.data.source,)) if source not in (None, WHITE)}
-    return {name: datasets.load(name).fingerprint for name in [*_datasets(spec), *sorted(sources)]}
+    images = {name: datasets.load(name).fingerprint for name in [*_datasets(spec), *sorted(sources)]}
+    matrices = [path for path in spec.grid.get("matrix", (spec.data.matrix,)) if path is not None]
+    return images | {path: fingerprint(read_matrix(path)) for path in matrices}
 
 
 def _datasets(spec: Spec) -> list[str]:

@@ -19,7 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,12 @@ class Store:
                 f"{self.folder} was begun by a later effbatch, this one reads folders up to layout {LAYOUT}, got "
                 f"{self.layout}: install a later one, or choose another --out"
             )
-        before = self.grids[-1]
-        after = {dim: tuple(values) for dim, values in resolved.get("grid", {}).items()}
+        before, after = self.grids[-1], _values(resolved.get("grid", {}))
         changes = difference(_training(stored.get("spec", {})), _training(resolved))
-        changes += [f"grid.{dim}: only {'there' if dim in before else 'asked for'}" for dim in {*before} ^ {*after}]
         if before.keys() == after.keys():
-            lost = added(after, before)
-            changes += [f"grid.{dim}: {', '.join(map(str, values))} not asked for" for dim, values in lost.items()]
+            changes += [f"grid.{dim}: {list(values)} not asked for" for dim, values in added(after, before).items()]
+        else:
+            changes += [f"lists in [grid]: {', '.join(before)} there, {', '.join(after)} asked for"]
         if changes:
             raise SweepError(
                 f"{self.folder} holds a sweep of another spec ({'; '.join(changes[:3])}); only more values in the "
@@ -121,7 +120,7 @@ class Store:
     def grids(self) -> list[dict[str, tuple]]:
         """The grids that the sweep has had, the first and the last ones included."""
         grids = [self.facts().get("spec", {}).get("grid", {}), *(one["grid"] for one in self.extensions)]
-        return [{dim: tuple(values) for dim, values in grid.items()} for grid in grids]
+        return list(map(_values, grids))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -234,6 +233,11 @@ class Store:
                 "finished units are kept"
             ) from error
         return content
+
+
+def _values(grid: Mapping[str, Sequence]) -> dict[str, tuple]:
+    """A grid as JSON gives it, its values as tuples."""
+    return {dim: tuple(values) for dim, values in grid.items()}
 
 
 def _training(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ("grid", 'optimizer = ["sgd", "adam"]\nmomentum = [0.0, 0.9]', "[train] momentum is for sgd, got it with adam"),
     ("claim", "target = 1979-05-27", "[claim] must hold texts, finite numbers and lists of them, got"),
     ("simulation", 'name = "../x"', "name must be letters, digits, - and _, at most 100 characters, got '../x'"),
-    ("grid", 'noise = ["unifrom"]', "[data] noise must be one of uniform, structured, foreign, got 'unifrom': did you"),
+    ("grid", 'noise = ["unifrom"]', "must be one of uniform, structured, foreign, matrix, got 'unifrom': did you"),
     ("grid", "[claim", "not valid TOML"),
     ("train", 'measure = ["moment"]', "[train] measure must be a list of names, each one of moments, got ['moment']"),
     ("train", 'measure = "moments"', "[train] measure must be a list of names, each one of moments, got 'moments'"),

@@ -33,7 +33,7 @@ KEYS = [
     *product(["data"], options.DATA),
     *product(["train"], options.TRAIN),
     *product(["grid"], sorted({*options.GRID, *options.DATA, *options.TRAIN})),
-    *product(["data", "train", "grid"], RESERVED),
+    *product(["data", "train", "grid"], filter(str.isidentifier, RESERVED)),
     ("claim", "kind"),
 ]
 RULES = [(kind, key) for kind in claims.kinds() for key in claims.get(kind)().rule if key != "kind"]
