@@ -18,9 +18,9 @@ from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, 
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most, number
 from effbatch.core.errors import SpecError, hint
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number
-from effbatch.fitting import Estimate
-from effbatch.fitting.mean_square import root_mean_square
+from effbatch.fitting.student import root_mean_square
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import num_classes
@@ -73,7 +73,7 @@ class AccuracyCurveClaim(Claim):
         mean = curves.measured.mean("seed")
         gap = 100 * (mean - predicted)
         finding = (
-            f"Predicted and measured accuracy differ by {100 * rmse.value:.1f} points "
+            f"Predicted and measured accuracy differ by {100 * rmse.floats.value:.1f} points "
             f"(root mean square, {mean.size} points)."
         )
         lost = _lost_margin(case.theory, curves)
@@ -82,7 +82,7 @@ class AccuracyCurveClaim(Claim):
             finding=f"{finding} {_at_the_end(mean, curves, num_classes(case.cube))}{lost}",
             numbers=[
                 number("RMSE of predicted accuracy", rmse, curves.seeds, "points", scale=100),
-                Number("threshold of the rule", self.max_rmse * 100, unit="points", exact=True),
+                Number("threshold of the rule", exact(self.max_rmse * 100), "points"),
                 *_last_points(curves),
             ],
             figures=(curves.figure(f"{finding}{lost}", name=f"accuracy_against_{self.along}"),),
@@ -137,7 +137,7 @@ def _last_points(curves: Curves) -> list[Number]:
     """The measured accuracy of every curve at its last point."""
     numbers = []
     for label, c, low, high, _ in curves:
-        value, below, above = (100 * float(x[-1]) for x in (c, low, high))
+        last = Estimate(*(100 * float(x[-1]) for x in (c, low, high)), n=curves.seeds, level=0.95)
         place = f"{curves.symbol} = {float(c[curves.along][-1]):g}"
-        numbers.append(Number(f"accuracy of {label} at {place}", value, below, above, curves.seeds, "%"))
+        numbers.append(Number(f"accuracy of {label} at {place}", last, "%"))
     return numbers

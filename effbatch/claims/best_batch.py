@@ -23,8 +23,8 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above, number
 from effbatch.core.errors import SpecError
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
@@ -187,7 +187,7 @@ def _seeds(arms: Arms) -> int:
 
 def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure) -> str:
     told = [
-        f"{measure.text(measured[name].value)} ({name}"
+        f"{measure.text(measured[name].floats.value)} ({name}"
         + (f"; predicted {measure.text(predicted[name])})" if predicted[name] else ")")
         for name in [name for name in measured if predicted[name]] or measured
     ]

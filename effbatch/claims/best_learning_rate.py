@@ -18,8 +18,9 @@ from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most, number
 from effbatch.claims.shared.rates import rates_table, why_unknown
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate, FitOutcome, compare_all, exponents
+from effbatch.fitting import FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits
 from effbatch.laws import LAWS, Setting, get
@@ -77,7 +78,7 @@ class BestLearningRateClaim(Claim):
             finding=self._finding(row, powers) if cells else f"There is nothing to judge a law by. {why_unknown(best)}",
             numbers=[
                 number(f"median error of {self.law}", error, cells, OCTAVES),
-                Number("threshold of the rule", self.max_median_error, unit=OCTAVES, exact=True),
+                Number("threshold of the rule", exact(self.max_median_error), OCTAVES),
                 number(f"median error, {LINEARISED}", _estimate(theory), cells, OCTAVES),
                 *_exponent_numbers(powers, cells),
             ],

@@ -17,6 +17,7 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict, number
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
 from effbatch.fitting.figures import steps_collapsed
@@ -81,13 +82,13 @@ class CollapseClaim(Claim):
     def _numbers(self, fitted: Collapse) -> list[Number]:
         base, n, cells, extended = fitted.base, fitted.seeds, fitted.cells, fitted.extended
         if base is None:
-            return [Number("δ", None, n=n, note=fitted.outcome.value)]
+            return [Number("δ", Estimate(None, n=n), note=fitted.outcome.value)]
         before, note = fitted.spread_before, "residual standard deviation"
         numbers = [
             number("δ", base.delta, n),
-            Number("spread before the collapse", before, n=cells, unit="factor", note="about one curve in B"),
-            Number("spread after the collapse", base.spread, n=cells, unit="factor", note=note),
-            Number("threshold of the spread", self.max_spread, unit="factor", exact=True),
+            Number("spread before the collapse", Estimate(before, n=cells), "factor", "about one curve in B"),
+            Number("spread after the collapse", Estimate(base.spread, n=cells), "factor", note),
+            Number("threshold of the spread", exact(self.max_spread), "factor"),
             number("S_min, least steps", base.smallest_steps, n, "steps"),
             number("critical batch at α = 0", base.critical_batch_size, n, "labels"),
         ]

@@ -27,8 +27,8 @@ from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, number, within
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.errors import SpecError
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 from effbatch.plan.cube import num_classes
@@ -72,19 +72,20 @@ class ElasticityClaim(Claim):
         n, predicted = accuracy.sizes["seed"], case.prediction["ratio"]
         clean, noisy, ratio, left_out = _elasticities(accuracy, K)
         verdict, p_value = within(ratio, predicted / self.max_factor, predicted * self.max_factor)
+        lost, gained, measured = (one.floats.value for one in (clean, noisy, ratio))
         said = {name: f"predicted: {value:.2f}" for name, value in case.prediction.items()}
         finding = (
-            f"Halving the clean labels lowers d by {_lost(clean.value)}, doubling the noisy ones by "
-            f"{_lost(-noisy.value)}: as elasticities, losing clean labels hurts {ratio.value:.2f} times as much; "
-            f"{predicted:.2f} times was predicted. The elasticities themselves are {clean.value:.2f} and "
-            f"{noisy.value:.2f}; {case.prediction['clean']:.2f} and {case.prediction['noisy']:.2f} were predicted."
+            f"Halving the clean labels lowers d by {_lost(lost)}, doubling the noisy ones by "
+            f"{_lost(-gained)}: as elasticities, losing clean labels hurts {measured:.2f} times as much; "
+            f"{predicted:.2f} times was predicted. The elasticities themselves are {lost:.2f} and "
+            f"{gained:.2f}; {case.prediction['clean']:.2f} and {case.prediction['noisy']:.2f} were predicted."
         )
         return Judgement(
             verdict=verdict,
             finding=finding,
             numbers=[
                 number("ratio of the elasticities, −clean/noisy", ratio, n, note=said["ratio"]),
-                Number("threshold of the rule", self.max_factor, unit="factor", exact=True),
+                Number("threshold of the rule", exact(self.max_factor), "factor"),
                 number("elasticity of d in clean labels", clean, n, note=said["clean"]),
                 number("elasticity of d in noisy labels", noisy, n, note=said["noisy"]),
             ],

@@ -19,8 +19,9 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, number, within
 from effbatch.core.errors import CubeError, SpecError
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate, LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
+from effbatch.fitting import LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
 from effbatch.plan.cube import score
@@ -76,7 +77,7 @@ class LabelsNeededClaim(Claim):
             finding=finding,
             numbers=[
                 number("exponent β of 1 + α", exponent, n, note="one for all targets"),
-                Number("tolerance of the rule, about 1", self.tolerance, exact=True),
+                Number("tolerance of the rule, about 1", exact(self.tolerance)),
                 *_numbers(needed, fits, n),
             ],
             figures=(_figure(accuracy, needed, fits, finding),),
@@ -95,9 +96,9 @@ def _accuracy(cube: xr.Dataset) -> xr.DataArray:
 
 
 def _finding(exponent: Estimate, fits: Fits) -> str:
-    if not np.isfinite(exponent.value):
+    if exponent.value is None:
         return "At fewer than three noise levels do these runs bracket the clean labels needed: the growth is unknown."
-    slopes = [(target, fit.slope.value) for target, fit in fits.items() if fit is not None]
+    slopes = [(target, fit.slope.floats.value) for target, fit in fits.items() if fit is not None]
     told = ", ".join(f"{slope:.0f} for {100 * target:g} %" for target, slope in slopes)
     return (
         f"The clean labels needed for an accuracy grow as (1+α)^{exponent.value:.2f}. Every noisy label per clean one "
@@ -112,14 +113,14 @@ def _numbers(needed: Needed, fits: Fits, n: int) -> list[Number]:
         name = f"{100 * target:g} %"
         if fit is None:
             note = "fewer than three noise levels"
-            numbers.append(Number(f"clean labels per unit of α, n_1, for {name}", None, n=n, note=note))
+            numbers.append(Number(f"clean labels per unit of α, n_1, for {name}", Estimate(None, n=n), note=note))
             continue
         numbers += [
             number(f"clean labels per unit of α, n_1, for {name}", fit.slope, n, "labels"),
             number(f"clean labels without noise, n_0, for {name}", fit.intercept, n, "labels", note="of the line"),
             number(f"exponent β for {name}", fit.exponent, n),
-            Number(f"residual of the line for {name}", 100 * fit.linear_spread, n=fit.cells, unit="%"),
-            Number(f"residual of the power law for {name}", 100 * fit.power_spread, n=fit.cells, unit="%"),
+            Number(f"residual of the line for {name}", Estimate(100 * fit.linear_spread, n=fit.cells), "%"),
+            Number(f"residual of the power law for {name}", Estimate(100 * fit.power_spread, n=fit.cells), "%"),
         ]
     for below, target in pairwise(needed):
         label = f"slope for {100 * target:g} % over that for {100 * below:g} %"
@@ -158,7 +159,7 @@ def _needed_panel(needed: Needed, fits: Fits) -> Panel:
         limits: dict[str, Any] = {name: at[name].values for name in ("low", "high")}
         series.append(Series(f"{group}, measured", "measured", alpha, at["labels"].values, **limits, group=group))
         if (fit := fits[target]) is not None:
-            line = fit.intercept.value + fit.slope.value * alpha
+            line = fit.intercept.floats.value + fit.slope.floats.value * alpha
             series.append(Series(f"{group}, line", "rival", alpha, line, group=group))
     return Panel(Axis("α (noisy labels per clean one)"), Axis("clean labels needed"), tuple(series), "labels needed")
 

@@ -19,8 +19,8 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above, number
 from effbatch.core.errors import SpecError
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
@@ -96,7 +96,7 @@ class MemorisationClaim(Claim):
             finding=finding,
             numbers=[
                 number("accuracy lost from best to last", overall, scored, "points", scale=100, note="mean over α"),
-                Number("threshold of the rule, at every α", 100 * self.min_lost, unit="points", exact=True),
+                Number("threshold of the rule, at every α", exact(100 * self.min_lost), "points"),
                 *(one for part in parts for one in _numbers(part, n, scored, prediction["epochs"])),
             ],
             figures=(_figure(case.cube, runs, finding),),
@@ -192,20 +192,20 @@ def _crossing(runs: xr.Dataset) -> Estimate:
 def _finding(parts: Sequence[Parts], lost: Estimate) -> str:
     told = [
         f"{part.crossing.value:.0f} epochs at α = {part.alpha:g}"
-        if np.isfinite(part.crossing.value)
+        if part.crossing.value is not None
         else f"not yet at α = {part.alpha:g}"
         for part in parts
     ]
-    least = min(part.above.value for part in parts)
+    least = min(part.above.floats.value for part in parts)
     first = f"at least {least:.2f} nats above" if least > 0 else f"{-least:.2f} nats below"
     return (
         f"In the first epoch the training loss is {first} the noise floor; it stays below it after {', '.join(told)}. "
-        f"From its best to the end, the accuracy falls by {100 * lost.value:.1f} points (mean over α)."
+        f"From its best to the end, the accuracy falls by {100 * lost.floats.value:.1f} points (mean over α)."
     )
 
 
 def _numbers(part: Parts, n: int, scored: int, epochs: float) -> list[Number]:
-    at, note = f"α = {part.alpha:g}", "" if np.isfinite(part.crossing.value) else f"not within {epochs:g} epochs"
+    at, note = f"α = {part.alpha:g}", "" if part.crossing.value is not None else f"not within {epochs:g} epochs"
     return [
         number(f"accuracy lost from best to last, {at}", part.lost, scored, "points", scale=100),
         number(f"loss of the first epoch minus H, {at}", part.above, n, "nats"),
@@ -216,7 +216,7 @@ def _numbers(part: Parts, n: int, scored: int, epochs: float) -> list[Number]:
 
 def _limits(cube: xr.Dataset, parts: Sequence[Parts]) -> list[str]:
     limits = []
-    if never := sum(not np.isfinite(part.crossing.value) for part in parts):
+    if never := sum(part.crossing.value is None for part in parts):
         limits.append(f"At {never} noise levels the loss is not below the floor at the end: longer runs may get there.")
     if bool((cube["outcome"] == int(Outcome.DIVERGED)).any()):
         limits.append("Diverged runs have no training loss, so nothing is judged at their α.")
@@ -256,11 +256,10 @@ def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:
     scored = _scored(runs)
     for part in parts:
         last = 100 * float(scored["accuracy"].sel(alpha=part.alpha).isel(checkpoint=-1).mean())
-        crossing = part.crossing.value if np.isfinite(part.crossing.value) else None
-        lost, low, high = (100 * limit for limit in (part.lost.value, part.lost.low, part.lost.high))
+        lost, low, high = (100 * limit for limit in part.lost.floats)
         interval = f"{low:.1f} to {high:.1f}" if np.isfinite(low) else "cannot tell"
-        losses = [part.floor, part.floor + part.above.value, part.floor - part.below.value]
-        rows.append([part.alpha, *losses, crossing, last + lost, last, interval, scored.sizes["seed"]])
+        losses = [part.floor, part.floor + part.above.floats.value, part.floor - part.below.floats.value]
+        rows.append([part.alpha, *losses, part.crossing.value, last + lost, last, interval, scored.sizes["seed"]])
     crossed = sum(row[4] is not None for row in rows)
     return Table(
         "memorisation",

@@ -23,8 +23,8 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, Verdict, every_above, number
 from effbatch.core.errors import CubeError, SpecError
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.fitting import Estimate
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
 from effbatch.plan.cube import Outcome
@@ -39,7 +39,7 @@ NUMBERS = (
     "noisy_second_moment",
 )
 Statistic = Callable[[GradientMoments, float], NDArray[np.float64]]  # of the numbers, each an array, and α
-UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+UNKNOWN = Estimate(None)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class MomentsClaim(Claim):
         ratios = {alpha: _along(runs, alpha, _ratio_to_uniform) for alpha in alphas}
         n = int(noisy["noised_sets"].sum())
         finding = (
-            f"The closed form lies in {100 * norm.value:.1f} % of {n:,} intervals of ‖G‖² (95 % each) and in "
-            f"{100 * second.value:.1f} % of those of E‖g‖²; against all labels enumerated it is off by {error:.0e} at "
+            f"The closed form lies in {_percent(norm, 1)} % of {n:,} intervals of ‖G‖² (95 % each) and in "
+            f"{_percent(second, 1)} % of those of E‖g‖²; against all labels enumerated it is off by {error:.0e} at "
             f"most. {_drift(ratios)}"
         )
         return Judgement(
@@ -100,8 +100,8 @@ class MomentsClaim(Claim):
             numbers=[
                 number("intervals of ‖G‖² that hold the closed form", norm, n, "%", scale=100, note="α > 0"),
                 number("intervals of E‖g‖² that hold the closed form", second, n, "%", scale=100, note="α > 0"),
-                Number("threshold of the rule, for both", 100 * self.min_coverage, unit="%", exact=True),
-                Number("greatest relative error against all labels enumerated", error, exact=True),
+                Number("threshold of the rule, for both", exact(100 * self.min_coverage), "%"),
+                Number("greatest relative error against all labels enumerated", exact(error)),
                 *_ratio_numbers(ratios, runs.sizes["seed"]),
             ],
             figures=(_figure(case.cube, runs, ratios, finding),),
@@ -132,7 +132,8 @@ def _coverage(runs: xr.Dataset, name: str) -> Estimate:
     if draws == 0:
         return UNKNOWN
     low, high = clopper_pearson(inside, draws, 0.95)
-    return Estimate(inside / draws, float(low), float(high), test=partial(_binomial_p_value, inside, draws))
+    test = partial(_binomial_p_value, inside, draws)
+    return Estimate(inside / draws, float(low), float(high), n=draws, level=0.95, test=test)
 
 
 def _binomial_p_value(count: int, n: int, share: float) -> float:
@@ -167,7 +168,7 @@ def _along(runs: xr.Dataset, alpha: float, statistic: Statistic) -> list[Estimat
 
     return [
         of(values, statistic, alpha)
-        if all(of(values, GradientMoments.mean_norm_squared, a).low > 0 for a in denominators)
+        if all(of(values, GradientMoments.mean_norm_squared, a).above(0) for a in denominators)
         else UNKNOWN
         for values in five
     ]
@@ -182,10 +183,12 @@ def _drift(ratios: Mapping[float, list[Estimate]]) -> str:
     )
 
 
+def _percent(share: Estimate, decimals: int = 0) -> str:
+    return f"{100 * share.floats.value:.{decimals}f}"
+
+
 def _told(estimate: Estimate) -> str:
-    if not np.isfinite(estimate.value):
-        return "(cannot tell)"
-    return f"{estimate.value:.2f}"
+    return "(cannot tell)" if estimate.value is None else f"{estimate.value:.2f}"
 
 
 def _ratio_numbers(ratios: Mapping[float, list[Estimate]], seeds: int) -> list[Number]:
@@ -193,7 +196,7 @@ def _ratio_numbers(ratios: Mapping[float, list[Estimate]], seeds: int) -> list[N
     numbers = []
     for alpha, along in ratios.items():
         for when, ratio in (("first checkpoint", along[0]), ("end", along[-1])):
-            note = "" if np.isfinite(ratio.value) else "cannot tell: an interval of ‖G‖² reaches zero"
+            note = "" if ratio.value is not None else "cannot tell: an interval of ‖G‖² reaches zero"
             label = f"B_noise over that at uniform output, {when}, α = {alpha:g}"
             numbers.append(number(label, ratio, seeds, note=note))
     return numbers
@@ -207,7 +210,7 @@ def _limits(cube: xr.Dataset, runs: xr.Dataset) -> list[str]:
     if clean.sizes["alpha"]:
         norm, second = (_coverage(clean, name) for name in ("norm_squared_inside", "second_moment_inside"))
         limits.append(
-            f"At α = 0 no label is noised: its intervals ({100 * norm.value:.0f} and {100 * second.value:.0f} % hold "
+            f"At α = 0 no label is noised: its intervals ({_percent(norm)} and {_percent(second)} % hold "
             "the numbers of their images) test no closed form and are not judged. Few images carry the gradient of a "
             "network trained there, and intervals from such images can be too short."
         )
@@ -225,7 +228,7 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, ratios: Mapping[float, list[Esti
         group, x = f"α = {alpha:g}", runs["examples"].sel(alpha=alpha).values
         scales.append(estimated(group, x, _along(runs, alpha, GradientMoments.noise_scale), group=group))
         if alpha > 0:
-            uniform = [one.value for one in _along(runs, alpha, _at_uniform_output)]
+            uniform = [one.floats.value for one in _along(runs, alpha, _at_uniform_output)]
             scales.append(Series(f"{group}, uniform output", "rival", x, uniform, group=group))
             shares.append(estimated(group, x, ratios[alpha], group=group))
     ends = [float(runs["examples"].min()), float(runs["examples"].max())]
@@ -251,10 +254,11 @@ def _table(runs: xr.Dataset, ratios: Mapping[float, list[Estimate]]) -> Table:
         for i in (0, runs.sizes["checkpoint"] // 2, -1):
             at = runs.sel(alpha=alpha).isel(checkpoint=i)
             unsure = int((at["clean_norm_squared_low"] <= 0).sum())
-            ratio = ratios[alpha][i].value if alpha > 0 else np.nan
+            ratio = ratios[alpha][i].value if alpha > 0 else None
             means = [float(at[name].mean()) for name in NUMBERS]
-            values = [value if np.isfinite(value) else None for value in (scale[i].value, ratio)]
-            rows.append([alpha, float(at["examples"]), *means, *values, unsure, int(at["exact_error"].count())])
+            rows.append(
+                [alpha, float(at["examples"]), *means, scale[i].value, ratio, unsure, int(at["exact_error"].count())]
+            )
     scales = [row[7] for row in rows if isinstance(row[7], float)]
     span = f"B_noise runs from {min(scales):,.0f} to {max(scales):,.0f}. " if scales else ""
     return Table(

@@ -23,8 +23,8 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, every_above, number
 from effbatch.claims.shared.seed_mean import seed_means
 from effbatch.core.errors import SpecError, hint
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Number
-from effbatch.fitting import Estimate
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.plan.keys import key
 
@@ -93,7 +93,10 @@ class OrderingClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=finding,
-            numbers=[*sorted(differences, key=lambda one: one.value or 0.0), *self._drops(accuracy, predicted)],
+            numbers=[
+                *sorted(differences, key=lambda one: one.estimate.value or 0.0),
+                *self._drops(accuracy, predicted),
+            ],
             figures=(curves.figure(finding, name=f"order_of_{self.along}"),) if several else (),
             tables=(curves.table(),),
             limits=_limits(accuracy, expected, len(steps)),
@@ -114,8 +117,8 @@ class OrderingClaim(Claim):
         """The accuracies, and which neighbours stand the other way round, or cannot be told apart."""
         left = ", ".join(f"{100 * float(a):.1f} % ({value})" for value, a in zip(self.order, mean.values, strict=True))
         pairs = list(zip(pairwise(self.order), steps, strict=True))
-        turned = [f"{a} above {b}" for (a, b), step in pairs if step.high < 0]
-        unclear = [f"{a} and {b}" for (a, b), step in pairs if not (step.low > 0 or step.high < 0)]
+        turned = [f"{a} above {b}" for (a, b), step in pairs if step.below(0)]
+        unclear = [f"{a} and {b}" for (a, b), step in pairs if not step.excludes(0)]
         told = [f"The other way round: {', '.join(turned)}."] * bool(turned)
         told += [f"Not told apart: {', '.join(unclear)}."] * bool(unclear)
         return f"Under noise the accuracy left is {left}. {' '.join(told) or 'Every step is in the order said.'}"

@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 Interval = tuple[float | None, float | None]
+
+
+class Floats(NamedTuple):
+    """An estimate's numbers for arithmetic, NaN for what is not known."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,9 @@ class Estimate:
         return None if self.level is None and self.low is None and self.high is None else (self.low, self.high)
 
     @property
-    def floats(self) -> tuple[float, float, float]:
+    def floats(self) -> Floats:
         """Value, low and high as arrays hold them: NaN for None."""
-        value, low, high = (math.nan if x is None else float(x) for x in (self.value, self.low, self.high))
-        return value, low, high
+        return Floats(*(math.nan if x is None else float(x) for x in (self.value, self.low, self.high)))
 
     def below(self, value: float) -> bool:
         """Whether the whole interval lies below `value`."""

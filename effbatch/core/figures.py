@@ -107,24 +107,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Number:
-    """One result: `value` in [low, high] from `n` runs; None or NaN means that it cannot be told.
-
-    `exact` marks a number that has no interval because it is no estimate (a closed form, a count).
-    """
+    """One result of a report: an estimate with what it is called, its unit, and a note on where it comes from."""
 
     label: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
+    estimate: Estimate
     unit: str = ""
-    exact: bool = False
     note: str = ""
 
-    @property
-    def estimate(self) -> Estimate:
-        """Without label, unit and note."""
-        return Estimate(self.value, self.low, self.high, n=self.n, exact=self.exact)
+    def to_json(self) -> dict[str, Any]:
+        """All in one object: label, value, low, high, n, unit, exact, note."""
+        one = self.estimate
+        numbers = {"value": one.value, "low": one.low, "high": one.high, "n": one.n}
+        return {"label": self.label, **numbers, "unit": self.unit, "exact": one.exact, "note": self.note}
 
 
 @singledispatch

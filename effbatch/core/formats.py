@@ -122,7 +122,7 @@ def numbers_table(name: str, caption: str, numbers: Sequence[Number]) -> Table:
         label = f"{number.label}, {number.unit}" if number.unit else number.label
         value, interval = _parts(number.estimate)
         interval = interval.strip("()") if interval.startswith("(") else interval
-        rows.append([label, value, interval or "–", number.n, number.note])
+        rows.append([label, value, interval or "–", number.estimate.n, number.note])
     columns = ["quantity", "value", "95 % interval", "n", "note"]
     if not any(number.note for number in numbers):
         columns.pop()

@@ -16,13 +16,11 @@ from effbatch.fitting.labels_needed import (
 from effbatch.fitting.law_fits import FittedLaw, LawOutcome, exponents, fit_law
 from effbatch.fitting.of_cube import Fit, fit
 from effbatch.fitting.regret import regret
-from effbatch.fitting.resampling import Estimate
 from effbatch.fitting.steps import StepsOutcome, best_steps, steps_to_target
 
 __all__ = [
     "Collapse",
     "CollapseOutcome",
-    "Estimate",
     "Fit",
     "FitOutcome",
     "FittedLaw",

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from effbatch.core.errors import InputError
 from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.peak import peak, slope_limits
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
+from effbatch.fitting.resampling import bootstrap_weights, interval
+from effbatch.fitting.student import MIN_SEEDS
 from effbatch.plan.cube import num_classes, resolved_spec, score
 
 _VALUES_AT_ONCE = 4_000_000  # resampled scores held in memory

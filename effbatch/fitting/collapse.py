@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.least_squares import Array, least_squares
-from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.resampling import bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.student import MIN_SEEDS
 
 _OWN_SHARE = 1e-3  # least part of the derivative along δ that the other parameters must not be able to mimic
 _SPARE_CELLS = 2  # cells beyond the number of parameters, so that a misfit can show
@@ -154,8 +156,11 @@ def _fit(
         return None
     draws, _ = fit_hyperbola(alpha, batch_size, resampled, best[None])
     low, high = interval(best, draws, len(log_steps), confidence)
-    with np.errstate(over="ignore"):  # a limit beyond the largest float is inf: open
-        smallest, clean = (Estimate(*map(float, np.exp([best[i], low[i], high[i]]))) for i in (0, 1))
+    with np.errstate(over="ignore"):  # a limit beyond the largest float is open
+        smallest, clean = (
+            Estimate(*map(float, np.exp([best[i], low[i], high[i]])), n=len(log_steps), level=confidence)
+            for i in (0, 1)
+        )
     delta, *zeta = (
         resampled_estimate(float(best[i]), draws[:, i], len(log_steps), confidence) for i in range(2, parameters)
     )
@@ -176,7 +181,8 @@ def _best_start(alpha: Array, batch_size: Array, log_steps: Array, parameters: i
 
 
 def _text(estimate: Estimate, confidence: float) -> str:
-    return f"{estimate.value:.2f} ({confidence:.0%} interval {estimate.low:.2f} to {estimate.high:.2f})"
+    value, low, high = estimate.floats
+    return f"{value:.2f} ({confidence:.0%} interval {low:.2f} to {high:.2f})"
 
 
 def _capital(text: str) -> str:

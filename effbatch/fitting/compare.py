@@ -10,17 +10,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
 from effbatch.fitting.resampling import (
-    MIN_SEEDS,
-    Estimate,
     bootstrap_counts,
     over_cells,
     percentile_interval,
     percentile_p_value,
 )
+from effbatch.fitting.student import MIN_SEEDS
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law, open_parameters, with_parameters
 
@@ -120,10 +120,11 @@ def prediction_row(
     error = np.abs(np.log2((predicted / best["best_learning_rate"]).values)).ravel()
     error = error[np.isfinite(error)]
     middle = over_cells(error, np.median, resamples=resamples, seed=seed, confidence=confidence)
+    value, low, high = middle.floats
     row = {
-        "median_error": middle.value,
-        "low": middle.low,
-        "high": middle.high,
+        "median_error": value,
+        "low": low,
+        "high": high,
         "p_value": _or_nan(middle.p_value(threshold)),
         "quantile90": float(np.quantile(error, 0.9)) if len(error) else np.nan,
         "cells": len(error),
@@ -182,10 +183,11 @@ def _row(
                 off_grid.append(one_off)
     error = np.concatenate([*errors, []])
     middle = _median(error, pairs, cells_before, resamples, seed, confidence)
+    value, low, high = middle.floats
     row: dict[str, object] = {
-        "median_error": middle.value,
-        "low": middle.low,
-        "high": middle.high,
+        "median_error": value,
+        "low": low,
+        "high": high,
         "p_value": _or_nan(middle.p_value(threshold)),
         "quantile90": np.quantile(error, 0.9) if len(error) else np.nan,
         "cells": cells_before,
@@ -256,12 +258,12 @@ def _drawn_below(place: int, ranks: list[tuple[slice, NDArray]], draws: NDArray)
 def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int, seed: int, confidence: float) -> Estimate:
     """Median of `error`, its limits from resampled cells; a pair weighs the product of its cells' weights.
 
-    Limits are NaN with fewer than three cells, or where a law gives no finite error.
+    No limits with fewer than three cells, or where a law gives no finite error.
     """
     value = float(np.median(error)) if len(error) else np.nan
     if cells < MIN_SEEDS or not np.isfinite(error).all():
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value, n=cells)
     resampled = resampled_medians(error, pairs, bootstrap_counts(cells, resamples, seed))
     low, high = percentile_interval(resampled, cells, confidence)
     test = partial(percentile_p_value, estimate=value, resampled=resampled, count=cells)
-    return Estimate(value, float(low), float(high), test=test)
+    return Estimate(value, float(low), float(high), n=cells, level=confidence, test=test)

@@ -152,11 +152,11 @@ def steps_collapsed(name: str, steps: xr.Dataset, fitted: Collapse, *, predicted
     panels = [
         _against_batch(steps, 0.0, "before: B"),
         *([] if predicted is None else [_against_batch(steps, predicted, f"predicted: B/(1+α)^{predicted:g}")]),
-        _against_batch(steps, base.delta.value, f"fitted: B/(1+α)^{base.delta.value:.2f}", curve=fitted),
+        _against_batch(steps, base.delta.floats.value, f"fitted: B/(1+α)^{base.delta.floats.value:.2f}", curve=fitted),
     ]
     caption = (
         f"Against batch size, steps to the target scatter by a factor {fitted.spread_before:.2f} about one curve; "
-        f"against B/(1+α)^{base.delta.value:.2f}, by a factor {base.spread:.2f}. Points: geometric mean "
+        f"against B/(1+α)^{base.delta.floats.value:.2f}, by a factor {base.spread:.2f}. Points: geometric mean "
         f"and 95 % interval over {fitted.seeds} seeds. Line: the hyperbola fitted to all points."
     )
     return Figure(name, caption, tuple(panels))
@@ -205,7 +205,7 @@ def _against_batch(steps: xr.Dataset, delta: float, title: str, *, curve: Collap
         )
     if curve is not None and curve.base is not None:
         x = np.geomspace(min(everything), max(everything), 60)
-        y = curve.base.smallest_steps.value * (1 + curve.base.critical_batch_size.value / x)
+        y = curve.base.smallest_steps.floats.value * (1 + curve.base.critical_batch_size.floats.value / x)
         series.append(Series("fitted curve", "rival", x, y, group="fitted curve"))
     label = "batch size B" if delta == 0 else "effective batch size"
     return Panel(Axis(label, "log"), Axis("steps to the target", "log"), tuple(series), title)

@@ -8,8 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from effbatch.core.estimate import Estimate
 from effbatch.core.flags import Flag, cf_attributes
-from effbatch.fitting.resampling import MIN_SEEDS, Estimate, bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.resampling import bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.student import MIN_SEEDS
 
 Array = NDArray[np.float64]
 _LEAST_ALPHAS = 3  # one more than a line has parameters, so that a misfit can show
@@ -103,14 +105,14 @@ def fit_labels(needed: xr.Dataset) -> LabelsFit | None:
 
 
 def common_exponent(several: list[xr.Dataset]) -> Estimate:
-    """β of n* ∝ (1+α)^β, one for all targets, each with a factor of its own; NaN where nothing determines it.
+    """β of n* ∝ (1+α)^β, one for all targets, each with a factor of its own; None where nothing determines it.
 
     Targets share their draws of the seeds.
     """
     fitted = [_known(needed) for needed in several]
     fitted = [one for one in fitted if len(one[0]) >= _LEAST_ALPHAS]
     if not fitted:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Estimate(None)
     centred = [(np.log1p(x) - np.log1p(x).mean(), measured, resampled) for x, measured, resampled, _ in fitted]
     total = sum((x**2).sum() for x, _, _ in centred)
     value = sum((measured @ x) for x, measured, _ in centred) / total
@@ -118,10 +120,10 @@ def common_exponent(several: list[xr.Dataset]) -> Estimate:
 
 
 def slope_ratio(lower: xr.Dataset, higher: xr.Dataset) -> Estimate:
-    """Slope n_1 of one target over that of another; NaN where one is not known. Targets share their draws."""
+    """Slope n_1 of one target over that of another; None where one is not known. Targets share their draws."""
     (x, measured, resampled, seeds), other = _known(higher), _known(lower)
     if min(len(x), len(other[0])) < _LEAST_ALPHAS:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Estimate(None)
     value = _line(x, measured)[:, 1] / _line(other[0], other[1])[:, 1]
     return resampled_estimate(float(value[0]), _line(x, resampled)[:, 1] / _line(other[0], other[2])[:, 1], seeds)
 

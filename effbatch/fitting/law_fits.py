@@ -21,9 +21,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.least_squares import Array, Model, least_squares
-from effbatch.fitting.resampling import Estimate, bootstrap_weights, interval
+from effbatch.fitting.resampling import bootstrap_weights, interval
 from effbatch.laws import get
 from effbatch.laws.base import Law, Setting, open_parameters, with_parameters
 
@@ -69,7 +70,7 @@ class LawOutcome(Enum):
 class FittedLaw:
     """A law with its parameters and the anchor that it passes through; law None where the outcome is not FITTED.
 
-    parameters   by name, with limits; -inf or inf: open, as far as the range of the search goes
+    parameters   by name, with limits; one at the end of the range of the search is open: None
     anchor       geometric mean of the cells in B, 1 + α and the budget
     anchor_rate  learning rate there, the level of the law
     spread       residual spread of the rates about the law, as a factor: exp √(Σ r²/(cells − parameters))
@@ -91,7 +92,7 @@ class FittedLaw:
                 f"a learning rate needs a fitted law; {self.outcome.value} ({self.cells} cells): measure more cells",
                 outcome=self.outcome,
             )
-        return self.anchor_rate.value * self.law.factor(setting, self.anchor)
+        return self.anchor_rate.floats.value * self.law.factor(setting, self.anchor)
 
 
 def fit_law(
@@ -133,23 +134,31 @@ def fit_law(
     draws, _ = least_squares(model, log_rates, theta[None], weights)
     low, high = interval(theta, draws, count, confidence)
     parameters = {
-        name: Estimate(_natural(name, theta[i]), _natural(name, low[i], -np.inf), _natural(name, high[i], np.inf))
+        name: Estimate(
+            _natural(name, theta[i]),
+            _natural(name, low[i], np.nan),
+            _natural(name, high[i], np.nan),
+            n=count,
+            level=confidence,
+        )
         for i, name in enumerate(names, start=1)
     }
     if set(names) == {f"{term}_exponent" for term in TERMS}:
         powers = exponents(best, confidence=confidence).squeeze()
         parameters = {
-            f"{term}_exponent": Estimate(*(float(powers[key].sel(term=term)) for key in ("exponent", "low", "high")))
+            f"{term}_exponent": Estimate(
+                *(float(powers[key].sel(term=term)) for key in ("exponent", "low", "high")), n=count, level=confidence
+            )
             for term in TERMS
         }
     return FittedLaw(
         LawOutcome.FITTED,
         count,
         confidence,
-        with_parameters(law, **{name: estimate.value for name, estimate in parameters.items()}),
+        with_parameters(law, **{name: estimate.floats.value for name, estimate in parameters.items()}),
         parameters,
         anchor,
-        Estimate(*(float(np.exp(t[0])) for t in (theta, low, high))),
+        Estimate(*(float(np.exp(t[0])) for t in (theta, low, high)), n=count, level=confidence),
         float(np.exp(np.sqrt(squares.min() / (count - len(theta))))),
     )
 

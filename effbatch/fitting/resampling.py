@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effbatch.fitting.student import student_p_value, student_quantile
-
-MIN_SEEDS = 3  # below, no interval kept its promise in simulation
-FEW_SEEDS = 10
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its confidence limits; `test` (value -> p-value) is None where nothing was resampled."""
-
-    value: float
-    low: float
-    high: float
-    test: Callable[[float], float] | None = field(default=None, repr=False, compare=False, kw_only=True)
-
-    def excludes(self, value: float) -> bool:
-        return not self.low <= value <= self.high
-
-    def p_value(self, value: float) -> float | None:
-        """Two-sided p-value of "the truth is `value`", from what the limits come from; None where there is no test."""
-        p = np.nan if self.test is None else self.test(value)
-        return p if np.isfinite(p) else None
+from effbatch.core.estimate import Estimate
+from effbatch.fitting.student import FEW_SEEDS, MIN_SEEDS, student_p_value, student_quantile
 
 
 def bootstrap_weights(count: int, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -111,12 +90,12 @@ def over_seeds(
     """`statistic` of the seed mean of `values` (seeds, ...), with limits by resampling whole seeds: `interval`.
 
     statistic   means (rows, ...) -> (rows,)
-    Limits are NaN with fewer than three seeds, or where some resample has no finite statistic.
+    No limits with fewer than three seeds, or where some resample has no finite statistic.
     """
     count = len(values)
     value = float(statistic(values.mean(axis=0, keepdims=True))[0])
     if count < MIN_SEEDS:
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value, n=count)
     means = np.tensordot(bootstrap_weights(count, resamples, seed), values, axes=1)
     return resampled_estimate(value, statistic(means), count, confidence)
 
@@ -124,10 +103,10 @@ def over_seeds(
 def resampled_estimate(value: float, resampled: NDArray[np.float64], count: int, confidence: float = 0.95) -> Estimate:
     """`value` with the limits of `interval` and the test of `p_value`; neither where some resample is not finite."""
     if not np.isfinite(resampled).all():
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value, n=count)
     low, high = interval(value, resampled, count, confidence)
     test = partial(p_value, estimate=value, resampled=resampled, count=count)
-    return Estimate(value, float(low), float(high), test=test)
+    return Estimate(value, float(low), float(high), n=count, level=confidence, test=test)
 
 
 def over_cells(
@@ -140,18 +119,18 @@ def over_cells(
 ) -> Estimate:
     """`statistic(values, axis=...)` of one value per cell, with limits by resampling the cells as independent.
 
-    NaN where there is no value; limits NaN with fewer than three.
+    None where there is no value, no limits with fewer than three.
     """
     count = len(values)
     if count == 0:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Estimate(None, n=0)
     if count < MIN_SEEDS:
-        return Estimate(float(statistic(values, axis=0)), np.nan, np.nan)
+        return Estimate(float(statistic(values, axis=0)), n=count)
     draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
     value, resampled = float(statistic(values, axis=0)), statistic(values[draws], axis=1)
     low, high = percentile_interval(resampled, count, confidence)
     test = partial(percentile_p_value, estimate=value, resampled=resampled, count=count)
-    return Estimate(value, float(low), float(high), test=test)
+    return Estimate(value, float(low), float(high), n=count, level=confidence, test=test)
 
 
 def _expanded(count: int, confidence: float) -> float:

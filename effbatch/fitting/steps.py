@@ -8,7 +8,8 @@ import xarray as xr
 from effbatch.core.errors import InputError
 from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.honest import honest_best
-from effbatch.fitting.resampling import MIN_SEEDS, bootstrap_weights, interval
+from effbatch.fitting.resampling import bootstrap_weights, interval
+from effbatch.fitting.student import MIN_SEEDS
 from effbatch.plan.cube import Outcome, num_classes
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from effbatch.claims import Verdict
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Number, Table
 from effbatch.core.formats import (
     aligned,
@@ -169,8 +170,9 @@ class Report:
         columns = ("claim", "predicted", "measured", "value", "low", "high", "n", "p", "verdict")
         rows: list[list[str | int | float | None]] = []
         for section in self.judged:
-            first = section.numbers[0] if section.numbers else Number("", None)
-            numbers = [first.label, first.value, first.low, first.high, first.n]
+            first = section.numbers[0] if section.numbers else Number("", Estimate(None))
+            one = first.estimate
+            numbers = [first.label, one.value, one.low, one.high, one.n]
             rows.append([section.title, section.headline, *numbers, section.p_value, section.verdict])
         return Table("verdicts", self.counts, columns, rows)
 

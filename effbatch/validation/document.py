@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from effbatch.advice.prediction import predict
 from effbatch.claims.shared.rates import rates_table, why_unknown
@@ -64,7 +62,7 @@ def _verdict(name: str, one: JudgedCube) -> dict[str, Any]:
         "rule": claim.rule,
         "prediction_stored": one.stored["stored"],
         "prediction_before_training": one.stored["before_training"],
-        "numbers": [_finite(asdict(number)) for number in found.numbers],
+        "numbers": [number.to_json() for number in found.numbers],
         "limits": [*extension_in_words(one.cube), *found.limits],
     }
 
@@ -221,7 +219,3 @@ def _scaling_table() -> Table:
         rows,
         ("g", ".3g", ".3f", ",.0f", ".0f"),
     )
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float | np.floating) and not np.isfinite(v) else v for k, v in values.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,14 @@ import xarray as xr
 from effbatch.audit.proportions import clopper_pearson
 from effbatch.claims import Verdict
 from effbatch.claims.shared.judgement import at_most
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.core.formats import number_text
+from effbatch.core.formats import estimate_text, number_text
 from effbatch.core.resources import bundled
-from effbatch.fitting import Estimate, regret
+from effbatch.fitting import regret
 from effbatch.fitting.cells import groups, setting_of
-from effbatch.fitting.resampling import MIN_SEEDS, over_cells
-from effbatch.fitting.student import student_quantile
+from effbatch.fitting.resampling import over_cells
+from effbatch.fitting.student import MIN_SEEDS, student_quantile
 from effbatch.laws import get
 from effbatch.plan.cube import Outcome
 from effbatch.validation.judged import JudgedCube
@@ -80,8 +81,12 @@ class Line:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values; null where a number cannot be told or has no interval."""
-        number = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self.number).items()}
-        return {**number, "of": self.of, "goal": self.goal, "reached": self.reached and str(self.reached)}
+        return {
+            **self.number.to_json(),
+            "of": self.of,
+            "goal": self.goal,
+            "reached": self.reached and str(self.reached),
+        }
 
 
 def measure(judged: Mapping[str, JudgedCube]) -> list[Line]:
@@ -125,8 +130,8 @@ def table(card: Sequence[Line]) -> Table:
     rows: list[list[str | int | None]] = []
     for line in card:
         label = line.number.label if line.reached else f"· {line.of}"
-        bare = number_text(replace(line.number, unit="", n=None))  # the goal says the unit
-        rows.append([label, bare, line.number.n, line.goal, str(line.reached or "")])
+        bare = estimate_text(line.number.estimate, n=False)  # the goal says the unit
+        rows.append([label, bare, line.number.estimate.n, line.goal, str(line.reached or "")])
     ended = Counter(str(line.reached) for line in headlines(card))
     caption = (
         f"Of {ended.total()} goals {ended[Reached.MET]} met, {ended[Reached.NOT_MET]} not met, "
@@ -150,7 +155,9 @@ def figure(card: Sequence[Line]) -> Figure | None:
     series = []
     for group, start in groups.items():
         chosen = [i for i in places if tried[i].of.startswith(start)]
-        low, value, high = ([getattr(tried[i].number, key) for i in chosen] for key in ("low", "value", "high"))
+        low, value, high = (
+            [getattr(tried[i].number.estimate, key) for i in chosen] for key in ("low", "value", "high")
+        )
         series.append(Series(group, "measured", value, chosen, low, high, interval="x"))
     best, worst = tried[-1], tried[0]
     caption = (
@@ -158,13 +165,13 @@ def figure(card: Sequence[Line]) -> Figure | None:
         f"{number_text(worst.number)}. Accuracy at the best rate of the grid minus that at the predicted one, mean and "
         "95 % interval over the same n cells for all, those other than the anchors for which all of them say a rate."
     )
-    labels = [f"{name}, n = {y.number.n}" for name, y in zip(names, tried, strict=True)]
+    labels = [f"{name}, n = {y.number.estimate.n}" for name, y in zip(names, tried, strict=True)]
     y = Axis("", ticks=places, names=labels, domain=(-0.6, len(tried) - 0.4))
     return Figure("regret", caption, (Panel(Axis("accuracy lost, points"), y, [s for s in series if len(s.x)]),))
 
 
 def _value(line: Line) -> float:
-    return np.nan if line.number.value is None else line.number.value
+    return line.number.estimate.floats.value
 
 
 def _has_surface(one: JudgedCube) -> bool:
@@ -212,14 +219,12 @@ def _moments() -> list[Line]:
     check = json.loads(MOMENTS.read_text(encoding="utf-8"))
     inside, cells, error = check["inside"], check["cells"], check["exact_error"]
     low, high = (100 * float(limit) for limit in clopper_pearson(inside, cells, CONFIDENCE))
-    held = Number(
-        "intervals that hold the closed-form gradient moments", 100 * inside / cells, low, high, cells, "%",
-        note=check["source"],
-    )  # fmt: skip
-    exact = Number("relative error of exact gradient moments", error, exact=True, note=check["source"])
+    share = Estimate(100 * inside / cells, low, high, n=cells, level=CONFIDENCE)
+    held = Number("intervals that hold the closed-form gradient moments", share, "%", check["source"])
+    closed = Number("relative error of exact gradient moments", exact(error), note=check["source"])
     return [
         Line(held, EVERY, "at least 95 %", _side(low >= 95, high < 95)),
-        Line(exact, EVERY, "at most 1e-6", _side(error <= 1e-6, error > 1e-6)),
+        Line(closed, EVERY, "at most 1e-6", _side(error <= 1e-6, error > 1e-6)),
     ]
 
 
@@ -250,10 +255,7 @@ def _regret(cells: xr.Dataset) -> list[Line]:
 
 
 def _goal(number: Number, most: float, goal: str) -> Line:
-    assert number.value is not None
-    assert number.low is not None
-    assert number.high is not None
-    verdict, _ = at_most(Estimate(number.value, number.low, number.high), most)
+    verdict, _ = at_most(number.estimate, most)
     return Line(number, EVERY, goal, _REACHED[verdict])
 
 
@@ -271,8 +273,7 @@ def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of
 
 def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -> Number:
     known = values.values[np.isfinite(values.values)]
-    estimate = over_cells(known, statistic, resamples=_RESAMPLES)
-    return Number(label, estimate.value, estimate.low, estimate.high, len(known), unit, note="cells")
+    return Number(label, over_cells(known, statistic, resamples=_RESAMPLES), unit, "cells")
 
 
 def _errors(one: JudgedCube, names: xr.DataArray) -> xr.DataArray:
@@ -309,7 +310,7 @@ def _surface(errors: Sequence[xr.DataArray]) -> list[Line]:
 def _rmse(label: str, errors: Sequence[xr.DataArray]) -> Number:
     """Root mean square over settings of the expected error, limits by leaving out one seed after the other.
 
-    As in `fitting.mean_square`, products of different seeds keep the seeds' own scatter out; the limits there need
+    As in `fitting.student`, products of different seeds keep the seeds' own scatter out; the limits there need
     every run of every setting, but here some diverged and some cubes have more seeds. A seed means the same images in
     every cube and is left out of all at once: V ± t SE (jackknife; Student's t for the fewest seeds of a cube), V being
     the mean square. Measured coverage, nominal 95 %, two cubes of 3 to 10 seeds, 30 and 300 settings, scatter of 2
@@ -326,7 +327,7 @@ def _rmse(label: str, errors: Sequence[xr.DataArray]) -> Number:
         low, high = (float(np.sqrt(max(squares.mean() + sign * half, 0.0))) for sign in (-1, 1))
     value = float(np.sqrt(max(squares.mean(), 0.0))) if squares.size else np.nan
     note = f"settings; interval over {fewest} seeds" if fewest >= MIN_SEEDS else "settings"
-    return Number(label, value, low, high, squares.size, "points", note=note)
+    return Number(label, Estimate(value, low, high, n=squares.size, level=CONFIDENCE), "points", note)
 
 
 def _mean_squares(errors: Sequence[np.ndarray]) -> np.ndarray:
@@ -343,11 +344,11 @@ def _collapse(one: JudgedCube) -> Line:
     """δ, and which of 1 and 2 its interval excludes."""
     label, goal = "collapse exponent δ of B/(1+α)^δ", "interval excludes δ = 1 or δ = 2"
     if one.judgement is None:
-        return Line(Number(label, None), EVERY, goal, Reached.CANNOT_TELL)
+        return Line(Number(label, Estimate(None)), EVERY, goal, Reached.CANNOT_TELL)
     delta = replace(one.judgement.numbers[0], label=label)
-    if delta.value is None or delta.low is None or delta.high is None:
+    if delta.estimate.interval is None:
         return Line(delta, EVERY, goal, Reached.CANNOT_TELL)
-    excluded = [f"{d}" for d in (1, 2) if not delta.low <= d <= delta.high]
+    excluded = [f"{d}" for d in (1, 2) if delta.estimate.excludes(d)]
     said = f"{goal}; it excludes {' and '.join(excluded) or 'neither'}"
     return Line(delta, EVERY, said, Reached.MET if excluded else Reached.CANNOT_TELL)
 
@@ -358,7 +359,7 @@ def _cost(judged: Sequence[JudgedCube]) -> Line:
     spent = [one.stored.get("seconds", np.nan) for one in judged]
     share = 100 * float(np.sum(spent) / np.sum([one.cube.attrs["train_seconds"] for one in judged]))
     known = np.isfinite(share)
-    number = Number(label, share if known else None, n=len(spent), unit="%" * bool(known), note="sweeps")
+    number = Number(label, Estimate(share, n=len(spent)), "%" * bool(known), "sweeps")
     return Line(number, EVERY, goal, _side(share <= 2, share > 2))
 
 

@@ -46,7 +46,7 @@ def test_the_shift_of_the_best_batch_is_recovered_between_grid_points(power):
     batches = tuple(2 ** np.arange(1, 11))
     swept = cube(best_at(power, start=40.0), alpha=(0.0, 1.0, 3.0), batch_size=batches, noise=0.0)
     judged = SHIFT.judge(Case(swept, told(swept, tuned_rate=1.0)))
-    assert judged.numbers[0].value == pytest.approx(power, abs=1e-6)
+    assert judged.numbers[0].estimate.value == pytest.approx(power, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_the_advantage_is_a_difference_of_differences(gain, verdict):
     swept = cube(accuracy, noise=0.01)
     judged = BestBatchClaim().judge(Case(swept, told(swept, tuned_rate=0.2)))
     assert judged.verdict == verdict
-    assert judged.numbers[0].low < 100 * gain < judged.numbers[0].high
+    assert judged.numbers[0].estimate.low < 100 * gain < judged.numbers[0].estimate.high
 
 
 def test_what_a_seed_does_to_all_cells_alike_does_not_widen_the_interval():
     swept = cube(best_at(0.5))
     shifted = cube(best_at(0.5), seed_shift=0.2)
     widths = [
-        judged.numbers[0].high - judged.numbers[0].low
+        judged.numbers[0].estimate.high - judged.numbers[0].estimate.low
         for judged in (BestBatchClaim().judge(Case(one, told(one, tuned_rate=1.0))) for one in (swept, shifted))
     ]
     assert widths[1] == pytest.approx(widths[0], rel=1e-6)
@@ -101,7 +101,7 @@ def test_a_clean_rate_is_chosen_at_the_smallest_alpha_of_each_batch():
 
     swept = cube(accuracy, alpha=(0.0, 3.0), batch_size=(8, 128), learning_rate=(0.1, 0.2, 0.4), noise=1e-4)
     judged = BestBatchClaim(rates=("tuned", "clean")).judge(Case(swept, told(swept, tuned_rate=1.0, clean_rate=-1.0)))
-    tuned, clean = judged.numbers
+    tuned, clean = (number.estimate for number in judged.numbers)
     assert tuned.value == pytest.approx(0, abs=0.1)
     assert clean.value == pytest.approx(-20, abs=0.1)
 

@@ -117,13 +117,13 @@ def test_growth_is_judged_by_its_exponent(power, verdict):
     judged = CLAIM.judge(Case(world(power), PREDICTION))
     assert judged.verdict == verdict
     assert judged.p_value < 0.05
-    assert judged.numbers[0].low <= power <= judged.numbers[0].high
+    assert judged.numbers[0].estimate.low <= power <= judged.numbers[0].estimate.high
     assert len(judged.figures[0].panels) == 3
 
 
 def test_slopes_grow_with_the_target():
     judged = CLAIM.judge(Case(world(1.0), PREDICTION))
-    ratio = next(number for number in judged.numbers if "over that" in number.label)
+    ratio = next(number.estimate for number in judged.numbers if "over that" in number.label)
     assert ratio.low > 1
 
 
@@ -143,7 +143,7 @@ def test_targets_out_of_reach_are_undecided_and_counted():
 def test_the_learning_rate_is_chosen_per_setting():
     tuned = CLAIM.judge(Case(world(1.0, rates=(0.05, 0.1, 0.2), noise=0.002), PREDICTION))
     single = CLAIM.judge(Case(world(1.0, noise=0.002), PREDICTION))
-    assert tuned.numbers[0].value == pytest.approx(single.numbers[0].value, abs=0.05)
+    assert tuned.numbers[0].estimate.value == pytest.approx(single.numbers[0].estimate.value, abs=0.05)
 
 
 def test_other_grids_are_refused():

@@ -18,7 +18,7 @@ from effbatch.claims.collapse import CollapseClaim
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.judgement import at_most
 from effbatch.core.errors import CubeError, SpecError
-from effbatch.fitting import Estimate
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.plan import cube as cubes
 from effbatch.theory.dynamics import HeldOut, Spectrum, learning_curve
@@ -114,8 +114,8 @@ def test_the_accuracy_curve_is_judged_by_its_error(offset, verdict):
     cube, prediction = accuracy_cube(offset)
     judged = AccuracyCurveClaim().judge(Case(cube, prediction))
     assert judged.verdict == verdict
-    assert judged.numbers[0].value == pytest.approx(100 * abs(offset), abs=1.0)
-    assert judged.numbers[0].n == 5  # the first seed only chooses
+    assert judged.numbers[0].estimate.value == pytest.approx(100 * abs(offset), abs=1.0)
+    assert judged.numbers[0].estimate.n == 5  # the first seed only chooses
 
 
 def structured() -> Setup:
@@ -181,7 +181,7 @@ def test_the_best_rate_is_judged_by_the_law_it_follows(batch_power, alpha_power,
     claim = BestLearningRateClaim()
     judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict == verdict
-    exponent = next(number for number in judged.numbers if number.label == "exponent of 1 + α")
+    exponent = next(number.estimate for number in judged.numbers if number.label == "exponent of 1 + α")
     assert exponent.value == pytest.approx(alpha_power, abs=0.1)
     assert judged.figures[0].panels[0].series
 
@@ -218,7 +218,7 @@ def test_the_collapse_is_judged_by_its_exponent(delta, verdict):
     cube.attrs |= {"history_images": 500, "test_images": 10_000}
     judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict == verdict
-    assert judged.numbers[0].value == pytest.approx(delta, abs=0.15)
+    assert judged.numbers[0].estimate.value == pytest.approx(delta, abs=0.15)
     assert "on 500 of the 10,000 test images" in judged.limits[-1]
 
 
@@ -233,7 +233,7 @@ def test_a_target_that_nothing_reaches_is_undecided():
     claim = CollapseClaim(target=0.9)
     judged = claim.judge(Case(cube, claim.predict(setup())))
     assert judged.verdict is Verdict.UNDECIDED
-    assert judged.numbers[0].value is None
+    assert judged.numbers[0].estimate.value is None
 
 
 def test_a_collapse_over_several_networks_is_refused():

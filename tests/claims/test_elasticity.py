@@ -57,7 +57,7 @@ def test_the_prediction_is_the_local_elasticity_where_alpha_hardly_varies():
 def test_signal_detection_is_supported():
     judged = judge(signal)
     assert judged.verdict == "supported"
-    ratio = judged.numbers[0]
+    ratio = judged.numbers[0].estimate
     assert ratio.low < CLAIM.predict(made())["ratio"] < ratio.high
     assert ratio.value == pytest.approx(CLAIM.predict(made())["ratio"], rel=0.05)
     assert judged.tables[0].rows[0][:2] == [80, 160]
@@ -66,7 +66,7 @@ def test_signal_detection_is_supported():
 def test_a_power_law_is_found_again_and_refutes():
     judged = judge(lambda clean, noisy: 0.3 * clean**0.4 * np.maximum(noisy, 1) ** -0.4 * 4)
     assert judged.verdict == "refuted"
-    ratio, _, clean, noisy = judged.numbers
+    ratio, _, clean, noisy = (number.estimate for number in judged.numbers)
     assert (clean.value, noisy.value) == (pytest.approx(0.4, abs=0.02), pytest.approx(-0.4, abs=0.02))
     assert ratio.value == pytest.approx(1.0, abs=0.05)
 
@@ -94,7 +94,7 @@ def test_the_table_of_d_agrees_with_bisection():
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     truth = CLAIM.predict(made())["ratio"]
-    ratios = [judge(signal, rng=rng, noise=0.02, seeds=6).numbers[0] for rng in range(20)]
+    ratios = [judge(signal, rng=rng, noise=0.02, seeds=6).numbers[0].estimate for rng in range(20)]
     assert sum(ratio.low <= truth <= ratio.high for ratio in ratios) >= 15  # of 20 at 95 %: fewer in one of 3,000
 
 

@@ -57,11 +57,11 @@ def test_a_world_of_memorising_is_recognised():
     assert judged.verdict == "supported"
     assert judged.p_value < 0.05
     for alpha in ALPHAS:
-        crossing = named(judged, f"epochs to the floor, α = {alpha:g}")
+        crossing = named(judged, f"epochs to the floor, α = {alpha:g}").estimate
         assert crossing.low < 8 < crossing.high
-        assert named(judged, f"loss of the first epoch minus H, α = {alpha:g}").value == pytest.approx(0.4, abs=0.02)
-        assert named(judged, f"H minus loss at the end, α = {alpha:g}").value == pytest.approx(0.4, abs=0.02)
-    assert judged.numbers[0].value == pytest.approx(20, abs=1.5)
+        for gap in ("loss of the first epoch minus H", "H minus loss at the end"):
+            assert named(judged, f"{gap}, α = {alpha:g}").estimate.value == pytest.approx(0.4, abs=0.02)
+    assert judged.numbers[0].estimate.value == pytest.approx(20, abs=1.5)
 
 
 def test_accuracies_of_the_table_are_those_of_the_scored_seeds():
@@ -91,7 +91,7 @@ def test_every_part_of_the_rule_counts(change, verdict):
 
 def test_a_loss_that_never_crosses_is_not_extrapolated():
     judged = CLAIM.judge(Case(world(crossing=1000.0), PREDICTION))
-    assert np.isnan(named(judged, "epochs to the floor").value)
+    assert named(judged, "epochs to the floor").estimate.value is None
     assert named(judged, "epochs to the floor").note == "not within 64 epochs"
     assert "At 2 noise levels" in judged.limits[0]
 
@@ -104,12 +104,15 @@ def test_the_first_epoch_is_averaged_over_its_steps():
     cube["train_loss_history"][:] = np.array([3.0, 2.5, 4.0, 0.5])
     judged = CLAIM.judge(Case(cube, PREDICTION))
     expected = (8 * 3.0 + 16 * 2.5 + 8 * 4.0) / 32 - FLOORS[0]
-    assert named(judged, "loss of the first epoch minus H, α = 1").value == pytest.approx(expected)
+    assert named(judged, "loss of the first epoch minus H, α = 1").estimate.value == pytest.approx(expected)
 
 
 def test_luck_in_the_best_checkpoint_is_no_loss():
     """Accuracy that only fluctuates: a seed's best checkpoint is high by chance, that of the seeds before is not."""
-    lost = [CLAIM.judge(Case(world(lost=0.0, noise=0.05, rng=rng), PREDICTION)).numbers[0].value for rng in range(20)]
+    lost = [
+        CLAIM.judge(Case(world(lost=0.0, noise=0.05, rng=rng), PREDICTION)).numbers[0].estimate.value
+        for rng in range(20)
+    ]
     assert abs(np.mean(lost)) < 1.5
 
 

@@ -8,7 +8,7 @@ import pytest
 from effbatch.claims import Judgement, Verdict
 from effbatch.claims.shared.judgement import every_above, within
 from effbatch.claims.shared.multiplicity import corrected
-from effbatch.fitting import Estimate
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.resampling import over_cells, over_seeds
 
 SUPPORTED, REFUTED, UNDECIDED = Verdict

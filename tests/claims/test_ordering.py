@@ -52,8 +52,8 @@ def test_the_order_said_is_supported_with_its_differences_and_drops():
     judged = judge(RISING)
     assert judged.verdict == "supported"
     numbers = {number.label: number for number in judged.numbers}
-    assert numbers["accuracy, mlp2 minus mlp1"].value == pytest.approx(10, abs=1)
-    assert numbers["accuracy lost to noise, perceptron"].value == pytest.approx(40, abs=1)
+    assert numbers["accuracy, mlp2 minus mlp1"].estimate.value == pytest.approx(10, abs=1)
+    assert numbers["accuracy lost to noise, perceptron"].estimate.value == pytest.approx(40, abs=1)
     assert numbers["accuracy lost to noise, mlp2"].note.startswith("predicted: ")
     assert [table.rows[0][0] for table in judged.tables] == ["perceptron"]
 
@@ -62,7 +62,7 @@ def test_one_step_the_other_way_refutes_and_comes_first():
     judged = judge({**RISING, "mlp2": 0.55})
     assert judged.verdict == "refuted"
     assert judged.numbers[0].label == "accuracy, mlp2 minus mlp1"
-    assert judged.numbers[0].value == pytest.approx(-5, abs=1)
+    assert judged.numbers[0].estimate.value == pytest.approx(-5, abs=1)
     assert "The other way round: mlp1 above mlp2." in judged.finding
 
 
@@ -95,7 +95,7 @@ def test_what_the_grid_also_varies_is_averaged():
     cube["test_accuracy"] = cube["test_accuracy"] + 0.3 * (np.log2(cube["batch_size"]) - 5) / 4
     judged = CLAIM.judge(Case(cube, CLAIM.predict(made())))
     assert judged.verdict == "supported"
-    assert judged.numbers[0].value == pytest.approx(10, abs=1)
+    assert judged.numbers[0].estimate.value == pytest.approx(10, abs=1)
 
 
 @pytest.mark.parametrize(

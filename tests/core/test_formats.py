@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Heat, Number, Panel, Series, Table
 from effbatch.core.formats import (
     FIGURE_SPACE,
@@ -68,9 +69,9 @@ def test_numbers_become_rows_with_value_interval_and_n():
         "t",
         "c",
         [
-            Number("δ", 1.8312, 1.71, 1.95, 12, note="bootstrap"),
-            Number("loss", None, n=3),
-            Number("B", 4, unit="labels", exact=True),
+            Number("δ", Estimate(1.8312, 1.71, 1.95, n=12), note="bootstrap"),
+            Number("loss", Estimate(None, n=3)),
+            Number("B", exact(4), "labels"),
         ],
     )
     assert table.columns == ["quantity", "value", "95 % interval", "n", "note"]

@@ -103,5 +103,5 @@ def test_a_sweep_holds_what_was_measured_and_is_judged(spec_text, tmp_path):
     prediction = {"alpha": [2.5], "factor": [3.5**2]}
     judged = MomentsClaim().judge(Case(swept, prediction))
     assert judged.verdict != "refuted"
-    assert judged.numbers[3].value < 1e-12
+    assert judged.numbers[3].estimate.value < 1e-12
     assert runner.simulate(spec, tmp_path, device="cpu").identical(swept), "from the units on disk"

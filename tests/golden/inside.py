@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def judgements(folder: Path) -> list[dict[str, Any]]:
             "simulation": name,
             "verdict": str(found.verdict),
             **{key: getattr(found, key) for key in TOLD},
-            "numbers": [asdict(number) for number in found.numbers],
+            "numbers": [number.to_json() for number in found.numbers],
             "limits": list(found.limits),
         }
         for name, found in judged.items()

@@ -31,8 +31,8 @@ from effbatch.fitting import (
 )
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.honest import honest_best
-from effbatch.fitting.mean_square import root_mean_square
 from effbatch.fitting.peak import peak, slope_limits
+from effbatch.fitting.student import root_mean_square
 from effbatch.laws import LAWS, get
 from effbatch.laws.base import Setting, with_parameters
 from effbatch.measure.measured import MeasuredMoments

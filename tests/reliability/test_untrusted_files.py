@@ -25,6 +25,7 @@ from bad_input import refused, run
 
 import effbatch
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.data import datasets
 from effbatch.data.sources import cifar_binary, folder, idx, npz
@@ -62,8 +63,8 @@ def hostile_report(text: str) -> Report:
     figure = Figure(text, text, [Panel(Axis(text), Axis(text), series, title=text)], legend=text)
     section = Section(
         name=text, title=text, question=text, headline=text, prediction=text, verdict="undecided", finding=text,
-        numbers=[Number(text, 1.0, note=text)], figures=[figure], limits=[text], reproduce=text, references=[text],
-        tables=[Table(text, text, [text, "n"], [[text, 1.0]])], spec=text,
+        numbers=[Number(text, Estimate(1.0), note=text)], figures=[figure], limits=[text], reproduce=text,
+        references=[text], tables=[Table(text, text, [text, "n"], [[text, 1.0]])], spec=text,
     )  # fmt: skip
     return Report(
         title=text, asked=text, created="2026-11-22T16:48:00+00:00", sections=[section], recommendation=text,

@@ -8,6 +8,7 @@ from torch import nn
 
 import effbatch
 from effbatch.claims import Judgement, Verdict
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number
 from effbatch.core.formats import estimate_text
 from effbatch.show.notebook import interval, table
@@ -35,7 +36,7 @@ def test_a_tracker_shows_what_it_measured_and_says_where_it_cannot_tell():
 
 
 def test_a_verdict_shows_its_numbers():
-    numbers = [Number("error", 0.5, 0.4, 0.7, n=9), Number("goal", 0.3, exact=True)]
+    numbers = [Number("error", Estimate(0.5, 0.4, 0.7, n=9)), Number("goal", exact(0.3))]
     verdict = Judgement(verdict=Verdict.REFUTED, finding="a < b", numbers=numbers)
     html = verdict._repr_html_()
     assert "REFUTED: a &lt; b" in html

@@ -18,6 +18,7 @@ from torch import nn
 import effbatch
 from effbatch.claims import Judgement, Verdict
 from effbatch.core.errors import InputError, RunError
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series
 from effbatch.show.charts.drawing import PRINTED_INK
 from effbatch.show.charts.look import COLOURS
@@ -61,7 +62,7 @@ def fitted(*, target: float | None = None):
 def judged(_) -> Judgement:
     x = [1.0, 2.0]
     panel = Panel(Axis("a"), Axis("b"), [Series("m", "measured", x, x, [0.5, 1.5], [1.5, 2.5])])
-    numbers, figures = [Number("error", 0.5, 0.4, 0.7, n=9)], [Figure("made", "", [panel])]
+    numbers, figures = [Number("error", Estimate(0.5, 0.4, 0.7, n=9))], [Figure("made", "", [panel])]
     return Judgement(verdict=Verdict.SUPPORTED, finding="a < b", numbers=numbers, figures=figures)
 
 

@@ -9,6 +9,7 @@ import pypdf
 import pytest
 
 from effbatch.core.errors import InputError, RunError
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import cell_text, number_text
 from effbatch.core.resources import bundled
@@ -45,8 +46,8 @@ def sample() -> Report:
             verdict="supported",
             finding="It falls as predicted.",
             numbers=[
-                Number("exponent", -0.68, -0.74, -0.61, 12, note="bootstrap over seeds"),
-                Number("noise scale", None, n=3),
+                Number("exponent", Estimate(-0.68, -0.74, -0.61, n=12), note="bootstrap over seeds"),
+                Number("noise scale", Estimate(None, n=3)),
             ],
             figures=[sample_figure("rates")],
             tables=[Table("fits", "Fits.", ["data", "δ"], [[HOSTILE, 1.98765], ["digits", None]], ["", ".2f"])],
@@ -302,17 +303,17 @@ def test_a_file_that_cannot_be_written_is_named(sample, tmp_path):
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (Number("δ", 1.8312, 1.71, 1.95, 12), "1.83 [1.71, 1.95], n = 12"),
-        (Number("accuracy", 71.234, 70.1, 72.3, unit="%"), "71.2 % [70.1, 72.3]"),
-        (Number("copies", 27134.0, 25900.0, 28400.0, 5), "27,100 [25,900, 28,400], n = 5"),
-        (Number("δ", 2, exact=True), "2 (exact)"),
-        (Number("share", 1 / 3, exact=True), "0.333333 (exact)"),
-        (Number("scale", None, n=3), "cannot tell, n = 3"),
-        (Number("scale", float("nan"), 0.1, 3.0, unit="copies"), "cannot tell [0.1, 3.0]"),
-        (Number("scale", 120.4, low=15.0), "120 (at least 15)"),
-        (Number("scale", 120.4, 15.0, float("inf")), "120 (at least 15)"),
-        (Number("rate", -0.0432), "−0.0432 (no interval)"),
-        (Number("error", 3.21e-9), "3.21 × 10⁻⁹ (no interval)"),
+        (Number("δ", Estimate(1.8312, 1.71, 1.95, n=12)), "1.83 [1.71, 1.95], n = 12"),
+        (Number("accuracy", Estimate(71.234, 70.1, 72.3), "%"), "71.2 % [70.1, 72.3]"),
+        (Number("copies", Estimate(27134.0, 25900.0, 28400.0, n=5)), "27,100 [25,900, 28,400], n = 5"),
+        (Number("δ", exact(2)), "2 (exact)"),
+        (Number("share", exact(1 / 3)), "0.333333 (exact)"),
+        (Number("scale", Estimate(None, n=3)), "cannot tell, n = 3"),
+        (Number("scale", Estimate(float("nan"), 0.1, 3.0), "copies"), "cannot tell [0.1, 3.0]"),
+        (Number("scale", Estimate(120.4, low=15.0)), "120 (at least 15)"),
+        (Number("scale", Estimate(120.4, 15.0, float("inf"))), "120 (at least 15)"),
+        (Number("rate", Estimate(-0.0432)), "−0.0432 (no interval)"),
+        (Number("error", Estimate(3.21e-9)), "3.21 × 10⁻⁹ (no interval)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

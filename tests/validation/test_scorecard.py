@@ -17,6 +17,7 @@ from effbatch import claims
 from effbatch.claims import Judgement, Verdict
 from effbatch.claims.shared import stored
 from effbatch.cli import main
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Number
 from effbatch.fitting import best_learning_rates
 from effbatch.plan import cube as cubes_of
@@ -70,16 +71,16 @@ def test_a_right_theory_meets_every_goal():
     found = headlines(run())
     assert len(found) == 6
     assert {str(line.reached) for line in found.values()} == {"met"}
-    assert by_word(found, "median").number.n == 12
-    assert by_word(found, "time to predict").number.value == pytest.approx(1.0)
+    assert by_word(found, "median").number.estimate.n == 12
+    assert by_word(found, "time to predict").number.estimate.value == pytest.approx(1.0)
 
 
 def test_a_theory_off_by_known_amounts_is_measured_and_misses():
     found = headlines(run(octaves=1.5, points=7.0))
     for word in ("median", "90th"):
-        assert by_word(found, word).number.value == pytest.approx(1.5, abs=0.01)
-    assert by_word(found, "root mean square").number.value == pytest.approx(7.0, abs=1e-4)
-    assert by_word(found, "lost by using it, mean").number.value == pytest.approx(100 * 0.03 * 1.5**2, abs=1.0)
+        assert by_word(found, word).number.estimate.value == pytest.approx(1.5, abs=0.01)
+    assert by_word(found, "root mean square").number.estimate.value == pytest.approx(7.0, abs=1e-4)
+    assert by_word(found, "lost by using it, mean").number.estimate.value == pytest.approx(100 * 0.03 * 1.5**2, abs=1.0)
     missed = {label for label, line in found.items() if line.reached is scorecard.Reached.NOT_MET}
     assert len(missed) == 5
 
@@ -97,10 +98,10 @@ def test_rmse_is_that_of_pairs_of_seeds_over_settings_whose_runs_finished():
         if pairs := [a * b for a, b in permutations(off, 2)]:
             squares.append(np.mean(pairs))
     number = by_word(headlines(cube), "root mean square").number
-    assert number.value == pytest.approx(np.sqrt(np.mean(squares)))
-    assert number.n == len(squares) == 4 * 3 * len(RATES) - 1
+    assert number.estimate.value == pytest.approx(np.sqrt(np.mean(squares)))
+    assert number.estimate.n == len(squares) == 4 * 3 * len(RATES) - 1
     assert number.note == "settings; interval over 4 seeds"
-    assert number.low < number.value < number.high
+    assert number.estimate.low < number.estimate.value < number.estimate.high
 
 
 def test_a_theory_that_is_right_but_for_the_scatter_of_the_seeds_has_no_error():
@@ -108,8 +109,8 @@ def test_a_theory_that_is_right_but_for_the_scatter_of_the_seeds_has_no_error():
     right = run(noise=0.0)  # the expected accuracies
     cube.attrs["predictions"] = right.attrs["predictions"]
     number = by_word(headlines(cube), "root mean square").number
-    assert number.low == 0
-    assert number.value < 1.5  # the seed means alone scatter by 100 √((0.05² + 0.02²)/4) = 2.7 points
+    assert number.estimate.low == 0
+    assert number.estimate.value < 1.5  # the seed means alone scatter by 100 √((0.05² + 0.02²)/4) = 2.7 points
 
 
 def test_the_surface_is_also_told_for_rates_near_the_best_predicted_one():
@@ -120,7 +121,7 @@ def test_the_surface_is_also_told_for_rates_near_the_best_predicted_one():
     surface["accuracy"] = surface["accuracy"] + 0.3 * beyond
     entry["prediction"]["linearised"] = stored.to_json(surface)
     cube.attrs["predictions"] = json.dumps(entry)
-    rows = {y.of: y.number for y in measure(cube) if "root mean square" in y.number.label}
+    rows = {y.of: y.number.estimate for y in measure(cube) if "root mean square" in y.number.label}
     near = rows["learning rates up to twice the best one predicted"]
     assert near.value == pytest.approx(0, abs=0.01)
     assert near.n == int((~beyond).sum())
@@ -133,13 +134,13 @@ def test_the_interval_of_the_median_covers():
     for _ in range(200):
         values = xr.DataArray(np.abs(draw.standard_normal(20)), dims="cell")
         number = scorecard._number("error", values, np.median, "")
-        hits += number.low <= 0.6745 <= number.high
+        hits += number.estimate.low <= 0.6745 <= number.estimate.high
     assert 0.9 <= hits / 200 <= 0.99
 
 
 def test_rivals_start_from_the_clean_cell_at_the_middle_batch_size():
     found = measure(run())
-    rivals = {y.of: y.number for y in found if "rival" in y.of}
+    rivals = {y.of: y.number.estimate for y in found if "rival" in y.of}
     assert {number.n for number in rivals.values()} == {11}  # all cells but the anchor
     octaves = [
         np.log2(truth(0, 32) / truth(a, b)) for a in ALPHA for b in BATCH_SIZE if (a, b) != (0.0, 32)
@@ -157,14 +158,14 @@ def test_rivals_and_theory_are_compared_on_the_cells_for_which_all_say_a_rate():
     entry["prediction"]["linearised"] = stored.to_json(surface)
     cube.attrs["predictions"] = json.dumps(entry)
     found = measure(cube)
-    assert {y.number.n for y in found if "rival" in y.of} == {9}
+    assert {y.number.estimate.n for y in found if "rival" in y.of} == {9}
     octaves = [
         np.log2(truth(0, 32) / truth(a, b))
         for a in ALPHA
         for b in BATCH_SIZE
         if (a, b) != (0.0, 32) and not (a == 7 and b > 8)
     ]
-    (unscaled,) = (y.number for y in found if y.of == "rival: no scaling")
+    (unscaled,) = (y.number.estimate for y in found if y.of == "rival: no scaling")
     assert unscaled.value == pytest.approx(100 * 0.03 * np.mean(np.square(octaves)), rel=0.1)
 
 
@@ -178,7 +179,7 @@ def test_networks_are_pooled_and_shown_one_by_one():
     entry["prediction"]["linearised"] = stored.to_json(xr.concat(surfaces, two["network"]))
     two.attrs["predictions"] = json.dumps(entry)
     found = measure(two)
-    median = {y.of: y.number for y in found if "median" in y.number.label}
+    median = {y.of: y.number.estimate for y in found if "median" in y.number.label}
     assert median["all networks"].n == 24
     assert median["good"].value == pytest.approx(0.0, abs=0.01)
     assert median["bad"].value == pytest.approx(2.0, abs=0.01)
@@ -189,16 +190,16 @@ def test_one_network_on_two_data_sets_is_shown_on_each():
     for word in ("median", "lost by using it, mean", "root mean square"):
         named = [y.of for y in found if word in y.number.label and y.of.startswith("mlp1")]
         assert named == ["mlp1 on digits", "mlp1 on fashion-mnist"]
-    median = {y.of: y.number for y in found if "median" in y.number.label}
+    median = {y.of: y.number.estimate for y in found if "median" in y.number.label}
     assert median["mlp1 on digits"].value == pytest.approx(0.0, abs=0.01)
     assert median["mlp1 on fashion-mnist"].value == pytest.approx(2.0, abs=0.01)
 
 
 def test_what_cannot_be_told_is_said():
     assert by_word(headlines(run(seconds=None)), "time to predict").reached is scorecard.Reached.CANNOT_TELL
-    assert by_word(headlines(run(seconds=None)), "time to predict").number.value is None
+    assert by_word(headlines(run(seconds=None)), "time to predict").number.estimate.value is None
     two_seeds = headlines(run(seeds=2))
-    assert by_word(two_seeds, "median").number.n == 0  # too few seeds for any best rate
+    assert by_word(two_seeds, "median").number.estimate.n == 0  # too few seeds for any best rate
     assert by_word(two_seeds, "median").reached is scorecard.Reached.CANNOT_TELL
     assert by_word(two_seeds, "root mean square").reached is scorecard.Reached.CANNOT_TELL
     one_seed = by_word(headlines(run(seeds=1)), "root mean square")  # its scatter cannot be told from an error
@@ -213,16 +214,16 @@ def test_a_prediction_stored_after_training_began_does_not_count():
 @pytest.mark.parametrize(
     ("delta", "said", "reached"),
     [
-        (Number("δ", 1.9, 1.6, 2.2, 10), "excludes 1", "met"),
-        (Number("δ", 1.5, 1.2, 1.8, 10), "excludes 1 and 2", "met"),
-        (Number("δ", 1.5, 0.9, 2.2, 10), "excludes neither", "cannot tell"),
-        (Number("δ", None, n=2, note="too few seeds"), "interval excludes", "cannot tell"),
+        (Estimate(1.9, 1.6, 2.2, n=10), "excludes 1", "met"),
+        (Estimate(1.5, 1.2, 1.8, n=10), "excludes 1 and 2", "met"),
+        (Estimate(1.5, 0.9, 2.2, n=10), "excludes neither", "cannot tell"),
+        (Estimate(None, n=2), "interval excludes", "cannot tell"),
     ],
 )
 def test_the_collapse_says_which_exponent_it_excludes(delta, said, reached):
     cube = run(before_training=False)
     cube.attrs["spec_resolved"] = json.dumps({"claim": {"kind": "collapse"}})
-    judgement = Judgement(verdict=Verdict.UNDECIDED, finding="", numbers=[delta])
+    judgement = Judgement(verdict=Verdict.UNDECIDED, finding="", numbers=[Number("δ", delta)])
     *_, line = scorecard.measure({"c": replace(read(cube), judgement=judgement)})
     assert said in line.goal
     assert str(line.reached) == reached

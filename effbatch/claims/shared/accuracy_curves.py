@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.shared.seed_mean import seed_mean
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
-from effbatch.fitting import Estimate
 
 SYMBOLS = {"alpha": "α", "delta": "δ"}
 
@@ -132,5 +132,5 @@ def _name(dim: object, value: object) -> str:
 
 def estimated(name: str, x: Any, estimates: Sequence[Estimate], *, group: str) -> Series:
     """Measured points with the intervals of these estimates."""
-    value, low, high = np.array([(one.value, one.low, one.high) for one in estimates]).T
+    value, low, high = np.array([one.floats for one in estimates]).T
     return Series(name, "measured", x, value, low, high, group=group)

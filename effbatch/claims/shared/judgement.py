@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Number, Table
 from effbatch.core.pages import Shown
-from effbatch.fitting import Estimate
 
 
 class Verdict(StrEnum):
@@ -50,10 +50,10 @@ class Judgement(Shown):
 
 def at_most(estimate: Estimate, threshold: float) -> Ruling:
     """The ruling on "at most `threshold`"; undecided where the interval straddles it or there is none."""
-    if estimate.high <= threshold:
+    if estimate.high is not None and estimate.high <= threshold:
         verdict = Verdict.SUPPORTED
     else:
-        verdict = Verdict.REFUTED if estimate.low > threshold else Verdict.UNDECIDED
+        verdict = Verdict.REFUTED if estimate.above(threshold) else Verdict.UNDECIDED
     return verdict, estimate.p_value(threshold)
 
 
@@ -62,10 +62,10 @@ def within(estimate: Estimate, low: float, high: float) -> Ruling:
 
     Supported where the whole interval lies between, refuted where all of it lies outside, on one side.
     """
-    if low <= estimate.low and estimate.high <= high:
+    if estimate.low is not None and estimate.high is not None and low <= estimate.low and estimate.high <= high:
         verdict = Verdict.SUPPORTED
     else:
-        verdict = Verdict.REFUTED if estimate.high < low or estimate.low > high else Verdict.UNDECIDED
+        verdict = Verdict.REFUTED if estimate.below(low) or estimate.above(high) else Verdict.UNDECIDED
     return verdict, _largest([estimate.p_value(low), estimate.p_value(high)])
 
 
@@ -76,19 +76,18 @@ def every_above(estimates: Sequence[Estimate], threshold: float, *, together: bo
     below: any could have, so p is the smallest of those below times the number of estimates (Bonferroni), unless their
     intervals and p-values hold `together` as they are.
     """
-    below = [estimate.p_value(threshold) for estimate in estimates if estimate.high < threshold]
+    below = [estimate.p_value(threshold) for estimate in estimates if estimate.below(threshold)]
     if below:
         known = [p for p in below if p is not None]
         return Verdict.REFUTED, min(1.0, min(known) * (1 if together else len(estimates))) if known else None
-    decided = bool(estimates) and all(estimate.low > threshold for estimate in estimates)
+    decided = bool(estimates) and all(estimate.above(threshold) for estimate in estimates)
     p_value = _largest([estimate.p_value(threshold) for estimate in estimates])
     return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, p_value
 
 
 def number(label: str, estimate: Estimate, n: int, unit: str = "", *, scale: float = 1.0, note: str = "") -> Number:
     """An estimate as the report shows it, `scale` units each."""
-    value, low, high = (scale * limit for limit in (estimate.value, estimate.low, estimate.high))
-    return Number(label, value, low, high, n, unit, note=note)
+    return Number(label, replace(estimate.times(scale), n=n), unit, note)
 
 
 def _largest(p_values: Sequence[float | None]) -> float | None:

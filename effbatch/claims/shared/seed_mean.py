@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from effbatch.fitting import Estimate
+from effbatch.core.estimate import Estimate
 from effbatch.fitting.student import student_p_value, student_quantile
 
 
@@ -32,7 +32,10 @@ def seed_means(values: xr.DataArray, dim: str, *, comparisons: int = 1) -> list[
     means = (limit.transpose(dim).values for limit in (*seed_mean(values, comparisons=comparisons), error))
     return [
         Estimate(
-            float(mean), float(low), float(high), test=partial(_p_value, mean=mean, error=se, n=n, times=comparisons)
+            *map(float, (mean, low, high)),
+            n=n,
+            level=0.95,
+            test=partial(_p_value, mean=mean, error=se, n=n, times=comparisons),
         )
         for mean, low, high, se in zip(*means, strict=True)
     ]
