@@ -54,8 +54,10 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
                 images[-1] = foreign[_foreign(unit, image, visit_pass, copy, seed, len(foreign))].to(dtype)
             targets.append(_target(unit, int(dataset.y_train[image]), image, visit_pass, copy, alpha, seed, N))
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(net(torch.stack(images)), torch.tensor(np.array(targets), dtype=dtype))
-        loss.backward()
+        target, smoothing = torch.tensor(np.array(targets), dtype=dtype), unit.train.label_smoothing
+        nn.functional.cross_entropy(net(torch.stack(images)), target, label_smoothing=smoothing).backward()
+        if unit.train.clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), unit.train.clip)
         optimizer.step()
         if step < unit.steps - 1:
             schedule.step()

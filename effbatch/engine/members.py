@@ -24,7 +24,7 @@ from effbatch.engine.evaluation import Evaluation
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
 from effbatch.engine.moments_along import MEASURES
-from effbatch.engine.optimizers import OPTIMIZERS, SGD, Optimizer
+from effbatch.engine.optimizers import OPTIMIZERS, SGD, Optimizer, clipped
 from effbatch.engine.parts import images_that_fit
 from effbatch.engine.visits import Stream
 from effbatch.noise.foreign import images_to_show
@@ -81,18 +81,19 @@ class Members:
             noise_matrices=matrices,
             foreign_images=foreign,
         )
-        soft_targets = None
-        if unit.data.copies == "expected":
-            uniform = np.full((K, K), 1 / K)
-            rows = noise.expected_targets(unit.alphas, uniform if matrices is None else matrices)
-            soft_targets = torch.as_tensor(rows, dtype=torch.float32, device=device)
         A, L, S = map(len, unit.axes)
+        rows, smoothing = None, unit.train.label_smoothing
+        if unit.data.copies == "expected":
+            rows = noise.expected_targets(unit.alphas, np.full((K, K), 1 / K) if matrices is None else matrices)
+        if smoothing:  # 1 − ε of a target is what it was, and all classes share ε (Szegedy et al., 2016)
+            rows = (1 - smoothing) * (np.tile(np.eye(K), (A, 1, 1)) if rows is None else rows) + smoothing / K
+        soft_targets = None if rows is None else torch.as_tensor(rows, dtype=torch.float32, device=device)
         self.loss = CrossEntropies((S, A, L), unit.batch_size, soft_targets, device)
 
     def _plan_steps(self) -> None:
         """How many steps are drawn at once (a block), and how many of these are taken at once (a window)."""
         self.descending = None  # the network, where its steps need no gradients
-        if isinstance(self.network, DenseNetwork) and _is_plain(self.optimizer):
+        if isinstance(self.network, DenseNetwork) and _is_plain(self.optimizer) and self.unit.train.clip is None:
             self.descending = self.network
         B, (A, _, S) = self.unit.batch_size, map(len, self.unit.axes)
         self.window = max(1, WINDOW // B) if self.descending is not None else 1
@@ -153,6 +154,8 @@ class Members:
         logits = self.network(images)
         gradients = self.network.gradients(logits, self.loss.slope(logits.detach(), label[0]).div_(B))
         with torch.no_grad():
+            if self.unit.train.clip is not None:
+                gradients = clipped(gradients, self.unit.train.clip)
             self.optimizer.step(gradients, rate[0])
 
     @torch.no_grad()

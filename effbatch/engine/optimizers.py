@@ -2,6 +2,7 @@
 
 Conventions and fixed constants are those of `torch.optim`. g is the gradient of the mean loss, η the learning rate
 times the schedule, λ the weight decay: g ← g + λ w before all else (coupled, an L2 penalty λ‖w‖²/2), save in AdamW.
+Gradients are clipped before that.
 """
 
 from __future__ import annotations
@@ -136,9 +137,16 @@ class AdaDelta:
             w.addcmul_(delta, _per_member(learning_rate, w), value=-1)
 
 
-def _per_member(learning_rate: Tensor, w: Tensor) -> Tensor:
-    """The rates (S, M) shaped to multiply parameters (S, M, ...)."""
-    return learning_rate.view(*learning_rate.shape, *[1] * (w.ndim - 2))
+def clipped(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
+    """g · min(1, largest/(‖g‖ + 10⁻⁶)), ‖g‖ over all parameters of a member, as `torch.nn.utils.clip_grad_norm_`."""
+    norms = torch.stack([torch.linalg.vector_norm(g, dim=tuple(range(2, g.ndim))) for g in gradients])
+    factor = (largest / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp_max(1)
+    return [g * _per_member(factor, g) for g in gradients]
+
+
+def _per_member(factors: Tensor, w: Tensor) -> Tensor:
+    """Factors (S, M) shaped to multiply parameters (S, M, ...)."""
+    return factors.view(*factors.shape, *[1] * (w.ndim - 2))
 
 
 def _decayed(gradients: Sequence[Tensor], parameters: Sequence[Tensor], weight_decay: float) -> Sequence[Tensor]:

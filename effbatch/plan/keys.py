@@ -14,9 +14,7 @@ from typing import Any
 from effbatch.core.errors import SpecError, hint
 
 RESERVED = {  # keys and values with a place in the spec that this version does not fill -> what it does
-    "label_smoothing": "effbatch 0.2 trains on the labels as they are",
     "loss": "effbatch 0.2 trains cross-entropy only",
-    "clip": "effbatch 0.2 never clips a gradient",
     "augment": "effbatch 0.2 shows images as they are",
     "precision": "effbatch 0.2 trains in float32 only",
     'noise = "given"': "effbatch 0.2 makes the noise itself",

@@ -98,6 +98,10 @@ class Train(Options):
     momentum: float = key(0.0, "μ, for sgd", low=0, below=1)
     nesterov: bool = key(False, "Nesterov's momentum, with sgd and μ > 0")
     weight_decay: float = key(0.0, "λ, see below", low=0, high=LARGEST)
+    label_smoothing: float = key(0.0, "ε, see below", low=0, below=1, since="0.2")
+    clip: float | None = key(
+        None, "largest norm of a network's gradient, see below; by default any", takes=float, low=SMALLEST, since="0.2"
+    )
     schedule: str = key("constant", "factor on the learning rate along the run, see below", choices=SCHEDULES)
     warmup: float = key(0.0, "share of all steps with a linear rise; not with one_cycle", low=0, below=1)
     budget: Mapping[str, float] = key(
@@ -123,6 +127,10 @@ TRAIN_RULES: Sequence[tuple[Callable[[Train], Any], str]] = (  # (what must not 
     (
         lambda t: t.warmup and t.schedule == "one_cycle",
         "schedule one_cycle has its own warm-up, got warmup = {warmup}: leave it out",
+    ),
+    (
+        lambda t: t.measure and t.label_smoothing,
+        "measure takes labels as they are, got label_smoothing = {label_smoothing}: leave out one of them",
     ),
     (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}"),
     (

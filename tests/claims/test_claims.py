@@ -84,7 +84,16 @@ def test_the_theory_follows_the_schedule_of_the_run():
 
 
 @pytest.mark.parametrize(
-    "other", [{"optimizer": "adam"}, {"weight_decay": 0.01}, {"copies": "fixed"}, {"copies": "expected"}], ids=str
+    "other",
+    [
+        {"optimizer": "adam"},
+        {"weight_decay": 0.01},
+        {"copies": "fixed"},
+        {"copies": "expected"},
+        {"label_smoothing": 0.1},
+        {"clip": 1.0},
+    ],
+    ids=str,
 )
 def test_the_theory_is_silent_outside_its_regime(other):
     made = setup()

@@ -9,7 +9,7 @@ from slow_twin import train_cell
 from synthetic import unit
 from torch import nn
 
-from effbatch.engine.optimizers import OPTIMIZERS
+from effbatch.engine.optimizers import OPTIMIZERS, clipped
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.engine.train import train_unit
 from effbatch.networks import zoo
@@ -24,6 +24,7 @@ WAYS = [
     {"weight_decay": 0.02},
     {"weight_decay": 0.02, "schedule": "cosine", "warmup": 0.15},
     {"schedule": "one_cycle"},
+    {"clip": 0.7, "weight_decay": 0.02},
 ]
 OPTIONS = [
     {"optimizer": "sgd"},
@@ -61,6 +62,8 @@ def test_every_member_of_a_network_steps_like_torch_optim(options, way, little_i
         loss = nn.functional.cross_entropy(logits.movedim(2, -1).flatten(0, 2), y[batch].repeat(6), reduction="sum")
         gradients = torch.autograd.grad(loss / 8, network.parameters)
         with torch.no_grad():
+            if train.clip is not None:
+                gradients = clipped(gradients, train.clip)
             optimizer.step(gradients, rates * factors[t])
         for i, stacked in enumerate(network.parameters):
             reference = torch.stack([torch.stack([history[t][i] for history in seed]) for seed in histories])
@@ -76,6 +79,8 @@ def plain_training(train: Train, seed: int, rate: float, x, y, batches) -> list[
     for batch in batches:
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
+        if train.clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), train.clip)
         optimizer.step()
         history.append([w.detach().clone() for w in net.parameters()])
         if len(history) < len(batches):
@@ -101,6 +106,14 @@ def test_a_unit_trains_by_its_options(options, little_images):
         for s, seed in enumerate(small.seeds):
             _, loss = train_cell(small, little_images, 2.5, rate, seed)
             assert trained["test_loss"][0, r, s] == pytest.approx(loss, rel=2e-4)
+
+
+def test_a_gradient_is_clipped_over_all_parameters_of_its_member_alone():
+    """Norms 5 and 0.5; the first is 3-4-5 over two parameters."""
+    gradients = [torch.tensor([[[3.0], [0.3]]]), torch.tensor([[[[4.0]], [[0.4]]]])]
+    first, second = clipped(gradients, 1.0)
+    torch.testing.assert_close(first, torch.tensor([[[0.6], [0.3]]]), rtol=1e-5, atol=0)
+    torch.testing.assert_close(second, torch.tensor([[[[0.8]], [[0.4]]]]), rtol=1e-5, atol=0)
 
 
 def test_decay_shrinks_the_weights_at_the_rate_of_each_member():

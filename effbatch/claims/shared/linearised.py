@@ -14,14 +14,17 @@ from effbatch.noise import MatrixNoise
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.schedules import multipliers
 
+# where the theory has something to say; an option that is not named has this value
+PLAIN = {"optimizer": "sgd", "weight_decay": 0, "copies": "fresh", "label_smoothing": 0, "clip": None}
+
 
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, or labels
-    are not drawn afresh at every visit: the theory has nothing to say there. `unlearnable`, of every alpha: classes
-    whose true label is not the likeliest one (margin of T at most 0). Dims: alpha, batch_size, learning_rate and the
-    extra keys of the grid; no seed, the theory gives the mean.
+    Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, labels are
+    smoothed or not drawn afresh at every visit, or gradients are clipped: the theory has nothing to say there.
+    `unlearnable`, of every alpha: classes whose true label is not the likeliest one (margin of T at most 0). Dims:
+    alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
     """
     pieces = []
     for point in setup.points:
@@ -38,7 +41,7 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    applies = options["optimizer"] == "sgd" and options["weight_decay"] == 0 and options["copies"] == "fresh"
+    applies = all(options.get(name, value) == value for name, value in PLAIN.items())
     for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)
