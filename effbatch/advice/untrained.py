@@ -85,7 +85,7 @@ class Linearised:
 
 
 def predicted(question: Question, theory: Linearised, probed: LawPrediction) -> Prediction:
-    """All laws on one question, with what the untrained networks and a probe say, and the accuracy to expect."""
+    """All laws on one question, also those of untrained networks and of a probe, and the accuracy to expect."""
     computed = {"linearised": rate_answer(theory, question), "probe": probed.widened(question.scores.get("probe"))}
     said = answered(question, computed)
     return replace(said, accuracy=accuracy_answer(theory, question, said.recommended.value))

@@ -521,7 +521,7 @@ def test_where_less_is_always_better_first_principles_do_not_apply():
             "structured noise needs delta.*got structured noise and delta = None",
         ),
         (lambda: predict(1, 8, delta=0.5), "no other noise takes it; got uniform noise and delta = 0.5"),
-        (lambda: predict(1, 8, noise="structured", delta=2), r"delta must lie in \[0, 1\]; 2 came"),
+        (lambda: predict(1, 8, noise="structured", delta=2), r"delta must lie in \[0, 1\], got 2"),
         (
             lambda: predict(1, 8, noise="structured", delta=0, matrix=SWAP),
             "got structured noise and matrix: leave one out",
