@@ -189,11 +189,11 @@ class NoiseScaleTracker(Shown):
             clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha)) for part in parts]
             effective = PooledMoments.of(clean).effective_batch_size(self.alpha, batch_size)
         return NoiseScaleRecord(
-            self.steps,
-            batch_size,
-            given.mean_norm_squared(0.0),
-            given.covariance_trace(0.0),
-            given.noise_scale(0.0),
-            effective,
-            seconds,
+            step=self.steps,
+            batch_size=batch_size,
+            norm_squared=given.mean_norm_squared(0.0),
+            covariance_trace=given.covariance_trace(0.0),
+            noise_scale=given.noise_scale(0.0),
+            effective_batch_size=effective,
+            seconds=seconds,
         )

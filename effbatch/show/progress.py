@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from effbatch.plan.units import Unit
 
-OF_A_STEP, OF_ALL = 8, 100  # copies that a step of one member, and that of all together, costs beside its own: the
-# middle of what networks show in benchmarks/results/throughput.md
+# copies that a step costs beside its own: of every member, and of all together; the middle of what networks show in
+# benchmarks/results/throughput.md
+OF_A_STEP, OF_ALL = 8, 100
 FIRST_SECONDS = 3.0  # of training tell nothing
 NEARNESS = 8.0  # a second timed counts so many times more than one at twice the batch size or number of cells
 LINE_EVERY_SECONDS = 10.0
-WITH_BAR, WITH_COPIES = 110, 80  # columns of a terminal, with room for the longest name of a simulation
+WITH_BAR = 80  # columns of a terminal, with room for the longest name of a simulation
 
 Kind = tuple[str, str, int, int]
 
@@ -123,18 +124,17 @@ class Tally:
 
 
 class LineProgress(Tally):
-    """One plain line every few seconds: share done, time left."""
+    """One plain line every few seconds."""
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit], at_once: int) -> None:
         super().start(what, waiting, kept=kept, at_once=at_once)
         self.said = time.monotonic()
         earlier = f", {self.done / self.total:.0%} kept from an earlier run" if self.done else ""
-        self.tell(f"{what}: {short(self.total)} labelled copies to train on{earlier}")
+        self.tell(f"{what}: {self.total:,.0f} labelled copies to train on{earlier}")
 
     def advance(self, unit: Unit, share: float, seconds: float) -> None:
         super().advance(unit, share, seconds)
-        moment = time.monotonic()
-        if moment - self.said >= LINE_EVERY_SECONDS:
+        if (moment := time.monotonic()) - self.said >= LINE_EVERY_SECONDS:
             self.said = moment
             self.tell(f"{self.what}: {self.done / self.total:.0%} done, {self.left}")
 
@@ -143,21 +143,16 @@ class LineProgress(Tally):
 
 
 class LiveProgress(Tally):
-    """A bar with share done and time left, redrawn in place by rich; less of it where a terminal is narrow."""
+    """A bar, redrawn in place by rich; none where a terminal is narrow."""
 
     def __enter__(self) -> LiveProgress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         console = Console(stderr=True)
-        self.width = console.width
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            *([BarColumn(bar_width=24)] if self.width >= WITH_BAR else []),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[said]}"),
-            console=console,
-        )
+        bar = [BarColumn(bar_width=24)] if console.width >= WITH_BAR else []
+        said = TextColumn("{task.percentage:>3.0f} % {task.fields[left]}")
+        self.progress = Progress(TextColumn("{task.description}"), *bar, said, console=console)
         self.progress.start()
         return self
 
@@ -166,12 +161,11 @@ class LiveProgress(Tally):
 
     def start(self, what: str, waiting: Sequence[Unit], *, kept: Sequence[Unit], at_once: int) -> None:
         super().start(what, waiting, kept=kept, at_once=at_once)
-        self.task = self.progress.add_task(what, total=self.total, completed=round(self.done), said="")
+        self.task = self.progress.add_task(what, total=self.total, completed=round(self.done), left="")
 
     def advance(self, unit: Unit, share: float, seconds: float) -> None:
         super().advance(unit, share, seconds)
-        copies = f"of {short(self.total)} labelled copies, " if self.width >= WITH_COPIES else ""
-        self.progress.update(self.task, completed=self.done, said=copies + self.left)
+        self.progress.update(self.task, completed=self.done, left=self.left)
 
     def tell(self, sentence: str) -> None:
         self.progress.console.print(sentence, markup=False, highlight=False)
@@ -188,10 +182,3 @@ def duration(seconds: float | None) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def short(number: float) -> str:
-    """1,234 -> 1,234; 56,789 -> 57k; 12,345,678 -> 12.3M."""
-    if number >= 1e6:
-        return f"{number / 1e6:,.1f}M"
-    return f"{number / 1000:,.0f}k" if number >= 10_000 else f"{number:,.0f}"

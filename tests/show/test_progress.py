@@ -49,7 +49,7 @@ def test_no_terminal_means_plain_lines_and_ctrl_c_says_what_is_kept(capsys):
     assert "finished units are kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("width", [50, 80, 120])
+@pytest.mark.parametrize("width", [50, 80])
 def test_the_bar_cuts_nothing_in_a_narrow_terminal(monkeypatch, width):
     screen = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width))
@@ -59,9 +59,8 @@ def test_the_bar_cuts_nothing_in_a_narrow_terminal(monkeypatch, width):
     shown = " ".join(screen.getvalue().split())
     assert "…" not in shown
     assert "noise_source-fashion-mnist-14" in shown
-    assert "25 %" in shown
-    assert "30 s left" in shown
-    assert ("of 14.0M labelled copies" in shown, "━" in shown) == (width >= 80, width >= 110)
+    assert "25 % 30 s left" in shown
+    assert ("━" in shown) == (width >= 80)
 
 
 @pytest.mark.parametrize(
