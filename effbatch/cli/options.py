@@ -194,6 +194,6 @@ def specs_named(names: Sequence[str], *, quick: bool, dataset: str | None = None
     found = [spec.name for spec in specs]
     if twice := sorted({name for name in found if found.count(name) > 1}):
         raise SpecError(
-            f"every simulation needs its own name; {', '.join(twice)} came twice: leave one out, or rename it"
+            f"every simulation needs its own name, got {', '.join(twice)} twice: leave one out, or rename it"
         )
     return specs

@@ -27,7 +27,7 @@ def only(spec: Spec, chosen: Sequence[str]) -> Spec:
     for item in chosen:
         key, equals, text = item.partition("=")
         if not equals:
-            raise SpecError(f"--only needs KEY=VALUE, alpha=3 say; {item!r} came", item=item)
+            raise SpecError(f"--only needs KEY=VALUE, such as alpha=3, got {item!r}", item=item)
         if key not in spec.grid:
             raise SpecError(f"--only {item}: {spec.name} has no list of {key!r} in [grid]; {hint(key, spec.grid)}")
         kept.setdefault(key, []).append(_value(text, _known(spec, key), item))

@@ -43,7 +43,7 @@ IGNORED = {
     ),
     "workers twice": (
         "simulate tiny.toml --out sweep --workers 2 --scheduler tcp://127.0.0.1:1",
-        "either by --workers or by --scheduler; both came",
+        "either by --workers or by --scheduler; got both",
     ),
 }
 

@@ -62,7 +62,7 @@ def test_any_rate_of_an_adaptive_grid_can_be_named(spec_text, rate):
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ("alpha", "needs KEY=VALUE, alpha=3 say; 'alpha' came"),
+        ("alpha", "needs KEY=VALUE, such as alpha=3, got 'alpha'"),
         ("alhpa=0", r"no list of 'alhpa' in \[grid\]; did you mean 'alpha'"),
         ("alpha=3", "no such value; it has 0, 2.5"),
         ("alpha=much", "no such value; it has 0, 2.5"),

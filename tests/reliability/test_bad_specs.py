@@ -183,5 +183,5 @@ def test_a_file_that_is_no_spec(command, name, content, sentence, tmp_path, monk
 
 def test_one_simulation_twice_is_refused(spec_text, tmp_path):
     (tmp_path / "a.toml").write_text(spec_text)
-    assert "tiny came twice" in refused("validate", tmp_path / "a.toml", tmp_path / "a.toml", "--out", tmp_path / "out")
+    assert "got tiny twice" in refused("validate", tmp_path / "a.toml", tmp_path / "a.toml", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -58,7 +58,11 @@ def test_odd_grids_are_trained_and_fitted(changes, spec):
     ("old", "new", "sentence"),
     [
         ("{ steps = 4 }", "{ epochs = 1e12 }", r"a budget may buy at most 1e+12 steps; 1e+12 epochs at alpha = 0"),
-        ("[data]", "[data]\nclean_examples = 61", "clean_examples = 61, but little.npz has 60 training images"),
+        (
+            "[data]",
+            "[data]\nclean_examples = 61",
+            "at most the 60 training images of little.npz, got 61: ask for fewer",
+        ),
         ("little.npz", "no\\u0000where.npz", r"no\x00where.npz is not an .npz file of plain arrays: "),
         ("little.npz", "../nowhere", "data set '../nowhere' is not known"),
         ("perceptron", "\\u001b[31m", r"network '\x1b[31m' is not known"),

@@ -18,6 +18,7 @@ from effbatch.core.errors import SweepError
 from effbatch.plan import spec
 from effbatch.plan.adaptive import Ladder, next_rates
 from effbatch.plan.cube import METRICS, Outcome, extension_in_words, open_cube, stored_prediction
+from effbatch.plan.only import only
 from effbatch.plan.rounds import boxes
 from effbatch.plan.units import Unit, fewest_steps, units
 from effbatch.sweep import runner, workers
@@ -108,6 +109,15 @@ def test_an_unfinished_sweep_can_be_extended_and_again(tmp_path, spec_text, trai
     assert (cube["outcome"] == int(Outcome.FINISHED)).all()
     assert set(cells(trained).values()) == {1}
     assert [list(one["added"]) for one in json.loads(cube.attrs["extended"])] == [["seed"], ["alpha"]]
+
+
+def test_a_folder_of_some_cells_takes_more_of_the_same_grid(tmp_path, spec_text, trained):
+    whole = spec.parse(wider(spec_text))
+    runner.simulate(only(whole, ["alpha=1", "seed=3"]), tmp_path / "some")
+    some = runner.simulate(only(whole, ["alpha=1", "seed=3", "seed=0"]), tmp_path / "some")
+    assert set(cells(trained).values()) == {1}
+    cube = runner.simulate(whole, tmp_path / "whole")
+    np.testing.assert_array_equal(some["test_loss"], cube["test_loss"].sel(alpha=[1], seed=[0, 3]))
 
 
 def test_the_cube_says_when_and_by_what_it_was_extended(tmp_path, spec_text):
