@@ -17,13 +17,13 @@ Floats = NDArray[np.float64]
 def clopper_pearson(count: ArrayLike, n: ArrayLike, confidence: float) -> tuple[Floats, Floats]:
     """Exact binomial limits (Clopper & Pearson 1934): P(X >= count | low) = P(X <= count | high) = (1 − confidence)/2.
 
-    They cover at least as often as they say at every n; broadcasts.
+    They cover at least as often as they say at every n; broadcasts. `n` need not be whole: an effective sample size.
     """
     from scipy.special import betaincinv
 
     k, n, tail = np.asarray(count, float), np.asarray(n, float), (1 - confidence) / 2
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1), 1 - tail), 1.0)
     return low, high
 
 

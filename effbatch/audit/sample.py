@@ -13,12 +13,13 @@ import numpy as np
 
 from effbatch.audit.proportions import clopper_pearson, hypergeometric, wilson
 from effbatch.core.errors import InputError, hint
-from effbatch.core.estimate import Estimate
+from effbatch.core.estimate import Estimate, exact
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
 from effbatch.noise import UniformNoise, alpha_from_noise_rate
 
 METHODS = ("exact", "wilson")
+MOST_EXACT = 10**6  # labels checked of a finite data set: the exact limits take seconds there
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ def estimate_noise(
     )
     if examples is not None:
         examples = _whole("the number of examples, the checked ones among them,", examples, least=checked)
+        if method == "exact" and checked > MOST_EXACT:
+            raise InputError(
+                f"exact limits for a given number of examples need at most {MOST_EXACT:,} checked labels, got "
+                f"{checked:,}: use the method wilson, or leave the number of examples out"
+            )
     check_confidence(confidence)
     if method not in METHODS:
         raise InputError(f"the method {method!r} is not known; {hint(method, METHODS)}", method=method)
@@ -91,12 +97,14 @@ def estimate_noise(
         name, limits = "exact hypergeometric", hypergeometric(wrong, checked, examples, confidence)
     rate = Estimate(wrong / checked, *limits, n=checked, level=confidence)
     return NoiseEstimate(
-        checked, wrong, num_classes, examples, confidence, name, rate, alpha=_alpha_of(rate, num_classes)
+        checked, wrong, num_classes, examples, confidence, name, rate, alpha=alpha_of(rate, num_classes)
     )
 
 
-def _alpha_of(rate: Estimate, num_classes: int) -> Estimate:
-    """α for a noise rate and its limits: None from (K − 1)/K on."""
+def alpha_of(rate: Estimate, num_classes: int) -> Estimate:
+    """α of uniform noise for a noise rate and its limits: None from (K − 1)/K on; InputError there for an exact rate."""
+    if rate.exact:
+        return exact(float(alpha_from_noise_rate(rate.floats[0], num_classes)))
     nothing = (num_classes - 1) / num_classes
     value, low, high = (
         float(alpha_from_noise_rate(r, num_classes)) if num_classes * (1 - r) > 1 else None for r in rate.floats
@@ -111,6 +119,31 @@ def _alpha_of(rate: Estimate, num_classes: int) -> Estimate:
             "signal; check more labels"
         )
     return Estimate(value, low, high, n=rate.n, level=rate.level, reason=reason)
+
+
+@dataclass(frozen=True)
+class StatedRate(Shown):
+    """A noise rate that somebody states, as the α of uniform noise.
+
+    alpha             if the rate is the share of wrong labels
+    alpha_if_redrawn  if it is the share of labels that were redrawn over all K classes, some of which came out right
+    """
+
+    num_classes: int
+    noise_rate: Estimate
+    alpha: Estimate
+    alpha_if_redrawn: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it: numbers or null."""
+        return jsonable(self)
+
+
+def alpha_of_stated_rate(noise_rate: float, num_classes: int) -> StatedRate:
+    """Both readings of "40 % noise": α = ρ/((K − 1)/K − ρ) and ρ/(1 − ρ). InputError where the first has none."""
+    _whole("the number of classes", num_classes, least=2)
+    rate = exact(float(noise_rate))
+    return StatedRate(num_classes, rate, alpha_of(rate, num_classes), noise_rate / (1 - noise_rate))
 
 
 def alpha_bound_from_accuracy(accuracy: float, num_classes: int) -> Bound:

@@ -144,11 +144,14 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 def noise_of(given: dict[str, Any], **known: Any) -> Noise:
     """The noise that NOISE_KIND took, its files read, with what else is known of it."""
     from effbatch.advice.noise import Noise
+    from effbatch.audit.tables import read_counts
     from effbatch.noise.matrixfile import read_matrix
 
-    for name in ("matrix", "transition", "counts"):
+    for name in ("matrix", "transition"):
         if (path := given.get(name)) is not None:
             known[name] = read_matrix(path)
+    if (path := given.get("counts")) is not None:
+        known["counts"] = read_counts(path, whole_are_counts=True).counts
     return Noise(given["noise"], delta=given["delta"], **known)
 
 
