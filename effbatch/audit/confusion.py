@@ -78,18 +78,22 @@ class CountsEstimate(Shown):
         """As JSON holds it: what answers, the keys of the sample, and what the counts add; unknown numbers are null."""
         names = {} if self.class_names is None else {"class_names": list(self.class_names)}
         answer = {"answer": "alpha" if self.uniform.fits else "transition_matrix"}
-        return (answer | names | self.facts) | self.sample.to_dict() | jsonable(
-            {
-                "uniform_noise": self.uniform,
-                "transition_matrix": {
-                    "value": _null(self.transition),
-                    "low": _null(self.low),
-                    "high": _null(self.high),
-                    "n": self.checked_per_class.tolist(),
-                },
-                "signal": {"rms": self.rms_signal, "least": self.least_signal},
-                "margins": self.margins,
-            }
+        return (
+            (answer | names | self.facts)
+            | self.sample.to_dict()
+            | jsonable(
+                {
+                    "uniform_noise": self.uniform,
+                    "transition_matrix": {
+                        "value": _null(self.transition),
+                        "low": _null(self.low),
+                        "high": _null(self.high),
+                        "n": self.checked_per_class.tolist(),
+                    },
+                    "signal": {"rms": self.rms_signal, "least": self.least_signal},
+                    "margins": self.margins,
+                }
+            )
         )
 
 
@@ -124,11 +128,12 @@ def estimate_from_counts(
         raise InputError(f"each of the {len(O)} classes needs a name, got {len(class_names)}")
     total, wrong = int(O.sum()), int(O.sum() - np.trace(O))
     sample = estimate_noise(total, wrong, len(O), examples=examples, confidence=confidence, method=method)
-    if sizes is not None and examples is not None:
-        raise InputError("the sizes of the given labels say how many examples there are, got examples too: leave it out")
+    if sizes is not None and (examples is not None or method != "exact"):
+        what = "the number of examples" if examples is not None else f"the method {method}"
+        raise InputError(f"sizes of the given labels need the method exact and say how many examples, got {what}")
     design: Design = RandomSample(O, sample)
     if sizes is not None:
-        design = StratifiedSample(O, sizes, confidence=confidence, method=method)
+        design = StratifiedSample(O, sizes, confidence=confidence)
     return _described(design, class_names, seed)
 
 

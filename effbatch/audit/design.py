@@ -45,7 +45,8 @@ class RandomSample:
     """The checked examples are a random sample of the data set: T̂ has the row shares."""
 
     def __init__(self, counts: Counts, sample: NoiseEstimate) -> None:
-        self.counts, self.sample, self.n, self.facts = counts, sample, counts.sum(1), {}
+        self.counts, self.sample, self.n = counts, sample, counts.sum(1)
+        self.facts: dict[str, Any] = {}
         with np.errstate(invalid="ignore"):
             self.transition = counts / self.n[:, None]
         self._smooth = (counts + 0.5) / (self.n[:, None] + 0.5 * len(counts))

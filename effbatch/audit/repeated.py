@@ -48,7 +48,7 @@ class RepeatedChecks:
         given = np.zeros(len(names), np.int64)
         given[image] = checks.given
         if (given[image] != checks.given).any():
-            who = names[image[np.flatnonzero(given[image] != checks.given)[0]]]
+            who = str(names[image[np.flatnonzero(given[image] != checks.given)[0]]])
             raise InputError(f"an image needs one given label, got two of image {who!r}: give each image its own name")
         self._image, self._given, self._found = image, given, checks.checked
         per_image = np.bincount(image)

@@ -102,7 +102,7 @@ def estimate_noise(
 
 
 def alpha_of(rate: Estimate, num_classes: int) -> Estimate:
-    """α of uniform noise for a noise rate and its limits: None from (K − 1)/K on; InputError there for an exact rate."""
+    """α of uniform noise for a noise rate and its limits: None from (K − 1)/K on; an exact rate raises InputError."""
     if rate.exact:
         return exact(float(alpha_from_noise_rate(rate.floats[0], num_classes)))
     nothing = (num_classes - 1) / num_classes

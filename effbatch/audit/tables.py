@@ -67,7 +67,7 @@ def read_counts(
             table = _named(cells_of(read_text(path, "the counts file")))
     except ValueError as error:
         raise InputError(
-            f"the counts file {path} needs a table of numbers, with or without names of rows and columns; it has none: "
+            f"the counts file needs a table of numbers, with or without names of rows and columns, got {path}: "
             f"{str(error).rstrip('.')}"
         ) from error
     table = _aligned(_without_sums(table))
@@ -84,22 +84,24 @@ def _named(cells: Cells) -> _Named:
     if len(rows) > MAX_CLASSES + 2:  # names and sums
         raise InputError(f"confusion counts need at most {MAX_CLASSES} classes, got {len(rows):,} rows")
     corner = rows[0][0].casefold()
-    found = []
+    found: list[_Named] = []
+    ambiguous: ValueError | None = None
     for header, index in ((1, 1), (1, 0), (0, 1), (0, 0)):
         body = [row[index:] for row in rows[header:]]
         if not body or not body[0] or not all(is_number(c) for row in body for c in row):
             continue
         if header and index and all(map(is_number, [*rows[0], *(row[0] for row in rows)])):
             continue  # numbers alone: no names on both sides
-        values = np.array(cells.numbers(c for row in body for c in row)).reshape(len(body), -1)
-        found.append(
-            _Named(
-                values,
-                [_name(row[0]) for row in rows[header:]] if index else None,
-                [_name(cell) for cell in rows[0][index:]] if header else None,
-            )
-        )
+        try:
+            values = np.array(cells.numbers(c for row in body for c in row)).reshape(len(body), -1)
+        except ValueError as error:  # a larger body may have one reading
+            ambiguous = error
+            continue
+        row_names = [_name(row[0]) for row in rows[header:]] if index else None
+        found.append(_Named(values, row_names, [_name(cell) for cell in rows[0][index:]] if header else None))
     if not found:
+        if ambiguous is not None:
+            raise ambiguous
         cells.numbers(c for row in rows[1:] for c in row[1:])  # says which cell is none
         raise ValueError("names stand elsewhere than in the first row and column")
     if corner in _COLUMNS_FIRST and found[0].rows is not None:
@@ -142,7 +144,7 @@ def _without_sums(table: _Named) -> _Named:
 
 
 def _aligned(table: _Named) -> _Named:
-    """Rows and columns of the same names in the order of the rows; a class that one side lacks has counts of 0."""
+    """Rows and columns of the same names in the order of the columns; a class that one side lacks has counts of 0."""
     for side, names in (("row", table.rows), ("column", table.columns)):
         for name in names or ():
             if name.casefold() in SUMS:
@@ -175,8 +177,8 @@ def _aligned(table: _Named) -> _Named:
         side = "column" if only_rows else "row"
         remarks.append(f"no {side} for {', '.join(only_rows or only_columns)}: taken as 0")
     elif rows != columns:
-        remarks.append("columns aligned with the rows by name")
-    names = rows + only_columns
+        remarks.append("rows aligned with the columns by name")
+    names = columns + only_rows
     values = np.zeros((len(names), len(names)))
-    values[np.ix_(range(len(rows)), [names.index(n) for n in columns])] = table.values
+    values[np.ix_([names.index(n) for n in rows], range(len(columns)))] = table.values
     return _Named(values, names, names, remarks)

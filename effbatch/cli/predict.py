@@ -96,8 +96,10 @@ def command(
             raise InputError(
                 "alpha comes from the estimate, got --alpha, --alpha-interval or --noise-rate too: leave it out"
             )
-        estimated, its_classes = _estimate(from_estimate)
+        estimated, its_classes, matrix = _estimate(from_estimate)
         known = {"alpha": estimated.value, "alpha_interval": estimated.interval}
+        if matrix is not None and given["noise"] == "uniform" and not (given["matrix"] or given["transition"]):
+            known = {"transition": matrix}
         classes = its_classes if classes is None else classes
     elif not (alpha or noise_rate or given["transition"]):
         raise click.UsageError("Missing option '--alpha' (or '--noise-rate', '--transition', '--from-estimate').")
@@ -124,25 +126,24 @@ def command(
         terminal.echo(predictions_page(answers) if several else prediction_page(answers[0], everything=everything))
 
 
-def _estimate(file: TextIO) -> tuple[Estimate, int]:
-    """α with its interval and the number of classes in what `estimate --json` printed."""
+def _estimate(file: TextIO) -> tuple[Estimate, int, list | None]:
+    """α with its interval, the number of classes, and T where uniform noise does not fit, of `estimate --json`."""
     try:
         found = json.load(file)
         classes = int(found["num_classes"])
-        alpha = found["alpha"]
-        if alpha["value"] is None:
+        alpha, test = found["alpha"], found.get("uniform_noise")
+        matrix = None if test is None or test["fits"] else found["transition_matrix"]["value"]
+        p_value = None if matrix is None else float(test["p_value"])
+        whole = matrix is not None and all(x is not None for row in matrix for x in row)
+        if alpha["value"] is None and not whole:
             raise InputError(f"the estimate has no alpha to predict from: {alpha.get('reason')}")
-        value, low, high = (None if x is None else float(x) for x in (alpha["value"], *alpha["interval"]))
-        test = found.get("uniform_noise")
-        p_value = None if test is None or test["fits"] else float(test["p_value"])
+        limits = alpha["interval"] or (None, None)
+        value, low, high = (None if x is None else float(x) for x in (alpha["value"], *limits))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"--from-estimate needs what `estimate --json` prints of a sample or of counts; {file.name} is not that"
         ) from error
-    if p_value is not None:
-        click.echo(
-            f"effbatch: uniform noise does not fit the counts (p = {p_value:.3g}); this takes it as uniform, "
-            "--alpha and --matrix would not",
-            err=True,
-        )
-    return Estimate(value, low, high), classes
+    if matrix is not None:
+        taken = "this takes their transition matrix" if whole else "but some classes were not checked: this takes it so"
+        click.echo(f"effbatch: uniform noise does not fit the counts (p = {p_value:.3g}); {taken}", err=True)
+    return Estimate(value, low, high), classes, matrix if whole else None

@@ -94,10 +94,11 @@ def cells_of(text: str) -> Cells:
     tried = {separator: _split("\n".join(lines), separator) for separator in SEPARATORS}
     tried[" "] = [line.split() for line in lines]
     tables = [Cells(rows, mark) for mark, raw in tried.items() if (rows := _rectangle(raw))]
-    if not tables:
+    wide = [table for table in tables if len(table.rows[0]) > 1]
+    if not wide and len(tables) < len(tried):  # rows of one length only because nothing separates their cells
         widths = sorted({len(row) for row in tried[","] if any(row)})
         raise ValueError(f"its rows have {' and '.join(map(str, widths))} cells" if widths else "it is empty")
-    return next((table for table in tables if len(table.rows[0]) > 1), tables[0])
+    return (wide or tables)[0]
 
 
 def is_number(cell: str) -> bool:

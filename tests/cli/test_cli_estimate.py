@@ -35,7 +35,8 @@ def test_json_is_the_estimate(counts_file):
     options = ("--examples", "5000", "--confidence", "0.9", "--method", "wilson")
     expected = estimate_noise(200, 66, 10, examples=5000, confidence=0.9, method="wilson").to_dict()
     assert json.loads(run(*SAMPLE, *options, "--json")) == expected | {"bounds": {}}
-    assert json.loads(run("--counts", counts_file, "--json")) == estimate_from_counts(COUNTS).to_dict() | {"bounds": {}}
+    expected = estimate_from_counts(COUNTS).to_dict() | {"read_as": "3 classes by position, 265 checked", "bounds": {}}
+    assert json.loads(run("--counts", counts_file, "--json")) == expected
 
 
 def test_text_has_value_interval_n_and_method():
@@ -64,19 +65,45 @@ def test_bounds_stand_alone_with_what_they_assume():
     assert said["bounds"]["train_loss"]["alpha_at_most"] > 0
 
 
-def test_predict_takes_alpha_its_interval_and_classes_from_an_estimate(counts_file):
-    runner = CliRunner()
-    for arguments, note in ((SAMPLE, ""), (["--counts", counts_file], "uniform noise does not fit the counts")):
-        said = run(*arguments, "--json")
-        result = runner.invoke(
-            predict_command, ["--from-estimate", "-", "--batch", "128", "--json"], input=said, catch_exceptions=False
-        )
-        estimated, predicted = json.loads(said), json.loads(result.stdout)
-        assert predicted["alpha"] == estimated["alpha"]["value"]
-        assert predicted["alpha_interval"] == estimated["alpha"]["interval"]
-        assert predicted["num_classes"] == estimated["num_classes"]
-        assert note in result.stderr
-        assert bool(result.stderr) == bool(note)
+def piped(said: str, *options: str):
+    return CliRunner().invoke(
+        predict_command,
+        ["--from-estimate", "-", "--batch", "128", *options, "--json"],
+        input=said,
+        catch_exceptions=False,
+    )
+
+
+def test_predict_takes_alpha_its_interval_and_classes_from_an_estimate():
+    said = run(*SAMPLE, "--json")
+    result = piped(said)
+    estimated, predicted = json.loads(said), json.loads(result.stdout)
+    assert predicted["alpha"] == estimated["alpha"]["value"]
+    assert predicted["alpha_interval"] == estimated["alpha"]["interval"]
+    assert predicted["num_classes"] == estimated["num_classes"] == 10
+    assert not result.stderr
+
+
+def test_predict_takes_the_matrix_where_noise_is_not_uniform(counts_file, tmp_path):
+    said = run("--counts", counts_file, "--json")
+    result = piped(said)
+    estimated, predicted = json.loads(said), json.loads(result.stdout)
+    assert estimated["answer"] == "transition_matrix"
+    assert "this takes their transition matrix" in result.stderr
+    np.savetxt(tmp_path / "T.csv", estimated["transition_matrix"]["value"], delimiter=",", fmt="%.17g")
+    by_file = ["--transition", str(tmp_path / "T.csv"), "--batch", "128", "--json"]
+    assert predicted == json.loads(CliRunner().invoke(predict_command, by_file, catch_exceptions=False).stdout)
+    assert predicted["num_classes"] == 3
+    structured = json.loads(piped(said, "--noise", "structured", "--delta", "0.5").stdout)
+    assert structured["alpha"] == estimated["alpha"]["value"]  # whoever names the noise gets alpha
+
+
+def test_predict_takes_alpha_where_the_matrix_has_no_row_of_a_class(tmp_path):
+    (tmp_path / "c.csv").write_text("30,60,0\n0,0,0\n2,2,90\n")
+    said = run("--counts", str(tmp_path / "c.csv"), "--json")
+    result = piped(said)
+    assert "some classes were not checked" in result.stderr
+    assert json.loads(result.stdout)["alpha"] == json.loads(said)["alpha"]["value"]
 
 
 @pytest.mark.parametrize("said", ["{}", "not json", "[1, 2]", '{"num_classes": 10, "bounds": {}}'])
@@ -98,11 +125,21 @@ def test_predict_refuses_an_estimate_without_alpha():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "number of classes is needed"),
-        (["--classes", "10"], "nothing to estimate from came"),
-        (["--classes", "10", "--checked", "5"], "only one of them came"),
-        (["--classes", "10", "--examples", "50"], "--examples came without a sample"),
-        (["--counts", "missing.csv", "--wrong", "3"], "leave it out"),
+        ([], "nothing to estimate from"),
+        (["--classes", "10"], "nothing to estimate from"),
+        (["--train-loss", "1"], "number of classes is needed, got none: give --classes"),
+        (["--checked", "5", "--wrong", "1"], "number of classes is needed, got none: give --classes"),
+        (["--classes", "10", "--checked", "5"], "got only one of them: give both"),
+        (["--classes", "10", "--checked", "5,6", "--wrong", "1"], "--checked needs one number beside --wrong, got 2"),
+        (["--classes", "10", "--examples", "50"], "--examples needs a sample of them, got none"),
+        (["--counts", "missing.csv", "--wrong", "3"], "got --counts and --wrong: leave one of them out"),
+        (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
+        (["--noise-rate", "0.9", "--classes", "10"], r"below \(K - 1\)/K = 0.9, .* got 0.9"),
+        (["--sizes", "1,2"], "got no counts: give --counts"),
+        (["--checks", "missing.csv"], "missing.csv cannot be read: No such file"),
+        (["--checks", "missing.csv", "--method", "wilson"], "--checks stand alone"),
+        (["--classes", "10", "--relabel", "0.2", "--train-loss", "1"], "--relabel needs a noise rate to start from"),
+        ([*SAMPLE, "--relabel", "20"], r"needs to lie in \[0, 1\], got 20.0: give 0.2 for a fifth"),
         (["--counts", "missing.csv"], "missing.csv cannot be read: No such file"),
         (["--classes", "10", "--checked", "5", "--wrong", "6"], "wrong labels .*; 6 came"),
     ],
@@ -115,7 +152,7 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
 
 def test_classes_must_be_those_of_the_counts(counts_file):
     run("--counts", counts_file, "--classes", "3")
-    with pytest.raises(InputError, match="--classes 4 came with counts of 3 classes"):
+    with pytest.raises(InputError, match="got 4 and counts of 3: leave it out"):
         CliRunner().invoke(command, ["--counts", counts_file, "--classes", "4"], catch_exceptions=False)
 
 
@@ -127,10 +164,95 @@ def test_counts_come_from_npy_too_but_never_from_a_pickle(tmp_path):
         CliRunner().invoke(command, ["--counts", str(tmp_path / "objects.npy")], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"1,2\n3\n", b"a,b\n1,2\n", b"\xff\xfe\x00", b"\x93NUMPY"])
+@pytest.mark.parametrize("content", [b"", b"1,2\n3\n", b"a,b\nc,d\n", b"\xff\xfe\x00", b"\x93NUMPY"])
 @pytest.mark.parametrize("suffix", ["csv", "npy"])
 def test_files_that_hold_no_matrix_are_refused(tmp_path, content, suffix):
     path = tmp_path / f"bad.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="must hold numbers only"):
+    with pytest.raises(InputError, match="needs a table of numbers" if suffix == "csv" else "must hold numbers only"):
         CliRunner().invoke(command, ["--counts", str(path)], catch_exceptions=False)
+
+
+def test_a_table_of_words_is_answered_in_its_words(tmp_path):
+    (tmp_path / "c.csv").write_text("checked,belt,empty,no belt\nbelt,70,0,4\nempty,2,90,0\nno belt,5,1,80\n")
+    text = run("--counts", str(tmp_path / "c.csv"))
+    assert text.startswith("Wrong labels: 4.8 % [2.5, 8.2], and not uniformly")
+    assert "Read as 3 classes (belt, empty, no belt) from names, 252 checked." in text
+    assert "no belt       86  93 %    belt 5.81 %" in text
+    said = json.loads(run("--counts", str(tmp_path / "c.csv"), "--json"))
+    assert said["class_names"] == ["belt", "empty", "no belt"]
+    assert said["answer"] == "transition_matrix"
+    assert said["alpha"]["value"] == pytest.approx(0.0769, abs=5e-5)
+
+
+def test_a_noisy_label_can_be_right_is_said_where_alpha_first_is(counts_file):
+    for arguments in (SAMPLE, ["--counts", counts_file], ["--noise-rate", "0.4", "--classes", "10"]):
+        text = " ".join(run(*arguments).split())
+        assert text.count("(a noisy label can be right by chance)") == 1
+        assert text.index("α = ") < text.index("by chance") < text.index("α = ") + 120
+
+
+def test_a_stated_rate_is_read_in_both_ways():
+    said = json.loads(run("--noise-rate", "0.4", "--classes", "10", "--json"))
+    assert said["alpha"]["value"] == pytest.approx(0.8)
+    assert said["alpha_if_redrawn"] == pytest.approx(2 / 3)
+    assert json.loads(piped(json.dumps(said)).stdout)["alpha"] == said["alpha"]["value"]
+    text = run("--noise-rate", "0.4", "--classes", "10", "--relabel", "0.2")
+    assert "α = 0.667" in text
+    assert "wrong\nlabels 32.0 %, α = 0.552" in text
+
+
+def test_what_relabelling_leaves_is_told_and_kept():
+    said = json.loads(run(*SAMPLE, "--relabel", "0.2", "--json"))
+    after, rate = said["after_relabelling"], said["noise_rate"]
+    assert after["share"] == 0.2
+    assert after["noise_rate"]["value"] == pytest.approx(0.8 * 0.33)
+    assert after["noise_rate"]["interval"] == pytest.approx([0.8 * x for x in rate["interval"]])
+    left = json.loads(run("--noise-rate", str(0.8 * 0.33), "--classes", "10", "--json"))
+    assert after["alpha"]["value"] == pytest.approx(left["alpha"]["value"])
+    assert "Checking the most suspicious labels first does better" in " ".join(run(*SAMPLE, "--relabel", "0.2").split())
+
+
+def test_as_many_of_each_label_must_be_explained(tmp_path):
+    (tmp_path / "c.csv").write_text("25,5\n5,25\n")
+    counts = ["--counts", str(tmp_path / "c.csv")]
+    with pytest.raises(InputError, match=r"30 were checked of every given label: .*\(--sizes N,N\), or say --random"):
+        CliRunner().invoke(command, counts, catch_exceptions=False)
+    assert json.loads(run(*counts, "--random-sample", "--json"))["noise_rate"]["value"] == pytest.approx(1 / 6)
+    (tmp_path / "s.csv").write_text("class,count\n1,900\n0,100\n")
+    for sizes in ("100,900", str(tmp_path / "s.csv")):
+        said = json.loads(run(*counts, "--sizes", sizes, "--json"))
+        assert said["sizes"] == [100, 900]
+        assert said["examples"] == 1000
+    with pytest.raises(InputError, match="--random-sample and --sizes"):
+        CliRunner().invoke(command, [*counts, "--random-sample", "--sizes", "1,2"], catch_exceptions=False)
+
+
+def test_checks_of_the_same_image_are_one_image(tmp_path):
+    rows = [f"img{i // 3},cat,{'dog' if i % 7 == 0 else 'cat'}" for i in range(90)]
+    (tmp_path / "checks.csv").write_text("\n".join(["image,given,checked", *rows, "x,dog,dog"]))
+    said = json.loads(run("--checks", str(tmp_path / "checks.csv"), "--json"))
+    assert said["class_names"] == ["cat", "dog"]
+    assert (said["checked"], said["images"], said["noise_rate"]["n"]) == (91, 31, 31)
+    assert said["read_as"] == "2 classes (cat, dog) from names, 91 checks of 31 images"
+    assert "by image: 31 images" in run("--checks", str(tmp_path / "checks.csv"))
+
+
+@pytest.mark.parametrize("classes", ["2", "5000", "1000000000000"])
+def test_any_number_of_classes_answers_at_once(classes):
+    said = json.loads(run("--checked", "500", "--wrong", "100", "--classes", classes, "--json"))
+    assert said["alpha"]["value"] == pytest.approx(0.2 / (1 - 1 / float(classes) - 0.2))
+
+
+def test_one_label_checked_says_how_little_that_is():
+    assert "α = cannot tell (at least 0.0286)" in run("--checked", "1", "--wrong", "1", "--classes", "10")
+    assert "no upper limit" in run("--checked", "1", "--wrong", "0", "--classes", "10")
+
+
+def test_one_class_checked_leaves_the_others_open(tmp_path):
+    (tmp_path / "c.csv").write_text("5,2\n0,0\n")
+    text = " ".join(run("--counts", str(tmp_path / "c.csv")).split())
+    assert "cannot tell: nothing was checked of class 1" in text
+    (tmp_path / "c.csv").write_text("2,40\n45,3\n")
+    text = " ".join(run("--counts", str(tmp_path / "c.csv")).split())
+    assert "the noise rate is above 0.5 = (K − 1)/K throughout: uniform noise cannot do that" in text

@@ -2,45 +2,113 @@
 
 from __future__ import annotations
 
-from effbatch.audit import Bound, CountsEstimate, Learnability, NoiseEstimate
+import numpy as np
+
+from effbatch.audit import Bound, CountsEstimate, Learnability, NoiseEstimate, Relabelled, StatedRate
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Table
-from effbatch.core.formats import estimate_text
-from effbatch.core.pages import Page, page
+from effbatch.core.formats import estimate_text, p_text, value_text
+from effbatch.core.pages import Note, Page, Part, page
+
+_MOST_CLASSES = 12  # in a table, to stay on one screen
+
+BY_CHANCE = "noisy labels per clean label (a noisy label can be right by chance)"
 
 
 @page.register
 def sample_page(found: NoiseEstimate) -> Page:
     """α, the share of wrong labels, and what both rest on."""
-    of = "" if found.examples is None else f", in this data set of {found.examples:,}"
-    rate = estimate_text(found.noise_rate.times(100), "%", n=False)
-    said = [
-        f"Wrong labels: {rate}{of}.",
-        f"n = {found.checked:,} checked, {found.wrong:,} wrong; {100 * found.confidence:g} % interval, {found.method}.",
-    ]
+    said = [_wrong_labels(found), _basis(found)]
     if found.alpha.reason:
         said.append(f"Of α: {found.alpha.reason}.")
     alpha = estimate_text(found.alpha, n=False)
-    return Page(f"α = {alpha} noisy labels per clean label, if noise is uniform.", said)
+    return Page(f"α = {alpha} {BY_CHANCE}, if noise is uniform.", said)
+
+
+@page.register
+def stated_page(found: StatedRate) -> Page:
+    """α of a stated rate, in both of its readings."""
+    rate = f"{100 * found.noise_rate.floats[0]:.3g} %"
+    return Page(
+        f"α = {value_text(found.alpha.value)} {BY_CHANCE}, if noise is uniform and {rate} of labels are wrong.",
+        [
+            f"If {rate} of labels were redrawn over all {found.num_classes:,} classes instead, some came out right: "
+            f"α = {value_text(found.alpha_if_redrawn)}."
+        ],
+    )
 
 
 @page.register
 def counts_page(found: CountsEstimate) -> Page:
-    """That of the sample; then whether the noise is uniform, what signal is left, and which classes can be learned."""
-    sample, test = sample_page(found.sample), found.uniform
-    verdict = "fits the counts" if test.fits else "does not fit the counts: α says less than the matrix"
-    said = [f"Uniform noise {verdict} (G = {test.statistic:.4g}, p = {test.p_value:.3g} by resampling)."]
-    for name, signal in (("Root-mean-square", found.rms_signal), ("Least", found.least_signal)):
-        note = f"; {signal.reason}" if signal.reason else ""
-        said.append(f"{name} signal of the labels: {estimate_text(signal, n=False)}{note}.")
-    rows = [
-        (str(m.true_class), m.margin.n, m.margin, "" if m.verdict is Learnability.LEARNABLE else str(m.verdict))
-        for m in found.margins
-    ]
-    title = "Margin of the true label over the commonest false one"
-    return Page(sample.title, [*sample.parts, *said, Table("margins", title, ("class", "checked", "margin", ""), rows)])
+    """α where noise is uniform, else the matrix, class by class; then what signal is left."""
+    sample, test = found.sample, found.uniform
+    tested = f"(G = {test.statistic:.4g}, p = {p_text(test.p_value)} by resampling)"
+    if test.fits:
+        first = sample_page(sample)
+        title, said = first.title, [*first.parts, f"Uniform noise fits the counts {tested}."]
+    else:
+        title = f"{_wrong_labels(sample)[:-1]}, and not uniformly: use the matrix of the classes below, not one α."
+        alpha = estimate_text(sample.alpha, n=False)
+        reason = f" Of α: {sample.alpha.reason}." if sample.alpha.reason else ""
+        said = [
+            _basis(sample),
+            f"Uniform noise does not fit the counts {tested}. α = {alpha} {BY_CHANCE} is only an average.{reason}",
+            "Hand the matrix on: effbatch estimate ... --json | effbatch predict --from-estimate - --batch 128",
+        ]
+    said += [_signal("Root-mean-square", found.rms_signal), _signal("Least", found.least_signal)]
+    return Page(title, [*said, *_classes(found)])
+
+
+def relabelled_text(after: Relabelled) -> str:
+    """What is left once a share of the labels was checked and corrected."""
+    rate, alpha = estimate_text(after.noise_rate.times(100), "%", n=False), estimate_text(after.alpha, n=False)
+    if after.alpha.exact:
+        rate, alpha = f"{value_text(after.noise_rate.times(100).value)} %", value_text(after.alpha.value)
+    return (
+        f"After {100 * after.share:.3g} % of the labels, drawn at random, are checked and corrected: wrong labels "
+        f"{rate}, α = {alpha}. Checking the most suspicious labels first does better."
+    )
 
 
 def bound_page(bound: Bound, source: str) -> Page:
     """What a model's accuracy or loss, the `source`, implies for α."""
     limit = "" if bound.alpha_at_most is None else f"α <= {bound.alpha_at_most:.3g}: "
     return Page(f"From {source} {bound.given:g}: {limit}{bound.reason}.", [f"This assumes {bound.assumes}."])
+
+
+def _wrong_labels(found: NoiseEstimate) -> str:
+    of = "" if found.examples is None else f", in this data set of {found.examples:,}"
+    return f"Wrong labels: {estimate_text(found.noise_rate.times(100), '%', n=False)}{of}."
+
+
+def _basis(found: NoiseEstimate) -> str:
+    return (
+        f"n = {found.checked:,} checked, {found.wrong:,} wrong; {100 * found.confidence:g} % interval, {found.method}."
+    )
+
+
+def _signal(name: str, signal: Estimate) -> str:
+    note = f"; {signal.reason}" if signal.reason else ""
+    return f"{name} signal of the labels: {estimate_text(signal, n=False)}{note}."
+
+
+def _classes(found: CountsEstimate) -> list[Part]:
+    """What becomes of each class, the least certain first where there are too many for a screen."""
+    order = list(range(len(found.margins)))
+    notes: list[Part] = []
+    if len(order) > _MOST_CLASSES:
+        order = sorted(order, key=lambda c: np.nan_to_num(found.margins[c].margin.floats[0], nan=-2))[:_MOST_CLASSES]
+        notes = [Note(f"The {_MOST_CLASSES} least margins of {len(found.margins)} classes; --json has all.")]
+    rows = []
+    for c in order:
+        m, row = found.margins[c], found.transition[c]
+        right, taken = "–", "–"
+        if not np.isnan(row).any():
+            right = f"{100 * row[c]:.3g} %"
+            false = np.where(np.arange(len(row)) == c, -1, row)
+            if false.max() > 0:
+                taken = f"{found.name(int(false.argmax()))} {100 * false.max():.3g} %"
+        verdict = "" if m.verdict is Learnability.LEARNABLE else str(m.verdict)
+        rows.append((found.name(c), m.margin.n, right, taken, m.margin, verdict))
+    title = "Each class: its label right, its commonest false label, and the lead of the one over the other"
+    return [Table("margins", title, ("class", "checked", "right", "often taken for", "lead", ""), rows), *notes]
