@@ -28,6 +28,18 @@ def test_digits_are_whole_standardised_and_split_without_overlap():
     assert not train & {image.tobytes() for image in data.x_test}
 
 
+def test_built_in_sets_have_the_size_that_was_published():
+    sizes = {name: str(datasets._module(name).SIZE) for name in datasets.names()}
+    assert sizes == {
+        "cifar10": "50,000 train, 10,000 test, 3×32×32, 10 classes",
+        "cifar100": "50,000 train, 10,000 test, 3×32×32, 100 classes",
+        "digits": "1,297 train, 500 test, 1×8×8, 10 classes",
+        "fashion-mnist": "60,000 train, 10,000 test, 1×28×28, 10 classes",
+        "fashion-mnist-14": "60,000 train, 10,000 test, 1×14×14, 10 classes",
+        "mnist": "60,000 train, 10,000 test, 1×28×28, 10 classes",
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -1,5 +1,6 @@
 """A made-up report, rendered to both formats and read back."""
 
+import html
 import logging
 import re
 from dataclasses import replace
@@ -143,8 +144,29 @@ def test_html_is_balanced_and_asks_the_network_for_nothing(page):
     styles = "".join(re.findall(r"<style>(.*?)</style>", page, re.S))
     assert "@import" not in styles
     assert set(re.findall(r'url\("(\w+):', styles)) == {"data"}
-    assert "connect-src" not in page
-    assert "default-src 'none'" in page
+    (policy,) = (attrs["content"] for _, attrs in outline.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy.split("; ")[0] == "default-src 'none'"
+    assert "connect-src" not in policy
+
+
+def test_every_drawing_has_a_caption_and_a_name_for_those_who_do_not_see_it(page, sample):
+    drawings = [attrs for _, attrs in Outline(page).tags if attrs.get("class") == "drawing"]
+    captions = [figure.caption for section in sample.sections for figure in section.figures]
+    assert [drawing["aria-label"] for drawing in drawings if drawing["role"] == "img"] == captions
+    below = [re.sub("<[^>]+>", "", text) for text in re.findall("<figcaption>(.*?)</figcaption>", page, re.DOTALL)]
+    for number, (text, caption) in enumerate(zip(below, captions, strict=True), start=1):
+        assert html.unescape(text).startswith(f"Figure {number}. {caption.replace('^', '')}")  # raised instead
+
+
+def test_every_table_can_be_read_aloud_scrolled_by_keys_and_compared_by_eye(page):
+    outline = Outline(page)
+    assert {attrs["scope"] for tag, attrs in outline.tags if tag == "th"} <= {"col", "row"}
+    regions = [attrs for _, attrs in outline.tags if attrs.get("class") == "scroll"]
+    assert regions
+    assert all(region["tabindex"] == "0" and region["role"] == "region" for region in regions)
+    tables = re.findall(r'<table class="data".*?</table>', page, re.DOTALL)
+    assert len(tables) == len(regions)
+    assert any(re.search(r'<th scope="col" class="quantity">.*<td class="quantity">', t, re.DOTALL) for t in tables)
 
 
 def test_html_holds_the_script_once_and_a_drawing_and_a_spec_for_every_figure(page):

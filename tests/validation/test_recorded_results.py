@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from effbatch.advice.evidence import FILE, recorded, same_cells
 from effbatch.cli import main
-from effbatch.plan import cube
+from effbatch.plan import cube, spec
 from effbatch.validation.document import report, verdicts
 from effbatch.validation.judged import judge_all
 from effbatch.validation.scorecard import measure
@@ -43,6 +43,19 @@ def test_verdicts_are_rebuilt_from_the_cubes(folder, cubes):
 def test_every_prediction_was_stored_before_training(cubes):
     for swept in cubes.values():
         assert json.loads(swept.attrs["predictions"])["before_training"] is True
+
+
+def test_the_rules_and_grids_of_the_simulations_are_those_that_were_run(folder, cubes):
+    """A threshold or a grid changed after the run would leave the record, and every other test, as they are."""
+    dataset = None if folder == DIGITS else folder.name
+    for name, swept in cubes.items():
+        file = ROOT / "simulations" / f"{name.removesuffix(f'-{dataset}')}.toml"
+        today = json.loads(json.dumps(spec.load(file, dataset=dataset).resolved()))
+        run = cube.resolved_spec(swept)
+        for table in ("simulation", "data", "train", "grid", "claim"):
+            both = today[table].keys() & run[table].keys()  # options that came later are in no record
+            assert len(both) >= min(3, len(today[table])), (name, table)
+            assert {key: today[table][key] for key in both} == {key: run[table][key] for key in both}, (name, table)
 
 
 def test_the_readable_summary_is_current(folder, tmp_path):
