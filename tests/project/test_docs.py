@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 from click.testing import CliRunner
 
+import effbatch
 from effbatch.cli import COMMANDS, main
 from effbatch.core import npyfile
 from effbatch.data import sources
@@ -148,11 +149,23 @@ def test_links_of_readme_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
-def test_citation_and_project_agree_on_the_version():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def test_package_project_citation_and_changelog_agree_on_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"version: {project['version']}" in citation
+    assert f"\nversion: {version}\n" in citation
     assert "1705.10694" in citation
+    assert effbatch.__version__ == version
+    assert re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+
+
+def test_every_dependency_is_pinned():
+    """`make` installs what was tested: of each name that pyproject asks for, constraints.txt says which version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)}
+    names = {re.match(r"[\w.-]+", one)[0].lower() for one in asked} - {"effbatch"}
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(names) > 15
+    assert not names - {name.lower() for name in pinned}
 
 
 def test_the_versions_of_python_declared_are_those_that_readme_says_ran_the_tests():
