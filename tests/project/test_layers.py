@@ -30,9 +30,6 @@ LAZY = {
     "transformers", "IPython", "datasets",
 }  # fmt: skip
 
-# What is still violated, and nothing else: who mends one deletes its line.
-KNOWN: set[str] = set()
-
 
 def name_of(path: Path) -> str:
     """`effbatch/data/builtin/digits.py` is data.builtin.digits; a folder's `__init__` has the folder's name."""
@@ -142,9 +139,9 @@ def shared_names() -> Iterator[str]:
     yield from (f"two modules are called {name}" for name, times in names.items() if times > 1)
 
 
-def test_the_layout_holds_but_for_what_is_known():
+def test_the_layout_holds():
     violated = {*upwards(), *circles(), *heavy_imports(), *long_folders(), *shared_names()}
-    assert violated == KNOWN | DOORS
+    assert violated == DOORS
 
 
 def test_every_module_stands_in_a_folder_of_the_list():
