@@ -20,7 +20,7 @@ def read_sizes(given: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
     """
     text = str(given)
     try:
-        direct = all(c.isdigit() or c in ",; \t" for c in text)
+        direct = all(c.isdecimal() or c in ",; \t" for c in text)
         cells = cells_of(text if direct else read_text(given, "the sizes file"))
         rows = cells.rows if len(cells.rows) > 1 or len(cells.rows[0]) == 1 else [[c] for c in cells.rows[0]]
         if len(rows[0]) == 1:

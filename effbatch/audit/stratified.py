@@ -62,8 +62,8 @@ class StratifiedSample:
     def error(self, rng: np.random.Generator) -> Floats:
         """Columns redrawn, each smoothed by half a count per class; a class found in none of them gets any label."""
         drawn = rng.multinomial(self._checked, self._smooth.T).T / np.maximum(self._checked, 1)
-        error = _by_bayes(drawn, self._weights) - _by_bayes(self._smooth, self._weights)
-        return np.where(np.isnan(error), 1 / len(drawn), error)
+        redrawn = _by_bayes(drawn, self._weights)
+        return np.where(np.isnan(redrawn), 1 / len(drawn), redrawn) - _by_bayes(self._smooth, self._weights)
 
     def uniform(self, level: float, rng: np.random.Generator) -> UniformTest:
         """By draws of the columns from the uniform noise that fits best."""

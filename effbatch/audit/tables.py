@@ -116,7 +116,7 @@ def _named(cells: Cells) -> _Named:
 
 def _name(cell: str) -> str:
     """A name; of a whole number the same however it is written."""
-    return str(int(float(cell))) if cell.replace(".", "", 1).isdigit() and float(cell).is_integer() else cell
+    return str(int(float(cell))) if cell.replace(".", "", 1).isdecimal() and float(cell).is_integer() else cell
 
 
 def _is_square(table: _Named) -> bool:

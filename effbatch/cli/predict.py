@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TextIO
@@ -130,7 +131,7 @@ def _estimate(file: TextIO) -> tuple[Estimate, int, list | None]:
     """α with its interval, the number of classes, and T where uniform noise does not fit, of `estimate --json`."""
     try:
         found = json.load(file)
-        classes = int(found["num_classes"])
+        classes = operator.index(found["num_classes"])
         alpha, test = found["alpha"], found.get("uniform_noise")
         matrix = None if test is None or test["fits"] else found["transition_matrix"]["value"]
         p_value = None if matrix is None else float(test["p_value"])
@@ -138,7 +139,7 @@ def _estimate(file: TextIO) -> tuple[Estimate, int, list | None]:
         if alpha["value"] is None and not whole:
             raise InputError(f"the estimate has no alpha to predict from: {alpha.get('reason')}")
         limits = alpha["interval"] or (None, None)
-        value, low, high = (None if x is None else float(x) for x in (alpha["value"], *limits))
+        value, low, high = (None if x is None else 1.0 * x for x in (alpha["value"], *limits))  # numbers, no texts
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"--from-estimate needs what `estimate --json` prints of a sample or of counts; {file.name} is not that"

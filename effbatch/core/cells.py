@@ -134,7 +134,7 @@ def _plain(cells: list[str]) -> list[float] | None:
 
 
 def _matches(cell: str, mark: str) -> bool:
-    return bool(_NUMBER[mark].fullmatch(cell)) and any(c.isdigit() for c in cell.split("e")[0])
+    return bool(_NUMBER[mark].fullmatch(cell)) and any(c.isdecimal() for c in cell.casefold().split("e")[0])
 
 
 def _value(cell: str, mark: str) -> float:
