@@ -75,7 +75,7 @@ def spread(cube: xr.Dataset, sets: list[xr.DataArray], target: float, together: 
     }  # fmt: skip
 
 
-def markdown(result: dict) -> str:
+def as_markdown(result: dict) -> str:
     facts = result["environment"]
     lines = ["# Sets of test images", ""]
     lines += [
@@ -101,7 +101,7 @@ def main() -> None:
     facts = {"environment": environment(torch.device("cpu")), "dataset": DATASET, "seeds": cube.sizes["seed"]}
     result = facts | {"rows": rows}
     (RESULTS / "image_sets.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (RESULTS / "image_sets.md").write_text(markdown(result), encoding="utf-8")
+    (RESULTS / "image_sets.md").write_text(as_markdown(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -352,13 +352,17 @@ def main() -> None:
     names = [case.name for case in CASES[: arguments.cases]]
     content = {**facts, "cases": names, "tables": tables, "paired": comparisons, "rows": rows}
     (arguments.out / "prediction.json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
-    shown = [show(title, table) for title, table in tables.items()]
-    text = "\n".join(shown + [show_paired(title, table) for title, table in comparisons.items()])
-    intro = "Made by `python benchmarks/prediction.py`, which says what the columns mean."
-    (arguments.out / "prediction.md").write_text(
-        f"# Predicting the best learning rate\n\n{intro} {facts['made'][:10]}, {facts['device']}.\n\n{text}"
-    )
+    text = as_markdown(content)
+    (arguments.out / "prediction.md").write_text(text)
     print(text)
+
+
+def as_markdown(content: dict) -> str:
+    """The readable record: every table, then the comparisons cell by cell."""
+    shown = [show(title, table) for title, table in content["tables"].items()]
+    text = "\n".join(shown + [show_paired(title, table) for title, table in content["paired"].items()])
+    intro = "Made by `python benchmarks/prediction.py`, which says what the columns mean."
+    return f"# Predicting the best learning rate\n\n{intro} {content['made'][:10]}, {content['device']}.\n\n{text}"
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def page(folders: Mapping[str, Judged]) -> str:
         recorded |= {one.arguments.split()[0] for one in judged.values()}
     missing = [path for path in sorted(HERE.glob("*.toml")) if path.stem not in recorded]
     if missing:
-        parts += ["## Not recorded", "\n".join(f"* `{path.stem}`: {spec.load(path).claim_text}" for path in missing)]
+        claims = [f"* `{path.stem}`: {spec.load(path).about['claim']}" for path in missing]
+        parts += ["## Not recorded", "\n".join(claims)]
     return "\n\n".join(parts) + "\n"
 
 
