@@ -76,11 +76,12 @@ class OnExecutor:
         units = {self.executor.submit(_train_there, unit, self.device, ours): unit for unit in work}
         try:
             for future in as_completed(units):
-                unit, block = units[future], self.result(future, units[future])
+                unit = units.pop(future)  # a future keeps its block
+                block = self.result(future, unit)
                 yield unit, block
                 advance(unit, 1.0, block.attrs["seconds"])
         finally:
-            if not all(future.done() for future in units):
+            if units:
                 self.give_up(units)
 
     def give_up(self, futures: Iterable[Future[xr.Dataset]]) -> None:
