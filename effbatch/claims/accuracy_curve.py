@@ -16,7 +16,7 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent, span
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.judgement import Judgement, at_most, number
+from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number
@@ -81,7 +81,7 @@ class AccuracyCurveClaim(Claim):
             verdict=verdict,
             finding=f"{finding} {_at_the_end(mean, curves, num_classes(case.cube))}{lost}",
             numbers=[
-                number("RMSE of predicted accuracy", rmse, curves.seeds, "points", scale=100),
+                Number("RMSE of predicted accuracy", rmse.times(100), "points"),
                 Number("threshold of the rule", exact(self.max_rmse * 100), "points"),
                 *_last_points(curves),
             ],

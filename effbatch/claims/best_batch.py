@@ -21,7 +21,7 @@ from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, every_above, number
+from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
@@ -154,7 +154,7 @@ class BestBatchClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=finding,
-            numbers=_numbers(measured, predicted, measure, _seeds(arms)),
+            numbers=_numbers(measured, predicted, measure),
             figures=(_figure(case.cube, arms, theory, finding),),
             tables=(_table(arms, theory),),
             limits=_limits(arms, predicted),
@@ -194,13 +194,13 @@ def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], mea
     return f"{measure.found} {', '.join(told)}."
 
 
-def _numbers(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure, n: int) -> list[Number]:
+def _numbers(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure) -> list[Number]:
     numbers = []
     for name in sorted(measured, key=lambda name: not predicted[name]):  # those that are judged come first
         value = predicted[name]
         said = "the theory says nothing" if value is None else f"predicted {measure.text(value)}"
         label = f"{measure.label}, {name}"
-        numbers.append(number(label, measured[name], n, measure.unit, scale=measure.scale, note=said))
+        numbers.append(Number(label, measured[name].times(measure.scale), measure.unit, said))
     return numbers
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.judgement import Judgement, at_most, number
+from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
@@ -69,18 +69,18 @@ class BestLearningRateClaim(Claim):
         best, predicted = case.best, case.theory["best_learning_rate"]
         compared = compare_all(best, case.cube, threshold=self.max_median_error)
         row = compared.sel(law=self.law)
-        error, cells = _estimate(row), int(row["cells"])
+        error = _estimate(row, int(row["cells"]))
         verdict, p_value = at_most(error, self.max_median_error)
         theory = prediction_row(best, predicted, case.cube)
         powers = exponents(best)
         return Judgement(
             verdict=verdict,
-            finding=self._finding(row, powers) if cells else f"There is nothing to judge a law by. {why_unknown(best)}",
+            finding=self._finding(error, row, powers, best),
             numbers=[
-                number(f"median error of {self.law}", error, cells, OCTAVES),
+                Number(f"median error of {self.law}", error, OCTAVES),
                 Number("threshold of the rule", exact(self.max_median_error), OCTAVES),
-                number(f"median error, {LINEARISED}", _estimate(theory), cells, OCTAVES),
-                *_exponent_numbers(powers, cells),
+                Number(f"median error, {LINEARISED}", _estimate(theory, error.n), OCTAVES),
+                *_exponent_numbers(powers),
             ],
             figures=(_figure(best, predicted, self.law, powers),),
             tables=(_laws_table(compared, theory), rates_table(best, predicted)),
@@ -88,7 +88,9 @@ class BestLearningRateClaim(Claim):
             p_value=p_value,
         )
 
-    def _finding(self, row: xr.Dataset, powers: xr.Dataset) -> str:
+    def _finding(self, error: Estimate, row: xr.Dataset, powers: xr.Dataset, best: xr.Dataset) -> str:
+        if not error.n:
+            return f"There is nothing to judge a law by. {why_unknown(best)}"
         return (
             f"Anchored at one tuned cell, {get(self.law).formula} misses the best rate of the others by "
             f"{float(row['median_error']):.2f} powers of two (median, {int(row['cells'])} cells) and costs "
@@ -97,10 +99,10 @@ class BestLearningRateClaim(Claim):
         )
 
 
-def _estimate(row: Mapping[str, Any] | xr.Dataset) -> Estimate:
-    """The median error of a law."""
+def _estimate(row: Mapping[str, Any] | xr.Dataset, n: int | None) -> Estimate:
+    """The median error of a law over n cells."""
     value, low, high, p_value = (float(row[key]) for key in ("median_error", "low", "high", "p_value"))
-    return Estimate(value, low, high, test=lambda threshold: p_value)  # of the threshold that it was compared with
+    return Estimate(value, low, high, n=n, level=0.95, test=lambda threshold: p_value)  # of this one
 
 
 def _limits(best: xr.Dataset) -> list[str]:
@@ -112,14 +114,17 @@ def _limits(best: xr.Dataset) -> list[str]:
     ]
 
 
-def _exponent_numbers(powers: xr.Dataset, cells: int) -> list[Number]:
+def _exponent_numbers(powers: xr.Dataset) -> list[Number]:
     """The fitted exponents of B and 1 + α; none where the grid holds several networks or data sets."""
     if powers["exponent"].size > 2:
         return []
     numbers = []
     for term, label in (("batch_size", "B"), ("alpha", "1 + α")):
-        found = Estimate(*(powers[name].sel(term=term).item() for name in ("exponent", "low", "high")))
-        numbers.append(number(f"exponent of {label}", found, cells, note="least squares over the cells, HC3"))
+        at = powers.sel(term=term)
+        found = Estimate(
+            *(at[name].item() for name in ("exponent", "low", "high")), n=int(at["cells"].item()), level=0.95
+        )
+        numbers.append(Number(f"exponent of {label}", found, note="least squares over the cells, HC3"))
     return numbers
 
 

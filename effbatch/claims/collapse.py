@@ -15,8 +15,9 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.cells import measured
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict, number
+from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
@@ -80,22 +81,22 @@ class CollapseClaim(Claim):
         return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, delta.p_value(prediction["rival"])
 
     def _numbers(self, fitted: Collapse) -> list[Number]:
-        base, n, cells, extended = fitted.base, fitted.seeds, fitted.cells, fitted.extended
+        base, cells, extended = fitted.base, fitted.cells, fitted.extended
         if base is None:
-            return [Number("δ", Estimate(None, n=n), note=fitted.outcome.value)]
+            return [Number("δ", Estimate(None, n=fitted.seeds), note=fitted.outcome.value)]
         before, note = fitted.spread_before, "residual standard deviation"
         numbers = [
-            number("δ", base.delta, n),
+            Number("δ", base.delta),
             Number("spread before the collapse", Estimate(before, n=cells), "factor", "about one curve in B"),
             Number("spread after the collapse", Estimate(base.spread, n=cells), "factor", note),
             Number("threshold of the spread", exact(self.max_spread), "factor"),
-            number("S_min, least steps", base.smallest_steps, n, "steps"),
-            number("critical batch at α = 0", base.critical_batch_size, n, "labels"),
+            Number("S_min, least steps", base.smallest_steps, "steps"),
+            Number("critical batch at α = 0", base.critical_batch_size, "labels"),
         ]
         if extended is not None and extended.zeta is not None:
             numbers += [
-                number("ζ, if S_min ∝ (1+α)^ζ", extended.zeta, n),
-                number("δ of the critical batch then", extended.delta, n),
+                Number("ζ, if S_min ∝ (1+α)^ζ", extended.zeta),
+                Number("δ of the critical batch then", extended.delta),
             ]
         return numbers
 
@@ -129,10 +130,7 @@ def _table(steps: xr.Dataset) -> Table:
     for alpha in steps["alpha"].values:
         for batch in steps["batch_size"].values:
             at = steps.sel(alpha=alpha, batch_size=batch)
-            outcome = StepsOutcome(int(at["outcome"]))  # type: ignore[call-arg]
-            known = bool(np.isfinite(at["steps"]))
-            interval = f"{float(at['low']):.0f} to {float(at['high']):.0f}" if known else outcome.sentence
-            rows.append([float(alpha), int(batch), float(at["steps"]) if known else None, interval, int(at["seeds"])])
+            rows.append([float(alpha), int(batch), *measured(at, "steps", StepsOutcome, ".0f"), int(at["seeds"])])
     told = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
     span = ", ".join(f"{s:.0f} at α = {a:g}, B = {b}" for s, a, b in (min(told), max(told))) if told else "none"
     return Table(

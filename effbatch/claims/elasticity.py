@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.cells import between
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, number, within
+from effbatch.claims.shared.judgement import Judgement, within
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate, exact
@@ -69,7 +70,7 @@ class ElasticityClaim(Claim):
 
     def judge(self, case: Case) -> Judgement:
         K, accuracy = num_classes(case.cube), _settings(case.accuracy)
-        n, predicted = accuracy.sizes["seed"], case.prediction["ratio"]
+        predicted = case.prediction["ratio"]
         clean, noisy, ratio, left_out = _elasticities(accuracy, K)
         verdict, p_value = within(ratio, predicted / self.max_factor, predicted * self.max_factor)
         lost, gained, measured = (one.floats.value for one in (clean, noisy, ratio))
@@ -84,10 +85,10 @@ class ElasticityClaim(Claim):
             verdict=verdict,
             finding=finding,
             numbers=[
-                number("ratio of the elasticities, −clean/noisy", ratio, n, note=said["ratio"]),
+                Number("ratio of the elasticities, −clean/noisy", ratio, note=said["ratio"]),
                 Number("threshold of the rule", exact(self.max_factor), "factor"),
-                number("elasticity of d in clean labels", clean, n, note=said["clean"]),
-                number("elasticity of d in noisy labels", noisy, n, note=said["noisy"]),
+                Number("elasticity of d in clean labels", clean, note=said["clean"]),
+                Number("elasticity of d in noisy labels", noisy, note=said["noisy"]),
             ],
             figures=(_figure(accuracy, K, finding),),
             tables=(_table(accuracy, K),),
@@ -189,7 +190,7 @@ def _figure(accuracy: xr.DataArray, K: int, finding: str) -> Figure:
 def _table(accuracy: xr.DataArray, K: int) -> Table:
     mean, low, high = (100 * values.values for values in seed_mean(accuracy))
     rows = [
-        [int(c), int(m), m / c, a, f"{lo:.1f} to {hi:.1f}", d if np.isfinite(d) else None, accuracy.sizes["seed"]]
+        [int(c), int(m), m / c, a, between(lo, hi), d if np.isfinite(d) else None, accuracy.sizes["seed"]]
         for c, m, a, lo, hi, d in zip(*_labels(accuracy), mean, low, high, np.exp(log_d(mean / 100, K)), strict=True)
     ]
     least, most = (pick(rows, key=lambda row: row[3]) for pick in (min, max))

@@ -16,8 +16,9 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.cells import measured
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, number, within
+from effbatch.claims.shared.judgement import Judgement, within
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
@@ -71,14 +72,14 @@ class LabelsNeededClaim(Claim):
         fits = {target: fit_labels(at) for target, at in needed.items()}
         exponent = common_exponent(list(needed.values()))
         verdict, p_value = within(exponent, EXPONENT - self.tolerance, EXPONENT + self.tolerance)
-        finding, n = _finding(exponent, fits), accuracy.sizes["seed"]
+        finding = _finding(exponent, fits)
         return Judgement(
             verdict=verdict,
             finding=finding,
             numbers=[
-                number("exponent β of 1 + α", exponent, n, note="one for all targets"),
+                Number("exponent β of 1 + α", exponent, note="one for all targets"),
                 Number("tolerance of the rule, about 1", exact(self.tolerance)),
-                *_numbers(needed, fits, n),
+                *_numbers(needed, fits, accuracy.sizes["seed"]),
             ],
             figures=(_figure(accuracy, needed, fits, finding),),
             tables=(_table(needed),),
@@ -116,15 +117,15 @@ def _numbers(needed: Needed, fits: Fits, n: int) -> list[Number]:
             numbers.append(Number(f"clean labels per unit of α, n_1, for {name}", Estimate(None, n=n), note=note))
             continue
         numbers += [
-            number(f"clean labels per unit of α, n_1, for {name}", fit.slope, n, "labels"),
-            number(f"clean labels without noise, n_0, for {name}", fit.intercept, n, "labels", note="of the line"),
-            number(f"exponent β for {name}", fit.exponent, n),
+            Number(f"clean labels per unit of α, n_1, for {name}", fit.slope, "labels"),
+            Number(f"clean labels without noise, n_0, for {name}", fit.intercept, "labels", "of the line"),
+            Number(f"exponent β for {name}", fit.exponent),
             Number(f"residual of the line for {name}", Estimate(100 * fit.linear_spread, n=fit.cells), "%"),
             Number(f"residual of the power law for {name}", Estimate(100 * fit.power_spread, n=fit.cells), "%"),
         ]
     for below, target in pairwise(needed):
         label = f"slope for {100 * target:g} % over that for {100 * below:g} %"
-        numbers.append(number(label, slope_ratio(needed[below], needed[target]), n, note="predicted above 1"))
+        numbers.append(Number(label, slope_ratio(needed[below], needed[target]), note="predicted above 1"))
     return numbers
 
 
@@ -180,11 +181,8 @@ def _table(needed: Needed) -> Table:
     for target, at in needed.items():
         for alpha in at["alpha"].values:
             here = at.sel(alpha=alpha)
-            outcome = LabelsOutcome(int(here["outcome"]))  # type: ignore[call-arg]
-            known = outcome is LabelsOutcome.BRACKETED
-            limits = f"{float(here['low']):.0f} to {float(here['high']):.0f}" if known else outcome.sentence
-            labels = float(here["labels"]) if known else None
-            rows.append([100 * target, float(alpha), labels, limits, at.attrs["seeds"]])
+            found = measured(here, "labels", LabelsOutcome, ".0f")
+            rows.append([100 * target, float(alpha), *found, at.attrs["seeds"]])
     numbers = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
     span = "in no setting"
     if numbers:

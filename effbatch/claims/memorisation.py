@@ -16,8 +16,9 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
+from effbatch.claims.shared.cells import between
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, every_above, number
+from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
@@ -90,14 +91,13 @@ class MemorisationClaim(Claim):
         verdict, p_value = every_above([one for part in parts for one in (part.above, part.below, part.excess)], 0.0)
         overall = _mean(_scored(runs)["lost"].mean("alpha"))
         finding = _finding(parts, overall)
-        n, scored = runs.sizes["seed"], _scored(runs).sizes["seed"]
         return Judgement(
             verdict=verdict,
             finding=finding,
             numbers=[
-                number("accuracy lost from best to last", overall, scored, "points", scale=100, note="mean over α"),
+                Number("accuracy lost from best to last", overall.times(100), "points", "mean over α"),
                 Number("threshold of the rule, at every α", exact(100 * self.min_lost), "points"),
-                *(one for part in parts for one in _numbers(part, n, scored, prediction["epochs"])),
+                *(one for part in parts for one in _numbers(part, prediction["epochs"])),
             ],
             figures=(_figure(case.cube, runs, finding),),
             tables=(_table(runs, parts),),
@@ -204,13 +204,13 @@ def _finding(parts: Sequence[Parts], lost: Estimate) -> str:
     )
 
 
-def _numbers(part: Parts, n: int, scored: int, epochs: float) -> list[Number]:
+def _numbers(part: Parts, epochs: float) -> list[Number]:
     at, note = f"α = {part.alpha:g}", "" if part.crossing.value is not None else f"not within {epochs:g} epochs"
     return [
-        number(f"accuracy lost from best to last, {at}", part.lost, scored, "points", scale=100),
-        number(f"loss of the first epoch minus H, {at}", part.above, n, "nats"),
-        number(f"H minus loss at the end, {at}", part.below, n, "nats"),
-        number(f"epochs to the floor, {at}", part.crossing, n, "epochs", note=note),
+        Number(f"accuracy lost from best to last, {at}", part.lost.times(100), "points"),
+        Number(f"loss of the first epoch minus H, {at}", part.above, "nats"),
+        Number(f"H minus loss at the end, {at}", part.below, "nats"),
+        Number(f"epochs to the floor, {at}", part.crossing, "epochs", note),
     ]
 
 
@@ -256,10 +256,11 @@ def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:
     scored = _scored(runs)
     for part in parts:
         last = 100 * float(scored["accuracy"].sel(alpha=part.alpha).isel(checkpoint=-1).mean())
-        lost, low, high = (100 * limit for limit in part.lost.floats)
-        interval = f"{low:.1f} to {high:.1f}" if np.isfinite(low) else "cannot tell"
+        lost, low, high = part.lost.times(100).floats
         losses = [part.floor, part.floor + part.above.floats.value, part.floor - part.below.floats.value]
-        rows.append([part.alpha, *losses, part.crossing.value, last + lost, last, interval, scored.sizes["seed"]])
+        rows.append(
+            [part.alpha, *losses, part.crossing.value, last + lost, last, between(low, high), scored.sizes["seed"]]
+        )
     crossed = sum(row[4] is not None for row in rows)
     return Table(
         "memorisation",

@@ -21,7 +21,7 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
-from effbatch.claims.shared.judgement import Judgement, Verdict, every_above, number
+from effbatch.claims.shared.judgement import Judgement, Verdict, every_above
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
@@ -39,7 +39,6 @@ NUMBERS = (
     "noisy_second_moment",
 )
 Statistic = Callable[[GradientMoments, float], NDArray[np.float64]]  # of the numbers, each an array, and α
-UNKNOWN = Estimate(None)
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,11 @@ class MomentsClaim(Claim):
             verdict=verdict,
             finding=finding,
             numbers=[
-                number("intervals of ‖G‖² that hold the closed form", norm, n, "%", scale=100, note="α > 0"),
-                number("intervals of E‖g‖² that hold the closed form", second, n, "%", scale=100, note="α > 0"),
+                Number("intervals of ‖G‖² that hold the closed form", norm.times(100), "%", "α > 0"),
+                Number("intervals of E‖g‖² that hold the closed form", second.times(100), "%", "α > 0"),
                 Number("threshold of the rule, for both", exact(100 * self.min_coverage), "%"),
                 Number("greatest relative error against all labels enumerated", exact(error)),
-                *_ratio_numbers(ratios, runs.sizes["seed"]),
+                *_ratio_numbers(ratios),
             ],
             figures=(_figure(case.cube, runs, ratios, finding),),
             tables=(_table(runs, ratios),),
@@ -130,7 +129,7 @@ def _coverage(runs: xr.Dataset, name: str) -> Estimate:
     """Share of the noised data sets whose interval holds the closed form, with Clopper-Pearson limits and test."""
     inside, draws = int(runs[name].sum()), int(runs["noised_sets"].sum())
     if draws == 0:
-        return UNKNOWN
+        return Estimate(None, n=0)
     low, high = clopper_pearson(inside, draws, 0.95)
     test = partial(_binomial_p_value, inside, draws)
     return Estimate(inside / draws, float(low), float(high), n=draws, level=0.95, test=test)
@@ -169,7 +168,7 @@ def _along(runs: xr.Dataset, alpha: float, statistic: Statistic) -> list[Estimat
     return [
         of(values, statistic, alpha)
         if all(of(values, GradientMoments.mean_norm_squared, a).above(0) for a in denominators)
-        else UNKNOWN
+        else Estimate(None, n=runs.sizes["seed"])
         for values in five
     ]
 
@@ -191,14 +190,14 @@ def _told(estimate: Estimate) -> str:
     return "(cannot tell)" if estimate.value is None else f"{estimate.value:.2f}"
 
 
-def _ratio_numbers(ratios: Mapping[float, list[Estimate]], seeds: int) -> list[Number]:
+def _ratio_numbers(ratios: Mapping[float, list[Estimate]]) -> list[Number]:
     """B_noise(α) over that at uniform output, when training began and at its end."""
     numbers = []
     for alpha, along in ratios.items():
         for when, ratio in (("first checkpoint", along[0]), ("end", along[-1])):
             note = "" if ratio.value is not None else "cannot tell: an interval of ‖G‖² reaches zero"
             label = f"B_noise over that at uniform output, {when}, α = {alpha:g}"
-            numbers.append(number(label, ratio, seeds, note=note))
+            numbers.append(Number(label, ratio, note=note))
     return numbers
 
 

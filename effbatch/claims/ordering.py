@@ -20,7 +20,7 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import Curves, percent
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.judgement import Judgement, every_above, number
+from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.claims.shared.seed_mean import seed_means
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate
@@ -80,11 +80,11 @@ class OrderingClaim(Claim):
         accuracy = self._over_the_rest(case.accuracy)
         predicted = self._over_the_rest(case.theory["accuracy"].max("learning_rate"))  # along in order, by alpha
         noisy, expected = _under_noise(accuracy), _under_noise(predicted)
-        n, pairs = noisy.sizes["seed"], list(pairwise(self.order))
+        pairs = list(pairwise(self.order))
         steps = seed_means(self._steps(noisy), self.along, comparisons=len(pairs))
         verdict, p_value = every_above(steps, 0.0, together=True)
         differences = [
-            _points(f"accuracy, {b} minus {a}", step, float(said), n)
+            _points(f"accuracy, {b} minus {a}", step, float(said))
             for (a, b), step, said in zip(pairs, steps, self._steps(expected).values, strict=True)
         ]
         finding = self._finding(noisy.mean("seed"), steps)
@@ -130,7 +130,7 @@ class OrderingClaim(Claim):
         lost = seed_means(accuracy.sel(alpha=0) - _under_noise(accuracy), self.along)
         expected = (predicted.sel(alpha=0) - _under_noise(predicted)).values
         return [
-            _points(f"accuracy lost to noise, {value}", drop, float(said), accuracy.sizes["seed"])
+            _points(f"accuracy lost to noise, {value}", drop, float(said))
             for value, drop, said in zip(self.order, lost, expected, strict=True)
         ]
 
@@ -140,10 +140,10 @@ def _under_noise(accuracy: xr.DataArray) -> xr.DataArray:
     return accuracy.sel(alpha=accuracy["alpha"] > 0).mean("alpha", skipna=False)
 
 
-def _points(label: str, difference: Estimate, predicted: float, n: int) -> Number:
+def _points(label: str, difference: Estimate, predicted: float) -> Number:
     """A difference of accuracies with its limits in points, and the predicted one where the theory is not silent."""
     note = "" if np.isnan(predicted) else f"predicted: {100 * predicted:.1f}"
-    return number(label, difference, n, "points", scale=100, note=note)
+    return Number(label, difference.times(100), "points", note)
 
 
 def _limits(accuracy: xr.DataArray, expected: xr.DataArray, steps: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from effbatch.claims.shared.cells import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
@@ -70,7 +71,7 @@ class Curves:
         rows = []
         for label, c, low, high, p in self:
             rows += [
-                [label, float(a), 100 * q, 100 * m, f"{100 * below:.1f} to {100 * above:.1f}", self.seeds]
+                [label, float(a), 100 * q, 100 * m, between(100 * below, 100 * above), self.seeds]
                 for a, q, m, below, above in zip(
                     c[self.along].values, p.values, c.values, low.values, high.values, strict=True
                 )

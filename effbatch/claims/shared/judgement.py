@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from effbatch.core.estimate import Estimate
@@ -83,11 +83,6 @@ def every_above(estimates: Sequence[Estimate], threshold: float, *, together: bo
     decided = bool(estimates) and all(estimate.above(threshold) for estimate in estimates)
     p_value = _largest([estimate.p_value(threshold) for estimate in estimates])
     return Verdict.SUPPORTED if decided else Verdict.UNDECIDED, p_value
-
-
-def number(label: str, estimate: Estimate, n: int, unit: str = "", *, scale: float = 1.0, note: str = "") -> Number:
-    """An estimate as the report shows it, `scale` units each."""
-    return Number(label, replace(estimate.times(scale), n=n), unit, note)
 
 
 def _largest(p_values: Sequence[float | None]) -> float | None:

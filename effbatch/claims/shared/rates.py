@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import xarray as xr
 
+from effbatch.claims.shared.cells import measured
 from effbatch.core.figures import Table
 from effbatch.fitting import FitOutcome
 
@@ -19,15 +20,12 @@ def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Tabl
     rows: list[list[str | float | int | None]] = []
     for i in range(stacked.sizes["cell"]):
         cell = stacked.isel(cell=i)
-        outcome = FitOutcome(int(cell["outcome"]))  # type: ignore[call-arg]
-        inside = outcome is FitOutcome.INTERIOR
         rows.append(
             [
                 " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
                 float(cell["alpha"]),
                 float(cell["predicted"]),
-                float(cell["best_learning_rate"]) if inside else None,
-                _interval(float(cell["low"]), float(cell["high"])) if inside else outcome.sentence,
+                *measured(cell, "best_learning_rate", FitOutcome, ".3g"),
                 100 * float(cell["best_accuracy"]),
                 int(cell["seeds"]),
             ]
@@ -35,9 +33,9 @@ def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Tabl
     columns = ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n")
     formats = ("", "g", ".3g", ".3g", "", ".1f", "d")
     if predicted is None:
-        measured = [[*row[:2], *row[3:]] for row in rows]
+        shorter = [[*row[:2], *row[3:]] for row in rows]
         caption = "Best learning rate of every cell, as measured, and the accuracy there."
-        return Table("rates", caption, (*columns[:2], *columns[3:]), measured, (*formats[:2], *formats[3:]))
+        return Table("rates", caption, (*columns[:2], *columns[3:]), shorter, (*formats[:2], *formats[3:]))
     caption = (
         "Best learning rate of every cell, predicted without training by the linearised theory, and measured:"
         f"{_off(best, predicted)}."
@@ -51,10 +49,6 @@ def _off(best: xr.Dataset, predicted: xr.DataArray) -> str:
     if not ratio.size:
         return " nothing to compare"
     return f" {np.median(ratio):.2f} powers of two apart at the median of {ratio.size} cells"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{f'{low:.3g}' if low > 0 else 'no lower limit'} to {f'{high:.3g}' if high < np.inf else 'no upper limit'}"
 
 
 def why_unknown(best: xr.Dataset) -> str:
