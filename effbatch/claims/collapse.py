@@ -15,9 +15,9 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.cells import measured
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict
+from effbatch.claims.shared.limits import measured
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.cells import between
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, within
+from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate, exact

@@ -16,9 +16,9 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
-from effbatch.claims.shared.cells import measured
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, within
+from effbatch.claims.shared.limits import measured
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table

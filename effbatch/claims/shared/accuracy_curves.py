@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.shared.cells import between
+from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.shared.cells import measured
+from effbatch.claims.shared.limits import measured
 from effbatch.core.figures import Table
 from effbatch.fitting import FitOutcome
 
