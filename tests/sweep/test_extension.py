@@ -126,7 +126,7 @@ def test_the_cube_says_when_and_by_what_it_was_extended(tmp_path, spec_text):
     assert extension_in_words(cube) == []
     runner.simulate(spec.parse(wider(spec_text, "seed", "alpha")), tmp_path)
     (said,) = extension_in_words(open_cube(tmp_path))
-    assert said.endswith(" by alpha 1.0 and seed 2, 3, when its other cells were known.")
+    assert said.endswith(" by alpha 1 and seed 2, 3, when its other cells were known.")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_an_extended_sweep_is_judged_by_the_prediction_of_all_its_cells_and_says
     assert verdict["prediction_before_training"]
     (section,) = document.report(judged, card).sections
     for limits in (verdict["limits"], section.limits):
-        assert any("extended" in limit and "by alpha 1.0 and seed 3" in limit for limit in limits)
+        assert any("extended" in limit and "by alpha 1 and seed 3" in limit for limit in limits)
     assert "up to rounding" in section.one_cell_gives
 
 
