@@ -166,7 +166,7 @@ def _spectra(networks: Sequence[nn.Module], data: DataSet) -> tuple[list[Any], t
     """Kernels of the untrained networks, and what evaluation mode changed about them."""
     from effbatch.data.held_out import with_held_out
     from effbatch.measure.kernel import measure_spectrum
-    from effbatch.networks.per_image import evaluation_remarks
+    from effbatch.networks.evaluation_mode import evaluation_remarks
 
     images = with_held_out(data)
     spectra = [measure_spectrum(net, *images, num_classes=data.num_classes) for net in networks]

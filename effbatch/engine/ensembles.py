@@ -18,7 +18,8 @@ from torch.func import vmap
 
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.stacking import StackedNetwork, member_of, stacked_parameters
-from effbatch.networks.per_image import evaluation_mode, logits_of, output, trainable_weights
+from effbatch.networks.evaluation_mode import evaluation_mode
+from effbatch.networks.per_image import logits_of, output, trainable_weights
 from effbatch.noise.labels import counter_hash
 
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from effbatch.networks.per_image import evaluation_mode, logits_of
+from effbatch.networks.evaluation_mode import evaluation_mode
+from effbatch.networks.per_image import logits_of
 from effbatch.plan.units import Unit
 
 CACHE_BYTES = 8_000_000  # working set of one CPU thread; found by trying, see docs/notes/engine-speed.md

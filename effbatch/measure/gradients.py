@@ -13,16 +13,8 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments
-from effbatch.networks.per_image import (
-    Images,
-    as_images,
-    as_labels,
-    evaluation_mode,
-    evaluation_remarks,
-    image_gradients,
-    logits_of,
-    trainable_weights,
-)
+from effbatch.networks.evaluation_mode import evaluation_mode, evaluation_remarks
+from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
 from effbatch.noise.transition import checked_matrix
 from effbatch.theory.moments import GradientMoments
 

@@ -9,15 +9,8 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.measure.dense_kernel import dense_kernel
-from effbatch.networks.per_image import (
-    Images,
-    as_images,
-    as_labels,
-    evaluation_mode,
-    image_gradients,
-    logits_of,
-    trainable_weights,
-)
+from effbatch.networks.evaluation_mode import evaluation_mode
+from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
 from effbatch.noise.transition import MAX_CLASSES
 from effbatch.theory.dynamics import HeldOut, Spectrum
 

@@ -18,7 +18,8 @@ from effbatch.core.pages import Shown
 from effbatch.laws.base import in_range
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments, PooledMoments
-from effbatch.networks.per_image import Images, as_images, evaluation_mode
+from effbatch.networks.evaluation_mode import evaluation_mode
+from effbatch.networks.per_image import Images, as_images
 
 if TYPE_CHECKING:
     import xarray as xr

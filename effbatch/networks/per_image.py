@@ -1,60 +1,19 @@
-"""A network as it stands -> evaluation mode, checked images, labels and logits, and the gradients of single images."""
+"""A network and images -> checked logits, and the gradients of single images, at any weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import UninitializedParameter
 
 from effbatch.core.errors import InputError
 
 Images = Tensor | NDArray[np.floating]
-
-
-@contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every module gets back the mode that it had.
-
-    InputError for a BatchNorm without running statistics: there no gradient belongs to one image in any mode.
-    """
-    for name, module in network.named_modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
-            raise InputError(
-                f"gradients of single images are needed, and {type(module).__name__} {name!r} keeps no running "
-                "statistics, so that every image changes all others' gradients: build it with track_running_stats=True",
-                module=name,
-            )
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def evaluation_remarks(network: nn.Module) -> tuple[str, ...]:
-    """What evaluation mode changes about this network, one sentence each; empty where it changes nothing."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    remarks = []
-    if norms:
-        remarks.append(
-            "evaluation mode: BatchNorm used its running statistics; in training the images of a batch share theirs, "
-            "no gradient belongs to one image alone, and these numbers are only a guide"
-        )
-    if any(module.num_batches_tracked == 0 for module in norms):
-        remarks.append("some BatchNorm has seen no batch: its running mean is 0 and its variance 1, not the data's")
-    if any(isinstance(module, _DropoutNd) and module.p > 0 for module in network.modules()):
-        remarks.append("evaluation mode: dropout was off; in training it adds noise that these numbers do not hold")
-    return tuple(remarks)
 
 
 def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
