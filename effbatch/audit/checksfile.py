@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from effbatch.audit.repeated import Checks
-from effbatch.core.cells import cells_of, read_text
+from effbatch.core.delimited import cells_of, read_text
 from effbatch.core.errors import InputError, hint
 
 COLUMNS = ("image", "given", "checked")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from effbatch.core.cells import Cells, cells_of, is_number, read_text
+from effbatch.core.delimited import Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
 
 

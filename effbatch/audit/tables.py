@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.audit.shares import counts_from_shares
-from effbatch.core.cells import Cells, cells_of, is_number, read_text
+from effbatch.core.delimited import Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
 from effbatch.noise.matrixfile import read_matrix
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from effbatch.core.cells import MAX_BYTES, cells_of, read_text
+from effbatch.core.delimited import MAX_BYTES, cells_of, read_text
 from effbatch.core.errors import InputError
 from effbatch.core.npyfile import BROKEN, read_array
 
