@@ -111,6 +111,17 @@ def test_an_unfinished_sweep_can_be_extended_and_again(tmp_path, spec_text, trai
     assert [list(one["added"]) for one in json.loads(cube.attrs["extended"])] == [["seed"], ["alpha"]]
 
 
+def test_a_lost_manifest_is_made_again_by_the_grids_in_their_order(tmp_path, spec_text, trained):
+    for grid in (spec_text, wider(spec_text, "seed")):
+        cube = runner.simulate(spec.parse(grid), tmp_path)
+    (tmp_path / "sweep.json").unlink()
+    trained.clear()
+    for grid in (spec_text, wider(spec_text, "seed")):
+        again = runner.simulate(spec.parse(grid), tmp_path)
+    assert not trained
+    xr.testing.assert_equal(again, cube)
+
+
 def test_a_folder_of_some_cells_takes_more_of_the_same_grid(tmp_path, spec_text, trained):
     whole = spec.parse(wider(spec_text))
     runner.simulate(only(whole, ["alpha=1", "seed=3"]), tmp_path / "some")
