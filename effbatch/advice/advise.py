@@ -231,7 +231,7 @@ def _limits(chosen: Prediction, labels_are: str, passes: float) -> list[str]:
     if question.recipe.regularisation:
         limits.append(f"{', '.join(question.recipe.regularisation)}: the theory knows nothing of it")
     if not said.applies:
-        limits.append(f"first principles: {said.reason}; the rate is by the law {chosen.recommended.law}")
+        limits.append(f"the linearised theory: {said.reason}; the rate is by the law {chosen.recommended.law}")
     else:
         limits.append(said.reason)
         if not question.on_record.get("linearised"):

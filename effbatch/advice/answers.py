@@ -11,6 +11,7 @@ from effbatch.advice.labels_pay import LabelsWorth
 from effbatch.advice.noise import Audit, KnownAlpha
 from effbatch.advice.prediction import Prediction
 from effbatch.advice.snippet import snippet
+from effbatch.advice.untrained import HOW
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
 from effbatch.plan.recipe import steps_bought
@@ -169,7 +170,8 @@ class Advice(Shown):
     def _accuracy(self, prediction: Prediction) -> dict[str, Any] | None:
         if prediction.accuracy is None:
             return None
-        return {**asdict(prediction.accuracy), "of": f"{self.labels_are} labels", "majority": self.majority}
+        how = {"of": f"{self.labels_are} labels", "majority": self.majority, "how": HOW}
+        return prediction.accuracy.to_json() | how
 
     __repr__ = Shown.__str__
 

@@ -13,7 +13,7 @@ from math import sqrt
 
 import numpy as np
 
-from effbatch.advice.untrained import Linearised
+from effbatch.advice.untrained import Linearised, over_initialisations
 from effbatch.core.estimate import Estimate
 from effbatch.noise import Labels
 from effbatch.theory.detection import Elasticities, elasticities
@@ -65,9 +65,7 @@ def labels_worth(theory: Linearised, labels: Labels, batch_size: int, *, reason:
         found = _accuracies(then, labels_then, batch_size) - now
         if not np.isfinite(found).all():
             return Estimate(None, n=len(found), reason="the theory finds no best rate here: it cannot tell")
-        if len(found) == 1:
-            return Estimate(float(found[0]), n=1, reason="no interval: one initialisation has no spread")
-        return Estimate(float(np.median(found)), float(found.min()), float(found.max()), n=len(found))
+        return over_initialisations(found[:, None])
 
     now = np.array([]) if reason is not None else _accuracies(theory, labels, batch_size)
     cleaner_alpha = float(cleaner.effective_alpha)

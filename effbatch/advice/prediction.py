@@ -25,30 +25,17 @@ _TO_ADVISE = "has moved to advise, which takes a network and data: effbatch.advi
 MOVED = dict.fromkeys(("spectra", "short_runs", "network", "dataset", "probe"), _TO_ADVISE)
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Test accuracy computed before training, at the recommended rate; `n` counts training runs, so it is None.
-
-    interval         least to greatest over initialisations, and over the interval of α where there is one
-    initialisations  untrained networks that it was computed from
-    """
-
-    value: float | None
-    interval: Interval | None
-    n: None
-    initialisations: int
-    how: str
-    reason: str | None
-
-
 @dataclass(frozen=True, eq=False)
 class Prediction(Shown):
-    """The answer of `predict`; see `to_dict` for its keys. `accuracy` is only there where `advise` asked a network."""
+    """The answer of `predict`; see `to_dict` for its keys.
+
+    accuracy  to expect at the recommended rate; only where `advise` asked untrained networks, n of them
+    """
 
     question: Question
     learning_rate: Mapping[str, LawPrediction]
     recommended: Recommendation
-    accuracy: Accuracy | None = None
+    accuracy: Estimate | None = None
 
     @property
     def setting(self) -> Setting:
@@ -137,7 +124,7 @@ class Prediction(Shown):
                 | {"reason": "measured is null: it needs the gradient moments of a network"},
                 "learning_rate": {name: asdict(law) for name, law in self.learning_rate.items()},
                 "recommended": asdict(self.recommended),
-                "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+                "accuracy": self.accuracy,
                 "intervals": self.intervals,
                 "alpha_how": self.question.alpha.how,
             }

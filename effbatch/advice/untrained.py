@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from effbatch.advice.law_answers import LINEARISED, LawPrediction, silent
-from effbatch.advice.prediction import Accuracy, Prediction, answered
+from effbatch.advice.prediction import Prediction, answered
 from effbatch.advice.question import Question
+from effbatch.core.estimate import Estimate
 from effbatch.laws.base import SGD, transfers
 from effbatch.noise import Labels, UniformNoise
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.theory import schedules
-from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
+from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.spectrum import Spectrum
 
 Floats = NDArray[np.float64]
 
@@ -127,24 +129,28 @@ def rate_answer(theory: Linearised, question: Question) -> LawPrediction:
     return answer.widened(question.scores.get("linearised") if alphas.bounded else None)
 
 
-def accuracy_answer(theory: Linearised, question: Question, rate: float | None) -> Accuracy:
+def accuracy_answer(theory: Linearised, question: Question, rate: float | None) -> Estimate:
     """Accuracy at one rate: median over initialisations, least to greatest over these and the ends of α's interval.
 
     The rate is the same at every α of the interval: it is chosen once, whatever α turns out to be.
     """
     n, optimizer = len(theory.spectra), theory.recipe.optimizer
     if optimizer not in SGD:
-        reason = f"the theory is for {' and '.join(SGD)}, not for {optimizer}"
-        return Accuracy(None, None, None, n, HOW, reason)
+        return Estimate(None, n=n, reason=f"the theory is for {' and '.join(SGD)}, not for {optimizer}")
     if rate is None:
-        return Accuracy(None, None, None, n, HOW, "no learning rate is recommended to compute it at")
-    found = theory.accuracies(question.setting.batch_size, _at_ends(question), rate)[..., 0]
-    why = None
-    if not question.alphas.bounded:
-        why = "interval is null: alpha has no upper limit"
-    elif found.size == 1:
-        why = "interval is null: one initialisation has no spread"
-    return Accuracy(float(np.median(found[:, 0])), _range(found) if why is None else None, None, n, HOW, why)
+        return Estimate(None, n=n, reason="no learning rate is recommended to compute it at")
+    found = over_initialisations(theory.accuracies(question.setting.batch_size, _at_ends(question), rate)[..., 0])
+    if question.alphas.bounded:
+        return found
+    return replace(found, low=None, high=None, reason="no interval: alpha has no upper limit")
+
+
+def over_initialisations(found: Floats) -> Estimate:
+    """Median of the first column of `found`, (initialisations, alphas), and the least to greatest of all of it."""
+    value = float(np.median(found[:, 0]))
+    if found.size == 1:
+        return Estimate(value, n=1, reason="no interval: one initialisation has no spread")
+    return Estimate(value, *_range(found), n=len(found))
 
 
 def _at_ends(question: Question) -> list[Labels]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement
 from effbatch.plan.keys import check_names, keys_of
-from effbatch.theory.dynamics import Spectrum
+from effbatch.theory.spectrum import Spectrum
 
 Point = Mapping[str, Any]  # the grid keys beside alpha, batch_size, learning_rate and seed, with one value each
 

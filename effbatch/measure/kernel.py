@@ -12,7 +12,7 @@ from effbatch.measure.dense_kernel import dense_kernel
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
 from effbatch.noise.transition import MAX_CLASSES
-from effbatch.theory.dynamics import HeldOut, Spectrum
+from effbatch.theory.spectrum import HeldOut, Spectrum
 
 
 def measure_spectrum(

@@ -72,6 +72,8 @@ from numpy.typing import ArrayLike, NDArray
 from effbatch.core.errors import InputError
 from effbatch.noise.transition import checked_matrix
 from effbatch.theory import schedules
+from effbatch.theory.detection import accuracy_from_alignment, forced_choice
+from effbatch.theory.spectrum import HeldOut, Spectrum
 
 Floats = NDArray[np.float64]
 Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier per step
@@ -79,81 +81,6 @@ Schedule = str | ArrayLike  # a name of `schedules.SCHEDULES`, or one multiplier
 _BIN_RATIO = 1.1  # modes whose eigenvalues agree this closely are stepped as one
 MAX_STEPS = 10_000_000  # each is computed
 _BIN_FLOOR = 1e-6  # modes below this fraction of h_1 hardly move in 10^5 stable steps: one bin
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What the linearised network knows of held-out images, mode by mode.
-
-    modes       (n_test, n_modes)  phi_k(x) = sum_i theta(x, x_i) phi_k(x_i) / (n h_k), the Nyström extension
-    indicators  (n_modes, K)       p_kc, the mean of phi_k(x) [x is of class c]; p_kc² sums over k to the share of c
-    initial     (n_modes, K)       coefficients of the initial function, in the units of `target`; |.|² = z_k
-    start       (n_test, K)        the initial function itself at the held-out images, same units
-    labels      (n_test,)          the true classes
-
-    Training moves the held-out function by sum_k phi_k(x) (g_k(T) - g_k(0)), where g_k are its coefficients on
-    the training images, so `start` is forgotten only as far as the modes reach.
-    """
-
-    modes: Floats
-    indicators: Floats
-    initial: Floats
-    start: Floats
-    labels: NDArray[np.int64]
-
-    @property
-    def target(self) -> Floats:
-        """d_k, the coefficients (n_modes, K) of the clean target, scaled to unit energy; |d_k|² = e_k."""
-        return self.target_of(np.eye(self.indicators.shape[1]))
-
-    def target_of(self, matrix: NDArray[np.floating]) -> Floats:
-        """s p_k (M - 11ᵀ/K), the coefficients (n_modes, K) of labels drawn from row c of M at images of class c."""
-        classes = len(matrix)
-        return self.indicators @ (matrix - 1 / classes) / np.sqrt(1 - 1 / classes)
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """The kernel at initialisation, seen through its eigenfunctions phi_k with mean square 1 over the images.
-
-    eigenvalues       (n_modes,) h_k of theta over the data: those of the Gram matrix divided by n, descending
-    target_energies   (n_modes,) e_k >= 0 with sum 1, of the labels e_c - 1/K scaled by 1/sqrt(1 - 1/K)
-    initial_energies  (n_modes,) z_k >= 0, of the centred initial logits divided by K, same scale
-    num_classes       K
-    examples          images that the kernel was taken on
-    held_out          held-out images for the accuracy per image; None leaves the accuracy from the alignment,
-                      for uniform noise only
-    foreign           (n_modes,) omega_k, the mean of phi_k² over the foreign images that noisy copies show; None:
-                      they show the clean image
-    """
-
-    eigenvalues: Floats
-    target_energies: Floats
-    initial_energies: Floats
-    num_classes: int
-    examples: int
-    held_out: HeldOut | None = None
-    foreign: Floats | None = None
-
-    def __post_init__(self) -> None:
-        h, e, z = self.eigenvalues, self.target_energies, self.initial_energies
-        if not (h.ndim == 1 and h.shape == e.shape == z.shape and len(h) > 0):
-            raise InputError(
-                "a spectrum needs one eigenvalue, target energy and initial energy per mode, "
-                f"got shapes {h.shape}, {e.shape}, {z.shape}: give three arrays of one length"
-            )
-        if min(h.min(), e.min(), z.min()) < 0 or h.max() == 0 or not np.isclose(e.sum(), 1):
-            raise InputError(
-                "a spectrum needs eigenvalues and energies >= 0, not all zero, and target energies of sum 1, "
-                f"got a least value of {min(h.min(), e.min(), z.min()):.3g} and a sum of {e.sum():.6g}: "
-                "drop eigenvalues below rounding and scale the target"
-            )
-
-    @property
-    def trace(self) -> float:
-        """tr theta = sum_k h_k, the mean of theta(x, x) over the images."""
-        return float(self.eigenvalues.sum())
 
 
 @dataclass(frozen=True)
@@ -286,33 +213,6 @@ def best_learning_rate(
     if confident_edge:
         best = np.minimum(best, (1 - momentum) * 4 / (h_1 + classes * spectrum.trace / batches))
     return best
-
-
-def accuracy_from_alignment(alignment: ArrayLike, num_classes: int) -> Floats:
-    """Accuracy of a function at cosine R with the target: forced choice with d' = sqrt(K) R/sqrt(1 - R²).
-
-    The target (e_c - 1/K)/sqrt(1 - 1/K) lifts the true logit over its rivals by R/sqrt(1 - 1/K); the rest, of
-    energy 1 - R², is spread evenly over K - 1 directions: standard deviation sqrt((1 - R²)/(K - 1)) per
-    logit.
-    """
-    r = np.asarray(alignment, float)
-    with np.errstate(divide="ignore"):
-        d = np.sqrt(num_classes) * r / np.sqrt(1 - r**2)
-    return forced_choice(np.repeat(d[..., None], num_classes - 1, -1))
-
-
-def forced_choice(margins: ArrayLike) -> Floats:
-    """Probability that the true logit is the largest: integral of N(u) prod_j Phi(u + margin_j) du.
-
-    `margins` (..., K - 1): mean of the true logit minus mean of each rival, over the standard deviation of
-    one logit, noise independent and alike on all K (Green & Swets 1966). By 16 Gauss-Hermite nodes, exact to
-    1e-4 for K <= 10 and 1e-3 for K <= 1000; averaged over 500 images of different margins, to 3e-5.
-    """
-    from scipy.special import ndtr
-
-    lead = np.asarray(margins, float)
-    # one node at a time: all at once would need 16 times the memory of the margins
-    return sum(w * ndtr(lead + u).prod(-1) for u, w in zip(_NODES, _WEIGHTS / np.sqrt(2 * np.pi), strict=True))
 
 
 @dataclass(frozen=True)

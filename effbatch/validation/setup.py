@@ -21,7 +21,7 @@ from effbatch.plan.cube import CORE_DIMS
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.spec import Spec, at
 from effbatch.plan.units import steps_for
-from effbatch.theory.dynamics import Spectrum
+from effbatch.theory.spectrum import Spectrum
 
 FOREIGN_IMAGES = 1000  # of them see how much they overlap the clean ones
 

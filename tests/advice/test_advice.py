@@ -30,7 +30,8 @@ from effbatch.plan.recipe import Recipe
 from effbatch.probe import runs
 from effbatch.theory import schedules
 from effbatch.theory.detection import accuracy_curve, d_prime
-from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
+from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.spectrum import Spectrum
 from effbatch.validation.setup import initial_spectrum
 
 SIZES = (8, 32)
@@ -88,7 +89,7 @@ def test_one_untrained_module_has_no_spread_over_initialisations(little_images):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     said = effbatch.advise(module, little_images, labels="clean", alpha=2.0, steps=50, batch_sizes=(16,))
-    assert said.chosen.accuracy.initialisations == 1
+    assert said.chosen.accuracy.n == 1
     assert said.labels.more.gain.n == 1
     assert said.labels.more.gain.interval is None
 
@@ -261,7 +262,7 @@ def test_without_an_upper_limit_of_alpha_the_page_says_that_there_is_no_interval
     page = " ".join(str(said).split())
     assert re.search(r"α = [\d.]+ \(at least [\d.]+\) noisy labels per clean one", page)
     assert f"at learning rate {said.learning_rate:.3g} (no interval)" in page
-    assert "interval is null: alpha has no upper limit" in page
+    assert "no interval: alpha has no upper limit" in page
     assert "the only batch size asked for" in page
 
 

@@ -21,7 +21,8 @@ from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate
 from effbatch.fitting.honest import honest_best
 from effbatch.plan import cube as cubes
-from effbatch.theory.dynamics import HeldOut, Spectrum, learning_curve
+from effbatch.theory.dynamics import learning_curve
+from effbatch.theory.spectrum import HeldOut, Spectrum
 
 ALPHAS, BATCHES = (0.0, 1.0, 3.0), (8, 32, 128)
 RATES = tuple(2.0 ** np.arange(-9, 2))

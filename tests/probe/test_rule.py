@@ -16,7 +16,8 @@ from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
 from effbatch.probe.rule import probe, shift_exponent
 from effbatch.probe.runs import _Run, held_out_score, probe_learning_rate
-from effbatch.theory.dynamics import Spectrum, best_learning_rate, learning_curve
+from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.spectrum import Spectrum
 
 
 def parabola(best: float, exponent: float):

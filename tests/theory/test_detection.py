@@ -5,9 +5,18 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from effbatch.core.errors import InputError
-from effbatch.theory.detection import accuracy, accuracy_curve, clean_labels_factor, d_prime, elasticities
+from effbatch.theory.detection import (
+    accuracy,
+    accuracy_curve,
+    accuracy_from_alignment,
+    clean_labels_factor,
+    d_prime,
+    elasticities,
+    forced_choice,
+)
 
 
 def exact_accuracy(d: float, num_classes: int) -> float:
@@ -78,3 +87,26 @@ def test_elasticities_are_derivatives(alpha):
 def test_heavy_noise_makes_clean_labels_count_twice():
     clean, noisy = elasticities(1e6)
     assert clean / -noisy == pytest.approx(2, rel=1e-5)
+
+
+def test_forced_choice_against_drawing_the_logits():
+    margins = np.array([[0.5, 1.0, 3.0], [-1.0, 0.0, 2.0], [8.0, 9.0, 0.1]])
+    draws = np.random.default_rng(0).standard_normal((200_000, 1, 4))
+    measured = (draws[..., :1] + margins > draws[..., 1:]).all(-1).mean(0)
+    np.testing.assert_allclose(forced_choice(margins), measured, atol=0.005)
+
+
+def test_forced_choice_of_two_is_the_normal_integral():
+    d = np.linspace(-4, 4, 9)
+    np.testing.assert_allclose(forced_choice(d[:, None]), norm.cdf(d / np.sqrt(2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_accuracy_from_alignment_against_drawn_functions(classes):
+    rng, r, n = np.random.default_rng(0), 0.6, 200_000
+    noise = rng.standard_normal((n, classes))
+    noise -= noise.mean(1, keepdims=True)
+    target = (np.eye(classes)[0] - 1 / classes) / np.sqrt(1 - 1 / classes)
+    logits = r * target + np.sqrt((1 - r**2) / (classes - 1)) * noise
+    assert accuracy_from_alignment(r, classes) == pytest.approx((logits.argmax(1) == 0).mean(), abs=0.005)
+    assert accuracy_from_alignment([0, 1], classes) == pytest.approx([1 / classes, 1], abs=1e-4)

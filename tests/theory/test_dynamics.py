@@ -4,18 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from effbatch.core.errors import InputError
 from effbatch.noise import expected_targets
-from effbatch.theory.dynamics import (
-    HeldOut,
-    Spectrum,
-    accuracy_from_alignment,
-    best_learning_rate,
-    forced_choice,
-    learning_curve,
-)
+from effbatch.theory.detection import accuracy_from_alignment
+from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.spectrum import HeldOut, Spectrum
 
 
 def power_law(modes: int = 400, classes: int = 10, initial: float = 0.02) -> Spectrum:
@@ -405,29 +399,6 @@ def test_momentum_is_a_larger_learning_rate():
     assert with_momentum.accuracy == pytest.approx(learning_curve(s, 3, 32, 0.1, 100).accuracy, rel=1e-9)
     plain, heavy = (best_learning_rate(s, 3, 32, 100, momentum=m) for m in (0.0, 0.75))
     assert heavy == pytest.approx(plain / 4)
-
-
-def test_forced_choice_against_drawing_the_logits():
-    margins = np.array([[0.5, 1.0, 3.0], [-1.0, 0.0, 2.0], [8.0, 9.0, 0.1]])
-    draws = np.random.default_rng(0).standard_normal((200_000, 1, 4))
-    measured = (draws[..., :1] + margins > draws[..., 1:]).all(-1).mean(0)
-    np.testing.assert_allclose(forced_choice(margins), measured, atol=0.005)
-
-
-def test_forced_choice_of_two_is_the_normal_integral():
-    d = np.linspace(-4, 4, 9)
-    np.testing.assert_allclose(forced_choice(d[:, None]), norm.cdf(d / np.sqrt(2)), atol=1e-6)
-
-
-@pytest.mark.parametrize("classes", [2, 10])
-def test_accuracy_from_alignment_against_drawn_functions(classes):
-    rng, r, n = np.random.default_rng(0), 0.6, 200_000
-    noise = rng.standard_normal((n, classes))
-    noise -= noise.mean(1, keepdims=True)
-    target = (np.eye(classes)[0] - 1 / classes) / np.sqrt(1 - 1 / classes)
-    logits = r * target + np.sqrt((1 - r**2) / (classes - 1)) * noise
-    assert accuracy_from_alignment(r, classes) == pytest.approx((logits.argmax(1) == 0).mean(), abs=0.005)
-    assert accuracy_from_alignment([0, 1], classes) == pytest.approx([1 / classes, 1], abs=1e-4)
 
 
 def test_best_learning_rate_beats_every_rate_of_a_finer_grid():

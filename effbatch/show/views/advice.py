@@ -9,6 +9,7 @@ from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction
 from effbatch.advice.recommendation import Recommendation
+from effbatch.advice.untrained import HOW
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, limits_text, value_text
@@ -203,10 +204,8 @@ def _batch_sizes(advice: Advice) -> list[Part]:
     covers = f"its interval covers {chosen.covers}" if chosen.covers else "without an interval"
     parts.append(f"Rate by {chosen.law}: {chosen.why}; {covers}.")
     if expected is not None and expected.value is not None:
-        covers = (
-            f"its interval covers n = {expected.initialisations} initialisations and α, not what the theory leaves out"
-        )
-        parts.append(f"Accuracy: that {expected.how.removeprefix('accuracy ')}; {expected.reason or covers}.")
+        covers = f"its interval covers n = {expected.n} initialisations and α, not what the theory leaves out"
+        parts.append(f"Accuracy: that {HOW.removeprefix('accuracy ')}; {expected.reason or covers}.")
     return parts
 
 
@@ -285,7 +284,7 @@ def _accuracy(prediction: Prediction) -> str:
     accuracy = prediction.accuracy
     if accuracy is None or accuracy.value is None:
         return "cannot tell" if accuracy is None else f"cannot tell, {accuracy.reason}"
-    return estimate_text(_estimate(accuracy.value, accuracy.interval).times(100), "%")
+    return estimate_text(accuracy.times(100), "%", n=False)
 
 
 def _percent(value: float, interval: Interval | None) -> str:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from effbatch.advice.alpha_interval import times
 from effbatch.advice.answers import Advice
 from effbatch.advice.labels_pay import MORE, RELABELLED
 from effbatch.advice.prediction import Prediction
@@ -164,9 +163,9 @@ def _by_batch_size(advice: Advice) -> Figure:
     expected = [p.accuracy for p in advice.predictions]
     known = [None if e is None or e.value is None else 100 * e.value for e in expected]
     if advice.chosen.accuracy is not None and any(value is not None for value in known):
-        intervals = [None if e is None else times(e.interval, 100) for e in expected]
+        intervals = [None if e is None else e.times(100).interval for e in expected]
         panels.append(Panel(axis, Axis("predicted accuracy, %"), _marked(sizes, known, intervals, place)))
-        bars += f" Those of the accuracy cover n = {advice.chosen.accuracy.initialisations} initialisations and α."
+        bars += f" Those of the accuracy cover n = {advice.chosen.accuracy.n} initialisations and α."
     caption = f"{advice.network} on {advice.data.name}: B = {advice.batch_size} is advised, {advice.why}.{bars}"
     return Figure("batch_size", caption, panels)
 
@@ -208,7 +207,7 @@ def _by_label(advice: Advice) -> Figure:
     for i, (name, change) in enumerate(changes.items()):
         factors.append(Series(name, "predicted", [change.d_factor], [i], interval="x", dots=True))
         value = None if change.gain.value is None else 100 * change.gain.value
-        interval = limits([times(change.gain.interval, 100)])
+        interval = limits([change.gain.times(100).interval])
         gains.append(Series(name, "predicted", [value], [i], **interval, interval="x", dots=True))
     d_factors = Axis("d′ then / d′ now", domain=(1.0, 1.1 * max(change.d_factor for change in changes.values())))
     panels = [Panel(d_factors, kinds, factors)]
