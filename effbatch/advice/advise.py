@@ -107,7 +107,9 @@ def advise(
     records = recorded()
     return Advice(
         network=name,
-        data=Data(dataset.name, len(dataset.y_train), dataset.image_shape, dataset.num_classes, read_as=dataset.source),
+        data=Data(
+            dataset.name, len(dataset.y_train), dataset.image_shape, dataset.num_classes, read_as=dataset.in_words
+        ),
         labels_are=labels_are,
         majority=float(np.bincount(dataset.y_train).max() / len(dataset.y_train)),
         predictions=tuple(predictions),

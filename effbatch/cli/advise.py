@@ -10,9 +10,11 @@ import click
 from effbatch.cli.options import (
     ANCHOR,
     BUDGET,
+    CHANNELS,
     DATA_ARGUMENT,
     DATA_DIR,
     JSON,
+    LABEL,
     NETWORK_ARGUMENT,
     NOISE_KIND,
     OPTIMIZER,
@@ -58,6 +60,8 @@ from effbatch.noise import ORDERS
 @SCHEDULE
 @ANCHOR
 @click.option("--probe", is_flag=True, help="Also train short real runs, about two full runs of work.")
+@LABEL
+@CHANNELS
 @DATA_DIR
 @JSON
 def command(
@@ -66,8 +70,9 @@ def command(
     """Advise on batch size and learning rate of NETWORK on DATA at a fixed budget.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module; this
-    runs its code. DATA is a built-in name, an .npz file, a folder of images by class, or hub:NAME. The theory takes its
-    labels as right: where they are noisy, it says so. Where nothing is known of alpha, the answer covers 0 to 9.
+    runs its code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. The theory
+    takes its labels as right: where they are noisy, it says so. Where nothing is known of alpha, the answer covers 0 to
+    9.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6
@@ -81,6 +86,7 @@ def command(
         )
     from effbatch.advice.advise import advise
     from effbatch.core.pages import page
+    from effbatch.data.datasets import as_dataset
     from effbatch.plan.recipe import Recipe
     from effbatch.show import terminal
 
@@ -88,7 +94,7 @@ def command(
     of_recipe = ("optimizer", "momentum", "schedule", "steps", "examples")
     advice = advise(
         network,
-        data,
+        as_dataset(data, label=given["label"], channels=given["channels"]),
         labels=labels,  # type: ignore[arg-type]
         noise=noise_of(given, **{name: given[name] for name in of_noise}),
         recipe=Recipe(**{name: given[name] for name in of_recipe}),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_ARGUMENT, echo_json
+from effbatch.cli.options import CHANNELS, DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, LABEL, NETWORK_ARGUMENT, echo_json
 
 if TYPE_CHECKING:
     from effbatch.core.estimate import Estimate
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
 @click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
+@LABEL
+@CHANNELS
 @DATA_DIR
 @DEVICE
 @JSON
@@ -41,15 +43,15 @@ def command(
     examples: int | None,
     seed: int,
     per_layer: bool,
+    label: str | None,
+    channels: str | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Measure the gradients of NETWORK on the training images and clean labels of DATA.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module;
-    this runs its code. DATA is a built-in name, hub:NAME of the Hugging Face hub, or an .npz file with x_train,
-    y_train, x_test, y_test and perhaps num_classes: floating images (n, C, H, W), scaled as the network wants them,
-    and labels from 0.
+    this runs its code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME.
 
     \b
     effbatch measure mlp1 digits --alpha 0 --alpha 50
@@ -71,7 +73,7 @@ def command(
         in_range("alpha", a, "noisy labels per clean label", least=0)
     in_range("the batch size", batch, "labelled copies per step", least=1)
     in_range("the seed", seed, "a whole number", least=0)
-    dataset = datasets.load(data)
+    dataset = datasets.as_dataset(data, label=label, channels=channels)
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
@@ -89,12 +91,19 @@ def command(
         at = "at initialisation" if checkpoint is None else f"at {checkpoint}"
         layers = measured.layers if per_layer else None
         terminal.echo(
-            moments_page(measured, of=f"{network} on {data}, {at}", alphas=alpha, batch_size=batch, layers=layers)
+            moments_page(
+                measured,
+                of=f"{network} on {data} ({dataset.in_words}), {at}",
+                alphas=alpha,
+                batch_size=batch,
+                layers=layers,
+            )
         )
         return
     answer = {
         "network": network,
         "data": data,
+        "read_as": dataset.in_words,
         "checkpoint": checkpoint,
         "seed": seed,
         "device": where.type,

@@ -76,6 +76,10 @@ NETWORK_NAMES, DATA_NAMES, SIMULATION_NAMES = map(_completed, (_networks, _datas
 NETWORK_ARGUMENT = click.argument("network", shell_complete=NETWORK_NAMES)
 DATA_ARGUMENT = click.argument("data", shell_complete=DATA_NAMES)
 OPTIMIZER = click.option("--optimizer", type=Name(OPTIMIZERS), default="sgd", show_default=True)
+LABEL = click.option("--label", metavar="COLUMN", help="Of a table: which column holds the labels.")
+CHANNELS = click.option(
+    "--channels", type=Name(["first", "last"]), help="Of images whose shape does not tell where their channels are."
+)
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),

@@ -30,10 +30,11 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Images (n, C, H, W) float32, standardised by the training set's one mean and deviation; labels (n,) int64.
+    """Images (n, C, H, W) or features (n, d), float32, and labels (n,) int64 from 0.
 
-    Only the images of an .npz file stay as they are. `fingerprint` is the SHA-256 of what was read, before any
-    arithmetic: another value means other images or labels.
+    Built-in sets, folders and the hub are standardised by the training set's one mean and deviation; arrays and tables
+    stay as they are. `read_as` says in words what was understood. `fingerprint` is the SHA-256 of what was read, before
+    any arithmetic: another value means other images or labels.
     """
 
     name: str
@@ -44,10 +45,24 @@ class DataSet:
     num_classes: int
     source: str
     fingerprint: str = ""
+    class_names: tuple[str, ...] = ()
+    read_as: str = ""
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         return self.x_train.shape[1:]
+
+    @property
+    def in_words(self) -> str:
+        """One line of what was understood: how many, of what shape, read how, and the classes with their names."""
+        read = self.read_as or f"images {'×'.join(map(str, self.image_shape))}, standardised"
+        names = self.class_names
+        if names == tuple(map(str, range(self.num_classes))) or not names:
+            classes = f"{self.num_classes} classes"
+        else:
+            shown = names if len(names) <= 4 else (*names[:3], "…", names[-1])
+            classes = f"{self.num_classes} classes ({', '.join(shown)})"
+        return f"{len(self.y_train):,} to train on, {len(self.y_test):,} to test, {read}; {classes}"
 
     @property
     def size(self) -> Size:
@@ -93,10 +108,10 @@ def checked(data: DataSet) -> DataSet:
 
 
 def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
-    if x.ndim != 4 or len(x) != len(y) or len(x) == 0:
+    if x.ndim not in (2, 4) or len(x) != len(y) or len(x) == 0:
         raise InputError(
-            f"the {half} set of {data.name} needs images (n, C, H, W) and n labels, got {x.shape} and {y.shape}: "
-            "check that they belong together"
+            f"the {half} set of {data.name} needs images (n, C, H, W) or features (n, d) and n labels, got {x.shape} "
+            f"and {y.shape}: check that they belong together"
         )
     if not x.size:
         raise InputError(f"the {half} images of {data.name} need pixels; shape {x.shape} has none")

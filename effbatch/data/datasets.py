@@ -1,4 +1,4 @@
-"""What a user names or gives -> a `DataSet`: a built-in name, an .npz file, a folder of images, hub:NAME, or arrays.
+"""What a user names or gives -> a `DataSet`: a built-in name, a file, a folder of images, hub:NAME, or an object.
 
 A built-in set is one file in `builtin` with `SIZE`, `where() -> str` and `load() -> DataSet`, and its test. Any other
 kind of name is one file in `sources` with `takes(name) -> bool` and `load(name) -> DataSet`, and joins `BY_NAME`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from os import PathLike, fspath
 from os.path import isdir, isfile
 from pathlib import Path
 from types import ModuleType
@@ -17,26 +18,32 @@ from typing import Any
 from effbatch.core.errors import InputError, hint
 from effbatch.data import builtin
 from effbatch.data.dataset import DataSet, checked
-from effbatch.data.sources import arrays, data_dir, folder, hub, npz
+from effbatch.data.objects import from_object
+from effbatch.data.sources import data_dir, folder, hub, npy, npz, table
 
-BY_NAME = (hub, npz, folder)  # the first that takes a name reads it; a built-in name comes before all
+BY_NAME = (hub, npz, npy, table, folder)  # the first that takes a name reads it; a built-in name comes before all
 
 
-def as_dataset(data: Any) -> DataSet:
-    """The data set that a user means: a name (see `load`), a `DataSet`, or (x_train, y_train, x_test, y_test).
+def as_dataset(data: Any, *, label: str | None = None, channels: str | None = None) -> DataSet:
+    """The data set that a user means.
 
-    Images are (n, C, H, W) numbers, used as they are; labels are whole numbers from 0. InputError for anything else.
+    data      a name or path (see `load`), a `DataSet`, (x_train, y_train, x_test, y_test), a pair (x, y) or two of
+              them, a mapping of such arrays by name, a pandas DataFrame, a torch `Dataset` or `DataLoader`, or two of
+              them; without a test set a fifth of every class is drawn for it
+    label     the column of a table that holds the labels, where its name does not tell
+    channels  "first" or "last", where the shape of images does not tell
+    `DataSet.in_words` says what was understood. InputError for anything else, and for what could mean two things.
+
+    >>> as_dataset(([[0.0], [1.0]] * 5, ["cat", "dog"] * 5)).in_words
+    '8 to train on, 2 to test, 1 features, a fifth of every class drawn for testing; 2 classes (cat, dog)'
     """
     if isinstance(data, DataSet):
         return data
+    if isinstance(data, PathLike):
+        data = fspath(data)
     if isinstance(data, str):
-        return load(data)
-    if isinstance(data, tuple | list) and len(data) == 4:
-        return checked(arrays.dataset("arrays", *data))
-    raise InputError(
-        "data needs to be a name, a DataSet or the four arrays x_train, y_train, x_test, y_test, "
-        f"got {type(data).__name__}: put your images and labels into arrays"
-    )
+        return load(data if label is None else f"{data}:{label}")
+    return checked(from_object(data, label=label, channels=channels))
 
 
 def names() -> list[str]:
@@ -86,7 +93,7 @@ def _source(name: str) -> ModuleType | None:
     for source in BY_NAME:
         if source.takes(name):
             return source
-    known = f"{hint(name, names())} (or a file .npz, a folder, or hub:NAME)"
+    known = f"{hint(name, names())} (or a file .npz, .csv, .tsv or .parquet, two .npy files, a folder, or hub:NAME)"
     raise InputError(f"data set {name!r} is not known; {known}", name=name)
 
 
@@ -96,7 +103,12 @@ def _module(name: str) -> ModuleType:
 
 def _edition(name: str) -> object:
     """What stays the same as long as a file, or a folder of images, means the same content; empty for other names."""
-    files = sorted(Path(name).glob("*/*/*")) if isdir(name) else [Path(name)] if isfile(name) else []
+    parts = [name, *name.split(":")]  # a column, or the file of labels, may stand behind a colon
+    files = (
+        sorted(file for file in Path(name).rglob("*") if file.is_file())
+        if isdir(name)
+        else [Path(part) for part in parts if isfile(part)]
+    )
     return tuple((file.absolute(), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 

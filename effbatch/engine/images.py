@@ -8,20 +8,20 @@ from effbatch.noise.foreign import ShownImages
 
 
 class Images:
-    """Images (n, C, H, W), held as rows of pixels where they are a tensor."""
+    """Images (n, C, H, W), or features (n, d), held as rows of pixels where they are a tensor."""
 
     def __init__(self, images: Tensor | ShownImages, shape: tuple[int, ...], *, channels_last: bool) -> None:
         self.shape, self.channels_last = shape, channels_last
         self.images = self._rows(images) if isinstance(images, Tensor) else images
 
     def batch(self, index: Tensor, groups: int = 1) -> Tensor:
-        """The images `index` (B·G,) as (B, G, C, H, W)."""
+        """The images `index` (B·G,) as (B, G, C, H, W), or (B, G, d)."""
         images = self.images
         rows = images.index_select(0, index) if isinstance(images, Tensor) else self._rows(images[index])
-        C, H, W = self.shape
         if self.channels_last:
+            C, H, W = self.shape
             return rows.view(-1, groups, H, W, C).permute(0, 1, 4, 2, 3)
-        return rows.view(-1, groups, C, H, W)
+        return rows.view(-1, groups, *self.shape)
 
     def _rows(self, images: Tensor) -> Tensor:
         """(n, C, H, W) -> (n, pixels)."""

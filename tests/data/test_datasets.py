@@ -127,9 +127,9 @@ def test_what_is_a_data_set_already_a_name_or_four_arrays_is_one(little_images):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (3, "a name, a DataSet or the four arrays .*, got int"),
-        ((np.zeros((4, 1, 2, 2)),) * 3, "four arrays .*, got tuple"),
-        ((np.ones((4, 1, 2, 2)), np.zeros(4)) * 2, r"y_train of arrays must be whole numbers, .*, got float64 \(4,\)"),
+        (3, "needs to be a name or path, a DataSet, .*, got int"),
+        ((np.zeros((4, 1, 2, 2)),) * 3, "a name or path, .*, got tuple"),
+        ((np.ones((4, 1, 2, 2)), np.zeros(4)) * 2, "needs from 2 to 1,000,000 classes, got 1"),
         ((np.ones((4, 1, 2, 2)), np.arange(4)) * 2, "training images of arrays are constant"),
     ],
     ids=["number", "three", "labels", "constant"],

@@ -26,8 +26,8 @@ def pictures(tmp_path):
 
 
 def test_classes_are_numbered_by_name_and_pixels_kept(pictures):
-    train, test, classes = folder.read(pictures)
-    assert classes == 2
+    train, test, classes, drawn = folder.read(pictures)
+    assert (classes, drawn) == (["cat", "dog"], False)
     assert train.images.shape == (4, 1, 4, 5)
     assert train.images[:, 0, 0, 0].tolist() == [20, 30, 0, 10]  # cat before dog
     assert train.labels.tolist() == [0, 0, 1, 1]
@@ -36,7 +36,7 @@ def test_classes_are_numbered_by_name_and_pixels_kept(pictures):
 
 def test_a_coloured_image_makes_all_coloured(pictures):
     Image.new("RGB", (5, 4), (1, 2, 3)).save(pictures / "test" / "dog" / "4.png")
-    train, test, _ = folder.read(pictures)
+    train, test, _, _ = folder.read(pictures)
     assert train.images.shape[1] == test.images.shape[1] == 3
     assert (train.images[0] == 20).all()
     assert test.images[-1, :, 0, 0].tolist() == [1, 2, 3]
@@ -54,7 +54,7 @@ def test_a_built_in_name_wins_over_a_folder(pictures, monkeypatch):
     monkeypatch.chdir(pictures)
     (pictures / "digits").mkdir()
     assert len(datasets.load("digits").x_train) > 1000
-    with pytest.raises(InputError, match="train and test missing"):
+    with pytest.raises(InputError, match="needs one folder of images per class, at least 2, got 0"):
         datasets.load("./digits")
 
 

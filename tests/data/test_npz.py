@@ -41,23 +41,27 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
     ("change", "words"),
     [
         (
+            {"x_test": None},
+            "needs the arrays x_train, .*; it has x_train, y_train, y_test",
+        ),
+        (
             {"x_test": None, "y_test": None},
-            "needs the arrays x_train, .*; x_test, y_test missing, it has x_train, y_train",
+            "needs a test set, or 5 examples of some class to draw one from, got 6 examples",
         ),
         ({"x_train": np.full((6, *SHAPE), np.nan)}, "training images of my.npz hold NaN"),
-        ({"x_test": np.zeros((3, *SHAPE), np.uint8)}, "x_test of .* must be floating, .*, got uint8"),
-        ({"x_train": np.zeros((6, 16))}, r"needs images \(n, C, H, W\) and n labels, got \(6, 16\)"),
+        ({"x_test": np.zeros((3, *SHAPE), np.uint8)}, "need one type in both halves, got float64 and uint8"),
+        ({"x_train": np.zeros((6, 16))}, "x_test of my.npz needs 2 dimensions like x_train, got 4"),
         ({"x_test": np.zeros((3, 1, 4, 5))}, r"one shape \(C, H, W\), got \(1, 4, 4\) and \(1, 4, 5\)"),
         (
             {"x_test": np.zeros((0, *SHAPE)), "y_test": np.zeros(0, int)},
-            r"y_test of .* one per image, got int64 \(0,\)",
+            r"y_test of .* one label per example, .*, got int64 \(0,\)",
         ),
         ({"y_train": np.arange(5) % 3}, r"n labels, got \(6, 1, 4, 4\) and \(5,\)"),
-        ({"y_test": np.arange(3) - 1}, r"must lie in 0..2, got -1..1"),
+        ({"y_test": np.arange(3) - 1}, "hold -1 beside 0 to 2, a class or the mark of a missing label"),
         ({"num_classes": 2}, r"must lie in 0..1, got 0..2"),
         ({"num_classes": 2.5}, "num_classes of .* must be one whole number, got float64"),
         ({"y_train": np.zeros(6, int), "y_test": np.zeros(3, int)}, "from 2 to 1,000,000 classes, got 1"),
-        ({"y_train": np.linspace(0, 2, 6)}, r"y_train of .* must be whole numbers, one per image, got float64 \(6,\)"),
+        ({"y_train": np.linspace(0, 2, 6)}, "y_train of .* needs whole numbers or words, got fractions or NaN"),
         (
             {"y_train": np.array([None] * 6)},
             "not an .npz file of plain arrays: ValueError: objects would have to be unpickled",

@@ -35,17 +35,33 @@ BAD_DATA = {
     "huge": ({"x_train": X * np.float32(1e30)}, "pixels of bad.npz must lie within ±1,000,000"),
     "constant": ({"x_train": np.ones_like(X)}, "training images of bad.npz are constant"),
     "no pixels": ({"x_train": X[:, :, :0], "x_test": X[:20, :, :0]}, "need pixels; shape (40, 1, 0, 6) has none"),
-    "bytes": ({"x_train": X.astype(np.uint8)}, "must be floating, scaled as the network needs it, got uint8"),
-    "flat": ({"x_train": X[:, 0], "x_test": X[:20, 0]}, "needs images (n, C, H, W)"),
+    "bytes in one half": ({"x_train": X.astype(np.uint8)}, "need one type in both halves, got uint8 and float32"),
+    "features in one half": (
+        {"x_train": X.reshape(40, -1)},
+        "x_test of bad.npz needs 2 dimensions like x_train, got 4",
+    ),
+    "five dimensions": ({"x_train": X[None], "x_test": X[None]}, "needs features (n, d) or images (n, H, W)"),
     "other size": ({"x_test": X[:20, :, :5]}, "need one shape (C, H, W), got (1, 6, 6) and (1, 5, 6)"),
     "varying shapes": ({"x_train": np.array([X[0], X[0, 0]], dtype=object)}, "objects would have to be unpickled"),
-    "no test set": ({"x_test": X[:0], "y_test": Y[:0]}, "y_test of bad.npz must be whole numbers, one per image"),
+    "no test set": (
+        {"x_test": X[:0], "y_test": Y[:0]},
+        "y_test of bad.npz needs one label per example, whole numbers or words, got int64 (0,)",
+    ),
     "fewer labels": ({"y_train": Y[:9]}, "and n labels, got (40, 1, 6, 6) and (9,)"),
-    "negative label": ({"y_train": Y - 1}, "training labels of bad.npz must lie in 0..2, got -1..1"),
-    "label 10^12": ({"y_train": changed(Y, 10**12)}, "needs from 2 to 1,000,000 classes, got 1000000000001"),
-    "label 2^63": ({"y_train": changed(Y.astype(np.uint64), 2**63)}, "needs from 2 to 1,000,000 classes"),
-    "floating labels": ({"y_train": Y.astype(float)}, "y_train of bad.npz must be whole numbers"),
-    "strings": ({"y_train": Y.astype(str)}, "y_train of bad.npz must be whole numbers, one per image, got <U21"),
+    "negative label": (
+        {"y_train": Y - 1},
+        "labels of bad.npz hold -1 beside 0 to 2, a class or the mark of a missing label",
+    ),
+    "num_classes 10^12": ({"num_classes": np.array(10**12)}, "needs from 2 to 1,000,000 classes, got 1000000000000"),
+    "label 2^63": (
+        {"y_train": changed(Y.astype(np.uint64), 2**63)},
+        "needs labels below 2^63, got 9223372036854775808",
+    ),
+    "fractions as labels": (
+        {"y_train": Y + 0.5},
+        "y_train of bad.npz needs whole numbers or words, got fractions or NaN",
+    ),
+    "words in one half": ({"y_train": Y.astype(str)}, "need one type in both halves, got <U21 and int64"),
     "one class": ({"y_train": Y * 0}, "needs training images of at least 2 classes; all are of class 0"),
     "too few classes": ({"num_classes": np.array(2)}, "training labels of bad.npz must lie in 0..1, got 0..2"),
     "classes below 0": ({"num_classes": np.array(-1)}, "needs from 2 to 1,000,000 classes, got -1"),
@@ -74,6 +90,9 @@ ODD_DATA = {
     "one pixel": {"x_train": X[:, :, :1, :1], "x_test": X[:20, :, :1, :1]},
     "one class in the test set": {"y_test": Y[:20] * 0},
     "half precision": {"x_train": X.astype(np.float16)},
+    "features": {"x_train": X.reshape(40, -1), "x_test": X[:20].reshape(20, -1)},
+    "floating labels": {"y_train": Y.astype(float)},
+    "label 10^12": {"y_train": changed(Y, 10**12)},
 }
 
 

@@ -1,4 +1,4 @@
-"""Arrays of images and labels -> a `DataSet` of these images as they are; nothing is standardised."""
+"""Arrays of examples and labels -> a `DataSet`, with one line that says how they were read."""
 
 from __future__ import annotations
 
@@ -7,39 +7,84 @@ from typing import Any
 import numpy as np
 
 from effbatch.core.errors import InputError
-from effbatch.data.dataset import MAX_CLASSES, DataSet, fingerprint
+from effbatch.data.dataset import DataSet, fingerprint
+from effbatch.data.inputs import inputs
+from effbatch.data.labels import class_indices
+from effbatch.data.split import stratified
+
+PAIRS = (("x", "y"), ("images", "labels"), ("features", "labels"), ("data", "target"), ("X", "y"))
+OPTIONS = ("num_classes", "channels")
 
 
 def dataset(
-    name: str, x_train: Any, y_train: Any, x_test: Any, y_test: Any, *, num_classes: Any = None, source: str = ""
+    name: str,
+    train: tuple[Any, Any],
+    test: tuple[Any, Any] | None = None,
+    *,
+    num_classes: Any = None,
+    channels: str | None = None,
+    source: str = "",
 ) -> DataSet:
-    """Images as float32, labels as int64; without `num_classes` there are as many as the largest label + 1.
+    """(examples, labels) of each half; without a test half a fifth of every class is drawn for it.
 
-    InputError where labels, or the number of classes, are not whole numbers. The images are looked at by `checked`.
+    See `inputs` and `class_indices` for what is understood; neither changes the scale of floating numbers. InputError
+    where examples or labels are of another kind. `dataset.checked` looks at the rest.
     """
-    y_train, y_test = (_whole(f"{half} of {name}", y, 1) for half, y in (("y_train", y_train), ("y_test", y_test)))
-    if num_classes is None:
-        classes = int(max(y_train.max(), y_test.max())) + 1
-    else:
-        classes = int(_whole(f"num_classes of {name}", num_classes, 0))
-    with np.errstate(over="ignore"):  # infinite pixels are named where the data set is checked
-        x_train, x_test = (np.asarray(x).astype(np.float32) for x in (x_train, x_test))
-        y_train, y_test = (y.astype(np.int64) for y in (y_train, y_test))
+    halves = [train] if test is None else [train, test]
+    x, words = inputs(name, *(half[0] for half in halves), channels=channels)
+    y, class_names = class_indices(name, *(half[1] for half in halves), num_classes=num_classes)
+    split = ""
+    if test is None:
+        if len(x[0]) != len(y[0]):
+            raise InputError(f"{name} needs one label for each example, got {len(y[0])} for {len(x[0])}: check both")
+        kept, drawn = stratified(y[0])
+        x, y = [x[0][kept], x[0][drawn]], [y[0][kept], y[0][drawn]]
+        split = ", a fifth of every class drawn for testing"
+        if not len(drawn):
+            raise InputError(
+                f"{name} needs a test set, or 5 examples of some class to draw one from, got {len(kept)} examples"
+            )
     return DataSet(
         name=name,
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
-        num_classes=classes,
+        x_train=x[0],
+        y_train=y[0],
+        x_test=x[1],
+        y_test=y[1],
+        num_classes=len(class_names),
         source=source or name,
-        fingerprint=fingerprint(x_train, y_train, x_test, y_test, np.array(min(classes, MAX_CLASSES + 1))),
+        fingerprint=fingerprint(x[0], y[0], x[1], y[1], np.array(len(class_names))),
+        class_names=class_names,
+        read_as=f"{words}{split}",
     )
 
 
-def _whole(what: str, numbers: Any, dims: int) -> np.ndarray:
-    found = np.asarray(numbers)
-    if found.dtype.kind not in "iu" or found.ndim != dims or not found.size:
-        needed = "whole numbers, one per image" if dims else "one whole number"
-        raise InputError(f"{what} must be {needed}, got {found.dtype} {found.shape}: number the classes from 0")
-    return found
+def from_mapping(name: str, arrays: Any, *, source: str = "") -> DataSet:
+    """The data set in arrays by name: x_train, y_train, x_test, y_test, or a pair without a test set.
+
+    Pairs are x and y, images and labels, features and labels, or data and target; `num_classes` and `channels` are
+    options of `dataset`. InputError names what is missing.
+    """
+    options = {key: _plain(arrays[key]) for key in OPTIONS if key in arrays}
+    if "x_train" in arrays and "y_train" in arrays:
+        test = ("x_test", "y_test") if "x_test" in arrays or "y_test" in arrays else ("x_val", "y_val")
+        half = [key in arrays for key in test]
+        if all(half) or not any(half):
+            given = (arrays[test[0]], arrays[test[1]]) if all(half) else None
+            return dataset(name, (arrays["x_train"], arrays["y_train"]), given, **options, source=source)
+    elif found := [pair for pair in PAIRS if pair[0] in arrays and pair[1] in arrays]:
+        if len(found) > 1:
+            raise InputError(
+                f"{name} holds {' and '.join(map(', '.join, found))}: keep one pair of examples and labels"
+            )
+        return dataset(name, (arrays[found[0][0]], arrays[found[0][1]]), **options, source=source)
+    raise InputError(
+        f"{name} needs the arrays x_train, y_train, x_test, y_test, or x and y alone; it has "
+        f"{', '.join(map(str, arrays)) or 'none'}: rename them",
+        held=list(arrays),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A string that an .npz file holds as an array of one."""
+    found = np.asarray(value)
+    return str(found) if found.dtype.kind == "U" and found.ndim == 0 else value

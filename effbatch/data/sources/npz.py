@@ -1,10 +1,11 @@
-"""An .npz file with x_train, y_train, x_test, y_test -> a `DataSet` of these arrays as they are."""
+"""An .npz file of examples and labels -> a `DataSet`; nothing is unpickled."""
 
 from __future__ import annotations
 
 import lzma
 import zipfile
 import zlib
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,7 @@ from effbatch.core.npyfile import BROKEN, read_array
 from effbatch.data.dataset import DataSet
 from effbatch.data.sources import arrays
 
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-CLASSES = "num_classes"
+WANTED = {"x_train", "y_train", "x_test", "y_test", "x_val", "y_val", *chain(*arrays.PAIRS), *arrays.OPTIONS}
 
 
 def takes(name: str) -> bool:
@@ -24,34 +24,19 @@ def takes(name: str) -> bool:
 
 
 def load(name: str) -> DataSet:
-    """Images are floating and stay as they are; labels are whole numbers from 0; pickles are refused.
+    """x_train, y_train, x_test, y_test, or a pair without a test set (`arrays.from_mapping`); pickles are refused.
 
-    The number of classes is the file's `num_classes` where it has one, else the largest label + 1. InputError where
-    the file cannot be read, an array is missing, or one is of another kind.
+    InputError where the file cannot be read, an array is missing, or one is of another kind.
     """
-    held = _held(Path(name))
-    for half in ("x_train", "x_test"):
-        if held[half].dtype.kind != "f":
-            raise InputError(
-                f"{half} of {name} must be floating, scaled as the network needs it, got {held[half].dtype}: convert it"
-            )
-    file_name = Path(name).name
-    return arrays.dataset(file_name, *(held[array] for array in ARRAYS), num_classes=held.get(CLASSES), source=name)
+    return arrays.from_mapping(Path(name).name, _held(Path(name)), source=name)
 
 
 def _held(path: Path) -> dict[str, np.ndarray]:
-    """The four arrays of the file, and `num_classes` where it has one, by name."""
+    """The arrays of the file by name."""
     try:
         with zipfile.ZipFile(path) as file:
-            held = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-            missing = [array for array in ARRAYS if array not in held]
-            if missing:
-                raise InputError(
-                    f"{path} needs the arrays {', '.join(ARRAYS)}; {', '.join(missing)} missing, it has "
-                    f"{', '.join(held) or 'none'}",
-                    missing=missing,
-                )
-            return {name: _array(file, name) for name in (*ARRAYS, CLASSES) if name in held}
+            names = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
+            return {name: _array(file, name) for name in names if name in WANTED}
     except OSError as error:
         raise InputError(f"the data file {path} cannot be read: {error.strerror or error}") from error
     except (*BROKEN, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError) as error:

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from effbatch.core.errors import InputError
+
 
 def _convnet(image_shape: Sequence[int], num_classes: int, stages: Sequence[Sequence[int]]) -> nn.Sequential:
     """3×3 convolutions with ReLU of the given channels, a 2×2 max pooling after each stage, one linear layer.
 
     Pooling stops where an image has a side of one pixel.
     """
+    if len(image_shape) != 3:
+        raise InputError(f"a convolution needs images (C, H, W), got features {tuple(image_shape)}: take mlp1, say")
     channels, height, width = image_shape
     layers: list[nn.Module] = []
     for stage in stages:

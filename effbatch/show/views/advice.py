@@ -87,7 +87,8 @@ def advice_page(advice: Advice) -> Page:
         f"{advice.chosen.setting.optimizer} at learning rate {rate}, {advice.steps:,} steps; accuracy to expect: "
         f"{_accuracy(advice.chosen)}."
     )
-    parts = [*_alpha(advice), *_batch_sizes(advice), *_labels(advice), *_probe(advice), *_limits(advice)]
+    read = f"{advice.data.name}: {advice.data.read_as}."
+    parts = [read, *_alpha(advice), *_batch_sizes(advice), *_labels(advice), *_probe(advice), *_limits(advice)]
     return Page(title, [*parts, Heading("In PyTorch"), Code(advice.snippet)])
 
 

@@ -1,0 +1,105 @@
+"""Labels as people have them -> class indices from 0, with the names of the classes.
+
+Whole numbers from any start and with gaps, booleans, whole floats, words, a column (n, 1), one-hot rows (n, K): all
+mean the classes that occur, in their natural order. What could mean two things is asked about.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effbatch.core.errors import InputError
+
+MAX_CLASSES = 1_000_000
+UNKNOWN = -1  # what many tools write where an example has no label
+
+Labels = NDArray[np.int64]
+
+
+def class_indices(what: str, *halves: Any, num_classes: Any = None) -> tuple[list[Labels], tuple[str, ...]]:
+    """Labels of each half as int64 (n,) in 0 … K − 1, and the K class names.
+
+    The classes are those that occur in any half. With `num_classes` labels are whole numbers below it, as they are.
+
+    >>> class_indices("y", [1, 2, 20])
+    ([array([0, 1, 2])], ('1', '2', '20'))
+
+    Raises InputError for labels of another kind, and where -1 may be a class or the mark of a missing label.
+    """
+    read = [_read(f"{half} of {what}", labels) for half, labels in zip(("y_train", "y_test"), halves, strict=False)]
+    kinds = {array.dtype.kind for array, _ in read}
+    if len(kinds) > 1:
+        types = " and ".join(str(array.dtype) for array, _ in read)
+        raise InputError(f"labels of {what} need one type in both halves, got {types}: write them alike")
+    width = max(columns for _, columns in read)
+    if num_classes is not None or width:
+        classes = width if num_classes is None else _count(what, num_classes)
+        if kinds == {"U"}:
+            raise InputError(
+                f"labels of {what} with num_classes = {classes} need whole numbers, got words: leave it out"
+            )
+        return [array.astype(np.int64) for array, _ in read], tuple(map(str, range(classes)))
+    found = np.unique(np.concatenate([np.unique(array) for array, _ in read]))
+    if found.dtype.kind == "i" and found[0] == UNKNOWN and len(found) > 2:
+        raise InputError(
+            f"labels of {what} hold -1 beside {found[1]} to {found[-1]}, a class or the mark of a missing label: "
+            "leave those examples out, or give the class another number"
+        )
+    names = ("False", "True") if found.dtype.kind == "b" else tuple(map(str, found.tolist()))
+    found = np.array([False, True]) if found.dtype.kind == "b" else found
+    return [np.searchsorted(found, array).astype(np.int64) for array, _ in read], names
+
+
+def _read(what: str, labels: Any) -> tuple[np.ndarray, int]:
+    """One label per example, booleans, int64 or words; and the number of columns where rows were one-hot, else 0."""
+    y = np.asarray(labels)
+    if y.dtype == object:
+        y = _of_objects(what, y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
+        if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
+            raise InputError(
+                f"{what} needs one label per example, got {y.shape} numbers that are not one-hot: give class indices, "
+                "or rows with a single 1"
+            )
+        return y.argmax(1), y.shape[1]
+    if y.ndim != 1 or not y.size or y.dtype.kind not in "biufUS":
+        raise InputError(
+            f"{what} needs one label per example, whole numbers or words, got {y.dtype} {y.shape}: number the "
+            "classes from 0"
+        )
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind == "f":
+        if not (np.isfinite(y).all() and (y == np.floor(y)).all() and (np.abs(y) < 2**53).all()):
+            raise InputError(f"{what} needs whole numbers or words, got fractions or NaN: give class indices")
+        y = y.astype(np.int64)
+    if y.dtype.kind == "u":
+        if y.max() > np.iinfo(np.int64).max:
+            raise InputError(f"{what} needs labels below 2^63, got {y.max()}: number the classes from 0")
+        y = y.astype(np.int64)
+    return (y.astype(np.int64) if y.dtype.kind == "i" else y), 0
+
+
+def _of_objects(what: str, y: np.ndarray) -> np.ndarray:
+    """Python objects, as a table holds them, all booleans, all numbers or all words."""
+    for kinds, kind in (((bool, np.bool_), bool), ((int, float, np.number), float), ((str,), str)):
+        if all(isinstance(one, kinds) for one in y.flat):
+            return y.astype(kind)
+    strange = next((one for one in y.flat if not isinstance(one, str)), None)
+    raise InputError(f"{what} needs numbers or words throughout, got {strange!r} among them: fill in or leave out")
+
+
+def _count(what: str, number: Any) -> int:
+    found = np.asarray(number)
+    if found.dtype.kind not in "iu" or found.ndim:
+        raise InputError(
+            f"num_classes of {what} must be one whole number, got {found.dtype} {found.shape}: count the classes"
+        )
+    if not 2 <= int(found) <= MAX_CLASSES:
+        raise InputError(f"{what} needs from 2 to {MAX_CLASSES:,} classes, got {int(found)}: number the labels from 0")
+    return int(found)
