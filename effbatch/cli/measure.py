@@ -93,7 +93,8 @@ def command(
         terminal.echo(
             moments_page(
                 measured,
-                of=f"{network} on {data} ({dataset.in_words}), {at}",
+                of=f"{network} on {data}, {at}",
+                read=f"{dataset.name}: {dataset.in_words}.",
                 alphas=alpha,
                 batch_size=batch,
                 layers=layers,

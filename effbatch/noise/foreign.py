@@ -67,7 +67,7 @@ class ShownImages:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         n = len(self.clean)
-        is_foreign = (index >= n).view(*index.shape, *[1] * (self.clean.ndim - 1))
+        is_foreign = (index >= n).view(*index.shape, 1, 1, 1)
         return self.foreign[(index - n).clamp_min(0)].where(is_foreign, self.clean[index.clamp_max(n - 1)])
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from effbatch.core.errors import InputError
+from effbatch.data.classes import class_indices
 from effbatch.data.dataset import DataSet, fingerprint
 from effbatch.data.inputs import inputs
-from effbatch.data.labels import class_indices
 from effbatch.data.split import stratified
 
 PAIRS = (("x", "y"), ("images", "labels"), ("features", "labels"), ("data", "target"), ("X", "y"))

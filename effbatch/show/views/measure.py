@@ -21,11 +21,12 @@ def moments_page(
     measured: MeasuredMoments,
     *,
     of: str = "",
+    read: str = "",
     alphas: Sequence[float] = (0, 1, 10),
     batch_size: int = 128,
     layers: Mapping[str, MeasuredMoments] | None = None,
 ) -> Page:
-    """The five numbers, and noise scale and effective batch size at each α; `of` which network and data, in words."""
+    """The five numbers, and noise scale and effective batch size at each α; `of` which network and data, which were `read` so."""
     numbers = measured.numbers()
     at = [(a, measured.noise_scale(a), measured.effective_batch_size(a, batch_size)) for a in alphas]
     headings = ("α", "noise scale", f"effective batch (B = {batch_size})")
@@ -35,6 +36,7 @@ def moments_page(
             f"n = {measured.n:,} training images, clean labels; intervals of {100 * CONFIDENCE:g} % for the population "
             f"that they were drawn from.{_overhead(measured) if isinstance(measured, NetworkMoments) else ''}"
         ),
+        *([read] if read else []),
         Table("moments", "The five numbers, loss²/parameter²", ("", "value [interval]"), five),
         Table("at_alpha", "At α noisy labels per clean one, in labelled copies", headings, at, ("g",)),
     ]
