@@ -26,7 +26,7 @@ def moments_page(
     batch_size: int = 128,
     layers: Mapping[str, MeasuredMoments] | None = None,
 ) -> Page:
-    """The five numbers, and noise scale and effective batch size at each α; `of` which network and data, which were `read` so."""
+    """The five numbers, noise scale and effective batch size at each α; `of` which network and data, `read` so."""
     numbers = measured.numbers()
     at = [(a, measured.noise_scale(a), measured.effective_batch_size(a, batch_size)) for a in alphas]
     headings = ("α", "noise scale", f"effective batch (B = {batch_size})")
