@@ -211,6 +211,12 @@ def test_pdf_contents_tell_the_pages(pdf):
         assert title in pdf[0].pages[page - 1].extract_text()
 
 
+def test_every_page_of_the_pdf_tells_its_number(pdf):
+    pages = pdf[0].pages
+    for number, page in enumerate(pages, start=1):
+        assert f"{number} / {len(pages)}" in page.extract_text()
+
+
 def test_pdf_text_is_extractable(pdf):
     text = "\n".join(page.extract_text() for page in pdf[0].pages)
     for words in (HOSTILE, "α ≪ 1", "cannot tell", "Figure 1.", "Figure 2.", "η ∝ rate", "1.99", "Green & Swets"):
