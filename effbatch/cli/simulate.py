@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
+from effbatch.show import terminal
 
 
 @click.command()
@@ -64,5 +64,5 @@ def command(
         measured = ", ".join(f"{name.replace('_', ' ')} {cube[name].item():.4f}" for name in METRICS)
         click.echo(measured)
     for sentence in [*account_in_words(cube), *extension_in_words(cube)]:
-        lines.echo(sentence)
+        terminal.say(sentence)
     click.echo(Path(out) / "cube.nc")

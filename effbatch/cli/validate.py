@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from effbatch.cli import lines
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
+from effbatch.show import terminal
 
 if TYPE_CHECKING:
     from effbatch.claims import Judgement
@@ -65,7 +65,7 @@ def command(
     found = {name: one.judgement for name, one in judged.items() if one.judgement is not None}
     show(found)
     for line in scorecard.headlines(card):
-        lines.echo(line.text, hanging="    ")
+        terminal.say(line.text, hanging="    ")
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
     if strict and any(one.verdict is Verdict.REFUTED for one in found.values()):
@@ -75,4 +75,4 @@ def command(
 def show(judgements: Mapping[str, Judgement]) -> None:
     """One paragraph per claim: verdict, name, finding."""
     for name, judged in judgements.items():
-        lines.echo(f"{judged.verdict.upper():<10} {name}: {judged.finding}", hanging=" " * 11)
+        terminal.say(f"{judged.verdict.upper():<10} {name}: {judged.finding}", hanging=" " * 11)

@@ -7,7 +7,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 
 from markupsafe import Markup, escape
@@ -18,11 +18,14 @@ from effbatch.core.figures import Cell, Figure, Number, Table
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
-_TOGETHER = re.compile(r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|\[[^\[\]]+, [^\[\]]+\]")  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
+_TOGETHER = re.compile(
+    r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]"
+)  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
 _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
 _SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
+FACTOR = 4  # between limits
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"  # as wide as a digit, and as a point
 
 
@@ -44,20 +47,13 @@ def value_text(value: float | None, decimals: int | None = None) -> str:
     return text.replace("-", "−")
 
 
-def limits_text(interval: tuple[float | None, float | None], text: Callable[[float], str] = "{:.3g}".format) -> str:
-    """An interval for readers, "1.71 to 1.95"; a limit that does not exist is words."""
-    low, high = interval
-    return f"{'no lower limit' if low is None else text(low)} to {'no upper limit' if high is None else text(high)}"
-
-
-def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True, to_a_factor: bool = False) -> str:
+def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True) -> str:
     """Value with unit, interval and sample size: the one way that a text shows an estimate.
 
     "1.83 steps [1.71, 1.95], n = 12", "15 (at least 12)", "4 (exact)", "0.3 (no interval)", "cannot tell (at most 2)".
-    n            False where a column or a sentence says it for several
-    to_a_factor  three digits of every number: of what is known to a factor, as a rate is, the low limit needs its own
+    n   False where a column or a sentence says it for several
     """
-    value, interval = _parts(estimate, to_a_factor=to_a_factor)
+    value, interval = _parts(estimate)
     text = f"{value} {unit}" if unit and estimate.value is not None else value
     text = f"{text} {interval}" if interval else text
     return text if estimate.n is None or not n else f"{text}, n = {estimate.n:,}"
@@ -203,24 +199,22 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return text.getvalue()
 
 
-def _parts(estimate: Estimate, *, to_a_factor: bool = False) -> tuple[str, str]:
+def _parts(estimate: Estimate) -> tuple[str, str]:
     """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
-    low, high = estimate.low, estimate.high
-    width = 0.0 if low is None or high is None else high - low
-    # Two significant digits of the interval's width: the value shows what is known of it, no more.
-    decimals = 1 - _magnitude(width) if width > 0 and not to_a_factor else None
-    value = cell_text(estimate.value, ".6g") if estimate.exact else value_text(estimate.value, decimals)
+    value, low, high = estimate.value, estimate.low, estimate.high
     if estimate.exact:
-        interval = "(exact)"
-    elif low is not None and high is not None:
-        interval = f"[{value_text(low, decimals)}, {value_text(high, decimals)}]"
-    elif low is not None:
-        interval = f"(at least {value_text(low)})"
-    elif high is not None:
-        interval = f"(at most {value_text(high)})"
-    else:
-        interval = "(no interval)" if value != "cannot tell" else ""
-    return value, interval
+        return cell_text(value, ".6g"), "(exact)"
+    if low is not None and high is not None:
+        # Two digits of the interval's width: the value shows what is known of it, no more. What is known to a factor
+        # has no such width, and its low limit needs digits of its own: three of each.
+        to_a_factor = 0 < FACTOR * low <= high
+        decimals = 1 - _magnitude(high - low) if low < high and not to_a_factor else None
+        text, *limits = (value_text(x, decimals) for x in (value, low, high))
+        return text, f"[{', '.join(limits)}]"
+    if low is not None or high is not None:
+        limit = f"at most {value_text(high)}" if low is None else f"at least {value_text(low)}"
+        return value_text(value), f"({limit})"
+    return value_text(value), "" if value is None else "(no interval)"
 
 
 def _padded(cells: Sequence[str], *, left: bool = False) -> list[str]:

@@ -31,6 +31,11 @@ def echo(page: Page) -> None:
         click.echo(click.style(lines, **style) if style and lines else lines, color=forced)
 
 
+def say(text: str, *, hanging: str = "") -> None:
+    """Print one sentence, its further lines after `hanging`."""
+    click.echo(_prose(text, columns(), hanging=hanging))
+
+
 def columns() -> int:
     """Of the terminal, 80 where there is none."""
     return shutil.get_terminal_size().columns

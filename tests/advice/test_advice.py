@@ -245,9 +245,10 @@ def test_the_page_says_every_number_with_its_interval(advice):
     page = str(advice)
     assert repr(advice) == page
     assert f"batches of {advice.batch_size}" in page
-    assert "α = 4 [3, 6]" in page
+    assert "α = 4.0 [3.0, 6.0]" in page
     assert re.search(
-        r"400 labels checked by hand, if about 213 .* α is [\d.]+ to\s+[\d.]+ \(95 %, exact\)", " ".join(page.split())
+        r"400 labels checked by hand, if about 213 .* α is [\d.]+ \[[\d.]+, [\d.]+\] \(95 %, exact\)",
+        " ".join(page.split()),
     )
     assert f"n = {recorded()['linearised'].n}" in page
     assert max(map(len, page.splitlines())) <= 130

@@ -114,9 +114,9 @@ def test_text_has_the_ranges_over_alpha(width):
         f"Multiply the learning rate best on clean labels at this batch size by 0.277 [{low:.3g}, {high:.3g}]"
     )
     for part in (
-        "α = 12 [9, 16]",
-        "21,632 [12,800, 36,992]",
-        "13 [10, 17] times as many",
+        "α = 12.0 [9.0, 16.0]",
+        "22,000 [13,000, 37,000]",
+        "13.0 [10.0, 17.0] times as many",
         "83.1 % [81.0, 84.7]",
         "the interval of alpha and 90 %",
     ):

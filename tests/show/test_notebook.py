@@ -9,9 +9,10 @@ from torch import nn
 import effbatch
 from effbatch.claims import Judgement, Verdict
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Number
+from effbatch.core.figures import Number, Table
 from effbatch.core.formats import estimate_text
-from effbatch.show.notebook import interval, table
+from effbatch.core.pages import Page
+from effbatch.show.notebook import as_html
 
 
 def test_a_prediction_shows_rate_reason_and_every_law_that_applies():
@@ -45,6 +46,7 @@ def test_a_verdict_shows_its_numbers():
     assert str(verdict).startswith("REFUTED: a < b")
 
 
-def test_text_is_escaped_and_unknown_limits_are_told():
-    assert table(["<b>"], [["a&b"]]).count("<b>") == 0
-    assert interval(None, (None, 2.0)) == "? (? to 2)"
+def test_cells_of_a_table_are_escaped():
+    html = as_html(Page("x", [Table("t", "", ["<b>"], [["a&b"]])]))
+    assert "<th>&lt;b&gt;</th>" in html
+    assert "<td>a&amp;b</td>" in html

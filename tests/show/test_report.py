@@ -337,7 +337,7 @@ def test_a_file_that_cannot_be_written_is_named(sample, tmp_path):
         (Number("δ", exact(2)), "2 (exact)"),
         (Number("share", exact(1 / 3)), "0.333333 (exact)"),
         (Number("scale", Estimate(None, n=3)), "cannot tell, n = 3"),
-        (Number("scale", Estimate(float("nan"), 0.1, 3.0), "copies"), "cannot tell [0.1, 3.0]"),
+        (Number("scale", Estimate(float("nan"), 0.1, 3.0), "copies"), "cannot tell [0.100, 3]"),
         (Number("scale", Estimate(120.4, low=15.0)), "120 (at least 15)"),
         (Number("scale", Estimate(120.4, 15.0, float("inf"))), "120 (at least 15)"),
         (Number("rate", Estimate(-0.0432)), "−0.0432 (no interval)"),

@@ -12,7 +12,7 @@ from effbatch.advice.recommendation import Recommendation
 from effbatch.advice.untrained import HOW
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
-from effbatch.core.formats import estimate_text, limits_text, value_text
+from effbatch.core.formats import estimate_text, value_text
 from effbatch.core.pages import Code, Heading, Note, Page, Part, page
 from effbatch.show.views import advice_figures  # noqa: F401 (registers their figures)
 
@@ -178,7 +178,7 @@ def _alpha(advice: Advice) -> list[Part]:
         f"α = {_text(known.value, known.interval)} noisy labels per clean one, {known.how}; {of}.",
         *(
             f"{audit.checked:,} labels checked by hand, if about {audit.wrong:,} of them are wrong: α is "
-            f"{limits_text(audit.alpha.interval or (None, None))} (95 %, exact)."
+            f"{estimate_text(audit.alpha, n=False)} (95 %, exact)."
             for audit in advice.audits
         ),
     ]
@@ -278,7 +278,7 @@ def _rate(chosen: Recommendation) -> str:
     """The rate, or the factor where only that is known, each with its interval or without one."""
     if chosen.value is None:
         return f"× {_text(chosen.factor, chosen.factor_interval)}"
-    return estimate_text(_estimate(chosen.value, chosen.interval), to_a_factor=True)
+    return estimate_text(_estimate(chosen.value, chosen.interval))
 
 
 def _accuracy(prediction: Prediction) -> str:
@@ -294,7 +294,7 @@ def _percent(value: float, interval: Interval | None) -> str:
 
 def _text(value: float | None, interval: Interval | None) -> str:
     """A number with its interval; alone where it is exact given α and the law."""
-    return _number(value) if interval is None else estimate_text(_estimate(value, interval), to_a_factor=True)
+    return _number(value) if interval is None else estimate_text(_estimate(value, interval))
 
 
 def _number(value: float | None) -> str:
