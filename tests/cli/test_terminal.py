@@ -166,7 +166,7 @@ def test_estimates_keep_within_the_width(arguments, width, tmp_path, monkeypatch
     Path("counts.csv").write_text("60,30,0\n5,80,5\n0,45,40\n", encoding="utf-8")
     text = run("estimate", *arguments, width=width)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-    assert all(word in text.split() for word in run("estimate", *arguments, width=300).split("Margin")[0].split())
+    assert all(word in text.split() for word in run("estimate", *arguments, width=300).split("Each class")[0].split())
 
 
 @pytest.mark.parametrize("width", [40, 80])
