@@ -53,7 +53,7 @@ class _Named:
 def read_counts(
     path: str | Path, *, checked: Sequence[int] | None = None, whole_are_counts: bool = False
 ) -> CountsTable:
-    """The counts in a file: text as in `core.cells`, or .npy.
+    """The counts in a file: text as in `core.delimited`, or .npy.
 
     checked           how many were checked, for a table of shares or percentages: in all where the whole table sums to
                       1 or 100, of each class where its rows or columns do

@@ -13,7 +13,7 @@ from effbatch.core.npyfile import BROKEN, read_array
 
 
 def read_matrix(path: str | Path) -> NDArray[np.float64]:
-    """The matrix in a .npy file (no pickles), or in any other file as numbers, one row a line: see `core.cells`.
+    """The matrix in a .npy file (no pickles), or in any other file as numbers, one row a line: see `core.delimited`.
 
     InputError where it cannot be read as that.
     """
