@@ -345,8 +345,12 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
     [
         (3, "digits", "a name, an nn.Module or a function"),
         (lambda: 3, "digits", "needs to return an nn.Module, got int"),
-        ("perceptron", 3, "four arrays .*, got int"),
-        ("perceptron", (np.zeros((4, 1, 2, 2)), np.zeros(4), np.zeros((4, 1, 2, 2)), np.zeros(4)), "whole numbers"),
+        ("perceptron", 3, "a name or path, a DataSet, arrays .*, got int"),
+        (
+            "perceptron",
+            (np.zeros((4, 1, 2, 2)), np.zeros(4), np.zeros((4, 1, 2, 2)), np.zeros(4)),
+            "2 to 1,000,000 classes, got 1",
+        ),
     ],
     ids=["network", "function", "data", "labels"],
 )
