@@ -174,7 +174,7 @@ def test_json_has_the_shape_that_was_promised(ask, little_images):
     assert json.loads(json.dumps(said, allow_nan=False)) == said
     assert said["data"] == {
         "name": "little", "examples": len(little_images.y_train), "shape": [1, 8, 8], "num_classes": 3,
-        "read_as": little_images.read_as,
+        "read_as": little_images.in_words,
     }  # fmt: skip
     assert said["labels"]["are"] == "clean"
     assert said["labels"]["alpha"] == {"value": 3.0, "interval": [2.0, 5.0], "how": "interval as given", "checked": 0}
