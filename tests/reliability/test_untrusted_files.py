@@ -149,7 +149,7 @@ def test_a_member_of_an_archive_that_is_no_npy_file_is_no_array(tmp_path):
     with zipfile.ZipFile(tmp_path / "bare.npz", "w") as archive:
         for name in ARRAYS:
             archive.writestr(name, b"")
-    with pytest.raises(InputError, match="needs the arrays x_train, .*; it has none"):
+    with pytest.raises(InputError, match=r"needs the arrays x_train, .*; it has none"):
         npz.load(str(tmp_path / "bare.npz"))
 
 
