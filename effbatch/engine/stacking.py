@@ -128,6 +128,15 @@ def _group_norm(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tenso
     return F.group_norm(_side_by_side(h), G * layer.num_groups, w, b, layer.eps).unflatten(1, (G, -1))
 
 
+def _layer_norm(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
+    assert isinstance(layer, nn.LayerNorm)
+    h = F.layer_norm(h, layer.normalized_shape, eps=layer.eps)
+    if layer.weight is not None:
+        w = next(weights).flatten(0, 1)
+        h = h.repeat_interleave(len(w) // h.shape[1], 1) * w  # images that members share come once
+    return h if layer.bias is None else h + next(weights).flatten(0, 1)
+
+
 def _pool(layer: nn.Module, weights: Iterator[Tensor], h: Tensor) -> Tensor:
     return layer(_side_by_side(h)).unflatten(1, h.shape[1:3])
 
@@ -146,6 +155,7 @@ LAYERS: dict[type[nn.Module], LayerFunction] = {
     nn.Linear: _linear,
     nn.Conv2d: _conv2d,
     nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
     nn.MaxPool2d: _pool,
     nn.AvgPool2d: _pool,
     nn.AdaptiveAvgPool2d: _pool,
