@@ -24,7 +24,7 @@ from effbatch.engine.evaluation import Evaluation
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
 from effbatch.engine.moments_along import MEASURES
-from effbatch.engine.optimizers import OPTIMIZERS, SGD, Optimizer, clipped
+from effbatch.engine.optimizers import SGD, Optimizer, clipped, optimizer_of
 from effbatch.engine.parts import images_that_fit
 from effbatch.engine.visits import Stream
 from effbatch.noise.foreign import images_to_show
@@ -43,33 +43,40 @@ Trained = dict[str, np.ndarray]
 class Members:
     """The members of one part in training: weights, optimiser, streams, and who is still alive.
 
-    `networks` are one per seed; `outputs` the numbers that the layers of one give out for an image.
+    `networks` are one per seed; `outputs` the numbers that the layers of one give out for an image; `matrices` N of
+    every α, where the unit does not say them.
     """
 
     def __init__(
-        self, unit: Unit, dataset: DataSet, device: torch.device, networks: Sequence[nn.Module], outputs: int
+        self,
+        unit: Unit,
+        dataset: DataSet,
+        device: torch.device,
+        networks: Sequence[nn.Module],
+        *,
+        outputs: int,
+        matrices: np.ndarray | None = None,
     ) -> None:
         self.unit, self.dataset, self.device = unit, dataset, device
         A, L, S = map(len, unit.axes)
         few = torch.as_tensor(dataset.x_test[:4], device=device)
         self.network = ensemble(networks, A * L, device, seeds=unit.seeds, images=few, num_classes=dataset.num_classes)
-        self.optimizer = OPTIMIZERS[unit.train.optimizer](self.network.parameters, unit.train)
+        self.optimizer: Optimizer = optimizer_of(self.network.parameters, unit.train)
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
         rates = torch.tensor(unit.learning_rates, dtype=torch.float32, device=device)
         self.learning_rate = rates.repeat(A).expand(S, A * L).clone()
         self.alive = torch.ones(S, A * L, dtype=torch.bool, device=device)
-        self._see()
+        self._see(noise_matrices(unit.data, dataset, unit.alphas) if matrices is None else matrices)
         chunk = images_that_fit(outputs, unit.cells, device)
         self.evaluation = Evaluation(dataset, unit.train, device, chunk=chunk, channels_last=self.network.channels_last)
         self.cost = cost_of(unit, dataset)
         self._plan_steps()
 
-    def _see(self) -> None:
+    def _see(self, matrices: np.ndarray | None) -> None:
         """The images and labels that the unit's [data] ask for."""
         unit, dataset, device = self.unit, self.dataset, self.device
         shown, foreign = images_to_show(unit.data.source, dataset, device)
         self.images = Images(shown, dataset.image_shape, channels_last=self.network.channels_last)
-        matrices = noise_matrices(unit.data, dataset, unit.alphas)
         K = dataset.num_classes
         self.stream = Stream(
             unit.data,

@@ -2,7 +2,7 @@
 
 Conventions and fixed constants are those of `torch.optim`. g is the gradient of the mean loss, η the learning rate
 times the schedule, λ the weight decay: g ← g + λ w before all else (coupled, an L2 penalty λ‖w‖²/2), save in AdamW.
-Gradients are clipped before that.
+Gradients are clipped before that. Any other optimiser of PyTorch is a function of the user's, see `OwnOptimizer`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+from effbatch.core.errors import InputError
+from effbatch.networks.loading import loaded_function
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,6 +140,38 @@ class AdaDelta:
             w.addcmul_(delta, _per_member(learning_rate, w), value=-1)
 
 
+class OwnOptimizer:
+    """A torch optimiser of the user's for each member, made by `package.module:function` from parameters and rate.
+
+    It is made at rate 1, so that a group of parameters has its rate times that of the member at every step.
+    """
+
+    replayable = False
+
+    def __init__(self, parameters: Sequence[Tensor], train: Train) -> None:
+        make = loaded_function(train.optimizer, "an optimizer")
+        S, M = parameters[0].shape[:2]
+        self.members = [[[w.detach()[s, m] for w in parameters] for m in range(M)] for s in range(S)]
+        self.optimizers = [[_checked(make(weights, 1.0), train.optimizer) for weights in row] for row in self.members]
+        self.bases = [group["lr"] for group in self.optimizers[0][0].param_groups]
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        rates = learning_rate.tolist()
+        for s, row in enumerate(self.optimizers):
+            for m, optimizer in enumerate(row):
+                for weight, gradient in zip(self.members[s][m], gradients, strict=True):
+                    weight.grad = gradient[s, m]
+                for group, base in zip(optimizer.param_groups, self.bases, strict=True):
+                    group["lr"] = base * rates[s][m]
+                optimizer.step()
+
+
+def _checked(made: object, name: str) -> torch.optim.Optimizer:
+    if not isinstance(made, torch.optim.Optimizer):
+        raise InputError(f"{name} needs to return a torch optimizer, got {type(made).__name__}", name=name)
+    return made
+
+
 def clipped(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
     """g · min(1, largest/(‖g‖ + 10⁻⁶)), ‖g‖ over all parameters of a member, as `torch.nn.utils.clip_grad_norm_`."""
     norms = torch.stack([torch.linalg.vector_norm(g, dim=tuple(range(2, g.ndim))) for g in gradients])
@@ -167,3 +202,8 @@ OPTIMIZERS: dict[str, Callable[[Sequence[Tensor], Train], Optimizer]] = {
     "rmsprop": RMSprop,
     "adadelta": AdaDelta,
 }
+
+
+def optimizer_of(parameters: Sequence[Tensor], train: Train) -> Optimizer:
+    """The optimiser that [train] names: one of `OPTIMIZERS`, or `package.module:function`."""
+    return OPTIMIZERS.get(train.optimizer, OwnOptimizer)(parameters, train)

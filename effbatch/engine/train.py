@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,9 +32,18 @@ TrainedParts = list[tuple[Unit, Trained]]
 
 
 def train_unit(
-    unit: Unit, dataset: DataSet, *, device: torch.device, on_progress: Callable[[float], None] = lambda share: None
+    unit: Unit,
+    dataset: DataSet,
+    *,
+    device: torch.device,
+    networks: Mapping[int, nn.Module] | None = None,
+    matrices: np.ndarray | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Trained:
     """Train every cell of `unit`; `on_progress` is told the share of its `Cost` done since it was last told.
+
+    networks  by seed, in place of those that the unit names; they are copied
+    matrices  N of every α, (A, K, K), rows = true class, in place of what the unit says of noisy labels
 
     The unit is trained in parts that fit the caches or the GPU's memory, on a CPU as many at once as PyTorch has
     threads; of the parts of a larger whole, only those that cells of this unit are in. A part that does not fit the
@@ -41,7 +51,8 @@ def train_unit(
     fits, or the network does not fit the data set.
     """
     whole, shape, K = unit.whole, dataset.image_shape, dataset.num_classes
-    networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in whole.seeds}
+    if networks is None:
+        networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in whole.seeds}
     one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
     fitting = members_that_fit(one, outputs, unit.batch_size, device)
@@ -49,7 +60,7 @@ def train_unit(
     todo = parts(whole, members_per_part(whole.cells, fitting, threads))
     workers = min(threads, len(todo))
     small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
-    training = _Training(unit, dataset, device, networks, outputs, on_progress)
+    training = _Training(unit, dataset, device, networks, outputs, matrices, on_progress)
     with exact_float32(), threads_within(1 if workers > 1 or small else None):
         done = training.all_of(todo, workers)
     return joined(unit, [trained for of_part in done for trained in of_part])
@@ -63,12 +74,13 @@ class _Training:
         unit: Unit,
         dataset: DataSet,
         device: torch.device,
-        networks: dict[int, nn.Module],
+        networks: Mapping[int, nn.Module],
         outputs: int,
+        matrices: np.ndarray | None,
         on_progress: Callable[[float], None],
     ) -> None:
         self.unit, self.dataset, self.device = unit, dataset, device
-        self.networks, self.outputs, self.on_progress = networks, outputs, on_progress
+        self.networks, self.outputs, self.matrices, self.on_progress = networks, outputs, matrices, on_progress
         self.in_all = unit.cells * cost_of(unit, dataset).cell
         self.stopping, self.telling = Event(), Lock()
 
@@ -96,7 +108,14 @@ class _Training:
                 self.on_progress(share)
 
         try:
-            members = Members(part, self.dataset, self.device, [self.networks[s] for s in part.seeds], self.outputs)
+            members = Members(
+                part,
+                self.dataset,
+                self.device,
+                [self.networks[s] for s in part.seeds],
+                outputs=self.outputs,
+                matrices=self._matrices_of(part),
+            )
             return [(part, members.trained(tell, self.stopping))]
         except torch.OutOfMemoryError as error:
             if part.cells == 1:
@@ -107,3 +126,9 @@ class _Training:
         with self.telling:
             self.on_progress(-told)
         return [trained for half in parts(part, part.cells // 2) for trained in self.part(half)]
+
+    def _matrices_of(self, part: Unit) -> np.ndarray | None:
+        """Those of the alphas of a part."""
+        if self.matrices is None:
+            return None
+        return self.matrices[[self.unit.whole.alphas.index(alpha) for alpha in part.alphas]]

@@ -29,6 +29,7 @@ class Key:
     meaning  Markdown, for the documentation
     low, high, above, below  limits of a number; it may be `low` and `high`, but not `above` and `below`
     choices  the names that it may be
+    own      it may also be `package.module:function`, of the user's own
     many     it takes a list of such values
     since    the first version that has it
     """
@@ -40,6 +41,7 @@ class Key:
     above: float | None = None
     below: float | None = None
     choices: Collection[str] = ()
+    own: bool = False
     many: bool = False
     of: Mapping[str, Key] = field(default_factory=dict)
     since: str = "0.1"
@@ -50,7 +52,7 @@ class Key:
         if self.many:
             return f"a list of {'names' if self.choices else 'values'}, each {replace(self, many=False).needs}"
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            return f"one of {', '.join(self.choices)}{' or package.module:function' * self.own}"
         if self.takes in (int, float):
             return f"{'a whole number' if self.takes is int else 'a number'} {self.limits}".rstrip()
         table = f"a table with exactly one of {', '.join(self.of)}"
@@ -84,7 +86,8 @@ class Key:
         if self.of:
             return isinstance(value, Mapping) and len(value) == 1
         if self.takes in (str, bool):
-            return isinstance(value, self.takes) and (not self.choices or value in self.choices)
+            known = not self.choices or value in self.choices or (self.own and ":" in value)
+            return isinstance(value, self.takes) and known
         if self.takes is object and isinstance(value, str):
             return True
         if isinstance(value, bool) or not isinstance(value, int if self.takes is int else int | float):

@@ -94,7 +94,7 @@ class Train(Options):
     """
 
     network: str = key("mlp1", "a built-in network, or `package.module:function`")
-    optimizer: str = key("sgd", "see below", choices=OPTIMIZERS)
+    optimizer: str = key("sgd", "see below", choices=OPTIMIZERS, own=True)
     momentum: float = key(0.0, "μ, for sgd", low=0, below=1)
     nesterov: bool = key(False, "Nesterov's momentum, with sgd and μ > 0")
     weight_decay: float = key(0.0, "λ, see below", low=0, high=LARGEST)

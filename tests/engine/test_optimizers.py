@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch_reference
@@ -9,7 +11,8 @@ from slow_twin import train_cell
 from synthetic import unit
 from torch import nn
 
-from effbatch.engine.optimizers import OPTIMIZERS, clipped
+from effbatch.core.errors import InputError
+from effbatch.engine.optimizers import OPTIMIZERS, clipped, optimizer_of
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.engine.train import train_unit
 from effbatch.networks import zoo
@@ -106,6 +109,52 @@ def test_a_unit_trains_by_its_options(options, little_images):
         for s, seed in enumerate(small.seeds):
             _, loss = train_cell(small, little_images, 2.5, rate, seed)
             assert trained["test_loss"][0, r, s] == pytest.approx(loss, rel=2e-4)
+
+
+def nadam_in_two_groups(parameters, rate):
+    """Biases at half the rate."""
+    weights, biases = ([w for w in parameters if (w.ndim > 1) == large] for large in (True, False))
+    return torch.optim.NAdam([{"params": weights}, {"params": biases, "lr": rate / 2}], rate)
+
+
+def no_optimizer(parameters, rate):
+    return "sgd"
+
+
+def test_an_optimizer_of_ones_own_steps_every_member_with_its_rate(little_images):
+    train = Train(optimizer="test_optimizers:nadam_in_two_groups", schedule="cosine")
+    x, y = torch.as_tensor(little_images.x_train), torch.as_tensor(little_images.y_train)
+    built = [zoo.build("mlp1", little_images.image_shape, 3, seed=s) for s in range(2)]
+    network = StackedNetwork(built, 2, torch.device("cpu"))
+    optimizer, rates = optimizer_of(network.parameters, train), torch.tensor([[0.01, 0.1], [0.02, 0.3]])
+    plain = [[deepcopy(net) for _ in range(2)] for net in built]
+    theirs = [
+        [nadam_in_two_groups(list(net.parameters()), float(rate)) for net, rate in zip(*pair, strict=True)]
+        for pair in zip(plain, rates, strict=True)
+    ]
+    for factor in multipliers("cosine", 5):
+        logits = network(x[:8].unsqueeze(1))
+        loss = nn.functional.cross_entropy(logits.movedim(2, -1).flatten(0, 2), y[:8].repeat(4), reduction="sum")
+        gradients = torch.autograd.grad(loss / 8, network.parameters)
+        with torch.no_grad():
+            optimizer.step(gradients, rates * factor)
+        for s in range(2):
+            for m in range(2):
+                for group, share in zip(theirs[s][m].param_groups, (1, 0.5), strict=True):
+                    group["lr"] = share * float(rates[s, m]) * factor
+                theirs[s][m].zero_grad()
+                nn.functional.cross_entropy(plain[s][m](x[:8]), y[:8]).backward()
+                theirs[s][m].step()
+                for stacked, w in zip(network.parameters, plain[s][m].parameters(), strict=True):
+                    torch.testing.assert_close(stacked[s, m], w, rtol=1e-4, atol=1e-6)
+
+
+def test_a_function_that_makes_no_optimizer_is_named(little_images):
+    asked = unit(optimizer="test_optimizers:no_optimizer")
+    with pytest.raises(InputError, match="test_optimizers:no_optimizer needs to return a torch optimizer, got str"):
+        train_unit(asked, little_images, device=torch.device("cpu"))
+    with pytest.raises(InputError, match=r"an optimizer 'nowhere:make' needs to be package\.module"):
+        optimizer_of([], Train(optimizer="nowhere:make"))
 
 
 def test_a_gradient_is_clipped_over_all_parameters_of_its_member_alone():

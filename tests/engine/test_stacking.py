@@ -24,7 +24,9 @@ def network(seed: int) -> nn.Sequential:
         nn.MaxPool2d(2, padding=1),
         nn.Flatten(),
         nn.Linear(6 * 2 * 1, 5, bias=False),
+        nn.LayerNorm(5),
         nn.GELU(),
+        nn.LayerNorm(5, elementwise_affine=False),
         nn.Linear(5, 3),
     )
 
@@ -49,6 +51,19 @@ def test_outputs_and_gradients_are_those_of_the_members(stacked, groups):
             expected = torch.autograd.grad(own, list(net.parameters()), slope[seed, member].T)
             for g, e in zip(gradients, expected, strict=True):
                 torch.testing.assert_close(g[seed, member], e, rtol=1e-4, atol=1e-5)
+
+
+def test_a_normalisation_of_the_images_themselves_is_shared_but_its_weights_are_not():
+    nets = [nn.Sequential(nn.Flatten(), nn.LayerNorm(6), nn.Linear(6, 3)) for _ in range(2)]
+    together = StackedNetwork(nets, 2, CPU)
+    images = torch.randn(4, 1, 1, 2, 3)
+    with torch.no_grad():
+        together.parameters[0].mul_(torch.arange(1.0, 5).view(2, 2, 1))
+        logits = together(images)
+        for seed, net in enumerate(nets):
+            for member in range(2):
+                net[1].weight.fill_(1 + 2 * seed + member)
+                torch.testing.assert_close(logits[seed, member].T, net(images[:, 0]))
 
 
 def test_a_layer_that_cannot_be_stacked_is_named():

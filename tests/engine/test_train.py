@@ -99,9 +99,9 @@ class Counted(Members):
 
     cells: ClassVar[list[int]] = []
 
-    def __init__(self, part, *others):
+    def __init__(self, part, *others, **named):
         self.cells.append(part.cells)
-        super().__init__(part, *others)
+        super().__init__(part, *others, **named)
 
 
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from effbatch.core.errors import InputError
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.networks import zoo
 
 CPU = torch.device("cpu")
+ONE_BY_ONE = ("resnet8bn",)  # BatchNorm has buffers
 SHAPES = [(1, 8, 8), (1, 14, 14), (3, 32, 32), (1, 5, 3)]
 
 
@@ -20,6 +22,11 @@ SHAPES = [(1, 8, 8), (1, 14, 14), (3, 32, 32), (1, 5, 3)]
 def test_every_network_takes_every_image_and_stacks(name, shape):
     nets = [zoo.build(name, shape, 7, seed=seed) for seed in (0, 1)]
     images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    assert nets[0](images).shape == (3, 7)
+    if name in ONE_BY_ONE:
+        with pytest.raises(InputError, match=r"can hold the layers .*BatchNorm2d"):
+            StackedNetwork(nets, 2, CPU)
+        return
     with torch.no_grad():
         stacked = StackedNetwork(nets, 2, CPU)(images.unsqueeze(1))  # shared by all
         for seed, net in enumerate(nets):
@@ -37,7 +44,10 @@ def weighted_layers(name: str) -> int:
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("perceptron", 1), ("mlp1", 2), ("mlp4", 5), ("conv2", 3), ("conv4", 5), ("conv6", 7), ("resnet18", 18)],
+    [
+        *[("perceptron", 1), ("mlp1", 2), ("mlp2ln", 3), ("mlp4", 5), ("conv2", 3), ("conv4", 5), ("conv6", 7)],
+        *[("resnet8bn", 8), ("resnet8gn", 8), ("resnet18", 18)],
+    ],
 )
 def test_a_network_is_as_deep_as_its_name_says(name, layers):
     assert weighted_layers(name) == layers

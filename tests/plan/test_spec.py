@@ -75,7 +75,7 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ("train", "evaluations = 500", "[train] evaluations must be at most the steps, got 500 with 20 steps"),
     ("train", "evaluations = 0", "[train] evaluations must be a whole number from 1 to 10,000, got 0"),
     ("train", "network = 3", "[train] network must be text, got 3"),
-    ("train", 'optimizer = "sdg"', "optimizer must be one of sgd, adam, adamw, rmsprop, adadelta, got 'sdg': did you"),
+    ("train", 'optimizer = "sdg"', "rmsprop, adadelta or package.module:function, got 'sdg': did you"),
     ("train", 'optimizer = "adam"\nmomentum = 0.9', "[train] momentum is for sgd, got it with adam: leave it out"),
     ("train", "momentum = 1.0", "[train] momentum must be a number of at least 0 and below 1, got 1.0"),
     ("train", "nesterov = true", "[train] nesterov needs sgd with momentum above 0, got none: give momentum, or leave"),

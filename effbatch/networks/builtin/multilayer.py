@@ -8,11 +8,11 @@ from math import prod
 from torch import nn
 
 
-def _mlp(image_shape: Sequence[int], num_classes: int, hidden: Sequence[int], *, layer_norm: bool = False) -> nn.Sequential:
+def _mlp(image_shape: Sequence[int], num_classes: int, hidden: Sequence[int], *, norm: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
     width = prod(image_shape)
     for units in hidden:
-        layers += [nn.Linear(width, units), *[nn.LayerNorm(units)] * layer_norm, nn.ReLU()]
+        layers += [nn.Linear(width, units), *[nn.LayerNorm(units)] * norm, nn.ReLU()]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, num_classes))
 
@@ -39,7 +39,7 @@ def mlp4(image_shape: Sequence[int], num_classes: int) -> nn.Sequential:
 
 def mlp2ln(image_shape: Sequence[int], num_classes: int) -> nn.Sequential:
     """As mlp2 with LayerNorm (Ba et al., 2016) before each ReLU."""
-    return _mlp(image_shape, num_classes, (64, 64), layer_norm=True)
+    return _mlp(image_shape, num_classes, (64, 64), norm=True)
 
 
 NETWORKS = (perceptron, mlp1, mlp2, mlp4, mlp2ln)
