@@ -9,9 +9,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from effbatch.core.figures import Figure
+from effbatch.core.pages import Code
 from effbatch.plan.cube import open_cubes
 from effbatch.show import charts
-from effbatch.show.report import Section
+from effbatch.show.report import Chapter
 from effbatch.validation import document, scorecard
 from effbatch.validation.judged import judge_all
 
@@ -37,13 +38,11 @@ def _gallery(folder: Path, files: Files, config: MkDocsConfig) -> list[str]:
     report = document.report(judged, scorecard.measure(judged))
     record = f"Every figure is drawn from the [recorded runs](../results/{folder.name}.md) when this site is built."
     page = [f"# Gallery: {folder.name}", record]
-    for section in report.sections:
-        page += _words(section)
-        for figure in section.figures:
-            page += _figure(figure, folder.name, files, config)
-    page.append("## Scorecard")
-    for figure in report.scorecard_figures:
-        page += _figure(figure, folder.name, files, config)
+    for chapter in report.chapters:
+        if drawn := chapter.all(Figure):
+            page += [f"## {chapter.title}", *_words(chapter)]
+            for figure in drawn:
+                page += _figure(figure, folder.name, files, config)
     return page
 
 
@@ -53,7 +52,7 @@ def _figure(figure: Figure, of: str, files: Files, config: MkDocsConfig) -> list
     return [f"![{figure.caption}](../{file})", f"*{figure.caption}* {charts.reading_key(figure)}"]
 
 
-def _words(section: Section) -> Iterator[str]:
-    yield f"## {section.title}"
-    yield f"**{section.verdict.capitalize()}.** {section.finding}"
-    yield f"```text\n{section.reproduce}\n```"
+def _words(chapter: Chapter) -> Iterator[str]:
+    if chapter.verdict is not None:
+        yield f"**{chapter.verdict.capitalize()}.** {chapter.parts[0]}"
+        yield f"```text\n{chapter.all(Code)[0].text}\n```"

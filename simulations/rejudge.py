@@ -12,7 +12,7 @@ import sys
 from make_readme import HERE, RESULTS, judged_folders, page
 
 from effbatch.show import charts
-from effbatch.show.report import write_markdown
+from effbatch.show.rendering import write_markdown
 from effbatch.validation import document, scorecard
 
 ROOT = HERE.parent

@@ -121,14 +121,14 @@ class MemorisationClaim(Claim):
 def _check(settings: Mapping[str, Any]) -> None:
     """SpecError unless copies are fixed, their noise is uniform, and the budget is in epochs, more than one."""
     if settings["copies"] != "fixed" or settings["noise"] != "uniform":
-        came = f"noise = {settings['noise']!r} and copies = {settings['copies']!r}"
-        raise SpecError(f'memorisation is judged on [data] noise = "uniform" and copies = "fixed"; {came} came')
+        got = f"noise = {settings['noise']!r} and copies = {settings['copies']!r}"
+        raise SpecError(f'the claim memorisation needs [data] noise = "uniform" and copies = "fixed", got {got}')
     if settings["budget"].get("epochs", 0) <= 1:
-        raise SpecError(f"memorisation takes a budget of more than one epoch; {dict(settings['budget'])} came")
+        raise SpecError(f"the claim memorisation needs a budget of more than one epoch, got {dict(settings['budget'])}")
     if settings["budget"]["epochs"] > FIRST_CHECKPOINT:
         raise SpecError(
-            f"memorisation needs an evaluation within the first epoch, and the first comes after 1/{FIRST_CHECKPOINT} "
-            f"of the budget; {dict(settings['budget'])} came: give at most {FIRST_CHECKPOINT} epochs"
+            "the claim memorisation needs an evaluation within the first epoch, and the first comes after 1/"
+            f"{FIRST_CHECKPOINT} of the budget, got {dict(settings['budget'])}: give at most {FIRST_CHECKPOINT} epochs"
         )
 
 

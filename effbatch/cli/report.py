@@ -59,7 +59,7 @@ def command(
     for path in paths:
         found = open_cubes(path)
         if twice := cubes.keys() & found.keys():
-            raise InputError(f"{', '.join(sorted(twice))} came twice: name each simulation once")
+            raise InputError(f"a report needs each simulation once, got {', '.join(sorted(twice))} twice: leave one")
         cubes |= found
     judged = judge_all(cubes)
     report = document.report(judged, scorecard.measure(judged))
@@ -76,20 +76,20 @@ def _targets(
 
     asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
     if len(asked) > 1:
-        raise InputError(f"one of --figure, --table and --format can be given; {' and '.join(asked)} came: leave one")
+        raise InputError(f"a report takes one of --figure, --table and --format, got {' and '.join(asked)}: leave one")
     kind = "figure" if figure else "table" if table else "report"
     endings = [ending for what, ending in _WRITERS if what == kind]
     if not formats:
         target = Path(out or "report.pdf")
         if target.suffix not in endings:
             told = f" for a {kind}" * (kind != "report")
-            came = "none" if out is None else repr(str(target))
-            raise InputError(f"--out must end in {' or '.join(endings)}{told}; {came} came")
+            got = "none" if out is None else repr(str(target))
+            raise InputError(f"--out must end in {' or '.join(endings)}{told}, got {got}")
         return [target], kind
     names = list(dict.fromkeys(name.strip() for given in formats for name in given.split(",")))
     if unknown := [name for name in names if f".{name}" not in endings]:
         known = ", ".join(ending[1:] for ending in endings)
-        raise InputError(f"--format takes {known}, separated by commas; {', '.join(map(repr, unknown))} came")
+        raise InputError(f"--format takes {known}, separated by commas, got {', '.join(map(repr, unknown))}")
     return [Path(out or "report") / f"report.{name}" for name in names], kind
 
 
@@ -113,7 +113,7 @@ def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
 
 
 def _report(report: Report, target: Path, name: str, paper: str) -> None:
-    from effbatch.show.report import write_html, write_markdown, write_pdf
+    from effbatch.show.rendering import write_html, write_markdown, write_pdf
 
     if target.suffix == ".pdf":
         write_pdf(report, target, paper=paper)
@@ -124,7 +124,7 @@ def _report(report: Report, target: Path, name: str, paper: str) -> None:
 def _figure(report: Report, target: Path, name: str, paper: str) -> None:
     from effbatch.core.formats import figure_csv
     from effbatch.show.charts import draw, png
-    from effbatch.show.report import replace_file
+    from effbatch.show.rendering import replace_file
 
     figure = _named(report.figures, "figure", name)
     if target.suffix == ".png":
@@ -135,7 +135,7 @@ def _figure(report: Report, target: Path, name: str, paper: str) -> None:
 
 def _table(report: Report, target: Path, name: str, paper: str) -> None:
     from effbatch.core.formats import table_csv
-    from effbatch.show.report import replace_file
+    from effbatch.show.rendering import replace_file
 
     name = {"yardsticks": "scorecard"}.get(name, name)  # as it was called until 0.1
     replace_file(target, table_csv(_named(report.tables, "table", name)).encode())

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from effbatch.advice.prediction import predict
+from effbatch.claims import Claim, Judgement
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.figures import Figure, Table
+from effbatch.core.formats import number_text, numbers_table
+from effbatch.core.pages import Code, Heading
 from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
 from effbatch.plan.cube import Outcome, extension_in_words
 from effbatch.show import cube_figures
-from effbatch.show.report import Report, Section, replace_file, write_html, write_pdf
+from effbatch.show.rendering import replace_file, write_html, write_pdf
+from effbatch.show.report import Chapter, Part, Report, Terms
 from effbatch.validation import scorecard
 from effbatch.validation.judged import JudgedCube
 from effbatch.validation.one_cell import one_cell
@@ -69,27 +73,39 @@ def _verdict(name: str, one: JudgedCube) -> dict[str, Any]:
 
 def report(judged: Judged, card: Sequence[scorecard.Line]) -> Report:
     """The report of judged cubes."""
-    attrs = [one.cube.attrs for one in judged.values()]
+    chapters = [_recommendation(), *_figures_apart([_claim(one) for one in judged.values()])]
+    if card:
+        parts = [part for part in (scorecard.figure(card), scorecard.table(card)) if part is not None]
+        chapters.append(Chapter(name="scorecard", title="Scorecard", parts=parts, kind="scorecard"))
+    created = max(str(one.cube.attrs["made"]) for one in judged.values())
     return Report(
         title="Label noise and effective batch size: predicted and measured",
         asked=ASKED + (JUDGED if any(one.judgement for one in judged.values()) else MEASURED),
-        created=max(str(made["made"]) for made in attrs),
-        recommendation=_recommendation(),
-        recommended=_scaling_table(),
-        sections=_figures_apart([_section(one) for one in judged.values()]),
-        scorecard=scorecard.table(card) if card else None,
-        scorecard_figures=[regret] if (regret := scorecard.figure(card)) else [],
-        costs=_costs(judged),
-        environment={
-            "device": attrs[0]["device"],
-            "versions": attrs[0]["versions"],
-            **_mixed(judged),
-            "networks trained": f"{sum(one.networks for one in judged.values()):,}",
-            "optimiser steps": f"{sum(int(made['model_steps']) for made in attrs):,}",
-            "training time": f"{sum(float(made['train_seconds']) for made in attrs):.0f} s",
-            "data": "; ".join(dict.fromkeys(str(made["data_source"]) for made in attrs)),
-        },
+        created=created,
+        chapters=[*chapters, _reproduction(judged, created)],
     )
+
+
+def _reproduction(judged: Judged, created: str) -> Chapter:
+    """What made the cubes, what it took, and the specs."""
+    attrs = [one.cube.attrs for one in judged.values()]
+    made = {
+        "created": created,
+        "device": attrs[0]["device"],
+        "versions": attrs[0]["versions"],
+        **_mixed(judged),
+        "networks trained": f"{sum(one.networks for one in judged.values()):,}",
+        "optimiser steps": f"{sum(int(one['model_steps']) for one in attrs):,}",
+        "training time": f"{sum(float(one['train_seconds']) for one in attrs):.0f} s",
+        "data": "; ".join(dict.fromkeys(str(one["data_source"]) for one in attrs)),
+    }
+    specs: list[Part] = [
+        part
+        for one in judged.values()
+        for part in (Heading(f"Specification: {one.name}"), Code(_command(one)), Code(str(one.cube.attrs["spec"])))
+    ]
+    parts = [Terms(made), _costs(judged), *specs]
+    return Chapter(name="reproduction", title="Reproduction", parts=parts, kind="appendix")
 
 
 def _costs(judged: Judged) -> Table:
@@ -116,52 +132,55 @@ def _mixed(judged: Judged) -> dict[str, str]:
     return {"units were made by": "; ".join(sorted(made_by))} if len(made_by) > 1 else {}
 
 
-def _section(one: JudgedCube) -> Section:
-    """What a judged claim was and came to; of a sweep that nothing judges, what was measured, and why."""
-    simulation, cube = one.spec["simulation"], one.cube
-    judged = _judged(one) if one.judgement is not None else _measured(one)
-    found = {
-        "name": one.name,
-        "title": _title(one),
-        "question": simulation["claim"],
-        "reproduce": f"effbatch {'validate' if one.stored else 'simulate'} {one.arguments} --out out",
-        "spec": str(cube.attrs["spec"]),
-        **one_cell(one),
-        **judged,
-    }
-    limits = [*_diverged(one), *account_in_words(cube), *extension_in_words(cube), *judged["limits"]]
-    return Section(**found | {"limits": limits})
-
-
-def _judged(one: JudgedCube) -> dict[str, Any]:
+def _claim(one: JudgedCube) -> Chapter:
+    """What a claim was and came to; of a sweep that nothing judges, what was measured, and why."""
     found, claim = one.judgement, one.claim
-    assert found is not None
-    assert claim is not None
+    question = one.spec["simulation"]["claim"]
+    if found is None or claim is None:
+        terms = {"Question": question} if question else {}
+        shown: list[Figure | Table] = [*cube_figures.measured(one.case), rates_table(one.case.best)]
+        limits = [why for why in (why_unknown(one.case.best),) if why]
+        return Chapter(name=one.name, title=_title(one), parts=[one.silence, *_parts(one, terms, shown, limits)])
     when = "before training" if one.predicted_before else "AFTER training had begun"
-    return {
-        "headline": claim.headline,
-        "prediction": f"{claim.describe(one.case.prediction)} (Stored {when}, {one.stored['stored']}.)",
-        "verdict": found.verdict,
-        "finding": found.finding,
-        "p_value": found.p_value_corrected,
-        "numbers": found.numbers,
-        "figures": (*found.figures, *cube_figures.figures(one.case)),
-        "tables": found.tables,
-        "limits": found.limits,
-        "references": claim.sources(),
-    }
+    said = f"{claim.describe(one.case.prediction)} (Stored {when}, {one.stored['stored']}.)"
+    terms = {"Question": question, "Predicted": said}
+    shown = [*found.figures, *cube_figures.figures(one.case), _numbers(found, claim), *found.tables]
+    return Chapter(
+        name=one.name,
+        title=_title(one),
+        parts=[found.finding, *_parts(one, terms, shown, found.limits)],
+        verdict=found.verdict,
+        headline=claim.headline,
+        result=found.numbers[0],
+        p_value=found.p_value_corrected,
+        references=claim.sources(),
+    )
 
 
-def _measured(one: JudgedCube) -> dict[str, Any]:
-    return {
-        "headline": "",
-        "prediction": "",
-        "verdict": None,
-        "finding": one.silence,
-        "figures": cube_figures.measured(one.case),
-        "tables": (rates_table(one.case.best),),
-        "limits": [why for why in (why_unknown(one.case.best),) if why],
-    }
+def _parts(
+    one: JudgedCube, terms: Mapping[str, str], shown: Sequence[Figure | Table], limits: Sequence[str]
+) -> list[Part]:
+    """What every chapter on a cube has in common, below its first sentence."""
+    limits = [*_diverged(one), *account_in_words(one.cube), *extension_in_words(one.cube), *limits]
+    parts: list[Part] = [Terms(terms), *shown]
+    parts += [Heading("Limits"), *(f"- {limit}" for limit in limits)] if limits else []
+    parts += [Heading("Reproduce"), Code(_command(one))]
+    if again := one_cell(one):
+        command, gives = again
+        parts += ["One network of it again:", Code(command), gives]
+    return parts
+
+
+def _numbers(found: Judgement, claim: Claim) -> Table:
+    """The numbers; the caption is the one that the rule looked at, with what came of it."""
+    first = found.numbers[0]
+    caption = f"{first.label}: {number_text(first)}; {found.verdict}. Rule: {claim.headline}."
+    return numbers_table("numbers", f"{caption[:1].upper()}{caption[1:]}", found.numbers)
+
+
+def _command(one: JudgedCube) -> str:
+    """What runs the simulation again."""
+    return f"effbatch {'validate' if one.stored else 'simulate'} {one.arguments} --out out"
 
 
 def _title(one: JudgedCube) -> str:
@@ -170,17 +189,15 @@ def _title(one: JudgedCube) -> str:
     return one.spec["simulation"]["title"] + f": {one.spec['data']['dataset']}" * given
 
 
-def _figures_apart(sections: Sequence[Section]) -> list[Section]:
-    """The sections; a figure that several of them have is called SECTION.NAME in each, as tables are."""
-    times = Counter(figure.name for section in sections for figure in section.figures)
+def _figures_apart(chapters: Sequence[Chapter]) -> list[Chapter]:
+    """The chapters; a figure that several of them have is called CHAPTER.NAME in each, as tables are."""
+    times = Counter(figure.name for chapter in chapters for figure in chapter.all(Figure))
 
-    def named(section: Section) -> list[Figure]:
-        return [
-            replace(figure, name=f"{section.name}.{figure.name}") if times[figure.name] > 1 else figure
-            for figure in section.figures
-        ]
+    def named(chapter: Chapter, part: Part) -> Part:
+        twice = isinstance(part, Figure) and times[part.name] > 1
+        return replace(part, name=f"{chapter.name}.{part.name}") if isinstance(part, Figure) and twice else part
 
-    return [replace(section, figures=named(section)) for section in sections]
+    return [replace(chapter, parts=[named(chapter, part) for part in chapter.parts]) for chapter in chapters]
 
 
 def _diverged(one: JudgedCube) -> list[str]:
@@ -189,13 +206,15 @@ def _diverged(one: JudgedCube) -> list[str]:
     return [told] * bool(diverged)
 
 
-def _recommendation() -> str:
+def _recommendation() -> Chapter:
     chosen = predict(1, 128).recommended
-    return (
+    advice = (
         f"For SGD, multiply a tuned learning rate by the change of {LAWS[chosen.law].formula.removeprefix('η ∝ ')} "
         f"(law {chosen.law}): {chosen.why}. To restore the gradient's signal-to-noise ratio itself takes a batch "
         "(1+α)² times as large; to keep the accuracy takes about 1+α times as many clean labels."
     )
+    parts: list[Part] = [advice, _scaling_table()]
+    return Chapter(name="recommended-scaling", title="Recommended scaling", parts=parts, kind="recommendation")
 
 
 def _scaling_table() -> Table:

@@ -25,22 +25,12 @@ from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import estimate_text, number_text
 from effbatch.core.resources import bundled
-from effbatch.fitting import regret
-from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.resampling import over_cells
 from effbatch.fitting.student import MIN_SEEDS, student_quantile
-from effbatch.laws import get
-from effbatch.plan.cube import Outcome
 from effbatch.validation.judged import JudgedCube
+from effbatch.validation.pooled import RIVALS, accuracy_errors, has_surface, rate_cells
 
 MOMENTS = Path(__file__).with_name("moments_check.json")  # python benchmarks/moments_check.py writes it
-RIVALS = {
-    "square_root_clean_count": "√(B/(1+α))",
-    "none": "no scaling",
-    "linear": "linear in B",
-    "square_root": "√B",
-    "clean_count": "B/(1+α)",
-}
 RIVAL, THEORY = "rival: ", "linearised theory, on the cells of its rivals"
 EVERY = "all networks"
 _RESAMPLES = 1000
@@ -93,24 +83,20 @@ def measure(judged: Mapping[str, JudgedCube]) -> list[Line]:
     """Every line that the package's own simulations among these cubes can answer; none where there is none.
 
     moments      closed-form gradient moments against labels that are really noisy, as recorded (`MOMENTS`)
-    best rate    |log2(predicted/measured)| over the cells with a measured best rate, in powers of two; bootstrap over
-                 cells
-    regret       accuracy at the best rate of the grid minus accuracy at the predicted one, in points; bootstrap over
-                 cells. Rivals: anchored at the clean cell of the same network at the middle batch size; they and the
-                 theory stand beside each other on the cells, other than that anchor, for which all say a rate
+    best rate    error over the cells with a measured best rate; bootstrap over cells
+    regret       what its use costs; bootstrap over cells. Rivals and theory stand beside each other on the cells for
+                 which all say a rate
     surface      root mean square of predicted minus expected accuracy over all settings of the grid that finished with
                  two seeds or more; jackknife over seeds
     collapse     the exponent δ as its claim found it
     cost         seconds of prediction over seconds of training that it replaces
     """
     own = [one for one in judged.values() if of_the_package(one)]
-    predicted = [one for one in own if _has_surface(one)]
+    predicted = [one for one in own if has_surface(one)]
     lines = _moments() if own else []
     if predicted:
-        names = _names(predicted)
-        cells = xr.concat([_cells(one, of) for one, of in zip(predicted, names, strict=True)], "cell")
-        errors = [_errors(one, of) for one, of in zip(predicted, names, strict=True)]
-        lines += _rate(cells) + _regret(cells) + _surface(errors)
+        cells = rate_cells(predicted)
+        lines += _rate(cells) + _regret(cells) + _surface(accuracy_errors(predicted))
     lines += [_collapse(one) for one in own if one.claim is not None and one.claim.kind() == "collapse"]
     return [*lines, _cost(predicted)] if predicted else lines
 
@@ -174,46 +160,6 @@ def _value(line: Line) -> float:
     return line.number.estimate.floats.value
 
 
-def _has_surface(one: JudgedCube) -> bool:
-    """Whether the linearised theory said something of this cube before it was trained."""
-    theory = one.case.theory
-    return one.predicted_before and "accuracy" in theory and bool(theory["accuracy"].notnull().any())
-
-
-def _cells(one: JudgedCube, names: xr.DataArray) -> xr.Dataset:
-    """By `cell`: error of the predicted best rate, its regret and the rivals', NaN where unknown; `label`: its name."""
-    best, predicted = one.case.best, one.case.theory["best_learning_rate"]
-    found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
-    for key, rates in {"regret": predicted, **_from_clean_cell(best)}.items():
-        found[key] = 100 * regret(one.cube, best, rates)["regret"]
-    found["label"] = names.broadcast_like(found["error"])
-    dims = best["outcome"].dims
-    flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}
-    return xr.Dataset(flat)
-
-
-def _from_clean_cell(best: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Rates by every rival, under the name of its regret, anchored at the clean cell of the middle batch size.
-
-    NaN at that cell, and where there is none.
-    """
-    nowhere = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
-    rates = {law: nowhere.copy() for law in RIVALS}
-    clean, middle = float(best["alpha"].min()), np.sort(best["batch_size"].values)[best.sizes["batch_size"] // 2]
-    for place, cells in groups(best):
-        at = (cells["alpha"].values == clean) & (cells["batch_size"].values == middle)
-        if clean > 0 or not at.any():
-            continue
-        setting, anchor, others = setting_of(cells), np.flatnonzero(at), np.flatnonzero(~at)
-        row, column = (
-            (cells[dim].values[others][:, None] == best[dim].values).argmax(1) for dim in ("alpha", "batch_size")
-        )
-        for law, known in rates.items():
-            factor = get(law).factor(setting(others), setting(anchor))
-            known.values[(*place, row, column)] = cells["best_learning_rate"].values[anchor] * factor
-    return {f"regret_{law}": known.transpose(*best["best_learning_rate"].dims) for law, known in rates.items()}
-
-
 def _moments() -> list[Line]:
     """The recorded check of the closed form, see `measure.moments_check`."""
     check = json.loads(MOMENTS.read_text(encoding="utf-8"))
@@ -274,23 +220,6 @@ def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of
 def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -> Number:
     known = values.values[np.isfinite(values.values)]
     return Number(label, over_cells(known, statistic, resamples=_RESAMPLES), unit, "cells")
-
-
-def _errors(one: JudgedCube, names: xr.DataArray) -> xr.DataArray:
-    """Measured minus predicted accuracy in points, (seed, cell); NaN unless finished.
-
-    With every cell its name, and whether its rate is at most twice the best one predicted: beyond, the linearised
-    theory diverges or knows no edge.
-    """
-    cube, predicted, reach = one.cube, one.case.theory["accuracy"], 2 * one.case.theory["best_learning_rate"]
-    finished = cube["test_accuracy"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
-    error = (100 * (finished - predicted)).drop_vars(["step", "examples"], errors="ignore")
-    dims = [dim for dim in error.dims if dim != "seed"]
-    label = names.broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
-    stacked = error.transpose("seed", *dims).values.reshape(error.sizes["seed"], -1)
-    near = (error["learning_rate"] <= reach).broadcast_like(error.isel(seed=0, drop=True)).transpose(*dims)
-    coords = {"label": ("cell", label.values.ravel()), "near": ("cell", near.values.ravel())}
-    return xr.DataArray(stacked, dims=("seed", "cell"), coords=coords)
 
 
 def _surface(errors: Sequence[xr.DataArray]) -> list[Line]:
@@ -361,19 +290,3 @@ def _cost(judged: Sequence[JudgedCube]) -> Line:
     known = np.isfinite(share)
     number = Number(label, Estimate(share, n=len(spent)), "%" * bool(known), "sweeps")
     return Line(number, EVERY, goal, _side(share <= 2, share > 2))
-
-
-def _names(judged: Sequence[JudgedCube]) -> list[xr.DataArray]:
-    """The name of every cell of each cube: its network, and its data set where the cubes have several."""
-    datasets = [_said(one, "data", "dataset") for one in judged]
-    several = len({name for said in datasets for name in said.values.ravel()}) > 1
-    names = [_said(one, "train", "network") for one in judged]
-    if several:
-        names = [network + " on " + dataset for network, dataset in zip(names, datasets, strict=True)]
-    return [name.drop_vars(["network", "dataset"], errors="ignore") for name in names]
-
-
-def _said(one: JudgedCube, part: str, key: str) -> xr.DataArray:
-    """A key of the spec in every cell: a dimension of the grid, or one value for all."""
-    values = one.cube[key] if key in one.cube.dims else xr.DataArray(one.spec[part][key])
-    return values.astype(object)

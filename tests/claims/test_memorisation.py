@@ -134,10 +134,10 @@ def test_several_rates_are_refused():
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"copies": "fresh"}, "copies = 'fresh' came"),
-        ({"budget": {"steps": 100}}, "more than one epoch; {'steps': 100} came"),
-        ({"budget": {"epochs": 1}}, "more than one epoch; {'epochs': 1} came"),
-        ({"budget": {"epochs": 300}}, "within the first epoch, .*{'epochs': 300} came: give at most 128 epochs"),
+        ({"copies": "fresh"}, "got noise = 'uniform' and copies = 'fresh'"),
+        ({"budget": {"steps": 100}}, "more than one epoch, got {'steps': 100}"),
+        ({"budget": {"epochs": 1}}, "more than one epoch, got {'epochs': 1}"),
+        ({"budget": {"epochs": 300}}, "within the first epoch, .*got {'epochs': 300}: give at most 128 epochs"),
     ],
     ids=str,
 )

@@ -236,4 +236,4 @@ def test_an_adaptive_sweep_is_judged_and_reported(tmp_path, spec_text, trained_u
     predicted = json.loads(cubes["tiny"].attrs["predictions"])["prediction"]["linearised"]["coords"]["learning_rate"]
     assert np.log2(predicted) == pytest.approx([-2, -1.5, -1, -0.5, 0])
     made = report(judge_all(cubes), [])
-    assert any("The grid of learning rates was adaptive" in limit for limit in made.sections[0].limits)
+    assert any("The grid of learning rates was adaptive" in str(limit) for limit in made.claims[0].parts)

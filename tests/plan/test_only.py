@@ -20,6 +20,7 @@ from effbatch.plan.only import only, options
 from effbatch.sweep import runner
 from effbatch.validation import document
 from effbatch.validation.judged import judge_all
+from effbatch.validation.one_cell import one_cell
 from effbatch.validation.validate import validate
 
 LADDER = "learning_rate = { start = 0.05, stop = 0.4, factor = 2, refine = 1 }"
@@ -146,8 +147,8 @@ def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_
     (tmp_path / "my sweep.toml").write_text(spec_text)
     loaded = spec.load("my sweep.toml")
     judged = validate([loaded], tmp_path / "out", device="cpu")["tiny"]
-    section = document.report(judge_all({"tiny": judged}), []).sections[0]
-    command = shlex.split(section.one_cell)
+    told, gives = one_cell(judge_all({"tiny": judged})["tiny"])
+    command = shlex.split(told)
     assert command[:2] == ["effbatch", "simulate"]
     done = CliRunner().invoke(main, [*command[1:], "--device", "cpu"])
     assert done.exit_code == 0, done.output
@@ -157,7 +158,7 @@ def test_the_command_of_the_report_trains_the_cell_that_it_names(tmp_path, spec_
     for name in ("test_loss", "train_loss", "test_accuracy"):
         np.testing.assert_array_equal(alone[name], beside[name])
     assert f"test accuracy {alone['test_accuracy'].item():.4f}" in done.output
-    assert f"test accuracy of {100 * alone['test_accuracy'].item():.1f} %" in section.one_cell_gives
+    assert f"test accuracy of {100 * alone['test_accuracy'].item():.1f} %" in gives
 
 
 def test_validating_twice_gives_the_same_cubes_and_verdicts(tmp_path, spec_text):

@@ -24,13 +24,16 @@ import torch
 from bad_input import refused, run
 
 import effbatch
+from effbatch.claims import Verdict
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.pages import Code, Heading
 from effbatch.data import datasets
 from effbatch.data.sources import cifar_binary, folder, idx, npz
 from effbatch.show.markdown import code_span, markdown_text
-from effbatch.show.report import Report, Section, render_html, write_markdown, write_pdf
+from effbatch.show.rendering import render_html, write_markdown, write_pdf
+from effbatch.show.report import Chapter, Report, Terms
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -63,15 +66,13 @@ def hostile_report(text: str) -> Report:
     x = [1.0, 2.0, 4.0]
     series = [Series(text, "measured", x, x, x, x, group=text), Series(f"{text} too", "rival", x, x)]
     figure = Figure(text, text, [Panel(Axis(text), Axis(text), series, title=text)], legend=text)
-    section = Section(
-        name=text, title=text, question=text, headline=text, prediction=text, verdict="undecided", finding=text,
-        numbers=[Number(text, Estimate(1.0), note=text)], figures=[figure], limits=[text], reproduce=text,
-        references=[text], tables=[Table(text, text, [text, "n"], [[text, 1.0]])], spec=text,
-    )  # fmt: skip
-    return Report(
-        title=text, asked=text, created="2026-11-22T16:48:00+00:00", sections=[section], recommendation=text,
-        scorecard=Table("y", text, [text], [[text]]), environment={text: text},
-    )  # fmt: skip
+    number, table = Number(text, Estimate(1.0), note=text), Table(text, text, [text, "n"], [[text, 1.0]])
+    parts = [text, Terms({text: text}), figure, table, Heading(text), f"- {text}", Code(text)]
+    claim = Chapter(
+        name=text, title=text, parts=parts, verdict=Verdict.UNDECIDED, headline=text, result=number, references=[text]
+    )
+    appendix = Chapter(name="appendix", title=text, parts=[Terms({text: text}), Code(text)], kind="appendix")
+    return Report(title=text, asked=text, created="2026-11-22T16:48:00+00:00", chapters=[claim, appendix])
 
 
 class Page(HTMLParser):

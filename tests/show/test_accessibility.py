@@ -3,8 +3,11 @@
 import axe
 import pytest
 
+from effbatch.claims import Verdict
 from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, Table
-from effbatch.show.report import Report, Section, render_html
+from effbatch.core.pages import Code, Heading
+from effbatch.show.rendering import render_html
+from effbatch.show.report import Chapter, Report, Terms
 
 pytestmark = pytest.mark.skipif(bool(axe.MISSING), reason=axe.MISSING)
 
@@ -26,32 +29,22 @@ def page() -> str:
     ]
     columns = [f"a wide column, {i}" for i in range(12)]
     table = Table("wide", "Wide, and it scrolls.", columns, [[1.5] * 12, ["words that stay together"] * 12])
-    section = Section(
+    command = "effbatch validate rate --out a/folder/with/a/very/long/name/that/does/not/fit/on/a/telephone"
+    terms = Terms({"Question": "Does it?", "Predicted": "It does."})
+    limits = [Heading("Limits"), "- One of them.", Heading("Reproduce"), Code(command)]
+    chapter = Chapter(
         name="rate",
         title="The best rate falls",
-        question="Does it?",
+        parts=["It falls as (1+α)^-0.5.", terms, *figures, table, *limits],
+        verdict=Verdict.SUPPORTED,
         headline="δ = 2",
-        prediction="It does.",
-        verdict="supported",
-        finding="It falls as (1+α)^-0.5.",
-        figures=figures,
-        tables=[table],
         references=["Green and Swets 1966"],
-        reproduce="effbatch validate rate --out a/folder/with/a/very/long/name/that/does/not/fit/on/a/telephone",
     )
     others = [
-        Section(
-            name=verdict,
-            title=verdict,
-            question="?",
-            headline="δ",
-            prediction="it",
-            verdict=verdict,
-            finding="It is not known.",
-        )
-        for verdict in ("refuted", "undecided")
+        Chapter(name=verdict, title=verdict, parts=["It is not known.", terms], verdict=verdict, headline="δ")
+        for verdict in (Verdict.REFUTED, Verdict.UNDECIDED)
     ]
-    return render_html(Report("Rates", "Which rate?", "2026-11-22T16:48:00+00:00", [section, *others]))
+    return render_html(Report("Rates", "Which rate?", "2026-11-22T16:48:00+00:00", [chapter, *others]))
 
 
 @pytest.mark.parametrize("scheme", axe.SCHEMES)

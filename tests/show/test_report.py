@@ -9,14 +9,17 @@ from html.parser import HTMLParser
 import pypdf
 import pytest
 
+from effbatch.claims import Verdict
 from effbatch.core.errors import InputError, RunError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.core.formats import cell_text, number_text
+from effbatch.core.formats import cell_text, number_text, numbers_table
+from effbatch.core.pages import Code, Heading
 from effbatch.core.resources import bundled
 from effbatch.laws.bibliography import ROLNICK_2017
-from effbatch.show import report as module
-from effbatch.show.report import Report, Section, render_html, write_html, write_markdown, write_pdf
+from effbatch.show import rendering as module
+from effbatch.show.rendering import render_html, write_html, write_markdown, write_pdf
+from effbatch.show.report import Chapter, Report, Terms
 
 HOSTILE = "<script>alert('α')</script>"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -37,48 +40,59 @@ def sample_figure(name: str) -> Figure:
 
 @pytest.fixture(scope="module")
 def sample() -> Report:
-    sections = [
-        Section(
-            name="rate",
-            title="The best rate falls with α",
-            question=f"Does η fall on {HOSTILE}?",
-            headline="δ = 2",
-            prediction="η ∝ (1 + α)^−0.7, stored 2026-11-22 16:01 UTC",
-            verdict="supported",
-            finding="It falls as predicted.",
-            numbers=[
-                Number("exponent", Estimate(-0.68, -0.74, -0.61, n=12), note="bootstrap over seeds"),
-                Number("noise scale", Estimate(None, n=3)),
-            ],
-            figures=[sample_figure("rates")],
-            tables=[Table("fits", "Fits.", ["data", "δ"], [[HOSTILE, 1.98765], ["digits", None]], ["", ".2f"])],
-            limits=["α ≪ 1 was left out."],
-            reproduce="effbatch validate rate",
-            one_cell="effbatch simulate rate --out cell --only seed=0",
-            one_cell_gives="Here it had a test accuracy of 95.2 %.",
-            references=["McCandlish et al. (2018), arXiv 1812.06162."],
-            spec=f'[data]\ndataset = "{HOSTILE}"\n',
-        ),
-        Section(
-            name="labels",
-            title="Labels needed",
-            question="Do they grow linearly?",
-            headline="δ = 2",
-            prediction="linear in α",
-            verdict="undecided",
-            finding="Three seeds cannot tell.",
-            figures=[sample_figure("labels-needed")],
-            references=["McCandlish et al. (2018), arXiv 1812.06162.", "Green & Swets (1966)."],
-        ),
-    ]
+    first = Number("exponent", Estimate(-0.68, -0.74, -0.61, n=12), note="bootstrap over seeds")
+    numbers = [first, Number("noise scale", Estimate(None, n=3))]
+    rate = Chapter(
+        name="rate",
+        title="The best rate falls with α",
+        parts=[
+            "It falls as predicted.",
+            Terms(
+                {"Question": f"Does η fall on {HOSTILE}?", "Predicted": "η ∝ (1 + α)^−0.7, stored 2026-11-22 16:01 UTC"}
+            ),
+            sample_figure("rates"),
+            numbers_table("numbers", "Exponent: −0.68.", numbers),
+            Table("fits", "Fits.", ["data", "δ"], [[HOSTILE, 1.98765], ["digits", None]], ["", ".2f"]),
+            Heading("Limits"),
+            "- α ≪ 1 was left out.",
+            Heading("Reproduce"),
+            Code("effbatch validate rate"),
+            "One network of it again:",
+            Code("effbatch simulate rate --out cell --only seed=0"),
+            "Here it had a test accuracy of 95.2 %.",
+        ],
+        verdict=Verdict.SUPPORTED,
+        headline="δ = 2",
+        result=first,
+        references=["McCandlish et al. (2018), arXiv 1812.06162."],
+    )
+    labels = Chapter(
+        name="labels",
+        title="Labels needed",
+        parts=[
+            "Three seeds cannot tell.",
+            Terms({"Question": "Do they grow linearly?", "Predicted": "linear in α"}),
+            sample_figure("labels-needed"),
+        ],
+        verdict=Verdict.UNDECIDED,
+        headline="δ = 2",
+        references=["McCandlish et al. (2018), arXiv 1812.06162.", "Green & Swets (1966)."],
+    )
+    scaling = Table("r", "Factors.", ["α", "factor"], [[0, 1.0], [50, 0.14]], ["", ".2f"])
+    recommended = Chapter(
+        name="recommended-scaling",
+        title="Recommended scaling",
+        parts=["Scale by √(B/(1 + α)).", scaling],
+        kind="recommendation",
+    )
+    spec = [Heading("Specification: rate"), Code("effbatch validate rate"), Code(f'[data]\ndataset = "{HOSTILE}"\n')]
+    made = Terms({"device": "2 CPU cores", "cost": "412 s"})
+    appendix = Chapter(name="reproduction", title="Reproduction", parts=[made, *spec], kind="appendix")
     return Report(
         title="Rates under label noise",
         asked="Which rate, when most labels are wrong?",
         created="2026-11-22T16:48:00+00:00",
-        sections=sections,
-        recommendation="Scale by √(B/(1 + α)).",
-        recommended=Table("r", "Factors.", ["α", "factor"], [[0, 1.0], [50, 0.14]], ["", ".2f"]),
-        environment={"device": "2 CPU cores", "cost": "412 s"},
+        chapters=[recommended, rate, labels, appendix],
     )
 
 
@@ -151,7 +165,7 @@ def test_html_is_balanced_and_asks_the_network_for_nothing(page):
 
 def test_every_drawing_has_a_caption_and_a_name_for_those_who_do_not_see_it(page, sample):
     drawings = [attrs for _, attrs in Outline(page).tags if attrs.get("class") == "drawing"]
-    captions = [figure.caption for section in sample.sections for figure in section.figures]
+    captions = [figure.caption for figure in sample.figures.values()]
     assert [drawing["aria-label"] for drawing in drawings if drawing["role"] == "img"] == captions
     below = [re.sub("<[^>]+>", "", text) for text in re.findall("<figcaption>(.*?)</figcaption>", page, re.DOTALL)]
     for number, (text, caption) in enumerate(zip(below, captions, strict=True), start=1):
@@ -183,7 +197,7 @@ def test_names_stay_text_in_html(page):
 
 
 def test_html_without_figures_needs_no_script(sample):
-    bare = replace(sample, sections=[replace(section, figures=()) for section in sample.sections])
+    bare = replace(sample, chapters=[replace(one, parts=one.parts[:1]) for one in sample.chapters])
     assert "<script" not in render_html(bare)
 
 
@@ -277,11 +291,11 @@ def test_every_table_of_the_pdf_is_tagged_with_its_headings(pdf):
 
 
 def test_letter_paper_and_no_other(sample, tmp_path):
-    bare = replace(sample, sections=[])
+    bare = replace(sample, chapters=[])
     write_pdf(bare, tmp_path / "letter.pdf", paper="letter")
     box = pypdf.PdfReader(tmp_path / "letter.pdf").pages[0].mediabox
     assert (float(box.width), float(box.height)) == (612, 792)
-    with pytest.raises(InputError, match="paper must be a4 or letter; 'a5' came"):
+    with pytest.raises(InputError, match="paper must be a4 or letter, got 'a5'"):
         write_pdf(bare, tmp_path / "a5.pdf", paper="a5")
 
 
@@ -295,8 +309,8 @@ def test_pdf_uses_only_the_bundled_fonts(pdf):
 
 
 def test_a_bibtex_reference_is_written_out_and_leads_to_its_page(sample):
-    section = replace(sample.sections[0], references=[ROLNICK_2017.bibtex])
-    page = render_html(replace(sample, sections=[section]))
+    chapter = replace(sample.claims[0], references=[ROLNICK_2017.bibtex])
+    page = render_html(replace(sample, chapters=[chapter]))
     assert "Rolnick, D., Veit, A., Belongie, S., Shavit, N. (2017). Deep Learning is Robust" in page
     assert 'href="https://arxiv.org/abs/1705.10694"' in page
     assert 'href="#reference-1"' in page
@@ -305,8 +319,9 @@ def test_a_bibtex_reference_is_written_out_and_leads_to_its_page(sample):
 def test_figures_and_tables_are_found_by_name(sample):
     assert set(sample.figures) == {"rates", "labels-needed"}
     assert set(sample.tables) == {"verdicts", "r", "fits", "rate.numbers"}
-    twice = replace(sample.sections[1], tables=sample.sections[0].tables)
-    tables = replace(sample, sections=[sample.sections[0], twice]).tables
+    rate, labels = sample.claims
+    twice = replace(labels, parts=rate.all(Table))
+    tables = replace(sample, chapters=[rate, twice]).tables
     assert {"rate.fits", "labels.fits"} <= set(tables)
 
 
@@ -323,7 +338,7 @@ def test_writing_replaces_the_file_and_leaves_nothing_else(sample, page, tmp_pat
 
 
 def test_a_file_that_cannot_be_written_is_named(sample, tmp_path):
-    bare = replace(sample, sections=[])
+    bare = replace(sample, chapters=[])
     with pytest.raises(RunError, match=r"no-folder.report\.html and cannot \(No such file"):
         write_html(bare, tmp_path / "no-folder" / "report.html")
 
@@ -365,15 +380,15 @@ def test_cell_text(cell, form, text):
 
 
 def test_bad_reports_say_what_is_wrong(sample):
-    section = sample.sections[0]
-    with pytest.raises(InputError, match="'rate' needs to be one of supported, refuted, undecided; 'true' came"):
+    section = sample.claims[0]
+    with pytest.raises(InputError, match="'rate' needs to be one of supported, refuted, undecided, got 'true'"):
         replace(section, verdict="true")
-    with pytest.raises(InputError, match="ISO date and time it was created; 'yesterday' came"):
+    with pytest.raises(InputError, match="ISO date and time of its creation, got 'yesterday'"):
         replace(sample, created="yesterday")
-    with pytest.raises(InputError, match="every section of a report needs its own name; rate came twice"):
-        replace(sample, sections=[section, section])
-    with pytest.raises(InputError, match="every figure of a report needs its own name; rates came twice"):
-        replace(sample, sections=[section, replace(section, name="other")])
+    with pytest.raises(InputError, match="every chapter of a report needs its own name, got rate twice"):
+        replace(sample, chapters=[section, section])
+    with pytest.raises(InputError, match="every figure of a report needs its own name, got rates twice"):
+        replace(sample, chapters=[section, replace(section, name="other")])
 
 
 def test_bundled_folders_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_path, monkeypatch):

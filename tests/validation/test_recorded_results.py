@@ -148,7 +148,7 @@ def test_data_sets_are_told_apart_in_one_report():
         if name.startswith("uniform_noise")
     }
     made = report(judge_all(cubes), [])
-    assert [section.title for section in made.sections] == [
+    assert [chapter.title for chapter in made.claims] == [
         "Accuracy against label noise",
         "Accuracy against label noise: fashion-mnist-14",
     ]

@@ -18,7 +18,7 @@ from effbatch.claims import Judgement, Verdict
 from effbatch.claims.shared import stored
 from effbatch.cli import main
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Number
+from effbatch.core.figures import Figure, Number
 from effbatch.fitting import best_learning_rates
 from effbatch.plan import cube as cubes_of
 from effbatch.plan.cube import Outcome
@@ -287,4 +287,4 @@ def test_best_rates_are_fitted_once_for_verdict_figures_scorecard_and_report(mon
     card = scorecard.measure(judged)
     made = report(judged, card)
     assert [cube is cubes[name] for cube, name in zip(fitted, cubes, strict=True)] == [True, True]
-    assert len(made.sections[0].figures) == 3, "the claim's own, accuracy over rates, rates and laws"
+    assert len(made.claims[0].all(Figure)) == 3, "the claim's own, accuracy over rates, rates and laws"

@@ -151,9 +151,12 @@ def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
     [
         (["--figure", "x", "--out", "x.svg"], "figure 'x' is not in this report; known: accuracy_against_alpha"),
         (["--table", "x", "--out", "x.csv"], "table 'x' is not in this report; known: verdicts, scaling"),
-        (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table; 'x.svg' came"),
-        (["--figure", "x", "--table", "y"], "one of --figure, --table and --format can be given; --figure and --table"),
-        (["--format", "pdf,doc"], "--format takes pdf, html, md, separated by commas; 'doc' came"),
+        (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table, got 'x.svg'"),
+        (
+            ["--figure", "x", "--table", "y"],
+            "one of --figure, --table and --format, got --figure and --table",
+        ),
+        (["--format", "pdf,doc"], "--format takes pdf, html, md, separated by commas, got 'doc'"),
     ],
     ids=["unknown figure", "unknown table", "wrong ending", "two at once", "unknown format"],
 )

@@ -14,7 +14,7 @@ from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
 
-SYMBOLS = {"alpha": "α", "delta": "δ"}
+SYMBOLS = {"alpha": "α", "delta": "δ", "batch_size": "B"}
 
 
 class Curve(NamedTuple):
@@ -50,7 +50,7 @@ class Curves:
         for same in zip(*kinds, strict=True):
             yield Curve(same[0][0], *(curve for _, curve in same))
 
-    def figure(self, finding: str, *, name: str) -> Figure:
+    def panel(self, title: str = "") -> Panel:
         """Measured points with intervals and predicted lines; α on a logarithmic axis of 1 + α."""
         values = self.measured[self.along].values
         x = 1 + values if self.along == "alpha" else values
@@ -63,9 +63,10 @@ class Curves:
         for label, c, low, high, p in self:
             series.append(Series(f"{label}, measured", "measured", x, c.values, low.values, high.values, group=label))
             series.append(Series(f"{label}, predicted", "predicted", x, p.values, group=label))
-        panel = Panel(axis, Axis("test accuracy", domain=(0, 1)), tuple(series))
-        caption = f"{finding} Points: mean and 95 % interval over {self.seeds} seeds. Lines: predicted before training."
-        return Figure(name, caption, (panel,))
+        return Panel(axis, Axis("test accuracy", domain=(0, 1)), tuple(series), title)
+
+    def figure(self, finding: str, *, name: str) -> Figure:
+        return figure(name, finding, [self.panel()], self.seeds)
 
     def table(self) -> Table:
         rows = []
@@ -103,6 +104,12 @@ class Curves:
         )
 
 
+def figure(name: str, finding: str, panels: Sequence[Panel], seeds: int) -> Figure:
+    """Panels of curves under what was found."""
+    caption = f"{finding} Points: mean and 95 % interval over {seeds} seeds. Lines: predicted before training."
+    return Figure(name, caption, tuple(panels))
+
+
 def by_setting(values: xr.DataArray, along: str) -> list[tuple[str, xr.DataArray]]:
     """One curve along `along` per combination of the other dims, with its label."""
     others = [dim for dim in values.dims if dim != along]
@@ -128,7 +135,7 @@ def _varied(values: xr.DataArray, along: str) -> list[str]:
 
 
 def _name(dim: object, value: object) -> str:
-    return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} {value:g}"
+    return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} = {value:g}"
 
 
 def estimated(name: str, x: Any, estimates: Sequence[Estimate], *, group: str) -> Series:

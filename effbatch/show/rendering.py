@@ -1,0 +1,222 @@
+"""A report -> one offline HTML file, and the same as a PDF or Markdown.
+
+The templates know the parts of a chapter, not what they are about. The page is complete without JavaScript: every
+figure is in it as SVG, and a script, where one runs, puts the interactive chart in its place.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from effbatch.core import durable
+from effbatch.core.errors import InputError, RunError
+from effbatch.core.figures import Figure, Table
+from effbatch.core.formats import aligned, cell_text, formatted, is_quantity, marked_up, number_text, p_text
+from effbatch.core.pages import Code, Heading
+from effbatch.core.resources import bundled
+from effbatch.laws.bibliography import readable
+from effbatch.show import charts
+from effbatch.show.markdown import cells, code_span, markdown_text, slug
+from effbatch.show.report import Chapter, Part, Report, Terms
+
+PAPERS = ("a4", "letter")
+
+_FONTS = {  # file -> CSS family, weight
+    "Inter-Regular.otf": ("Inter", 400),
+    "Inter-SemiBold.otf": ("Inter", 600),
+    "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
+    "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
+}
+_KINDS = {Terms: "terms", Figure: "figure", Table: "table", Code: "code", str: "sentence"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part as the templates take it: figures and tables with their number, items of a list in one.
+
+    kind    sentence, list, terms, figure, table or code
+    """
+
+    kind: str
+    of: Any
+    number: int = 0
+
+    @property
+    def columns(self) -> list[list[str]]:
+        """Of a table, its cells as text."""
+        return formatted(self.of)
+
+    @property
+    def quantities(self) -> list[bool]:
+        """Of a table, which columns are flush right."""
+        return [is_quantity(column) for column in self.columns]
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Of a table, its rows; the points of numbers stand below each other."""
+        return list(zip(*map(aligned, self.columns), strict=True))
+
+    @property
+    def plain_rows(self) -> list[tuple[str, ...]]:
+        return list(zip(*self.columns, strict=True))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Blocks up to the next heading, below their own; none at the start of a chapter."""
+
+    heading: str = ""
+    blocks: list[Block] = field(default_factory=list)
+
+
+def _stretches(chapters: Sequence[Chapter], first_table: int) -> list[tuple[Chapter, list[Stretch]]]:
+    """Every chapter cut at its headings; figures and tables are numbered through the report."""
+    numbers = {"figure": count(1), "table": count(first_table)}
+
+    def cut(parts: Sequence[Part]) -> Iterator[Stretch]:
+        stretch = Stretch()
+        for part in parts:
+            if isinstance(part, Heading):
+                yield stretch
+                stretch = Stretch(part.text)
+            elif isinstance(part, str) and part.startswith("- "):
+                if not stretch.blocks or stretch.blocks[-1].kind != "list":
+                    stretch.blocks.append(Block("list", []))
+                stretch.blocks[-1].of.append(part.removeprefix("- "))
+            else:
+                kind = _KINDS[type(part)]
+                stretch.blocks.append(Block(kind, part, next(numbers[kind]) if kind in numbers else 0))
+        yield stretch
+
+    return [(chapter, list(cut(chapter.parts))) for chapter in chapters]
+
+
+def render_html(report: Report) -> str:
+    """`report` as one HTML file that asks the network for nothing."""
+    return _render(report, interactive=True)
+
+
+def write_html(report: Report, path: str | Path) -> None:
+    """Write `render_html(report)` to `path`, replacing it at once; RunError where that is impossible."""
+    replace_file(Path(path), render_html(report).encode())
+
+
+def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
+    """Write `report` as a tagged PDF (PDF/UA-1) on a4 or letter to `path`, replacing it at once.
+
+    RunError where that is impossible, InputError for another `paper`.
+    """
+    import weasyprint
+
+    if paper not in PAPERS:
+        raise InputError(f"the paper must be {' or '.join(PAPERS)}, got {paper!r}", paper=paper)
+    page = weasyprint.HTML(
+        string=_render(report, interactive=False, paper=paper), base_url=f"{bundled('templates').as_uri()}/"
+    )
+    replace_file(Path(path), page.write_pdf(pdf_variant="pdf/ua-1"))
+
+
+def write_markdown(report: Report, path: str | Path) -> None:
+    """Write `report` without its figures, costs and specs as Markdown to `path`, replacing it at once."""
+    environment = _environment(autoescape=False)
+    environment.finalize = markdown_text
+    text = environment.get_template("report.md.j2").render(
+        report=report,
+        chapters=_stretches(report.chapters, 1),
+        references=[readable(reference).text for reference in report.references],
+    )
+    replace_file(Path(path), text.encode())
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    """The bundled templates with our filters."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(bundled("templates")),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "cells": cells,
+        "code": code_span,
+        "slug": slug,
+        "number": number_text,
+        "cell": cell_text,
+        "p": p_text,
+        "math": marked_up,
+        "key": charts.reading_key,
+        "image": lambda drawing: _data_url("image/svg+xml", drawing.svg.encode()),
+    }
+    return environment
+
+
+def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
+    templates = bundled("templates")
+    sheets = ["common.css", "screen.css" if interactive else "print.css"]
+    style = "\n".join((templates / sheet).read_text(encoding="utf-8") for sheet in sheets)
+    return (
+        _environment(autoescape=True)
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            chapters=_stretches(report.chapters, 2 if report.judged else 1),
+            numbers=_numbers(report),
+            keys=report.references,
+            references=[readable(reference) for reference in report.references],
+            interactive=interactive,
+            fonts=[(family, weight, _font(templates, file, interactive)) for file, (family, weight) in _FONTS.items()],
+            style=Markup(f"{style}\n@page {{ size: {paper}; }}"),
+            script=Markup(_javascript()) if interactive and report.figures else None,
+        )
+    )
+
+
+def _numbers(report: Report) -> dict[str, int | str]:
+    """Number of every claim by the name of its chapter; nothing for the other chapters."""
+    return dict.fromkeys((chapter.name for chapter in report.chapters), "") | {
+        chapter.name: i for i, chapter in enumerate(report.claims, 1)
+    }
+
+
+def _font(templates: Path, file: str, embed: bool) -> Markup:
+    """URL of a font: its bytes for the one-file page, its place beside the templates for the PDF."""
+    path = templates / "fonts" / file
+    if not embed:
+        return Markup(f"fonts/{file}")
+    return Markup(_data_url(f"font/{path.suffix[1:]}", path.read_bytes()))
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    """An address that holds what it points to."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@cache
+def _javascript() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, with the few lines that use them."""
+    import vl_convert
+
+    snippet = (bundled("templates") / "charts.js").read_text(encoding="utf-8")
+    return vl_convert.javascript_bundle(snippet, vl_version=charts.vega_lite_version())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file of the report in one step: readers see the old one or the new; RunError where that is impossible."""
+    try:
+        durable.write(path, content)
+    except OSError as error:
+        raise RunError(
+            f"the report needs to be written to {path} and cannot ({error.strerror}): give a writable folder",
+            path=str(path),
+        ) from error
