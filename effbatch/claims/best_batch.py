@@ -8,7 +8,7 @@ refuted where one lies on the other side.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import Curves, figure
+from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Figure, Number, Series, Table
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
@@ -229,21 +229,30 @@ def _best(arm: xr.DataArray) -> Array:
 def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
     panels = []
     for name, arm in arms.items():
-        panel = Curves(arm, theory[name].isel(seed=0, drop=True)).panel(name)
-        infinite = _infinite(cube) if name.endswith("tuned rate") else []
-        panels.append(replace(panel, series=(*panel.series, *infinite)))
+        x = 1 + arm["alpha"].values
+        series = []
+        for batch in arm["batch_size"].values:
+            group, at = f"B = {batch}", arm.sel(batch_size=batch).transpose("alpha", "seed").values
+            points = [over_seeds(values[:, None], lambda means: means[:, 0]) for values in at]
+            series.append(estimated(f"{group}, measured", x, points, group=group))
+            predicted = theory[name].sel(batch_size=batch).isel(seed=0).values
+            series.append(Series(f"{group}, predicted", "predicted", x, predicted, group=group))
+        series += _infinite(cube, x) if name.endswith("tuned rate") else []
+        axes = Axis("1 + α", "log", ticks=tuple(x)), Axis("test accuracy", domain=(0, 1))
+        panels.append(Panel(*axes, tuple(series), name))
+    caption = f"{finding} Points: mean and 95 % interval over {_seeds(arms)} seeds. Lines: predicted before training."
     # several simulations may be judged by this rule in one report
-    return figure(str(cube.attrs.get("simulation", "best_batch")), finding, panels, _seeds(arms))
+    return Figure(str(cube.attrs.get("simulation", "best_batch")), caption, tuple(panels))
 
 
-def _infinite(cube: xr.Dataset) -> list[Series]:
+def _infinite(cube: xr.Dataset, x: Array) -> list[Series]:
     """Accuracy with the mean label of infinitely many copies, at the largest batch of images, where it was run."""
     if "copies" not in cube.dims or INFINITE not in cube["copies"].values:
         return []
     largest = score(cube).sel(copies=INFINITE, batch_size=cube["batch_size"].max(), drop=True)
     accuracy = honest_best(only(largest, ("alpha", "learning_rate", "seed"), what="the claim best_batch"))
-    mean, group = accuracy.mean("seed").sortby("alpha"), "infinite copies"
-    return [Series(group, "measured", 1 + mean["alpha"].values, mean.values, group=group)]
+    group = "infinite copies"
+    return [Series(group, "measured", x, accuracy.mean("seed").sortby("alpha").values, group=group)]
 
 
 def _table(arms: Arms, theory: Arms) -> Table:

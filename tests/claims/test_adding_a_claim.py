@@ -62,7 +62,8 @@ def added(tmp_path, monkeypatch):
 
 def cube(rule):
     """Accuracy 0.8 at the best rate of every setting, with what a report says of its sweep."""
-    spec = {"simulation": {"name": "made", "title": "Made", "claim": "It learns.", "figure": ""}, "claim": rule}
+    simulation = {"name": "made", "title": "Made", "claim": "It learns.", "figure": ""}
+    spec = {"simulation": simulation, "data": {"dataset": "digits"}, "claim": rule}
     swept = peaked_cube(lambda alpha, batch: 0.05 + 0 * alpha + 0 * batch, alpha=(0.0, 3.0))
     entry = {"stored": "2026-01-01T00:00:00+00:00", "before_training": True, "prediction": {}}
     return swept.assign_attrs(
