@@ -23,6 +23,7 @@ from effbatch.engine.parts import (
     parts,
     shared_cells,
 )
+from effbatch.networks.classifier import as_classifier
 from effbatch.networks.loading import load_network
 from effbatch.plan.units import Unit
 
@@ -53,6 +54,7 @@ def train_unit(
     whole, shape, K = unit.whole, dataset.image_shape, dataset.num_classes
     if networks is None:
         networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in whole.seeds}
+    networks = {seed: as_classifier(network, K, dataset.x_test) for seed, network in networks.items()}
     one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
     fitting = members_that_fit(one, outputs, unit.batch_size, device)

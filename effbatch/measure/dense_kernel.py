@@ -26,7 +26,8 @@ def dense_kernel(network: nn.Module, images: Tensor, n: int, num_classes: int, c
     Covered are weight and bias of every nn.Linear that training would change, whose parameters nothing else uses, and
     that an image passes once, as a vector. Memory: the inputs and num_classes times the outputs of these layers.
     """
-    theta = torch.zeros(len(images), n, dtype=images.dtype, device=images.device)
+    weight = next(network.parameters())
+    theta = torch.zeros(len(images), n, dtype=weight.dtype, device=weight.device)
     layers = _dense_layers(network, images[:2])
     if not layers:
         return theta, set()
@@ -36,7 +37,10 @@ def dense_kernel(network: nn.Module, images: Tensor, n: int, num_classes: int, c
         with _watched(layers) as passed:
             logits = network(x)
         outputs = [passed[name][0][1] for name in layers]
-        back = [torch.autograd.grad(logits[:, c].sum(), outputs, retain_graph=True) for c in range(num_classes)]
+        back = [
+            torch.autograd.grad(logits[:, c].sum(), outputs, retain_graph=True, materialize_grads=True)
+            for c in range(num_classes)
+        ]
         for name, by_class in zip(layers, zip(*back, strict=True), strict=True):
             inputs[name].append(passed[name][0][0].detach())
             returned[name].append(torch.cat(by_class, 1))  # (images, classes · outputs): products sum over the classes
@@ -76,7 +80,7 @@ def _dense_layers(network: nn.Module, images: Tensor) -> dict[str, nn.Linear]:
 def _is_outer(energy: Tensor, layer: nn.Linear, a: Tensor, output: Tensor) -> bool:
     """Whether `energy` depends on the weights through this output alone: not so where the network uses them twice."""
     trained = [w for w in (layer.weight, layer.bias) if w is not None and w.requires_grad]
-    d, *gradients = torch.autograd.grad(energy, [output, *trained], retain_graph=True)
+    d, *gradients = torch.autograd.grad(energy, [output, *trained], retain_graph=True, materialize_grads=True)
     outer = {id(layer.weight): d.T @ a, id(layer.bias): d.sum(0)}
     return all(torch.allclose(g, outer[id(w)], rtol=1e-3, atol=1e-6) for w, g in zip(trained, gradients, strict=True))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments
+from effbatch.networks.classifier import Classifier, as_classifier, remarks
 from effbatch.networks.evaluation_mode import evaluation_mode, evaluation_remarks
 from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
 from effbatch.noise.transition import checked_matrix
@@ -77,12 +78,14 @@ def measure_moments(
     keep = np.sort(np.random.default_rng(seed).permutation(len(y))[:max_examples])
     if len(keep) < FEWEST_IMAGES:
         raise InputError(f"at least {FEWEST_IMAGES} images are needed for an interval; {len(keep)} came", n=len(keep))
+    network = as_classifier(network, num_classes, images)
     x, y = as_images(network, images[keep]), y[keep]
     with evaluation_mode(network):
         by_layer, epochs = _per_image(network, x, y, N)
     layers = {name: MeasuredMoments(GradientMoments(*values)) for name, values in by_layer.items()}
     total = GradientMoments(*np.sum(list(by_layer.values()), axis=0))
-    return NetworkMoments(total, layers, evaluation_remarks(network), perf_counter() - start, epochs)
+    said = (*evaluation_remarks(network), *remarks(network, x))
+    return NetworkMoments(total, layers, said, perf_counter() - start, epochs)
 
 
 def _per_image(
@@ -97,7 +100,7 @@ def _per_image(
     clean, noisy = p - eye[y], p - N_y
 
     sum_clean = _summed_gradient(network, x, clean)
-    image_gradients(network, weights, x[:1], clean[:1, None])
+    image_gradients(network, weights, x[:1], _as_given, clean[:1, None])
     warm = perf_counter()  # the first calls load much of PyTorch: the clock starts here
     sum_noisy = _summed_gradient(network, x, noisy)
     epoch = perf_counter() - warm
@@ -108,7 +111,7 @@ def _per_image(
     for i in range(0, n, chunk):
         here = slice(i, i + chunk)
         residuals = torch.cat([clean[here, None], noisy[here, None], p[here, None] - eye], 1)
-        for name, g in image_gradients(network, weights, x[here], residuals).items():
+        for name, g in image_gradients(network, weights, x[here], _as_given, residuals).items():
             g_0, g_N = g[:, 0], g[:, 1]
             G_0, G_N = sum_clean[name], sum_noisy[name]
             squares = torch.linalg.vector_norm(g[:, 2:], dim=2).square()  # (images, K)
@@ -131,7 +134,11 @@ def _summed_gradient(network: nn.Module, x: Tensor, residual: Tensor) -> dict[st
         gradients = torch.autograd.grad(network(images), list(weights.values()), r, materialize_grads=True)
         for name, g in zip(weights, gradients, strict=True):
             total[name] += g.flatten()
-    return {name: g.to(x.dtype) for name, g in total.items()}
+    return {name: g.to(weights[name].dtype) for name, g in total.items()}
+
+
+def _as_given(_: Tensor, residuals: Tensor) -> Tensor:
+    return residuals
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -141,4 +148,5 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 def _layer(parameter: str) -> str:
     """The module that holds a parameter; the parameter's own name where that is the network itself."""
-    return parameter.rpartition(".")[0] or parameter
+    name = parameter.removeprefix(Classifier.PREFIX)
+    return name.rpartition(".")[0] or name

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.measure.dense_kernel import dense_kernel
+from effbatch.networks.classifier import as_classifier
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
 from effbatch.noise.transition import MAX_CLASSES
@@ -43,6 +44,7 @@ def measure_spectrum(
     if num_classes > MAX_CLASSES:
         raise InputError(f"first principles take at most {MAX_CLASSES:,} classes; {num_classes:,} came: leave them out")
     keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
+    network = as_classifier(network, num_classes, x_train)
     train, test = as_images(network, x_train)[keep], as_images(network, x_test)
     others = [test] if foreign is None else [test, as_images(network, foreign)]
     y_train, y_test = (as_labels(y, x, num_classes) for y, x in ((y_train, x_train), (y_test, x_test)))
@@ -83,10 +85,10 @@ def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int, chunk
     images = torch.cat([train, test])
     theta, covered = dense_kernel(network, images, n, classes, chunk)
     weights = {name: w for name, w in trainable_weights(network).items() if name not in covered}
-    for unit in torch.eye(classes, dtype=train.dtype, device=train.device) if weights else ():
+    for unit in torch.eye(classes, dtype=theta.dtype, device=theta.device) if weights else ():
 
         def gradients(x: Tensor, unit: Tensor = unit) -> Tensor:
-            by_weight = image_gradients(network, weights, x, unit.expand(len(x), 1, classes))
+            by_weight = image_gradients(network, weights, x, lambda _, v: v, unit.expand(len(x), 1, classes))
             return torch.cat([g[:, 0] for g in by_weight.values()], 1)
 
         # gradients are cheap beside their products, so they are taken again for every block of the kernel

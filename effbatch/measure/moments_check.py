@@ -110,7 +110,7 @@ def exact_error(network: nn.Module, x: Floats, y: Whole, alphas: Sequence[float]
     images = as_images(network, x)
     p = network(images).softmax(1).detach()
     residuals = p[:, None] - torch.eye(num_classes, dtype=p.dtype, device=p.device)
-    parts = image_gradients(network, trainable_weights(network), images, residuals)
+    parts = image_gradients(network, trainable_weights(network), images, lambda _, v: v, residuals)
     gradients = torch.cat(list(parts.values()), dim=2).cpu().numpy()  # (images, K labels, parameters)
     squares = (gradients**2).sum(2)
     clean, noisy = gradients[np.arange(len(y)), y], gradients.mean(1)

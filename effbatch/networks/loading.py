@@ -1,30 +1,51 @@
-"""What a user names -> an untrained network; only `package.module:function` runs code."""
+"""What a user names -> an untrained network; only `package.module:function` and `file.py:function` run code."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from effbatch.core.errors import InputError, first_line
+from effbatch.networks.classifier import as_classifier
 from effbatch.networks.per_image import trainable_weights
-from effbatch.networks.zoo import build, drawn
+from effbatch.networks.zoo import NETWORKS, build, drawn
 
 
 def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int) -> nn.Module:
     """A built-in network, or what `package.module:function` returns; weights are drawn by `seed`.
 
     The second form imports the module, also from the working directory, and calls the function without arguments:
-    it runs that code. InputError where the name is not known, the code fails, or no nn.Module comes back.
+    it runs that code. `path/to/file.py:function` does the same with that file. The network maps images to logits
+    (n, num_classes), whatever it returns itself: see `as_classifier`. InputError where the name is not known, the code
+    fails, or no nn.Module comes back.
     """
     if ":" not in name:
+        if name not in NETWORKS and ("." in name or "/" in name):
+            module, _, function = name.rpartition(".")
+            spelling = f"{name}:make_net" if name.endswith(".py") else f"{module}:{function}"
+            raise InputError(
+                f"a network of your own needs package.module:function or file.py:function, got {name!r}: write "
+                f"{spelling}, with the name of the function that returns the network",
+                name=name,
+            )
         return build(name, image_shape, num_classes, seed=seed)
+
+    def made() -> Any:
+        network = loaded_function(name, "a network")()
+        if isinstance(network, nn.Module):
+            return as_classifier(network, num_classes, torch.zeros(2, *image_shape))
+        return network
+
     try:
-        network = drawn(lambda: loaded_function(name, "a network")(), seed=seed)
+        network = drawn(made, seed=seed)
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
@@ -40,15 +61,13 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
 
 
 def loaded_function(name: str, what: str) -> Callable[..., Any]:
-    """The function that `package.module:function` names, its module imported, also from the working directory.
+    """The function that `package.module:function`, also in the working directory, or `file.py:function` names.
 
     InputError, which begins with `what` it was to make, where that cannot be done.
     """
-    module_name, _, function_name = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does; a console script starts without it
+    module_name, _, function_name = name.rpartition(":")
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
+        function = getattr(_module(module_name), function_name)
     except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"{what} {name!r} needs to be package.module:function; importing it raised {first_line(error)}", name=name
@@ -56,3 +75,22 @@ def loaded_function(name: str, what: str) -> Callable[..., Any]:
     if not callable(function):
         raise InputError(f"{what} {name!r} needs to be a function, got {type(function).__name__}", name=name)
     return function
+
+
+def _module(name: str) -> ModuleType:
+    """The module of this name, as `python -m` finds it, or of the file of this name, as `python file.py` does."""
+    path = Path(name)
+    of_file = path.suffix == ".py"
+    if (where := str((path.parent if of_file else Path()).resolve())) not in sys.path:
+        sys.path.insert(0, where)  # a console script starts without it
+    if not of_file:
+        return importlib.import_module(name)
+    known = sys.modules.get(path.stem)
+    if known is not None and path.resolve() == Path(known.__file__ or "").resolve():
+        return known
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn.parameter import UninitializedParameter
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, first_line
+from effbatch.networks.classifier import DRESSES, Classifier
 
 Images = Tensor | NDArray[np.floating]
 
@@ -27,9 +31,10 @@ def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def as_images(network: nn.Module, images: Images) -> Tensor:
-    """Images with the floating type and device of the network's weights."""
+    """Images on the device of the network's weights, with their floating type, or whole numbers for who takes those."""
     weight = next(iter(trainable_weights(network).values()))
-    return torch.as_tensor(images, dtype=weight.dtype, device=weight.device)
+    takes = network.takes if isinstance(network, Classifier) else None
+    return torch.as_tensor(images, dtype=takes or weight.dtype, device=weight.device)
 
 
 def as_labels(labels: ArrayLike | Tensor, images: Images, num_classes: int) -> NDArray[np.int64]:
@@ -62,7 +67,7 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     for part in parts:
         if not isinstance(part, Tensor) or not part.ndim:
             what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
-            raise InputError(f"the network needs to return a tensor of {num_classes} logits per image, got {what}")
+            raise InputError(f"the network needs to return {num_classes} logits per image, {DRESSES}, got {what}")
     logits = torch.cat(parts)
     if logits.shape != (len(images), num_classes):
         raise InputError(
@@ -84,7 +89,7 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     return logits
 
 
-def output(network: nn.Module, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
+def output(network: nn.Module, weights: Mapping[str, Tensor], images: Any) -> Any:
     """The network's output with other weights, by the names of its parameters; the network keeps its own.
 
     A layer that stands in the network twice is replaced in one place: `functional_call`, left to tie weights by itself,
@@ -100,26 +105,71 @@ def output(network: nn.Module, weights: Mapping[str, Tensor], images: Tensor) ->
     return functional_call(network, places, (images,), tie_weights=False)
 
 
+Slopes = Callable[..., Tensor]  # logits (K,) of one image and what is given of it -> cotangents (c, K)
+
+
 def image_gradients(
-    network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, cotangents: Tensor
+    network: nn.Module, weights: Mapping[str, Tensor], images: Any, slopes: Slopes, *given: Tensor
 ) -> dict[str, Tensor]:
     """J_iᵀ v_ic of image i, J_i = ∂(logits of image i)/∂(weights), by parameter: shapes (n, c, size of parameter).
 
-    cotangents v (n, c, K). All c share one forward pass; all n·c gradients are held at once. InputError where
-    torch.func cannot differentiate the network.
+    v_i = slopes(z_i, ...), (c, K), from the logits z_i and the i-th of everything `given`. All c share one forward
+    pass, and so one draw where the network draws random numbers, for each image its own; all n·c gradients are held at
+    once. Where torch.func cannot take the images side by side (recurrent layers, branches on values), they go one by
+    one. InputError where that fails too.
     """
-
-    def of_one(image: Tensor, v: Tensor) -> dict[str, Tensor]:
-        pull_back = vjp(lambda w: output(network, w, image[None])[0], dict(weights))[1]
-        return vmap(lambda one: pull_back(one)[0])(v)
-
     try:
-        gradients = vmap(of_one)(images, cotangents)
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")  # of layers without a batching rule
+            return _side_by_side(network, weights, images, slopes, *given)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # the user's code may raise anything at what it was not written for
+        pass
+    try:
+        return _one_by_one(network, weights, images, slopes, *given)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
         raise InputError(
-            "gradients of single images are needed, and torch.func cannot take them of this network "
-            f"({str(error).splitlines()[0]}): write it without in-place changes and branches on values"
+            f"gradients of single images are needed, and the network raised {first_line(error)}: check that it takes "
+            "one image at a time, and returns logits that its weights can be trained by"
         ) from error
+
+
+def _side_by_side(
+    network: nn.Module, weights: Mapping[str, Tensor], images: Any, slopes: Slopes, *given: Tensor
+) -> dict[str, Tensor]:
+    def of_one(image: Any, *its: Tensor) -> dict[str, Tensor]:
+        one = _each(image, lambda x: x[None])
+        logits, pull_back, *_ = vjp(lambda w: output(network, w, one)[0], dict(weights))
+        return vmap(lambda v: pull_back(v)[0])(slopes(logits.detach(), *its))
+
+    gradients = vmap(of_one, randomness="different")(images, *given)
     return {name: g.reshape(*g.shape[:2], -1) for name, g in gradients.items()}
+
+
+@torch.enable_grad()
+def _one_by_one(
+    network: nn.Module, weights: Mapping[str, Tensor], images: Any, slopes: Slopes, *given: Tensor
+) -> dict[str, Tensor]:
+    leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
+    rows = []
+    for i in range(len(given[0])):
+        logits = output(network, leaves, _each(images, itemgetter(slice(i, i + 1))))[0]
+        rows.append(
+            [
+                torch.autograd.grad(logits, list(leaves.values()), v, retain_graph=True, materialize_grads=True)
+                for v in slopes(logits.detach(), *(one[i] for one in given))
+            ]
+        )
+    n, c = len(rows), len(rows[0])
+    return {
+        name: torch.stack([of_v[k].flatten() for row in rows for of_v in row]).view(n, c, -1)
+        for k, name in enumerate(leaves)
+    }
+
+
+def _each(images: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A change of images, or of every argument in a mapping of them."""
+    return {k: change(x) for k, x in images.items()} if isinstance(images, Mapping) else change(images)

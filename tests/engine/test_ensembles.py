@@ -14,11 +14,14 @@ from synthetic import unit
 from torch import nn
 
 from effbatch.core.errors import InputError
+from effbatch.data.dataset import DataSet
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.engine.train import train_unit
 from effbatch.networks import zoo
+from effbatch.networks.loading import load_network
+from effbatch.networks.zoo import drawn
 
 CPU = torch.device("cpu")
 six_steps = partial(unit, steps=6, checkpoints=(6,))
@@ -67,6 +70,54 @@ def batch_norm():
 def dropout():
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3))
 
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last, self.other = nn.Linear(64, 3), nn.Linear(64, 7)
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.last(x), self.other(x)
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.last = nn.GRU(8, 5, batch_first=True), nn.Linear(5, 3)
+    def forward(self, x):
+        return {"logits": self.last(self.layer(x[:, 0])[0][:, -1])}
+
+def attention():
+    return Attention(nn.TransformerEncoderLayer(8, 2, 8, dropout=0.0, batch_first=True))
+
+class Attention(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.last = layer, nn.Linear(8, 3)
+    def forward(self, x):
+        return self.last(self.layer(x[:, 0]).mean(1))
+
+class DropPath(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 64), nn.Linear(64, 3)
+    def forward(self, x):
+        x = x.flatten(1)
+        kept = (torch.rand(len(x), 1) < 0.5) / 0.5 if self.training else 1.0
+        return self.last(x + kept * self.first(x))
+
+class FunctionalDropout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 3)
+    def forward(self, x):
+        return self.last(F.dropout(x.flatten(1), 0.5, training=self.training))
+
+class OneLogit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 5), nn.Linear(5, 1)
+    def forward(self, x):
+        return self.last(self.first(x).sin()).squeeze(1)
+
 def too_many():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 
@@ -83,7 +134,13 @@ WAYS = {
     "repeated": VectorisedNetwork,
     "batch_norm": SequentialMembers,
     "dropout": SequentialMembers,
+    "Pair": VectorisedNetwork,
+    "Recurrent": SequentialMembers,
+    "attention": SequentialMembers,
+    "DropPath": SequentialMembers,
+    "FunctionalDropout": SequentialMembers,
 }
+RANDOM = ("dropout", "DropPath", "FunctionalDropout")
 
 
 @pytest.fixture
@@ -96,25 +153,24 @@ def own(tmp_path, monkeypatch) -> str:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_a_network_finds_its_way(name, own, little_images):
-    __import__(own)
-    net = getattr(sys.modules[own], name)()
+    net = load_network(f"{own}:{name}", little_images.image_shape, 3, seed=0)
     images = torch.as_tensor(little_images.x_test[:4])
     found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
     assert type(found) is WAYS[name]
 
 
 @pytest.mark.parametrize("name", zoo.NETWORKS)
-def test_built_in_networks_train_side_by_side(name, little_images):
+def test_built_in_networks_train_side_by_side_but_for_batch_norm(name, little_images):
     net = zoo.build(name, little_images.image_shape, 3, seed=0)
     images = torch.as_tensor(little_images.x_test[:4])
-    way = DenseNetwork if name.startswith(("perceptron", "mlp")) else StackedNetwork
+    ways = {"resnet8bn": SequentialMembers, "mlp2ln": StackedNetwork}
+    way = ways.get(name, DenseNetwork if name.startswith(("perceptron", "mlp")) else StackedNetwork)
     assert type(ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)) is way
 
 
 @pytest.mark.parametrize("name", WAYS)
 def test_one_member_alone_is_trained_as_it_is(name, own, little_images):
-    __import__(own)
-    net = getattr(sys.modules[own], name)()
+    net = load_network(f"{own}:{name}", little_images.image_shape, 3, seed=0)
     images = torch.as_tensor(little_images.x_test[:4])
     alone = ensemble([net], 1, CPU, seeds=[0], images=images, num_classes=3)
     if WAYS[name] is DenseNetwork:
@@ -152,9 +208,8 @@ def test_every_way_starts_from_the_network_itself_and_has_its_gradients(way, net
 
 @pytest.mark.parametrize("name", WAYS)
 def test_a_member_alone_has_the_logits_of_the_ensemble(name, own, little_images):
-    __import__(own)
     images = torch.as_tensor(little_images.x_test[:4])
-    nets = [getattr(sys.modules[own], name)() for _ in range(2)]
+    nets = [load_network(f"{own}:{name}", little_images.image_shape, 3, seed=seed) for seed in range(2)]
     together = ensemble(nets, 3, CPU, seeds=[0, 1], images=images, num_classes=3)
     with torch.no_grad():
         for w in together.parameters:
@@ -164,14 +219,15 @@ def test_a_member_alone_has_the_logits_of_the_ensemble(name, own, little_images)
             torch.testing.assert_close(together.member(s, m).eval()(images), logits[s, m].T, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in WAYS if name != "dropout"])
+@pytest.mark.parametrize("name", [name for name in WAYS if name not in RANDOM])
 def test_every_cell_matches_the_plain_loop(name, own, little_images):
     block = six_steps(f"{own}:{name}")
     assert_cells_match(block, little_images, train_unit(block, little_images, device=CPU))
 
 
-def test_dropout_draws_from_the_seed_alone(own, little_images):
-    name = f"{own}:dropout"
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_layers_draw_from_the_seed_alone(name, own, little_images):
+    name = f"{own}:{name}"
     whole = train_unit(six_steps(name), little_images, device=CPU)
     again = train_unit(six_steps(name), little_images, device=CPU)
     np.testing.assert_array_equal(whole["train_loss_history"], again["train_loss_history"])
@@ -197,3 +253,22 @@ def test_dropout_is_on_in_training_and_off_in_evaluation():
 def test_a_network_that_does_not_fit_the_data_is_said_so(name, message, own, little_images):
     with pytest.raises(InputError, match=message):
         train_unit(six_steps(f"{own}:{name}"), little_images, device=CPU)
+
+
+def test_one_logit_for_two_classes_of_features_trains(own, little_images):
+    def of_two(x, y):
+        return x.reshape(len(x), -1)[y < 2], y[y < 2]
+
+    halves = of_two(little_images.x_train, little_images.y_train), of_two(little_images.x_test, little_images.y_test)
+    data = DataSet("two", *halves[0], *halves[1], 2, "made in the tests")
+    block = six_steps(f"{own}:OneLogit")
+    block = replace(block, data=replace(block.data, clean_examples=None))
+    assert_cells_match(block, data, train_unit(block, data, device=CPU))
+
+
+def test_networks_that_are_given_are_dressed_too(own, little_images):
+    __import__(own)
+    block = six_steps(f"{own}:Pair", seeds=(3,))
+    given = {3: drawn(sys.modules[own].Pair, seed=3)}
+    by_name, as_given = (train_unit(block, little_images, device=CPU, networks=n) for n in (None, given))
+    np.testing.assert_array_equal(by_name["test_loss"], as_given["test_loss"])

@@ -328,19 +328,6 @@ def test_alpha_and_batch_out_of_range(alpha, batch):
         products(g, g, (g**2).sum(1)).effective_batch_size(alpha, batch)
 
 
-def test_a_network_that_torch_func_cannot_differentiate_is_refused():
-    class Branching(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = nn.Linear(6, K).double()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.last(x.flatten(1)) if x.sum() > 0 else self.last(-x.flatten(1))
-
-    with pytest.raises(InputError, match=r"torch\.func cannot take them of this network \(.*control flow.*branches"):
-        measure_moments(Branching(), *little_data(5), num_classes=K)
-
-
 @pytest.mark.parametrize("kind", ["the same layer", "the same weights"])
 def test_a_network_that_uses_weights_twice_is_measured_rightly_and_left_as_it_was(kind):
     torch.manual_seed(0)

@@ -21,6 +21,13 @@ def make():
 def seven():
     return 7
 
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.LazyLinear(3)
+    def forward(self, x):
+        return self.last(x.flatten(1)), x
+
 def needs_more(size):
     return nn.Linear(size, size)
 
@@ -52,6 +59,25 @@ def test_a_function_of_the_working_directory_gives_a_network_drawn_by_the_seed(m
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_a_file_is_a_module_too(my_networks, tmp_path):
+    by_name = load_network(f"{my_networks}:make", SHAPE, 3, seed=0)
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "my_networks.py").write_text(MODULE.replace("nn.Flatten(),", "nn.Flatten(), nn.Tanh(),"))
+    for path in ("my_networks.py", f"{tmp_path}/my_networks.py", "./my_networks.py"):
+        network = load_network(f"{path}:make", SHAPE, 3, seed=0)
+        assert torch.equal(network[1].weight, by_name[1].weight)
+    assert isinstance(load_network("deeper/my_networks.py:make", SHAPE, 3, seed=0)[1], nn.Tanh), "not the other one"
+
+
+def test_a_network_that_returns_more_than_logits_gives_logits_and_takes_checkpoints(my_networks, tmp_path):
+    first, second = (load_network(f"{my_networks}:Pair", SHAPE, 3, seed=seed) for seed in (0, 1))
+    images = torch.randn(2, *SHAPE)
+    assert first(images).shape == (2, 3)
+    torch.save({f"last.{name}": w for name, w in first.undressed.last.state_dict().items()}, tmp_path / "weights.pt")
+    load_checkpoint(second, tmp_path / "weights.pt")
+    torch.testing.assert_close(first(images), second(images))
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -62,6 +88,9 @@ def test_a_function_of_the_working_directory_gives_a_network_drawn_by_the_seed(m
         ("my_networks:fails", "raised ValueError: no weights"),
         ("my_networks:seven", "needs to return an nn.Module, got int"),
         (":make", "raised ValueError"),
+        ("no_such.py:make", "raised FileNotFoundError: .*no_such.py"),
+        ("my_networks.py", "got 'my_networks.py': write my_networks.py:make_net, with the name of the function"),
+        ("my_networks.make", "got 'my_networks.make': write my_networks:make, with the name of the function"),
     ],
 )
 def test_networks_that_cannot_be_made(my_networks, name, words):
