@@ -10,14 +10,13 @@ import click
 from effbatch.cli.options import (
     ANCHOR,
     BUDGET,
-    CHANNELS,
     DATA_ARGUMENT,
     DATA_DIR,
     JSON,
-    LABEL,
     NETWORK_ARGUMENT,
     NOISE_KIND,
     OPTIMIZER,
+    READING,
     SCHEDULE,
     Name,
     anchor_of,
@@ -60,8 +59,7 @@ from effbatch.noise import ORDERS
 @SCHEDULE
 @ANCHOR
 @click.option("--probe", is_flag=True, help="Also train short real runs, about two full runs of work.")
-@LABEL
-@CHANNELS
+@READING
 @DATA_DIR
 @JSON
 def command(
@@ -94,7 +92,7 @@ def command(
     of_recipe = ("optimizer", "momentum", "schedule", "steps", "examples")
     advice = advise(
         network,
-        as_dataset(data, label=given["label"], channels=given["channels"]),
+        as_dataset(data, **{name: given[name] for name in ("label", "channels", "tokens")}),
         labels=labels,  # type: ignore[arg-type]
         noise=noise_of(given, **{name: given[name] for name in of_noise}),
         recipe=Recipe(**{name: given[name] for name in of_recipe}),

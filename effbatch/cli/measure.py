@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import CHANNELS, DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, LABEL, NETWORK_ARGUMENT, echo_json
+from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_ARGUMENT, READING, echo_json
 
 if TYPE_CHECKING:
     from effbatch.core.estimate import Estimate
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
 @click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
-@LABEL
-@CHANNELS
+@READING
 @DATA_DIR
 @DEVICE
 @JSON
@@ -43,10 +42,9 @@ def command(
     examples: int | None,
     seed: int,
     per_layer: bool,
-    label: str | None,
-    channels: str | None,
     device: str,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Measure the gradients of NETWORK on the training images and clean labels of DATA.
 
@@ -73,7 +71,7 @@ def command(
         in_range("alpha", a, "noisy labels per clean label", least=0)
     in_range("the batch size", batch, "labelled copies per step", least=1)
     in_range("the seed", seed, "a whole number", least=0)
-    dataset = datasets.as_dataset(data, label=label, channels=channels)
+    dataset = datasets.as_dataset(data, **reading)
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)

@@ -76,10 +76,6 @@ NETWORK_NAMES, DATA_NAMES, SIMULATION_NAMES = map(_completed, (_networks, _datas
 NETWORK_ARGUMENT = click.argument("network", shell_complete=NETWORK_NAMES)
 DATA_ARGUMENT = click.argument("data", shell_complete=DATA_NAMES)
 OPTIMIZER = click.option("--optimizer", type=Name(OPTIMIZERS), default="sgd", show_default=True)
-LABEL = click.option("--label", metavar="COLUMN", help="Of a table: which column holds the labels.")
-CHANNELS = click.option(
-    "--channels", type=Name(["first", "last"]), help="Of images whose shape does not tell where their channels are."
-)
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
@@ -118,6 +114,15 @@ def _stacked(*options: Callable[..., Any]) -> Callable[..., Any]:
     return decorate
 
 
+READING = _stacked(
+    click.option("--label", metavar="COLUMN", help="Of a table: which column holds the labels."),
+    click.option(
+        "--channels", type=Name(["first", "last"]), help="Of images whose shape does not tell where their channels are."
+    ),
+    click.option(
+        "--tokens/--features", default=None, help="What whole numbers (n, d) are: sequences of tokens, or features."
+    ),
+)
 BUDGET = _stacked(
     click.option("--steps", type=int, help="Optimiser steps that may be made ..."),
     click.option("--examples", type=int, help="... or labelled copies that may be processed."),

@@ -6,15 +6,18 @@ mean the classes that occur, in their natural order. What could mean two things 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
+from effbatch.data.reading import array_of
 
 MAX_CLASSES = 1_000_000
 UNKNOWN = -1  # what many tools write where an example has no label
+IMBALANCED = 3  # times as many examples of the commonest class as of the rarest: then shares are told
 
 Labels = NDArray[np.int64]
 
@@ -53,13 +56,36 @@ def class_indices(what: str, *halves: Any, num_classes: Any = None) -> tuple[lis
     return [np.searchsorted(found, array).astype(np.int64) for array, _ in read], names
 
 
+def majority_share(labels: Any) -> float:
+    """The share of the commonest class: the accuracy of always answering it.
+
+    >>> majority_share([0, 0, 0, 1])
+    0.75
+    """
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def imbalance_in_words(labels: Labels, names: Sequence[str]) -> str:
+    """The shares of the commonest and the rarest class, where they differ by a factor of three or more, else nothing.
+
+    >>> imbalance_in_words(np.array([0] * 9 + [1]), ["cat", "dog"])
+    'imbalanced: class cat 90 % (what always answering it reaches), class dog 10 %'
+    """
+    counts = np.bincount(labels, minlength=len(names))
+    common, rare = int(counts.argmax()), int(counts.argmin())
+    if counts[common] < IMBALANCED * counts[rare]:
+        return ""
+    most, least = (f"{100 * counts[c] / len(labels):.3g} %" for c in (common, rare))
+    return f"imbalanced: class {names[common]} {most} (what always answering it reaches), class {names[rare]} {least}"
+
+
 def _read(what: str, labels: Any) -> tuple[np.ndarray, int]:
     """One label per example, booleans, int64 or words; and the number of columns where rows were one-hot, else 0."""
-    y = np.asarray(labels)
+    y = array_of(what, labels)
     if y.dtype == object:
         y = _of_objects(what, y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
+    if y.ndim > 1 and y.size == len(y):
+        y = y.ravel()
     if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
         if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
             raise InputError(
@@ -67,7 +93,9 @@ def _read(what: str, labels: Any) -> tuple[np.ndarray, int]:
                 "or rows with a single 1"
             )
         return y.argmax(1), y.shape[1]
-    if y.ndim != 1 or not y.size or y.dtype.kind not in "biufUS":
+    if not y.size:
+        raise InputError(f"{what} needs at least one label, got none: give examples with labels")
+    if y.ndim != 1 or y.dtype.kind not in "biufUS":
         raise InputError(
             f"{what} needs one label per example, whole numbers or words, got {y.dtype} {y.shape}: number the "
             "classes from 0"

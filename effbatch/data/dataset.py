@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from effbatch.core.errors import InputError
+from effbatch.data.classes import MAX_CLASSES, imbalance_in_words
 from effbatch.data.sources import Half
 
 MAX_PIXEL = 1e6  # absolute value: fourth powers of it, summed over an image, still fit into float32
-MAX_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Images (n, C, H, W) or features (n, d), float32, and labels (n,) int64 from 0.
+    """Images (n, C, H, W) or features (n, d), float32, or tokens (n, L), int64; and labels (n,) int64 from 0.
 
     Built-in sets, folders and the hub are standardised by the training set's one mean and deviation; arrays and tables
     stay as they are. `read_as` says in words what was understood. `fingerprint` is the SHA-256 of what was read, before
@@ -62,7 +62,9 @@ class DataSet:
         else:
             shown = names if len(names) <= 4 else (*names[:3], "…", names[-1])
             classes = f"{self.num_classes} classes ({', '.join(shown)})"
-        return f"{len(self.y_train):,} to train on, {len(self.y_test):,} to test, {read}; {classes}"
+        said = f"{len(self.y_train):,} to train on, {len(self.y_test):,} to test, {read}; {classes}"
+        shares = imbalance_in_words(self.y_train, names or tuple(map(str, range(self.num_classes))))
+        return f"{said}; {shares}" if shares else said
 
     @property
     def size(self) -> Size:
@@ -89,7 +91,7 @@ def checked(data: DataSet) -> DataSet:
     """Return `data` unchanged, or say in one sentence what is wrong with it."""
     if not 2 <= data.num_classes <= MAX_CLASSES:
         raise InputError(
-            f"{data.name} needs from 2 to {MAX_CLASSES:,} classes, got {data.num_classes}: number the labels from 0"
+            f"{data.name} needs from 2 to {MAX_CLASSES:,} classes, got {data.num_classes}: add examples of others"
         )
     _check_half("training", data, data.x_train, data.y_train)
     _check_half("test", data, data.x_test, data.y_test)
@@ -110,14 +112,14 @@ def checked(data: DataSet) -> DataSet:
 def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
     if x.ndim not in (2, 4) or len(x) != len(y) or len(x) == 0:
         raise InputError(
-            f"the {half} set of {data.name} needs images (n, C, H, W) or features (n, d) and n labels, got {x.shape} "
-            f"and {y.shape}: check that they belong together"
+            f"the {half} set of {data.name} needs images (n, C, H, W), features (n, d) or tokens (n, L), and "
+            f"n labels, got {x.shape} and {y.shape}: check that they belong together"
         )
     if not x.size:
         raise InputError(f"the {half} images of {data.name} need pixels; shape {x.shape} has none")
     if not np.isfinite(x).all():
         raise InputError(f"the {half} images of {data.name} hold NaN or infinite pixels; clean them first")
-    if np.abs(x).max() > MAX_PIXEL:
+    if x.dtype.kind == "f" and np.abs(x).max() > MAX_PIXEL:  # tokens are looked up, never multiplied
         raise InputError(
             f"the pixels of {data.name} must lie within ±{MAX_PIXEL:,.0f}, got up to {np.abs(x).max():.3g}: "
             "scale them, best to mean 0 and deviation 1"

@@ -1,7 +1,7 @@
 """What a user names or gives -> a `DataSet`: a built-in name, a file, a folder of images, hub:NAME, or an object.
 
 A built-in set is one file in `builtin` with `SIZE`, `where() -> str` and `load() -> DataSet`, and its test. Any other
-kind of name is one file in `sources` with `takes(name) -> bool` and `load(name) -> DataSet`, and joins `BY_NAME`.
+kind of name is one file in `sources` with `takes(name) -> bool`, `load(name, reading) -> DataSet`, and joins `BY_NAME`.
 """
 
 from __future__ import annotations
@@ -19,31 +19,38 @@ from effbatch.core.errors import InputError, hint
 from effbatch.data import builtin
 from effbatch.data.dataset import DataSet, checked
 from effbatch.data.objects import from_object
+from effbatch.data.reading import PLAIN, Channels, Reading
 from effbatch.data.sources import data_dir, folder, hub, npy, npz, table
 
 BY_NAME = (hub, npz, npy, table, folder)  # the first that takes a name reads it; a built-in name comes before all
 
 
-def as_dataset(data: Any, *, label: str | None = None, channels: str | None = None) -> DataSet:
+def as_dataset(
+    data: Any, *, label: str | None = None, channels: Channels | None = None, tokens: bool | None = None
+) -> DataSet:
     """The data set that a user means.
 
     data      a name or path (see `load`), a `DataSet`, (x_train, y_train, x_test, y_test), a pair (x, y) or two of
-              them, a mapping of such arrays by name, a pandas DataFrame, a torch `Dataset` or `DataLoader`, or two of
-              them; without a test set a fifth of every class is drawn for it
+              them, a mapping of such arrays by name, a pandas DataFrame, a torch `Dataset` or `DataLoader`, a list of
+              (example, label), or two of these; without a test set a fifth of every class is drawn for it
     label     the column of a table that holds the labels, where its name does not tell
     channels  "first" or "last", where the shape of images does not tell
+    tokens    whether whole numbers (n, L) are sequences of tokens, and not features
     `DataSet.in_words` says what was understood. InputError for anything else, and for what could mean two things.
 
     >>> as_dataset(([[0.0], [1.0]] * 5, ["cat", "dog"] * 5)).in_words
-    '8 to train on, 2 to test, 1 features, a fifth of every class drawn for testing; 2 classes (cat, dog)'
+    '8 to train on, 2 to test, 1 features, numbers from 0 to 1 as they are, a fifth of every class drawn for testing; \
+2 classes (cat, dog)'
     """
+    reading = Reading(label, channels, tokens)
     if isinstance(data, DataSet):
+        reading.only(data.name)
         return data
     if isinstance(data, PathLike):
         data = fspath(data)
     if isinstance(data, str):
-        return load(data if label is None else f"{data}:{label}")
-    return checked(from_object(data, label=label, channels=channels))
+        return load(data, reading)
+    return checked(from_object(data, reading))
 
 
 def names() -> list[str]:
@@ -51,21 +58,22 @@ def names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(builtin.__path__))
 
 
-def load(name: str) -> DataSet:
+def load(name: str, reading: Reading = PLAIN) -> DataSet:
     """Load a built-in data set, an .npz file (`sources.npz`) or a folder (`sources.folder`) by its path, or
     `hub:NAME[:CONFIG]` (`sources.hub`). A built-in name wins over a folder called the same.
 
     It is checked, and kept: the same name gives the same object as long as the file is not written anew. InputError
     where the name is not known, or the content is missing or cannot be used.
     """
-    return _kept(name, data_dir(), _edition(name))
+    return _kept(name, reading, data_dir(), _edition(name))
 
 
-def read(name: str) -> DataSet:
+def read(name: str, reading: Reading = PLAIN) -> DataSet:
     """`load` without keeping it."""
     source = _source(name)
     if source is not None:
-        return checked(source.load(name))
+        return checked(source.load(name, reading))
+    reading.only(name)
     module = _module(name)
     data = checked(module.load())
     if data.size != module.SIZE:
@@ -113,5 +121,5 @@ def _edition(name: str) -> object:
 
 
 @cache
-def _kept(name: str, data: Path, edition: object) -> DataSet:
-    return read(name)
+def _kept(name: str, reading: Reading, data: Path, edition: object) -> DataSet:
+    return read(name, reading)

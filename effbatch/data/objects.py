@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
-from effbatch.data.sources import arrays, table
+from effbatch.data.reading import PLAIN, Reading, array_of
+from effbatch.data.sources import TESTING, TRAINING, arrays, table
 
 MAX_EXAMPLES = 10_000_000  # of a Dataset, held in memory
-KEYS = (("image", "label"), ("img", "label"), ("pixel_values", "labels"), ("pixel_values", "label"), *arrays.PAIRS)
+KEYS = (
+    *(("image", "label"), ("img", "label"), ("pixel_values", "labels"), ("pixel_values", "label")),
+    *(("input_ids", "labels"), ("input_ids", "label"), *arrays.PAIRS),
+)
 
 
-def from_object(data: Any, *, label: str | None = None, channels: str | None = None) -> DataSet:
+def from_object(data: Any, reading: Reading = PLAIN) -> DataSet:
     """The data set that an object means; see `datasets.as_dataset`.
 
     A `DataLoader` stands for the `Dataset` that it draws from, with its transforms as they are. InputError for anything
     that is none of these, and for a `Dataset` whose examples are no pair of input and label.
     """
-    if hasattr(data, "columns") and hasattr(data, "iloc"):
-        return table.from_frame("table", data, label)
+    train, test = data, None
     if isinstance(data, Mapping):
-        if channels is not None:
-            data = {**data, "channels": channels}
-        halves = {key: data[key] for key in ("train", "test", "validation") if key in data}
-        if "train" in halves:
-            test = halves.get("test", halves.get("validation"))
-            return _of_halves(halves["train"], test, channels)
-        return arrays.from_mapping("arrays", data)
-    if isinstance(data, tuple | list):
-        if len(data) == 4:
-            return arrays.dataset("arrays", (data[0], data[1]), (data[2], data[3]), channels=channels)
-        if len(data) == 2:
-            if _is_pair(data[0]) and _is_pair(data[1]):
-                return arrays.dataset("arrays", tuple(data[0]), tuple(data[1]), channels=channels)
-            if _is_torch(data[0]) and _is_torch(data[1]):
-                return _of_halves(data[0], data[1], channels)
-            return arrays.dataset("arrays", tuple(data), channels=channels)
-    if _is_torch(data):
-        return _of_halves(data, None, channels)
-    raise InputError(
-        "data needs to be a name or path, a DataSet, arrays (x_train, y_train, x_test, y_test) or (x, y), a mapping of "
-        f"them, a DataFrame, a torch Dataset or a DataLoader, got {type(data).__name__}: put your examples and labels "
-        "into arrays"
-    )
+        halves = {key: data[key] for key in (*TRAINING, *TESTING) if key in data}
+        if not {*TRAINING} & {*halves}:
+            reading.only("a mapping of arrays", "channels", "tokens")
+            return arrays.from_mapping("arrays", data, reading=reading)
+        train, test, *_ = [*halves.values(), None]
+    elif isinstance(data, tuple | list):
+        if len(data) == 4 and not all(map(_is_pair, data)):
+            train, test = (data[0], data[1]), (data[2], data[3])
+        elif len(data) == 2 and all(_is_half(one) for one in data) and _alike(*data):
+            train, test = data
+    if not _is_half(train):
+        size = f" of {len(data)}" if isinstance(data, tuple | list) else ""
+        raise InputError(
+            "data needs to be a name or path, a DataSet, arrays (x_train, y_train, x_test, y_test) or (x, y), a "
+            "mapping of them, a DataFrame, a torch Dataset or a DataLoader, got "
+            f"{type(data).__name__}{size}: put your examples and labels into arrays"
+        )
+    if _is_frame(train):
+        return table.from_frame("table", train, test, reading=reading)
+    reading.only("data without named columns", "channels", "tokens")
+    name = type(getattr(train, "dataset", train)).__name__ if _is_torch(train) else "arrays"
+    return arrays.dataset(name, _half(train), None if test is None else _half(test), reading=reading)
 
 
-def _of_halves(train: Any, test: Any, channels: str | None) -> DataSet:
-    name = type(getattr(train, "dataset", train)).__name__
-    return arrays.dataset(name, _gathered(train), None if test is None else _gathered(test), channels=channels)
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "iloc")
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """Whether two tables have the same columns, as halves have, and examples and labels have not."""
+    return not (_is_frame(first) and _is_frame(second)) or list(first.columns) == list(second.columns)
 
 
 def _is_pair(value: Any) -> bool:
-    """Whether it is (examples, labels), and not a list of two numbers."""
-    return isinstance(value, tuple | list) and len(value) == 2 and all(np.ndim(one) > 0 for one in value)
+    """Whether it is (examples, labels), and not a list of two numbers, or of two examples with their labels."""
+    return isinstance(value, tuple | list) and len(value) == 2 and all(_length(one) is not None for one in value)
+
+
+def _length(value: Any) -> int | None:
+    """How many examples or labels it holds; None for a single one."""
+    if isinstance(value, str | bytes) or getattr(value, "shape", None) == () or not hasattr(value, "__len__"):
+        return None
+    return len(value)
+
+
+def _is_half(value: Any) -> bool:
+    """Whether it holds examples with their labels."""
+    listed = isinstance(value, list) and value != [] and all(isinstance(one, tuple) and len(one) == 2 for one in value)
+    return _is_frame(value) or _is_pair(value) or _is_torch(value) or isinstance(value, Mapping) or listed
 
 
 def _is_torch(value: Any) -> bool:
-    """A `Dataset` or a `DataLoader`, told by what they can do: torch is not imported for that."""
+    """A `Dataset`, a `DataLoader` or an iterator, told by what they can do: torch is not imported for that."""
     plain = isinstance(value, np.ndarray | str | bytes) or hasattr(value, "dtype") or hasattr(value, "iloc")
     return (
         not plain
@@ -69,22 +88,18 @@ def _is_torch(value: Any) -> bool:
     )
 
 
-def _gathered(data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All examples and labels of a Dataset; the one behind a DataLoader, whose batches and order do not matter here."""
+def _half(data: Any) -> tuple[Any, Any]:
+    """All examples and labels of a half; of a DataLoader its Dataset's, as batches and order do not matter here."""
     data = getattr(data, "dataset", data)
     if _is_pair(data):
         return data[0], data[1]
-    count = len(data) if hasattr(data, "__len__") else None
-    if count is not None and count > MAX_EXAMPLES:
-        raise InputError(
-            f"a Dataset is held in memory: at most {MAX_EXAMPLES:,} examples, got {count:,}: give a part of it"
-        )
-    examples = (data[i] for i in range(count)) if count is not None and hasattr(data, "__getitem__") else iter(data)
+    if isinstance(data, Mapping):
+        return _pair(data)
     x, y = [], []
-    for example in examples:
+    for example in _examples(data):
         one, label = _pair(example)
-        x.append(np.asarray(one))
-        y.append(np.asarray(label))
+        x.append(array_of("an example", one))
+        y.append(array_of("a label", label))
         if len(x) > MAX_EXAMPLES:
             raise InputError(
                 f"a Dataset is held in memory: at most {MAX_EXAMPLES:,} examples, got more: give a part of it"
@@ -96,6 +111,17 @@ def _gathered(data: Any) -> tuple[np.ndarray, np.ndarray]:
         few = ", ".join(map(str, sorted(shapes, key=str)[:3]))
         raise InputError(f"the examples of {type(data).__name__} need one shape, got {few}: resize or pad them")
     return np.stack(x), np.stack(y)
+
+
+def _examples(data: Any) -> Iterable[Any]:
+    """The examples one after the other; InputError where there are too many."""
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        return iter(data)
+    if len(data) > MAX_EXAMPLES:
+        raise InputError(
+            f"a Dataset is held in memory: at most {MAX_EXAMPLES:,} examples, got {len(data):,}: give a part of it"
+        )
+    return (data[i] for i in range(len(data)))
 
 
 def _pair(example: Any) -> tuple[Any, Any]:

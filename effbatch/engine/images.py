@@ -11,7 +11,7 @@ class Images:
     """Images (n, C, H, W), or features (n, d), held as rows of pixels where they are a tensor."""
 
     def __init__(self, images: Tensor | ShownImages, shape: tuple[int, ...], *, channels_last: bool) -> None:
-        self.shape, self.channels_last = shape, channels_last
+        self.shape, self.channels_last = shape, channels_last and len(shape) == 3
         self.images = self._rows(images) if isinstance(images, Tensor) else images
 
     def batch(self, index: Tensor, groups: int = 1) -> Tensor:

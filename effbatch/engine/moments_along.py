@@ -34,7 +34,9 @@ def moments_along(
     K = dataset.num_classes
     trained_on = image_subset(seed, clean_examples, len(dataset.x_train))
     chosen = trained_on[np.random.default_rng(seed).permutation(len(trained_on))[:IMAGES]]
-    x, y = dataset.x_train[chosen].astype(np.float64), dataset.y_train[chosen]
+    x, y = dataset.x_train[chosen], dataset.y_train[chosen]
+    if x.dtype.kind == "f":  # tokens stay whole
+        x = x.astype(np.float64)
     measured = measure_moments(network.double(), x, y, num_classes=K)
     rng = np.random.default_rng([seed, step, int(np.float64(alpha).view(np.uint64))])
     with evaluation_mode(network):

@@ -229,7 +229,7 @@ def test_commands_choices_and_names_are_completed():
         "plain,fashion-mnist",
         "plain,fashion-mnist-14",
     ]
-    assert complete("bash", "effbatch advise res", "2").split() == ["plain,resnet18"]
+    assert complete("bash", "effbatch advise resnet1", "2").split() == ["plain,resnet18"]
     assert complete("bash", "effbatch advise mlp1 my.np", "3").split() == ["file,my.np"]
     assert "predict" in complete("zsh", "effbatch pre", "1").split()
     assert "plain,predict" in complete("fish", "effbatch pre", "pre")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from effbatch.core.errors import InputError
+from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset
+from effbatch.data.split import stratified
 
 RNG = np.random.default_rng(5)
 X = RNG.integers(0, 256, (30, 6, 7)) / 255.0  # grey images, as bytes can hold them
+X[0, 0, :2] = 0, 1
 Y = np.arange(30) % 3
 WORDS = np.array(["ape", "bee", "cow"])
 TRAIN, TEST = slice(0, 20), slice(20, 30)
@@ -26,6 +31,7 @@ LABELS = {
     "integers": lambda y: y,
     "from one": lambda y: y + 1,
     "with a gap": lambda y: np.where(y == 2, 20, y),
+    "negative": lambda y: np.where(y == 0, -7, y),
     "unsigned": lambda y: y.astype(np.uint8),
     "column": lambda y: y[:, None],
     "one-hot": lambda y: np.eye(3)[y],
@@ -33,37 +39,122 @@ LABELS = {
     "words": lambda y: WORDS[y],
     "byte strings": lambda y: WORDS[y].astype("S"),
     "objects": lambda y: WORDS[y].astype(object),
+    "categories": lambda y: pd.Categorical(WORDS[y]),
     "whole floats": lambda y: y.astype(float),
     "list": lambda y: y.tolist(),
+    "list of words": lambda y: WORDS[y].tolist(),
     "Series": lambda y: pd.Series(WORDS[y], index=np.arange(len(y))[::-1]),
     "tensor": torch.as_tensor,
+    "narrow tensor": lambda y: torch.as_tensor(y, dtype=torch.int8),
 }
-IMAGES = {
-    "channels first": lambda x: x[:, None],
-    "no channel": lambda x: x,
-    "bytes": lambda x: np.round(255 * x).astype(np.uint8),
-    "bytes as integers": lambda x: np.round(255 * x).astype(np.int64),
-    "single precision": lambda x: x.astype(np.float32),
-    "tensor": lambda x: torch.as_tensor(x[:, None]),
+SHAPES = {  # what the arrays of INPUTS have to become
+    "images": lambda x: x[:, None],
+    "colour": lambda x: np.stack([x, 1 - x, x], 1),
+    "features": lambda x: x.reshape(len(x), -1),
+}
+BYTES = lambda x: np.round(255 * x)  # noqa: E731
+INPUTS = {
+    "channels first": ("images", lambda x: x[:, None]),
+    "channels last": ("images", lambda x: x[..., None]),
+    "no channel": ("images", lambda x: x),
+    "bytes": ("images", lambda x: BYTES(x).astype(np.uint8)),
+    "bytes as integers": ("images", lambda x: BYTES(x).astype(np.int64)),
+    "bytes as short integers": ("images", lambda x: BYTES(x).astype(np.int16)[..., None]),
+    "sixteen bits": ("images", lambda x: np.round(65535 * x).astype(np.uint16)),
+    "single precision": ("images", lambda x: x.astype(np.float32)),
+    "list": ("images", lambda x: x.tolist()),
+    "tensor": ("images", lambda x: torch.as_tensor(x[:, None])),
+    "tensor with a gradient": ("images", lambda x: torch.as_tensor(x[:, None]).requires_grad_()),
+    "tensor of bytes": ("images", lambda x: torch.as_tensor(BYTES(x).astype(np.uint8))),
+    "colour, first": ("colour", SHAPES["colour"]),
+    "colour, last": ("colour", lambda x: SHAPES["colour"](x).transpose(0, 2, 3, 1)),
+    "colour, last, bytes": ("colour", lambda x: BYTES(SHAPES["colour"](x)).astype(np.uint8).transpose(0, 2, 3, 1)),
+    "features": ("features", SHAPES["features"]),
+    "features of bytes": ("features", lambda x: BYTES(SHAPES["features"](x)).astype(np.uint8)),
+    "DataFrame": ("features", lambda x: pd.DataFrame(SHAPES["features"](x))),
+    "DataFrame of objects": ("features", lambda x: pd.DataFrame(SHAPES["features"](x)).astype(object)),
 }
 HOLDERS = {
     "four arrays": lambda x, y, u, v: (x, y, u, v),
     "two pairs": lambda x, y, u, v: ((x, y), (u, v)),
     "mapping": lambda x, y, u, v: {"x_train": x, "y_train": y, "x_test": u, "y_test": v},
-    "mapping of halves": lambda x, y, u, v: {"train": (x, y), "test": (u, v)},
+    "capitals": lambda x, y, u, v: {"X_train": x, "y_train": y, "X_test": u, "y_test": v},
+    "words": lambda x, y, u, v: {"train_images": x, "train_labels": y, "test_images": u, "test_labels": v},
+    "val for test": lambda x, y, u, v: {"features_train": x, "target_train": y, "features_val": u, "target_val": v},
+    "mapping of halves": lambda x, y, u, v: {"train": (x, y), "validation": (u, v)},
+    "mapping of mappings": lambda x, y, u, v: {"train": {"x": x, "y": y}, "test": {"x": u, "y": v}},
+    "torch": lambda x, y, u, v: (_torch(x, y), _torch(u, v)),
+    "loaders": lambda x, y, u, v: {"train": DataLoader(_torch(x, y), shuffle=True), "test": DataLoader(_torch(u, v))},
+    "examples": lambda x, y, u, v: (list(_torch(x, y)), list(_torch(u, v))),
 }
+NAMES, OTHER_NAMES = ("x_train", "y_train", "x_test", "y_test"), ("train_x", "train_y", "val_x", "val_y")
+FILES = ["npz", "npz of other names", "csv", "tsv", "csv of halves", *["parquet"] * bool(find_spec("pyarrow"))]
 
 
-@given(st.sampled_from(sorted(LABELS)), st.sampled_from(sorted(IMAGES)), st.sampled_from(sorted(HOLDERS)))
-def test_every_dress_is_the_same_data_set(labels, images, holder):
-    label, image = LABELS[labels], IMAGES[images]
-    data = as_dataset(HOLDERS[holder](image(X[TRAIN]), label(Y[TRAIN]), image(X[TEST]), label(Y[TEST])))
-    np.testing.assert_allclose(data.x_train, X[TRAIN, None], atol=1e-6)
-    np.testing.assert_allclose(data.x_test, X[TEST, None], atol=1e-6)
-    assert data.y_train.tolist() == Y[TRAIN].tolist()
-    assert data.y_test.tolist() == Y[TEST].tolist()
-    assert data.num_classes == 3
-    assert data.x_train.dtype == np.float32
+def _torch(x, y) -> Dataset:
+    x = x.to_numpy() if hasattr(x, "to_numpy") else x
+    y = y.to_numpy() if hasattr(y, "to_numpy") else y
+
+    class Examples(Dataset):
+        def __len__(self) -> int:
+            return len(x)
+
+        def __getitem__(self, i: int):
+            if i >= len(x):
+                raise IndexError(i)
+            return x[i], y[i]
+
+    return Examples()
+
+
+def answers_as_the_plain_arrays_do(data, shape: str, train, test) -> None:
+    x = SHAPES[shape](X)
+    np.testing.assert_allclose(data.x_train, x[train], atol=1e-5)
+    np.testing.assert_allclose(data.x_test, x[test], atol=1e-5)
+    assert data.y_train.tolist() == Y[train].tolist()
+    assert data.y_test.tolist() == Y[test].tolist()
+    assert (data.num_classes, data.x_train.dtype, data.y_train.dtype) == (3, np.float32, np.int64)
+    assert (len(data.class_names), "3 classes" in data.in_words) == (3, True)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(LABELS)), st.sampled_from(sorted(INPUTS)), st.sampled_from(sorted(HOLDERS)))
+def test_every_dress_is_the_same_data_set(labels, inputs, holder):
+    label, (shape, dress) = LABELS[labels], INPUTS[inputs]
+    data = as_dataset(HOLDERS[holder](dress(X[TRAIN]), label(Y[TRAIN]), dress(X[TEST]), label(Y[TEST])))
+    answers_as_the_plain_arrays_do(data, shape, TRAIN, TEST)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(LABELS)), st.sampled_from(sorted(INPUTS)), st.sampled_from(FILES))
+def test_every_dress_is_the_same_data_set_in_a_file(tmp_path, labels, inputs, kind):
+    label, (shape, dress) = LABELS[labels], INPUTS[inputs]
+    path = tmp_path / f"data.{kind.partition(' ')[0]}"
+    arrays = [np.asarray(_numpy(part)) for half in (TRAIN, TEST) for part in (dress(X[half]), label(Y[half]))]
+    if kind.startswith("npz"):
+        names = NAMES if kind == "npz" else OTHER_NAMES
+        assume(all(array.dtype != object for array in arrays))  # pickles are refused
+        np.savez(path, **dict(zip(names, arrays, strict=True)))
+        answers_as_the_plain_arrays_do(as_dataset(path), shape, TRAIN, TEST)
+        return
+    x, y, _, _ = arrays
+    assume(shape == "features" and inputs != "features of bytes" and "one-hot" not in labels and y.dtype.kind != "S")
+    frame = pd.DataFrame(x.astype(float)).rename(columns=str).assign(target=y.ravel())
+    if kind == "csv of halves":
+        u, v = arrays[2:]
+        more = pd.DataFrame(u.astype(float)).rename(columns=str).assign(target=v.ravel(), split="Test")
+        pd.concat([frame.assign(split="Train"), more]).to_csv(path, index=False)
+        answers_as_the_plain_arrays_do(as_dataset(path), shape, TRAIN, TEST)
+        return
+    write = {"csv": frame.to_csv, "tsv": partial(frame.to_csv, sep="\t"), "parquet": frame.to_parquet}[kind]
+    write(path, index=False)
+    data = as_dataset(path)
+    kept, drawn = stratified(Y[TRAIN])
+    answers_as_the_plain_arrays_do(data, shape, kept, drawn)
+
+
+def _numpy(value):
+    return value.detach().numpy() if hasattr(value, "detach") else value
 
 
 class Pictures(Dataset):
@@ -84,23 +175,91 @@ class Stream(IterableDataset):
     [
         (X, Y),
         {"x": X, "y": Y},
+        list(zip(X, Y, strict=True)),
         TensorDataset(torch.as_tensor(X), torch.as_tensor(Y)),
         DataLoader(TensorDataset(torch.as_tensor(X), torch.as_tensor(Y)), batch_size=7, shuffle=True),
         Pictures(),
         Stream(),
     ],
-    ids=["pair", "mapping", "TensorDataset", "DataLoader", "Dataset of mappings", "IterableDataset"],
+    ids=["pair", "mapping", "list", "TensorDataset", "DataLoader", "Dataset of mappings", "IterableDataset"],
 )
 def test_without_a_test_set_a_fifth_of_every_class_is_drawn(data):
     read = as_dataset(data)
     assert (len(read.x_train), len(read.x_test)) == (24, 6)
     assert np.bincount(read.y_test).tolist() == [2, 2, 2]
     assert read.in_words == (
-        "24 to train on, 6 to test, grey images 6×7, a fifth of every class drawn for testing; 3 classes"
+        "24 to train on, 6 to test, grey images 6×7, numbers from 0 to 1 as they are, a fifth of every class drawn for "
+        "testing; 3 classes"
     )
     both = np.concatenate([read.x_train, read.x_test])
     assert sorted(both.sum((1, 2, 3)).tolist()) == sorted(X.astype(np.float32)[:, None].sum((1, 2, 3)).tolist())
     assert as_dataset(data).fingerprint == read.fingerprint
+
+
+TOKENS = RNG.integers(0, 50, (30, 5))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (TOKENS, Y),
+        (TOKENS.astype(np.int32), WORDS[Y]),
+        (TOKENS.tolist(), Y.tolist()),
+        TensorDataset(torch.as_tensor(TOKENS), torch.as_tensor(Y)),
+        pd.DataFrame(TOKENS).assign(label=Y),
+        (TOKENS.astype(float), Y),
+    ],
+    ids=["int64", "int32", "lists", "torch", "DataFrame", "whole floats"],
+)
+def test_tokens_stay_whole_numbers(data):
+    read = as_dataset(data, tokens=True)
+    assert (read.x_train.dtype, read.image_shape) == (np.int64, (5,))
+    assert f"sequences of 5 tokens, vocabulary {TOKENS.max() + 1}, a fifth" in read.in_words
+    assert sorted(map(tuple, np.concatenate([read.x_train, read.x_test]))) == sorted(map(tuple, TOKENS))
+    features = as_dataset(data, tokens=False)
+    assert features.x_train.dtype == np.float32
+    np.testing.assert_array_equal(features.x_train, read.x_train)
+
+
+def test_what_is_called_tokens_is_that(tmp_path):
+    np.savez(tmp_path / "t.npz", tokens_train=TOKENS, labels_train=Y, tokens_test=TOKENS, labels_test=Y)
+    assert as_dataset(tmp_path / "t.npz").x_test.dtype == np.int64
+    assert as_dataset({"input_ids": TOKENS, "labels": Y}).x_train.dtype == np.int64
+    assert as_dataset({"tokens": TOKENS, "labels": Y}, tokens=False).x_train.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (TOKENS - 1, "need numbers from 0 to 2,147,483,647, got -1 to 48: number the vocabulary from 0"),
+        (TOKENS + 0.5, "need whole numbers, got fractions or NaN"),
+        (TOKENS[:, :, None], r"need sequences \(n, L\), got \(30, 5, 1\)"),
+        ([[1, 2], [1, 2, 3]] * 15, "needs rows of one length, got others: pad or cut them"),
+    ],
+)
+def test_what_cannot_be_tokens(tokens, sentence):
+    with pytest.raises(InputError, match=sentence):
+        as_dataset((tokens, Y), tokens=True)
+
+
+def test_what_decides_reaches_files_and_is_refused_where_nothing_is_open(tmp_path):
+    tiny = RNG.random((20, 3, 4, 2))
+    np.savez(tmp_path / "tiny.npz", x=tiny, y=Y[:20])
+    assert as_dataset(tmp_path / "tiny.npz", channels="last").image_shape == (2, 3, 4)
+    assert as_dataset(tmp_path / "tiny.npz", channels="first").image_shape == (3, 4, 2)
+    with pytest.raises(InputError, match=r"tiny.npz has no use for label, got 'y': leave it out"):
+        as_dataset(tmp_path / "tiny.npz", label="y")
+    with pytest.raises(InputError, match="digits has no use for tokens"):
+        as_dataset("digits", tokens=True)
+    with pytest.raises(InputError, match='channels needs "first" or "last", got \'middle\''):
+        as_dataset((tiny, Y[:20]), channels="middle")
+
+
+def test_shares_of_classes_are_told_where_they_differ():
+    rare = as_dataset((RNG.random((1000, 4)), np.where(np.arange(1000) % 100, "well", "ill")))
+    assert rare.in_words.endswith("; imbalanced: class well 99 % (what always answering it reaches), class ill 1 %")
+    assert majority_share(rare.y_train) == pytest.approx(0.99)
+    assert "imbalanced" not in as_dataset((X, Y)).in_words
 
 
 def test_two_torch_datasets_are_two_halves():
@@ -119,7 +278,7 @@ def test_channels_last_move_to_the_front():
 @pytest.mark.parametrize(("channels", "shape"), [("first", (3, 4, 2)), ("last", (2, 3, 4))])
 def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
     tiny = RNG.random((20, 3, 4, 2))
-    with pytest.raises(InputError, match="3 channels first or their 2 last: say which with channels"):
+    with pytest.raises(InputError, match="3 channels first or their 2 last: say which with --channels first or last"):
         as_dataset((tiny, Y[:20]))
     assert as_dataset((tiny, Y[:20]), channels=channels).image_shape == shape
 
@@ -127,16 +286,17 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ((RNG.integers(0, 50, (20, 9)), Y[:20]), "may be features or tokens: give features as floating numbers"),
+        ((RNG.integers(0, 50, (20, 9)), Y[:20]), "may be features or tokens: say which with --features or --tokens"),
         ((RNG.random((20, 9)), Y[:20] - 1), "hold -1 beside 0 to 1, a class or the mark of a missing label"),
         ((RNG.random((20, 9)), Y[:20] + 0.5), "needs whole numbers or words, got fractions or NaN"),
         ((RNG.random((20, 9)), RNG.random((20, 3))), "numbers that are not one-hot"),
         ((X * 1000).astype(int)[:20] - 1, "data needs to be a name or path"),
-        (((X[:20] * 1000).astype(int), Y[:20]), "need to be bytes from 0 to 255, got"),
         ((RNG.random((20, 2, 2, 2, 2)), Y[:20]), r"\(n, H, W, C\), got \(20, 2, 2, 2, 2\)"),
         ({"x": X, "y": Y, "images": X, "labels": Y}, "holds x, y and images, labels: keep one pair"),
         ({"pixels": X, "y": Y}, "needs the arrays x_train, .* it has pixels, y"),
         ([(X[0], 1, 2)], "data needs to be a name or path"),
+        ((X, Y, Y), "or a DataLoader, got tuple of 3"),
+        ({"x_train": X, "y_train": Y, "x_test": X}, "needs examples and labels of each half, got x_test alone"),
         ((X[:20], np.array(["a", None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
         (((X[:20], Y[:20]), (X[20:], WORDS[Y[20:]])), "need one type in both halves, got int64 and <U3"),
     ],

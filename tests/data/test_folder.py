@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,20 +27,30 @@ def pictures(tmp_path):
 
 
 def test_classes_are_numbered_by_name_and_pixels_kept(pictures):
-    train, test, classes, drawn = folder.read(pictures)
-    assert (classes, drawn) == (["cat", "dog"], False)
-    assert train.images.shape == (4, 1, 4, 5)
-    assert train.images[:, 0, 0, 0].tolist() == [20, 30, 0, 10]  # cat before dog
-    assert train.labels.tolist() == [0, 0, 1, 1]
-    assert (test.images[:, 0, 0, 0].tolist(), test.labels.tolist()) == ([50, 40], [0, 1])
+    data = folder.load(str(pictures))
+    assert (data.class_names, data.image_shape) == (("cat", "dog"), (1, 4, 5))
+    raw = np.array([20, 30, 0, 10]) / 255  # cat before dog
+    np.testing.assert_allclose(data.x_train[:, 0, 0, 0], (raw - raw.mean()) / raw.std(), atol=1e-5)
+    np.testing.assert_allclose(data.x_test[:, 0, 0, 0], (np.array([50, 40]) / 255 - raw.mean()) / raw.std(), atol=1e-5)
+    assert (data.y_train.tolist(), data.y_test.tolist()) == ([0, 0, 1, 1], [0, 1])
+    assert data.read_as == "images 1×4×5, standardised"
 
 
 def test_a_coloured_image_makes_all_coloured(pictures):
+    grey = folder.load(str(pictures)).x_train
     Image.new("RGB", (5, 4), (1, 2, 3)).save(pictures / "test" / "dog" / "4.png")
-    train, test, _, _ = folder.read(pictures)
-    assert train.images.shape[1] == test.images.shape[1] == 3
-    assert (train.images[0] == 20).all()
-    assert test.images[-1, :, 0, 0].tolist() == [1, 2, 3]
+    data = folder.load(str(pictures))
+    np.testing.assert_allclose(data.x_train, np.repeat(grey, 3, axis=1), atol=1e-6)
+    assert len(set(data.x_test[-1, :, 0, 0].tolist())) == 3
+
+
+def test_a_folder_around_the_halves_and_capitals_do_not_matter(pictures, tmp_path):
+    plain = folder.load(str(pictures))
+    inner = tmp_path / "around" / "as it unpacks"
+    inner.mkdir(parents=True)
+    (pictures / "train").rename(inner / "Training")
+    (pictures / "test").rename(inner / "Valid")
+    assert folder.load(str(tmp_path / "around")).fingerprint == plain.fingerprint
 
 
 def test_a_folder_is_a_data_set_until_it_changes(pictures):
@@ -61,14 +72,14 @@ def test_a_built_in_name_wins_over_a_folder(pictures, monkeypatch):
 def test_what_cannot_be_used_is_named(pictures, monkeypatch):
     (pictures / "test" / "bird").mkdir()
     with pytest.raises(InputError, match=r"\(cat, dog\), got bird too"):
-        folder.read(pictures)
+        folder.load(str(pictures))
     (pictures / "test" / "bird").rmdir()
     Image.new("L", (6, 4)).save(pictures / "train" / "dog" / "8.png")
     with pytest.raises(InputError, match=r"row 0 of .*train is 4×5, row 4 is 4×6"):
-        folder.read(pictures)
+        folder.load(str(pictures))
     (pictures / "train" / "dog" / "8.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"8\.png needs to be an image that Pillow reads"):
-        folder.read(pictures)
+        folder.load(str(pictures))
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(InputError, match=r"needs Pillow .* pip install pillow"):
-        folder.read(pictures)
+        folder.load(str(pictures))

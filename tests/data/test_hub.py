@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from effbatch.core.errors import InputError
 from effbatch.data import datasets
 from effbatch.data.builtin import cifar100, mnist
+from effbatch.data.reading import Reading
 from effbatch.data.sources import VARIABLE, hub
 from effbatch.data.sources import pictures as pictures_source
 
@@ -27,9 +30,17 @@ class ImageFeature:
     pass
 
 
+class ListFeature:
+    pass
+
+
 @dataclass
 class ClassLabel:
     num_classes: int
+
+    @property
+    def names(self) -> list[str]:
+        return [f"kind{c}" for c in range(self.num_classes)]
 
 
 @dataclass
@@ -47,6 +58,12 @@ class Split:
 
     def cast_column(self, name: str, feature: object) -> Split:
         return self
+
+    def __getitem__(self, column: str) -> list:
+        return [row[column] for row in self.rows]
+
+    def to_pandas(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=[*self.features])
 
     def select_columns(self, names: list[str]) -> Split:
         return Split(self.features, [{name: row[name] for name in names} for row in self.rows])
@@ -69,7 +86,9 @@ def pictures(array: np.ndarray) -> list[Image.Image]:
 @pytest.fixture
 def library(monkeypatch):
     """A stand-in library: `library.splits` is what load_dataset returns, `library.asked` what it was asked."""
-    fake = SimpleNamespace(Image=ImageFeature, ClassLabel=ClassLabel, asked=None, splits={})
+    fake = SimpleNamespace(
+        Image=ImageFeature, ClassLabel=ClassLabel, **dict.fromkeys(hub.LISTS, ListFeature), asked=None, splits={}
+    )
 
     def load_dataset(path, config):
         fake.asked = (path, config)
@@ -98,10 +117,13 @@ def test_colour_anywhere_makes_every_image_rgb(library):
         "train": split(pictures(GREY[:6]), LABELS[:6]),
         "test": split([Image.fromarray(COLOUR[0]).convert("RGBA"), *pictures(COLOUR[1:3])], LABELS[6:]),
     }
-    train, test, _ = hub.read("hub:mixed")
+    data = hub.load("hub:mixed")
     assert library.asked == ("mixed", None)
-    np.testing.assert_array_equal(train.images, np.repeat(GREY[:6, None], 3, axis=1))
-    np.testing.assert_array_equal(test.images, COLOUR[:3].transpose(0, 3, 1, 2))
+    raw = np.repeat(GREY[:6, None], 3, axis=1) / 255
+    np.testing.assert_allclose(data.x_train, (raw - raw.mean()) / raw.std(), atol=1e-5)
+    np.testing.assert_allclose(
+        data.x_test, (COLOUR[:3].transpose(0, 3, 1, 2) / 255 - raw.mean()) / raw.std(), atol=1e-5
+    )
 
 
 def good(**change: object) -> dict[str, Split]:
@@ -111,14 +133,19 @@ def good(**change: object) -> dict[str, Split]:
 
 CASES = {
     "unreachable": (ConnectionError("no route\nat all"), "raised ConnectionError: no route$"),
-    "no test split": (good(test=None), "needs the splits train and test; it has train: split it yourself"),
+    "no train split": (good(train=None, more=split([], [])), "needs a split train, got test, more: put what you"),
+    "too few to draw from": (good(test=None), "needs a test set, or 5 images of some class to draw one from"),
     "two kinds of label": (
         good(train=split(pictures(GREY[:6]), LABELS[:6], group=ClassLabel(2))),
-        "exactly one column of the type ClassLabel, got digit, group among picture, digit, group",
+        "digit, group of hub:x may all be the labels: say which with --label COLUMN",
     ),
     "no images": (
         good(train=Split({"digit": ClassLabel(3)}, [])),
-        "exactly one column of the type ImageFeature, got none",
+        "needs columns of features beside 'digit', got none",
+    ),
+    "two images": (
+        good(train=split(pictures(GREY[:6]), LABELS[:6], other=ImageFeature())),
+        "needs one column of inputs, got picture, other: put those that you mean",
     ),
     "sizes": (
         good(train=split([*pictures(GREY[:5]), Image.fromarray(GREY[5].T.copy())], LABELS[:6])),
@@ -148,7 +175,7 @@ def test_a_data_set_too_large_for_the_memory_is_refused_at_its_first_image(libra
     monkeypatch.setattr(pictures_source, "MAX_PIXELS", 100)
     library.splits = good()
     with pytest.raises(InputError, match=r"at most 100 values can be used; the train split of hub:x has 6 images of"):
-        hub.read("hub:x")
+        hub.load("hub:x")
 
 
 def test_a_broken_image_is_named(library):
@@ -162,7 +189,7 @@ def test_a_broken_image_is_named(library):
 
     library.splits = good(test=Broken(good()["test"].features, good()["test"].rows))
     with pytest.raises(InputError, match=r"test split of hub:x .* raised OSError: image file is truncated"):
-        hub.read("hub:x")
+        hub.load("hub:x")
 
 
 @pytest.mark.parametrize(("installed", "usable"), [("3.6.0", False), ("4.0.0", True), ("10.1", True)])
@@ -193,26 +220,68 @@ def test_what_is_not_in_the_data_directory_comes_from_the_hub(library, monkeypat
     np.testing.assert_array_equal(cifar100.load().y_train, LABELS[:3])
 
 
-def test_the_library_itself_reads_a_folder_of_images(tmp_path, monkeypatch):
+WORDS = np.array(["ape", "bee", "cow"])
+
+
+def plain(**columns: object) -> Split:
+    """A split of 30 rows without images or class labels: columns of lists, numbers and words."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    features = {name: ListFeature() if np.ndim(column[0]) else object() for name, column in columns.items()}
+    return Split(features, rows)
+
+
+def test_labels_may_be_words_and_a_missing_test_split_is_drawn(library):
+    many = np.tile(GREY[:3], (10, 1, 1))
+    named = [{"image": image, "animal": WORDS[i % 3]} for i, image in enumerate(pictures(many))]
+    library.splits = {"train": Split({"image": ImageFeature(), "animal": object()}, named)}
+    data = datasets.load("hub:animals", Reading(label="animal"))
+    assert data.class_names == ("ape", "bee", "cow")
+    assert data.in_words.startswith("24 to train on, 6 to test, images 1×5×4, standardised, a fifth of every class")
+    with pytest.raises(InputError, match=r"none is called label.*--label COLUMN"):
+        datasets.load("hub:animals")
+
+
+def test_arrays_tokens_and_tables_are_read_as_everywhere(library):
+    colour, y = np.tile(COLOUR[:3], (10, 1, 1, 1)), np.arange(30) % 3
+    library.splits = {"train": plain(picture=colour.tolist(), label=(y + 1).tolist())}
+    data = datasets.load("hub:arrays")
+    assert (data.image_shape, data.class_names) == ((3, 5, 4), ("1", "2", "3"))
+    assert "channels moved from last to first, bytes divided by 255" in data.in_words
+    words = {"words": colour[:, 0, 0].tolist(), "label": WORDS[y]}
+    library.splits = {"train": plain(**words), "validation": plain(**words)}
+    with pytest.raises(InputError, match="may be features or tokens"):
+        datasets.load("hub:text")
+    assert datasets.load("hub:text", Reading(tokens=True)).x_test.dtype == np.int64
+    library.splits = {"only": plain(height=RNG.random(30), width=RNG.random(30), target=WORDS[y])}
+    assert "2 features, numbers from 0" in datasets.load("hub:table").in_words
+
+
+def test_the_library_itself_reads_folders(tmp_path, monkeypatch):
     hugging_face = pytest.importorskip("datasets")
     monkeypatch.setattr(hugging_face.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     for number, image in enumerate(COLOUR):
         folder = tmp_path / "images" / ("train" if number < 6 else "test") / f"kind{LABELS[number]}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
-    train, test, num_classes = hub.read(f"hub:{tmp_path / 'images'}")
-    assert num_classes == 3
+    data, same = datasets.load(f"hub:{tmp_path / 'images'}"), datasets.load(str(tmp_path / "images"))
+    assert (data.num_classes, data.class_names) == (3, same.class_names)
+    for ours, theirs in ((data.x_train, same.x_train), (data.x_test, same.x_test)):
+        assert sorted(x.tobytes() for x in ours) == sorted(x.tobytes() for x in theirs)
     kept_encoded = hugging_face.load_dataset(str(tmp_path / "images")).cast_column(
         "image", hugging_face.Image(decode=False)
     )
     (tmp_path / "parquet").mkdir()
     for name in ("train", "test"):
         kept_encoded[name].to_parquet(tmp_path / "parquet" / f"{name}.parquet")
-    np.testing.assert_array_equal(hub.read(f"hub:{tmp_path / 'parquet'}")[1].images, test.images)
-    for half, part in ((train, slice(0, 6)), (test, slice(6, 9))):
-        wanted = {
-            (image.transpose(2, 0, 1).tobytes(), label) for image, label in zip(COLOUR[part], LABELS[part], strict=True)
-        }
-        assert {(image.tobytes(), label) for image, label in zip(half.images, half.labels, strict=True)} == wanted
+    assert datasets.load(f"hub:{tmp_path / 'parquet'}").fingerprint == data.fingerprint
+    (tmp_path / "arrays").mkdir()
+    lines = [json.dumps({"pixels": COLOUR[i % 3].tolist(), "label": WORDS[i % 3]}) for i in range(30)]
+    (tmp_path / "arrays" / "train.jsonl").write_text("\n".join(lines))
+    read = datasets.load(f"hub:{tmp_path / 'arrays'}")
+    assert (read.image_shape, read.class_names) == ((3, 5, 4), ("ape", "bee", "cow"))
+    (tmp_path / "table").mkdir()
+    rows = [f"{i},{i % 5},{WORDS[i % 3]}" for i in range(30)]
+    (tmp_path / "table" / "data.csv").write_text("\n".join(["a,b,label", *rows]))
+    assert datasets.load(f"hub:{tmp_path / 'table'}").in_words.startswith("24 to train on, 6 to test, 2 features")
     with pytest.raises(InputError, match=r"hub:/no/such/folder needs to be .* loading it raised \w+Error"):
-        hub.read("hub:/no/such/folder")
+        hub.load("hub:/no/such/folder")

@@ -42,7 +42,7 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
     [
         (
             {"x_test": None},
-            "needs the arrays x_train, .*; it has x_train, y_train, y_test",
+            "needs examples and labels of each half, got y_test alone",
         ),
         (
             {"x_test": None, "y_test": None},
@@ -54,7 +54,7 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
         ({"x_test": np.zeros((3, 1, 4, 5))}, r"one shape \(C, H, W\), got \(1, 4, 4\) and \(1, 4, 5\)"),
         (
             {"x_test": np.zeros((0, *SHAPE)), "y_test": np.zeros(0, int)},
-            r"y_test of .* one label per example, .*, got int64 \(0,\)",
+            r"y_test of .* needs at least one label, got none",
         ),
         ({"y_train": np.arange(5) % 3}, r"n labels, got \(6, 1, 4, 4\) and \(5,\)"),
         ({"y_test": np.arange(3) - 1}, "hold -1 beside 0 to 2, a class or the mark of a missing label"),

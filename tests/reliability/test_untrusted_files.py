@@ -252,7 +252,7 @@ def test_a_picture_of_billions_of_pixels_is_refused(tmp_path):
             (tmp_path / half / name).mkdir(parents=True)
         images.new("1", (20_000, 10_000)).save(tmp_path / half / "a" / "bomb.png")
     with pytest.raises(InputError, match=r"bomb\.png needs to be an image that Pillow reads; it raised .*bomb"):
-        folder.read(tmp_path)
+        folder.load(str(tmp_path))
 
 
 def test_nothing_is_written_outside_of_the_folder(tmp_path, monkeypatch, spec_text, little_images):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from effbatch.data.dataset import DataSet, Size, from_bytes
@@ -29,5 +30,8 @@ def where() -> str:
 def load() -> DataSet:
     """Krizhevsky (2009); 50,000 to train on, 10,000 to test, 10 classes."""
     place = where()
-    train, test = hub.read(place)[:2] if place == HUB else cifar_binary.read(Path(place), LAYOUT)
-    return from_bytes("cifar10", train, test, SIZE.num_classes, source=f"CIFAR-10 (Krizhevsky 2009) from {place}")
+    source = f"CIFAR-10 (Krizhevsky 2009) from {place}"
+    if place == HUB:
+        return replace(hub.load(HUB), name="cifar10", source=source)
+    train, test = cifar_binary.read(Path(place), LAYOUT)
+    return from_bytes("cifar10", train, test, SIZE.num_classes, source=source)

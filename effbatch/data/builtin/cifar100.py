@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from effbatch.data.dataset import DataSet, Size, from_bytes
+from effbatch.data.reading import Reading
 from effbatch.data.sources import cifar_binary, data_dir, hub
 
 SIZE = Size(50_000, 10_000, (3, 32, 32), 100)
@@ -29,6 +31,8 @@ def where() -> str:
 def load() -> DataSet:
     """Krizhevsky (2009), fine labels; 50,000 to train on, 10,000 to test, 100 classes."""
     place = where()
-    fetched = place == HUB
-    train, test = hub.read(place, label="fine_label")[:2] if fetched else cifar_binary.read(Path(place), LAYOUT)
-    return from_bytes("cifar100", train, test, SIZE.num_classes, source=f"CIFAR-100 (Krizhevsky 2009) from {place}")
+    source = f"CIFAR-100 (Krizhevsky 2009) from {place}"
+    if place == HUB:
+        return replace(hub.load(HUB, Reading(label="fine_label")), name="cifar100", source=source)
+    train, test = cifar_binary.read(Path(place), LAYOUT)
+    return from_bytes("cifar100", train, test, SIZE.num_classes, source=source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from effbatch.data.dataset import DataSet, Size, from_bytes
@@ -20,5 +21,8 @@ def where() -> str:
 def load() -> DataSet:
     """LeCun, Bottou, Bengio & Haffner (1998); 60,000 to train on, 10,000 to test, 10 classes."""
     place = where()
-    train, test = hub.read(place)[:2] if place == HUB else idx.read(Path(place))
-    return from_bytes("mnist", train, test, SIZE.num_classes, source=f"MNIST (LeCun et al. 1998) from {place}")
+    source = f"MNIST (LeCun et al. 1998) from {place}"
+    if place == HUB:
+        return replace(hub.load(HUB), name="mnist", source=source)
+    train, test = idx.read(Path(place))
+    return from_bytes("mnist", train, test, SIZE.num_classes, source=source)

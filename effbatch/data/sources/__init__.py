@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 VARIABLE = "EFFBATCH_DATA_DIR"
+TRAINING = ("train", "training")
+TESTING = ("test", "testing", "val", "valid", "validation", "dev")  # what scores; the first that is there
 MAX_PIXELS = 2**30  # of one half of a data set, which is held in memory as float32: 4 GiB
 
 

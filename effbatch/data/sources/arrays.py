@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,10 +13,16 @@ from effbatch.core.errors import InputError
 from effbatch.data.classes import class_indices
 from effbatch.data.dataset import DataSet, fingerprint
 from effbatch.data.inputs import inputs
+from effbatch.data.reading import PLAIN, Reading
+from effbatch.data.sources import TESTING
 from effbatch.data.split import stratified
 
-PAIRS = (("x", "y"), ("images", "labels"), ("features", "labels"), ("data", "target"), ("X", "y"))
+EXAMPLES = ("x", "images", "features", "data", "inputs", "tokens", "input_ids")
+LABELS = ("y", "labels", "label", "target", "targets")
+PAIRS = (("x", "y"), ("images", "labels"), ("features", "labels"), ("data", "target"))  # before any other pair
+TOKENS = ("tokens", "input_ids")  # of the examples, what their names say
 OPTIONS = ("num_classes", "channels")
+WAYS = ("{}_{half}", "{half}_{}")  # x_train, train_x
 
 
 def dataset(
@@ -22,7 +31,7 @@ def dataset(
     test: tuple[Any, Any] | None = None,
     *,
     num_classes: Any = None,
-    channels: str | None = None,
+    reading: Reading = PLAIN,
     source: str = "",
 ) -> DataSet:
     """(examples, labels) of each half; without a test half a fifth of every class is drawn for it.
@@ -31,7 +40,7 @@ def dataset(
     where examples or labels are of another kind. `dataset.checked` looks at the rest.
     """
     halves = [train] if test is None else [train, test]
-    x, words = inputs(name, *(half[0] for half in halves), channels=channels)
+    x, words = inputs(name, *(half[0] for half in halves), reading=reading)
     y, class_names = class_indices(name, *(half[1] for half in halves), num_classes=num_classes)
     split = ""
     if test is None:
@@ -58,30 +67,68 @@ def dataset(
     )
 
 
-def from_mapping(name: str, arrays: Any, *, source: str = "") -> DataSet:
+def wanted(name: Any) -> bool:
+    """Whether an array of this name may be one that `from_mapping` asks for."""
+    return str(name).casefold() in _WANTED
+
+
+def from_mapping(name: str, arrays: Mapping[Any, Any], *, reading: Reading = PLAIN, source: str = "") -> DataSet:
     """The data set in arrays by name: x_train, y_train, x_test, y_test, or a pair without a test set.
 
-    Pairs are x and y, images and labels, features and labels, or data and target; `num_classes` and `channels` are
-    options of `dataset`. InputError names what is missing.
+    Upper and lower case are one; train_images and train_labels will do, and val for test; examples called tokens are
+    that. `num_classes` and `channels` are options of `dataset`. InputError names what is missing.
     """
-    options = {key: _plain(arrays[key]) for key in OPTIONS if key in arrays}
-    if "x_train" in arrays and "y_train" in arrays:
-        test = ("x_test", "y_test") if "x_test" in arrays or "y_test" in arrays else ("x_val", "y_val")
-        half = [key in arrays for key in test]
-        if all(half) or not any(half):
-            given = (arrays[test[0]], arrays[test[1]]) if all(half) else None
-            return dataset(name, (arrays["x_train"], arrays["y_train"]), given, **options, source=source)
-    elif found := [pair for pair in PAIRS if pair[0] in arrays and pair[1] in arrays]:
-        if len(found) > 1:
-            raise InputError(
-                f"{name} holds {' and '.join(map(', '.join, found))}: keep one pair of examples and labels"
-            )
-        return dataset(name, (arrays[found[0][0]], arrays[found[0][1]]), **options, source=source)
-    raise InputError(
-        f"{name} needs the arrays x_train, y_train, x_test, y_test, or x and y alone; it has "
-        f"{', '.join(map(str, arrays)) or 'none'}: rename them",
-        held=list(arrays),
+    held = {str(key).casefold(): key for key in arrays}
+    options = {key: _plain(arrays[held[key]]) for key in OPTIONS if key in held}
+    pairs = {half: _pair(name, held, half) for half in ("train", *TESTING, "")}
+    train = pairs["train"] or pairs[""]
+    if train is None:
+        raise InputError(
+            f"{name} needs the arrays x_train, y_train, x_test, y_test, or x and y alone; it has "
+            f"{', '.join(map(str, arrays)) or 'none'}: rename them",
+            held=list(arrays),
+        )
+    by_name = any(word in str(train[0]).casefold() for word in TOKENS) or None
+    reading = replace(
+        reading,
+        channels=reading.channels or options.get("channels"),
+        tokens=by_name if reading.tokens is None else reading.tokens,
     )
+    test = next((pairs[half] for half in TESTING if pairs[half]), None) if pairs["train"] else None
+    halves = [None if half is None else (arrays[half[0]], arrays[half[1]]) for half in (train, test)]
+    return dataset(name, halves[0], halves[1], num_classes=options.get("num_classes"), reading=reading, source=source)  # type: ignore[arg-type]
+
+
+def _pair(name: str, held: Mapping[str, Any], half: str) -> tuple[Any, Any] | None:
+    """What the examples and the labels of a half are called; None where neither is there."""
+    found = [(held[x], held[y]) for x, y in _names(half, PAIRS) if x in held and y in held]
+    if not found:
+        found = [(held[x], held[y]) for x, y in _names(half, product(EXAMPLES, LABELS)) if x in held and y in held]
+    alone = {x for pair in _names(half, product(EXAMPLES, LABELS)) for x in pair if x in held} if half else set()
+    if alone and not found:
+        raise InputError(
+            f"{name} needs examples and labels of each half, got {', '.join(sorted(alone))} alone: add the other"
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"{name} holds {' and '.join(', '.join(map(str, pair)) for pair in found)}: keep one pair of examples and "
+            "labels"
+        )
+    return found[0] if found else None
+
+
+def _names(half: str, pairs: Any) -> list[tuple[str, str]]:
+    """Examples and labels as they may be called in a half; "" for data in one piece."""
+    pairs = list(pairs)
+    if not half:
+        return pairs
+    return [(way.format(x, half=half), way.format(y, half=half)) for x, y in pairs for way in WAYS]
+
+
+_WANTED = {
+    *OPTIONS,
+    *(name for half in ("train", *TESTING, "") for pair in _names(half, product(EXAMPLES, LABELS)) for name in pair),
+}
 
 
 def _plain(value: Any) -> Any:

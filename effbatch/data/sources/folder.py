@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from os.path import isdir
 from pathlib import Path
 from typing import Any
 
 from effbatch.core.errors import InputError
-from effbatch.data.dataset import DataSet, from_bytes
-from effbatch.data.sources import Half
-from effbatch.data.sources.pictures import Rows, halves_of, rows_of
-from effbatch.data.split import stratified
+from effbatch.data.dataset import DataSet
+from effbatch.data.reading import PLAIN, Reading
+from effbatch.data.sources import TESTING, TRAINING, pictures
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-TESTING = ("test", "val", "valid", "validation")  # the first that is there
 
 
 def takes(name: str) -> bool:
@@ -23,25 +20,19 @@ def takes(name: str) -> bool:
     return isdir(name)
 
 
-def load(name: str) -> DataSet:
-    """The data set in a folder, see `read`."""
-    train, test, classes, drawn = read(Path(name))
-    data = from_bytes(Path(name).name, train, test, len(classes), source=name)
-    shape = "×".join(map(str, data.image_shape))
-    how = ", a fifth of every class drawn for testing" if drawn else ""
-    return replace(data, class_names=tuple(classes), read_as=f"images {shape}, standardised{how}")
+def load(name: str, reading: Reading = PLAIN) -> DataSet:
+    """Images of one size, grey unless some are in colour, which may lie deeper in the folder of their class.
 
-
-def read(folder: Path) -> tuple[Half, Half, list[str], bool]:
-    """Training set, test set, class names, and whether the test set was drawn from the training images.
-
-    Images are of one size, grey unless some are in colour, and may lie deeper in the folder of their class. The test
-    set is in test, val, valid or validation; without one, or without train, a fifth of every class is drawn for it.
-    Raises InputError where there are no classes, the test set has a class that the training set has not, an image
-    cannot be read or used, or Pillow is not installed.
+    The test set is in test, val, valid, validation or dev; without one, or without train, a fifth of every class is
+    drawn for it. One folder around them is looked into. Raises InputError where there are no classes, the test set has
+    a class that the training set has not, an image cannot be read or used, or Pillow is not installed.
     """
-    testing = [folder / name for name in TESTING if (folder / name).is_dir()]
-    place = folder / "train" if (folder / "train").is_dir() else folder
+    reading.only(name)
+    folder = Path(name)
+    while len(inside := _halves(folder)) == 1 and not {*inside} & {*TRAINING, *TESTING}:
+        (folder,) = inside.values()  # as archives unpack
+    training, testing = ([inside[half] for half in halves if half in inside] for halves in (TRAINING, TESTING))
+    place = training[0] if training else folder
     if place == folder and testing:
         raise InputError(
             f"{folder} needs a folder train beside {testing[0].name}, got none: make it, or leave both out"
@@ -52,21 +43,14 @@ def read(folder: Path) -> tuple[Half, Half, list[str], bool]:
             f"{place} needs one folder of images per class, at least 2, got {len(classes)}: give each its own",
             classes=classes,
         )
-    if not testing:
-        whole, _ = halves_of(rows := _half(place, classes), rows)
-        kept, drawn = stratified(whole.labels)
-        if not len(drawn):
-            raise InputError(f"{folder} needs a test set, or 5 images of some class to draw one from: add images")
-        train, test = (Half(whole.images[part], whole.labels[part]) for part in (kept, drawn))
-        return train, test, classes, True
-    strange = sorted(set(_classes(testing[0])) - set(classes))
-    if strange:
+    if testing and (strange := sorted(set(_classes(testing[0])) - set(classes))):
         raise InputError(
             f"{testing[0]} needs the classes of {place} ({', '.join(classes)}), got {', '.join(strange)} too: add "
             "training images of it, or leave it out",
             classes=strange,
         )
-    return (*halves_of(_half(place, classes), _half(testing[0], classes)), classes, False)
+    test = _half(testing[0], classes) if testing else None
+    return pictures.dataset(Path(name).resolve().name, _half(place, classes), test, source=name, class_names=classes)
 
 
 def _images(of_class: Path) -> list[Path]:
@@ -79,13 +63,18 @@ def _images(of_class: Path) -> list[Path]:
     )
 
 
+def _halves(folder: Path) -> dict[str, Path]:
+    """The folders in a folder by name, upper and lower case as one."""
+    return {name.casefold(): folder / name for name in _classes(folder)}
+
+
 def _classes(half: Path) -> list[str]:
     return sorted(path.name for path in half.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _half(half: Path, classes: list[str]) -> Rows:
+def _half(half: Path, classes: list[str]) -> pictures.Rows:
     paths = [(path, c) for c, name in enumerate(classes) for path in _images(half / name)]
-    return rows_of(str(half), ((_opened(path), c) for path, c in paths), len(paths))
+    return pictures.rows_of(str(half), ((_opened(path), c) for path, c in paths), len(paths))
 
 
 def _opened(path: Path) -> Any:

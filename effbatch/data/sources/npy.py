@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from effbatch.core.errors import InputError
 from effbatch.core.npyfile import BROKEN, read_array
 from effbatch.data.dataset import DataSet
+from effbatch.data.reading import PLAIN, Reading
 from effbatch.data.sources import arrays
 
 
@@ -17,12 +18,13 @@ def takes(name: str) -> bool:
     return name.endswith(".npy")
 
 
-def load(name: str) -> DataSet:
+def load(name: str, reading: Reading = PLAIN) -> DataSet:
     """Examples and labels in two files; a fifth of every class is drawn for testing. InputError for one file alone."""
+    reading.only(name, "channels", "tokens")
     examples, colon, labels = name.rpartition(":")
     if not colon or not examples.endswith(".npy"):
         raise InputError(f"{name} needs a file of labels beside it, got one file: write EXAMPLES.npy:LABELS.npy")
-    return arrays.dataset(Path(examples).name, (_read(examples), _read(labels)), source=name)
+    return arrays.dataset(Path(examples).name, (_read(examples), _read(labels)), reading=reading, source=name)
 
 
 def _read(path: str) -> NDArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,8 @@ import numpy as np
 from effbatch.core.errors import InputError
 from effbatch.core.npyfile import BROKEN, read_array
 from effbatch.data.dataset import DataSet
+from effbatch.data.reading import PLAIN, Reading
 from effbatch.data.sources import arrays
-
-WANTED = {"x_train", "y_train", "x_test", "y_test", "x_val", "y_val", *chain(*arrays.PAIRS), *arrays.OPTIONS}
 
 
 def takes(name: str) -> bool:
@@ -23,12 +21,13 @@ def takes(name: str) -> bool:
     return name.endswith(".npz")
 
 
-def load(name: str) -> DataSet:
+def load(name: str, reading: Reading = PLAIN) -> DataSet:
     """x_train, y_train, x_test, y_test, or a pair without a test set (`arrays.from_mapping`); pickles are refused.
 
     InputError where the file cannot be read, an array is missing, or one is of another kind.
     """
-    return arrays.from_mapping(Path(name).name, _held(Path(name)), source=name)
+    reading.only(name, "channels", "tokens")
+    return arrays.from_mapping(Path(name).name, _held(Path(name)), reading=reading, source=name)
 
 
 def _held(path: Path) -> dict[str, np.ndarray]:
@@ -36,7 +35,7 @@ def _held(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as file:
             names = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-            return {name: _array(file, name) for name in names if name in WANTED}
+            return {name: _array(file, name) for name in names if arrays.wanted(name)}
     except OSError as error:
         raise InputError(f"the data file {path} cannot be read: {error.strerror or error}") from error
     except (*BROKEN, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError) as error:

@@ -5,6 +5,7 @@ A name may say which column holds the labels: flowers.csv:species. A column `spl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import numpy as np
 
 from effbatch.core.errors import InputError, hint
 from effbatch.data.dataset import DataSet
-from effbatch.data.sources import arrays
+from effbatch.data.reading import PLAIN, Reading
+from effbatch.data.sources import TESTING, TRAINING, arrays
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 LABELS = ("label", "labels", "target", "class", "y")  # columns that are taken for labels where nothing else is said
 SPLIT = "split"
 UNNAMED = "Unnamed: "  # what pandas calls a column without a heading
-TESTING = ("test", "val", "valid", "validation")
 MAX_BYTES = 4 * 2**30
 
 
@@ -27,21 +28,50 @@ def takes(name: str) -> bool:
     return _parts(name)[0].lower().endswith(SUFFIXES)
 
 
-def load(name: str) -> DataSet:
+def load(name: str, reading: Reading = PLAIN) -> DataSet:
     """The table in a file, read by pandas. InputError where it cannot be, or where no column is clearly the labels."""
     path, column = _parts(name)
-    return from_frame(Path(path).name, _read(Path(path)), column or None, source=name)
+    if column:
+        reading = replace(reading, label=column)
+    return from_frame(Path(path).name, _read(Path(path)), reading=reading, source=name)
 
 
-def from_frame(name: str, frame: Any, label: str | None = None, *, source: str = "") -> DataSet:
-    """A pandas DataFrame with a column of labels; every other column is a feature, as it is.
+def from_frame(name: str, frame: Any, test: Any = None, *, reading: Reading = PLAIN, source: str = "") -> DataSet:
+    """A pandas DataFrame with a column of labels, and perhaps another to test on; other columns are features.
 
-    label  its name; without it the one column that is called label, labels, target, class or y
-    Raises InputError where that is not clear, and where a feature is no number or is missing.
+    The labels are in the column `reading.label`; without it in the one called label, labels, target, class or y. A
+    column split, with train and test, divides the rows. InputError where that is not clear, and where a feature is no
+    number or is missing.
     """
+    reading.only(name, "label", "tokens")
+    if test is not None:
+        return _of_halves(name, frame, test, reading, source)
+    if SPLIT not in map(str, frame.columns) or reading.label == SPLIT:
+        return arrays.dataset(name, _parted(name, frame, reading), reading=_settled(reading), source=source)
+    parts = frame[SPLIT].astype(str).str.casefold()
+    testing = parts.isin(TESTING).to_numpy()
+    if testing.all() or not testing.any() or not parts[~testing].isin(TRAINING).all():
+        found = ", ".join(map(str, frame[SPLIT].unique()[:4]))
+        raise InputError(f"the column split of {name} needs train and test, got {found}: rename it, or its values")
+    frame = frame.drop(columns=SPLIT)
+    return _of_halves(name, frame[~testing], frame[testing], reading, source)
+
+
+def _of_halves(name: str, train: Any, test: Any, reading: Reading, source: str) -> DataSet:
+    halves = [_parted(name, half, reading) for half in (train, test)]
+    return arrays.dataset(name, *halves, reading=_settled(reading), source=source)
+
+
+def _settled(reading: Reading) -> Reading:
+    """Columns have names: whole numbers in them are features unless somebody says otherwise."""
+    return replace(reading, tokens=bool(reading.tokens))
+
+
+def _parted(name: str, frame: Any, reading: Reading) -> tuple[Any, Any]:
+    """The features (n, d) and the labels of a table."""
     frame = frame.rename(columns=str)
-    label = _label(name, list(frame.columns), label)
-    features = frame.drop(columns=[label, *({SPLIT} & set(frame.columns))])
+    label = label_column(name, list(frame.columns), reading.label)
+    features = frame.drop(columns=label)
     first = features.columns[0] if len(features.columns) else ""
     if first.startswith(UNNAMED) and features[first].tolist() == list(
         range(len(frame))
@@ -57,14 +87,7 @@ def from_frame(name: str, frame: Any, label: str | None = None, *, source: str =
     missing = [column for column in (*features, label) if frame[column].isna().any()]
     if missing:
         raise InputError(f"{name} needs a value in every cell, got empty ones in {_few(missing)}: fill in or leave out")
-    x, y = features.to_numpy(np.float64), frame[label].to_numpy()
-    if SPLIT not in frame.columns:
-        return arrays.dataset(name, (x, y), source=source)
-    test = frame[SPLIT].isin(TESTING).to_numpy()
-    if test.all() or not test.any() or not (frame[SPLIT][~test] == "train").all():
-        found = ", ".join(map(str, frame[SPLIT].unique()[:4]))
-        raise InputError(f"the column split of {name} needs train and test, got {found}: rename it, or its values")
-    return arrays.dataset(name, (x[~test], y[~test]), (x[test], y[test]), source=source)
+    return features.to_numpy(np.float64), frame[label].to_numpy()
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -78,7 +101,8 @@ def _parts(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _label(name: str, columns: list[str], given: str | None) -> str:
+def label_column(name: str, columns: list[str], given: str | None) -> str:
+    """The column of labels, the one `given` or the one whose name says so; InputError where neither is there."""
     if given is not None:
         if given not in columns:
             raise InputError(f"{name} has no column {given!r}; {hint(given, columns)}", column=given)
@@ -87,7 +111,7 @@ def _label(name: str, columns: list[str], given: str | None) -> str:
     if len(found) == 1:
         return found[0]
     what = f"{_few(found)} may all be" if found else f"of {_few(columns)} none is called label, target, class or y as"
-    raise InputError(f"{what} the labels of {name}: say which with {name}:COLUMN", columns=columns)
+    raise InputError(f"{what} the labels of {name}: say which with --label COLUMN, or {name}:COLUMN", columns=columns)
 
 
 def _few(names: list[str]) -> str:
