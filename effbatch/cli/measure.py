@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
+@click.option("--evaluation", is_flag=True, help="In evaluation mode: no dropout, running statistics of BatchNorm.")
 @click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
 @READING
 @DATA_DIR
@@ -41,6 +42,7 @@ def command(
     matrix: str | None,
     examples: int | None,
     seed: int,
+    evaluation: bool,
     per_layer: bool,
     device: str,
     as_json: bool,
@@ -83,6 +85,8 @@ def command(
         num_classes=dataset.num_classes,
         noise_matrix=None if matrix is None else read_matrix(matrix),
         max_examples=examples,
+        mode="evaluation" if evaluation else "training",
+        batch_size=max(batch, 2),
         seed=seed,
     )
     if not as_json:

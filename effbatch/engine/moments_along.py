@@ -29,7 +29,7 @@ def moments_along(
     The five numbers, with 95 % intervals, are those of `measure_moments` on (at most) 400 of the images that `seed`
     trains on. Of these images' own moments, the closed form at `alpha` is compared with data sets really noised at
     alpha and with labels enumerated: `moments_check`. Random numbers depend on seed, step and alpha.
-    `network` becomes one of float64.
+    `network` becomes one of float64, and is measured in evaluation mode: that is where labels can be enumerated.
     """
     K = dataset.num_classes
     trained_on = image_subset(seed, clean_examples, len(dataset.x_train))
@@ -37,7 +37,7 @@ def moments_along(
     x, y = dataset.x_train[chosen], dataset.y_train[chosen]
     if x.dtype.kind == "f":  # tokens stay whole
         x = x.astype(np.float64)
-    measured = measure_moments(network.double(), x, y, num_classes=K)
+    measured = measure_moments(network.double(), x, y, num_classes=K, mode="evaluation")
     rng = np.random.default_rng([seed, step, int(np.float64(alpha).view(np.uint64))])
     with evaluation_mode(network):
         closed = of_these_images(network, x, y, measured.estimate, num_classes=K)

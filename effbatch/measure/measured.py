@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class MeasuredMoments(Shown):
 
         ‖G_0‖²: g_i0·ḡ_0,   G_0·G_N: (g_i0·ḡ_N + g_iN·ḡ_0)/2,   ‖G_N‖²: g_iN·ḡ_N,   ḡ = Σ_{j≠i} g_j/(n − 1),
         S_0: ‖g_i0‖²,       S_N: Σ_k N[y_i, k] ‖J_iᵀ(p_i − e_k)‖².
+    batch_size
+               where the images of a batch change each other's gradients: of how many images the batches are, whose
+               gradients then stand where those of single images stand above (`CoupledMoments`)
 
     Their means are unbiased (U-statistics of order 2 and 1; Hoeffding, 1948) and may be negative; nothing is clamped.
     Intervals (95 %) rest on the jackknife variance of U-statistics (Arvesen, 1969), all n values left out in turn,
@@ -52,16 +56,27 @@ class MeasuredMoments(Shown):
     """
 
     per_image: GradientMoments
+    batch_size: int | None = None
 
     @property
     def n(self) -> int:
-        """Images measured."""
+        """Images measured, or batches."""
         return len(self.per_image.clean_second_moment)
+
+    @property
+    def of_what(self) -> str:
+        """What n counts."""
+        return "images" if self.batch_size is None else f"batches of {self.batch_size} images"
 
     @cached_property
     def estimate(self) -> GradientMoments:
-        """The five numbers: means over the images."""
-        return GradientMoments(*(float(values.mean()) for values in _values(self.per_image)))
+        """The five numbers: means over the images, or batches."""
+        return self._of_copies(float(values.mean()) for values in _values(self.per_image))
+
+    def _of_copies(self, values: Iterable[Any]) -> GradientMoments:
+        """Moments of one labelled copy from what the images, or the batches, gave."""
+        given = type(self.per_image)(*values)
+        return given if self.batch_size is None else given.of_copies(self.batch_size)  # type: ignore[attr-defined]
 
     @cached_property
     def left_out(self) -> GradientMoments:
@@ -69,11 +84,10 @@ class MeasuredMoments(Shown):
 
         U = Σ_i h_i/n, h_i = Σ_{j≠i} u_ij/(n − 1): without i, the pairs (i, j) and (j, i) go: (nU − 2h_i)/(n − 2).
         """
-        h, n = self.per_image, self.n
-        products = h.clean_norm_squared, h.clean_noisy_inner, h.noisy_norm_squared
-        squares = h.clean_second_moment, h.noisy_second_moment
-        return GradientMoments(
-            *((u.sum() - 2 * u) / (n - 2) for u in products), *((s.sum() - s) / (n - 1) for s in squares)
+        n, values = self.n, _values(self.per_image)
+        products, squares = values[:3], values[3:]
+        return self._of_copies(
+            [*((u.sum() - 2 * u) / (n - 2) for u in products), *((s.sum() - s) / (n - 1) for s in squares)]
         )
 
     def numbers(self) -> dict[str, Estimate]:
@@ -123,7 +137,8 @@ class MeasuredMoments(Shown):
         t, variance = student_quantile(self.n - 1, CONFIDENCE), float(self._covariance(of))
         half = t * np.sqrt(variance)
         low, high = value - half, value + half + (_stretch(value, variance, t) if norm else 0.0)
-        reason = f"cannot tell at n = {self.n} images whether {symbol} is above zero" if norm and low <= 0 else None
+        unsure = f"cannot tell at n = {self.n} {self.of_what} whether {symbol} is above zero"
+        reason = unsure if norm and low <= 0 else None
         return Estimate(value, low, high, n=self.n, level=CONFIDENCE, reason=reason)
 
     def _ratio(
@@ -143,7 +158,7 @@ class MeasuredMoments(Shown):
         if not reaching_zero:
             return Estimate(x / y, low, high, n=self.n, level=CONFIDENCE)
         reason = (
-            f"cannot tell at n = {self.n} images: the {100 * CONFIDENCE:g} % interval of "
+            f"cannot tell at n = {self.n} {self.of_what}: the {100 * CONFIDENCE:g} % interval of "
             f"{' and of '.join(reaching_zero)} reaches zero; measure more images"
         )
         return Estimate(None, low, high, n=self.n, level=CONFIDENCE, reason=reason)
@@ -162,26 +177,27 @@ class PooledMoments(MeasuredMoments):
     different batches are left out: their weights differ.
     """
 
-    batches: tuple[MeasuredMoments, ...]
+    batches: tuple[MeasuredMoments, ...] = ()
 
     @classmethod
     def of(cls, batches: Sequence[MeasuredMoments]) -> PooledMoments:
         """The pool of one or more batches."""
         together = zip(*(_values(batch.per_image) for batch in batches), strict=True)
-        return cls(GradientMoments(*(np.concatenate(values) for values in together)), tuple(batches))
+        moments = type(batches[0].per_image)(*(np.concatenate(values) for values in together))
+        return cls(moments, batches[0].batch_size, tuple(batches))
 
     @cached_property
     def estimate(self) -> GradientMoments:
         """The five numbers: means over the batches."""
         together = zip(*(_values(batch.estimate) for batch in self.batches), strict=True)
-        return GradientMoments(*(float(np.mean(values)) for values in together))
+        return type(self.per_image)(*(float(np.mean(values)) for values in together))
 
     def _covariance(self, *of: Callable[[GradientMoments], NDArray]) -> NDArray:
         m, pooled = len(self.batches), _values(self.estimate)
         total = np.zeros((len(of), len(of)))
         for batch in self.batches:
             without = zip(pooled, _values(batch.left_out), _values(batch.estimate), strict=True)
-            left_out = GradientMoments(*(all_ + (less - own) / m for all_, less, own in without))
+            left_out = type(self.per_image)(*(all_ + (less - own) / m for all_, less, own in without))
             total += (batch.n - 1) * np.cov(np.stack([one(left_out) for one in of]), bias=True)
         return total if len(of) > 1 else total[0, 0]
 
@@ -212,7 +228,7 @@ def _stretch(square: float, variance: float, t: float) -> float:
 
 
 def _values(moments: GradientMoments) -> list[NDArray]:
-    return [getattr(moments, field.name) for field in fields(GradientMoments)]
+    return [getattr(moments, field.name) for field in fields(moments)]
 
 
 def _check_alpha(alpha: float) -> None:

@@ -99,7 +99,7 @@ def intervals_inside(
         chosen = rng.integers(0, len(x), images)
         seed = np.array(rng.integers(2**62))
         labels = fresh_label(y[chosen], np.arange(images), np.array(0), alpha, seed, num_classes=num_classes)
-        found = measure_moments(network, x[chosen], labels, num_classes=num_classes).numbers()
+        found = measure_moments(network, x[chosen], labels, num_classes=num_classes, mode="evaluation").numbers()
         norm += _holds(found["clean_norm_squared"], closed.mean_norm_squared(alpha))
         second += _holds(found["clean_second_moment"], closed.second_moment(alpha))
     return norm, second

@@ -6,7 +6,7 @@ numbers (tokens) in, layers without sizes, probabilities out. A plain network go
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -136,6 +136,11 @@ def logits_in(output: Any) -> Tensor | None:
 def called(network: nn.Module, images: Any) -> Any:
     """What the network returns for images, or for a mapping of its arguments by name."""
     return network(**images) if isinstance(images, Mapping) else network(images)
+
+
+def each(images: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A change of images, or of every argument in a mapping of them."""
+    return {k: change(x) for k, x in images.items()} if isinstance(images, Mapping) else change(images)
 
 
 def kind_of(z: Tensor | None) -> str | None:

@@ -15,7 +15,7 @@ from torch.func import functional_call, vjp, vmap
 from torch.nn.parameter import UninitializedParameter
 
 from effbatch.core.errors import InputError, first_line
-from effbatch.networks.classifier import DRESSES, Classifier
+from effbatch.networks.classifier import DRESSES, Classifier, each
 
 Images = Tensor | NDArray[np.floating]
 
@@ -141,7 +141,7 @@ def _side_by_side(
     network: nn.Module, weights: Mapping[str, Tensor], images: Any, slopes: Slopes, *given: Tensor
 ) -> dict[str, Tensor]:
     def of_one(image: Any, *its: Tensor) -> dict[str, Tensor]:
-        one = _each(image, lambda x: x[None])
+        one = each(image, lambda x: x[None])
         logits, pull_back, *_ = vjp(lambda w: output(network, w, one)[0], dict(weights))
         return vmap(lambda v: pull_back(v)[0])(slopes(logits.detach(), *its))
 
@@ -156,7 +156,7 @@ def _one_by_one(
     leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
     rows = []
     for i in range(len(given[0])):
-        logits = output(network, leaves, _each(images, itemgetter(slice(i, i + 1))))[0]
+        logits = output(network, leaves, each(images, itemgetter(slice(i, i + 1))))[0]
         rows.append(
             [
                 torch.autograd.grad(logits, list(leaves.values()), v, retain_graph=True, materialize_grads=True)
@@ -168,8 +168,3 @@ def _one_by_one(
         name: torch.stack([of_v[k].flatten() for row in rows for of_v in row]).view(n, c, -1)
         for k, name in enumerate(leaves)
     }
-
-
-def _each(images: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A change of images, or of every argument in a mapping of them."""
-    return {k: change(x) for k, x in images.items()} if isinstance(images, Mapping) else change(images)

@@ -8,7 +8,7 @@ of one labelled copy are mixtures of those with clean labels (index 0) and with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -81,6 +81,55 @@ class GradientMoments:
     def effective_batch_size(self, alpha: Array, batch_size: Array) -> Array:
         """B_eff = B · B_noise(0)/B_noise(α): the clean batch with the same gradient signal-to-noise ratio."""
         return batch_size * (self.noise_scale(0.0) / _positive_or_nan(self.noise_scale(alpha)))
+
+
+@dataclass(frozen=True)
+class CoupledMoments(GradientMoments):
+    """The same of images that change each other's gradients within a batch (BatchNorm), for batches of one size.
+
+    What the network computes does not depend on the labels, so the gradient of a batch is linear in them as well, and
+    G_α mixes as ever. Its variance within and between batches does not: with every label clean with probability λ =
+    1/(1+α), independently, E‖g_batch‖² is a polynomial of degree 2 in λ, and
+
+        S_α = λ S_0 + (1 − λ) S_N + λ (1 − λ) X.
+
+    coupling    X, zero where no image changes another's gradient
+    """
+
+    coupling: Array
+
+    def of_copies(self, batch_size: int) -> Self:
+        """Per labelled copy, where these are the numbers of whole batches: trΣ of a copy is B times that of a batch.
+
+        S_copy = B S − (B − 1) ‖G‖²,      X_copy = B X + (B − 1) ‖G_0 − G_N‖²
+        """
+        B, norm, inner, noisy = batch_size, self.clean_norm_squared, self.clean_noisy_inner, self.noisy_norm_squared
+        return type(self)(
+            norm,
+            inner,
+            noisy,
+            B * self.clean_second_moment - (B - 1) * norm,
+            B * self.noisy_second_moment - (B - 1) * noisy,
+            B * self.coupling + (B - 1) * (norm - 2 * inner + noisy),
+        )
+
+    def with_clean_labels(self, alpha: Array) -> Self:
+        """As of `GradientMoments`: S_λ at λ = 1 + α of these; X counts (1 + α)²."""
+        a = 1 + alpha
+        five = GradientMoments(*(getattr(self, field.name) for field in fields(GradientMoments)))
+        clean = five.with_clean_labels(alpha)
+        return type(self)(
+            clean.clean_norm_squared,
+            clean.clean_noisy_inner,
+            clean.noisy_norm_squared,
+            clean.clean_second_moment - a * alpha * self.coupling,
+            clean.noisy_second_moment,
+            a * a * self.coupling,
+        )
+
+    def second_moment(self, alpha: Array) -> Array:
+        """S_α = (S_0 + α S_N)/(1 + α) + α X/(1 + α)²."""
+        return super().second_moment(alpha) + alpha * self.coupling / ((1 + alpha) * (1 + alpha))
 
 
 def _positive_or_nan(x: Array) -> Array:

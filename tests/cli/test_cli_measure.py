@@ -127,7 +127,7 @@ def test_any_noise_matrix(tmp_path):
     assert said["noise"]["kind"] == "matrix"
 
 
-def test_own_network_and_data_and_the_batch_norm_remark(my_networks, tmp_path):
+def test_own_network_and_data_and_what_batch_norm_does(my_networks, tmp_path):
     digits = datasets.load("digits")
     np.savez(
         tmp_path / "mine.npz",
@@ -136,11 +136,15 @@ def test_own_network_and_data_and_the_batch_norm_remark(my_networks, tmp_path):
         x_test=digits.x_test[:10],
         y_test=digits.y_test[:10],
     )
-    said = json.loads(run(f"{my_networks}:normed", "mine.npz", "--json"))
-    assert said["n"] == 90
-    assert "BatchNorm used its running statistics" in said["remarks"][0]
-    text = " ".join(run(f"{my_networks}:normed", "mine.npz").split())
-    assert "Evaluation mode: BatchNorm used its running statistics" in text
+    said = json.loads(run(f"{my_networks}:normed", "mine.npz", "--batch", 10, "--json"))
+    assert said["n"] == 9
+    assert "measured on 9 disjoint batches of 10 images" in said["remarks"][0]
+    text = " ".join(run(f"{my_networks}:normed", "mine.npz", "--batch", 10).split())
+    assert "n = 9 batches of 10 training images" in text
+    assert "The images of a batch change each other's gradients" in text
+    text = " ".join(run(f"{my_networks}:normed", "mine.npz", "--evaluation").split())
+    assert "n = 90 training images" in text
+    assert "Evaluation mode, as asked for: dropout was off and BatchNorm used its running statistics" in text
 
 
 @pytest.mark.parametrize("width", [50, 80])

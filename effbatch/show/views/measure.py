@@ -31,9 +31,10 @@ def moments_page(
     at = [(a, measured.noise_scale(a), measured.effective_batch_size(a, batch_size)) for a in alphas]
     headings = ("α", "noise scale", f"effective batch (B = {batch_size})")
     five = [(SYMBOLS[name], found) for name, found in numbers.items()]
+    of_what = measured.of_what.replace("images", "training images")
     parts: list[Part] = [
         Note(
-            f"n = {measured.n:,} training images, clean labels; intervals of {100 * CONFIDENCE:g} % for the population "
+            f"n = {measured.n:,} {of_what}, clean labels; intervals of {100 * CONFIDENCE:g} % for the population "
             f"that they were drawn from.{_overhead(measured) if isinstance(measured, NetworkMoments) else ''}"
         ),
         *([read] if read else []),
@@ -93,7 +94,7 @@ def moments_figures(measured: MeasuredMoments) -> list[Figure]:
         raise InputError(f"a plot needs a noise scale, and there is none: {scales[0].reason}")
     unknown = sum(one.value is None for one in scales)
     left_out = f" At {unknown} of {len(x)} α they cannot tell the noise scale." * bool(unknown)
-    caption = f"Gradients of n = {measured.n:,} images, 95 % intervals.{left_out}"
+    caption = f"Gradients of n = {measured.n:,} {measured.of_what}, 95 % intervals.{left_out}"
     return [Figure("moments", caption, panels)]
 
 
