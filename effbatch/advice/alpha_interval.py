@@ -15,7 +15,7 @@ from effbatch.core.estimate import Interval
 T = TypeVar("T")
 
 _POINTS = 65
-_BEYOND = 1e12  # stands for "no upper limit": whatever is reached here has no limit itself
+BEYOND = 1e12  # stands for "no upper limit": whatever is reached here has no limit itself
 
 
 def times(interval: Interval | None, factor: float) -> Interval | None:
@@ -66,12 +66,12 @@ def alphas_in(alpha: float, interval: Interval | None) -> Alphas:
     if interval is None:
         return Alphas(np.array([alpha]), None)
     low, high = interval
-    if low is None or not 0 <= low <= alpha < _BEYOND or not (high is None or alpha <= high < _BEYOND):
+    if low is None or not 0 <= low <= alpha < BEYOND or not (high is None or alpha <= high < BEYOND):
         raise InputError(
             f"the interval of alpha must start at 0 or above and hold alpha = {alpha:g}, got {low} to "
             f"{'no upper limit' if high is None else high}: give the low limit, then the high one",
             interval=interval,
         )
-    end = _BEYOND if high is None else high
+    end = BEYOND if high is None else high
     between = np.expm1(np.linspace(np.log1p(low), np.log1p(end), _POINTS)[1:-1])
     return Alphas(np.concatenate([[alpha, low], between, [end]]), interval)

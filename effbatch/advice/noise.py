@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from effbatch.audit import estimate_from_counts, estimate_noise
+from effbatch.audit import CountsEstimate, estimate_from_counts, estimate_noise
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.laws.base import LARGEST, in_range, one_of
@@ -75,7 +76,8 @@ class Noise:
                      take it at its effective α
     How many, by one of: `alpha`, noisy labels per clean one, with its limits `alpha_interval` (high None: no limit) or
     by these alone; `noise_rate`, the share of wrong labels; `checked` labels of a random sample, `wrong` of them wrong;
-    `counts` (K, K) of such a sample, rows checked class, columns given label; `transition`, which says it too.
+    `counts` (K, K) of such a sample, rows checked class, columns given label; `transition`, which says it too. Where
+    uniform noise does not fit the counts, their transition matrix is taken as one that was given.
     Raises InputError for what cannot stand together.
     """
 
@@ -128,7 +130,24 @@ class Noise:
     @property
     def name(self) -> str:
         """The kind, or which matrix stands in its place."""
-        return "matrix" if self.matrix is not None else "transition" if self.transition is not None else self.kind
+        return "matrix" if self.matrix is not None else "transition" if self.law is not None else self.kind
+
+    @cached_property
+    def counted(self) -> CountsEstimate | None:
+        """What the counts say."""
+        return None if self.counts is None else estimate_from_counts(self.counts)
+
+    @property
+    def law(self) -> NDArray | None:
+        """T of the given labels: as it was given, or as counted where uniform noise does not fit.
+
+        None where neither is there, something else says which labels are wrong, or a class was not checked.
+        """
+        if self.transition is not None:
+            return np.asarray(self.transition)
+        if self.counted is None or self.kind != "uniform" or self.matrix is not None or self.counted.uniform.fits:
+            return None
+        return None if np.isnan(self.counted.transition).any() else self.counted.transition
 
     def classes(self, given: float | None) -> float:
         """The number of classes that everything given agrees on, 10 where nothing says it."""
@@ -155,11 +174,11 @@ class Noise:
             return self._from_rate(float(self.noise_rate), num_classes)
         if self.checked is not None and self.wrong is not None:
             return _from_sample(estimate_noise(self.checked, self.wrong, num_classes))
-        if self.counts is not None:
-            return _from_sample(estimate_from_counts(self.counts).sample)
-        if self.transition is not None:
+        if self.law is not None:
             alpha = effective_alpha(self.labels_at(num_classes)(0.0))
-            return KnownAlpha(alpha, None, "the effective alpha of the transition matrix")
+            return _from_counts(self.counted, KnownAlpha(alpha, None, "the effective alpha of the transition matrix"))
+        if self.counted is not None:
+            return _from_counts(self.counted, _from_sample(self.counted.sample))
         if self.alpha is not None:
             in_range("alpha", float(self.alpha), "noisy labels per clean label, 0 for clean labels", least=0)
         if self.alpha_interval is None:
@@ -181,8 +200,8 @@ class Noise:
             raise InputError(
                 f"the order {self.order!r} is that of a data set, got none: give the classes, or ask advise"
             )
-        if self.transition is not None:
-            given = MatrixNoise.from_transition(self.transition)
+        if self.law is not None:
+            given = MatrixNoise.from_transition(self.law)
             return lambda alpha: given
         if self.matrix is not None:
             matrix = np.asarray(self.matrix)
@@ -194,7 +213,7 @@ class Noise:
 
     def labels_of_anchor(self, alpha: float, num_classes: int) -> Labels:
         """The labels that a rate was tuned with: of this kind, but of uniform noise beside a transition matrix."""
-        return UniformNoise(alpha, num_classes) if self.transition is not None else self.labels_at(num_classes)(alpha)
+        return UniformNoise(alpha, num_classes) if self.law is not None else self.labels_at(num_classes)(alpha)
 
     def _from_rate(self, rate: float, num_classes: int) -> KnownAlpha:
         """α at which this share of labels is wrong; both readings of a rate are told."""
@@ -245,6 +264,17 @@ def _from_sample(found: Any) -> KnownAlpha:
         raise InputError(f"the checked labels give no alpha to work with: {alpha.reason}")
     how = f"95 % interval from n = {found.checked:,} checked labels, {found.wrong:,} of them wrong"
     return KnownAlpha(alpha.value, alpha.interval, how, found.checked)
+
+
+def _from_counts(found: CountsEstimate | None, known: KnownAlpha) -> KnownAlpha:
+    """What is known of α with what the counts say of uniform noise, where that does not fit."""
+    if found is None or found.uniform.fits:
+        return known
+    sample, p = found.sample, f"uniform noise does not fit (p = {found.uniform.p_value:.3g})"
+    if known.interval is None:
+        how = f"{known.how} of n = {sample.checked:,} checked labels, {sample.wrong:,} of them wrong: {p}"
+        return replace(known, how=how, checked=sample.checked)
+    return replace(known, how=f"{known.how}; only an average: {p}, and some classes were not checked")
 
 
 def _middle(low: float, high: float) -> float:

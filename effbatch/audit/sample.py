@@ -113,7 +113,11 @@ def alpha_of(rate: Estimate, num_classes: int) -> Estimate:
     if low is None:
         reason = f"the noise rate is above {nothing:.4g} = (K − 1)/K throughout: uniform noise cannot do that"
         return Estimate(None, n=rate.n, reason=reason)
-    if high is None:
+    if value is None:
+        reason = (
+            f"the noise rate found reaches {nothing:.4g} = (K − 1)/K, where labels carry no signal; check more labels"
+        )
+    elif high is None:
         reason = (
             f"no upper limit: the interval of the noise rate reaches {nothing:.4g} = (K − 1)/K, where labels carry no "
             "signal; check more labels"

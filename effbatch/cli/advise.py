@@ -9,6 +9,7 @@ import click
 
 from effbatch.cli.options import (
     ANCHOR,
+    AUDITED,
     BUDGET,
     DATA_ARGUMENT,
     DATA_DIR,
@@ -19,6 +20,7 @@ from effbatch.cli.options import (
     READING,
     SCHEDULE,
     Name,
+    Share,
     anchor_of,
     echo_json,
     noise_of,
@@ -37,10 +39,8 @@ from effbatch.noise import ORDERS
 )
 @click.option("--alpha", type=float, help="Noisy labels per clean label.")
 @click.option("--alpha-interval", type=(float, float), help="Its low and high limit, with or without --alpha.")
-@click.option("--noise-rate", type=float, help="Share of wrong labels, in place of alpha.")
-@click.option("--checked", type=int, help="In place of alpha: labels checked by hand, drawn at random ...")
-@click.option("--wrong", type=int, help="... and how many of them were wrong.")
-@click.option("--counts", type=click.Path(), help="K×K counts of such labels: rows checked class, columns given label.")
+@click.option("--noise-rate", type=Share(), help="Share of wrong labels, in place of alpha.")
+@AUDITED
 @NOISE_KIND
 @click.option(
     "--order",

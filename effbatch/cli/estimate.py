@@ -26,7 +26,7 @@ from effbatch.audit.checksfile import read_checks
 from effbatch.audit.sizes import read_sizes
 from effbatch.audit.stratified import equally_many_checked
 from effbatch.audit.tables import read_counts
-from effbatch.cli.options import JSON, Name, echo_json
+from effbatch.cli.options import JSON, Name, Share, echo_json
 from effbatch.core.errors import InputError
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Page, page
@@ -68,7 +68,7 @@ class _Numbers(click.ParamType):
     help="Labels checked by hand, drawn at random; with --counts of shares, of how many, or how many of each class ...",
 )
 @click.option("--wrong", type=int, help="... and how many of them were wrong.")
-@click.option("--noise-rate", type=float, help="The share of wrong labels, if somebody states it.")
+@click.option("--noise-rate", type=Share(), help="The share of wrong labels, if somebody states it.")
 @click.option("--classes", type=int, help="Number of classes; with --counts, that of the file.")
 @click.option("--examples", type=int, help="Size of the data set, if the estimate is for this data set alone.")
 @click.option(
@@ -83,8 +83,10 @@ class _Numbers(click.ParamType):
 )
 @click.option("--random-sample", is_flag=True, help="With --counts: as many of each given label came up by chance.")
 @click.option("--checks", type=click.Path(), help="A check a row, several of an image: columns image, given, checked.")
-@click.option("--relabel", type=float, metavar="F", help="Also α once this share of the labels is checked, corrected.")
-@click.option("--holdout-accuracy", type=float, help="Accuracy on held-out noisy labels; bounds α from above.")
+@click.option(
+    "--relabel", type=Share(), metavar="F", help="Also α once this share of the labels is checked, corrected."
+)
+@click.option("--holdout-accuracy", type=Share(), help="Accuracy on held-out noisy labels; bounds α from above.")
 @click.option("--train-loss", type=float, help="Training loss on labels not seen before, in nats; bounds α from above.")
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of every interval.")
 @click.option(

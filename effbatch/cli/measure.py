@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from effbatch.cli.options import DATA_ARGUMENT, DATA_DIR, DEVICE, JSON, NETWORK_ARGUMENT, READING, echo_json
+from effbatch.cli.options import (
+    DATA_ARGUMENT,
+    DATA_DIR,
+    DEVICE,
+    JSON,
+    NETWORK_ARGUMENT,
+    READING,
+    Share,
+    echo_json,
+    was_given,
+)
 
 if TYPE_CHECKING:
     from effbatch.core.estimate import Estimate
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--alpha", type=float, multiple=True, default=(0, 1, 10), show_default=True, help="Noisy labels per clean label."
 )
+@click.option("--noise-rate", type=Share(), multiple=True, help="Share of wrong labels, in place of alpha.")
 @click.option("--batch", type=int, default=128, show_default=True, help="Labelled copies per step.")
 @click.option("--checkpoint", type=click.Path(), help="State dict to measure at; without it, at initialisation.")
 @click.option(
@@ -37,6 +49,7 @@ def command(
     network: str,
     data: str,
     alpha: Sequence[float],
+    noise_rate: Sequence[float],
     batch: int,
     checkpoint: str | None,
     matrix: str | None,
@@ -58,6 +71,7 @@ def command(
     effbatch measure mypackage.models:make my.npz \\
         --checkpoint weights.pt --per-layer --json
     """
+    from effbatch.advice.noise import Noise
     from effbatch.data import datasets
     from effbatch.engine.device import pick_device
     from effbatch.laws.base import in_range
@@ -69,11 +83,15 @@ def command(
     from effbatch.show.views.measure import moments_page
 
     # said before the measurement, which may take minutes
+    if noise_rate and not was_given("alpha"):
+        alpha = ()
     for a in alpha:
         in_range("alpha", a, "noisy labels per clean label", least=0)
     in_range("the batch size", batch, "labelled copies per step", least=1)
     in_range("the seed", seed, "a whole number", least=0)
     dataset = datasets.as_dataset(data, **reading)
+    noise = Noise(matrix=None if matrix is None else read_matrix(matrix))
+    alpha = [*alpha, *(replace(noise, noise_rate=rate).known(dataset.num_classes).value for rate in noise_rate)]
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
@@ -83,7 +101,7 @@ def command(
         dataset.x_train,
         dataset.y_train,
         num_classes=dataset.num_classes,
-        noise_matrix=None if matrix is None else read_matrix(matrix),
+        noise_matrix=noise.matrix,
         max_examples=examples,
         mode="evaluation" if evaluation else "training",
         batch_size=max(batch, 2),

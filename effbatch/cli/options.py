@@ -23,15 +23,29 @@ if TYPE_CHECKING:
 
 
 class Name(click.Choice):
-    """One of a few names; a misspelt one gets the nearest."""
+    """One of a few names, in upper or lower case; a misspelt one gets the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value not in self.choices:
+        alike = [choice for choice in self.choices if choice.casefold() == str(value).casefold()]
+        if not alike:
             self.fail(f"{value!r} is not known; {hint(value, self.choices)}", param, ctx)
-        return value
+        return alike[0]
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
         return f"Choose from: {', '.join(self.choices)}."
+
+
+class Share(click.ParamType):
+    """A share from 0 to 1, or a percentage with its sign."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"{text!r} is no share: write 0.4 or 40%", param, ctx)
 
 
 def _use_data_dir(_: click.Context, __: click.Parameter, folder: str | None) -> None:
@@ -142,6 +156,13 @@ NOISE_KIND = _stacked(
         help="Law of the given labels, right and wrong, rows true class; it says alpha, too.",
     ),
 )
+AUDITED = _stacked(
+    click.option("--checked", type=int, help="In place of alpha: labels checked by hand, drawn at random ..."),
+    click.option("--wrong", type=int, help="... and how many of them were wrong."),
+    click.option(
+        "--counts", type=click.Path(), help="K×K counts of such labels: rows checked class, columns given label."
+    ),
+)
 ANCHOR = _stacked(
     click.option("--anchor-lr", type=float, help="A learning rate that was tuned ..."),
     click.option("--anchor-batch", type=int, help="... at this batch size ..."),
@@ -153,6 +174,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 def noise_of(given: dict[str, Any], **known: Any) -> Noise:
     """The noise that NOISE_KIND took, its files read, with what else is known of it."""
     from effbatch.advice.noise import Noise
+    from effbatch.audit.stratified import equally_many_checked
     from effbatch.audit.tables import read_counts
     from effbatch.noise.matrixfile import read_matrix
 
@@ -161,6 +183,11 @@ def noise_of(given: dict[str, Any], **known: Any) -> Noise:
             known[name] = read_matrix(path)
     if (path := given.get("counts")) is not None:
         known["counts"] = read_counts(path, whole_are_counts=True).counts
+        if (each := equally_many_checked(known["counts"])) is not None:
+            raise InputError(
+                f"counts need a random sample, got {each} checked of every given label: let `effbatch estimate "
+                "--counts ... --sizes N,N,... --json` weight them, and hand its alpha or matrix on"
+            )
     return Noise(given["noise"], delta=given["delta"], **known)
 
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TextIO
 
 import click
 
-from effbatch.advice.prediction import predict
+from effbatch.advice.handed_on import HandedOn, Unanswered, handed_on
+from effbatch.advice.prediction import Prediction, predict
 from effbatch.cli.options import (
     ANCHOR,
+    AUDITED,
     BUDGET,
     NOISE_KIND,
     OPTIMIZER,
     SCHEDULE,
+    Share,
     anchor_of,
     echo_json,
     noise_of,
 )
 from effbatch.core.errors import InputError
-from effbatch.core.estimate import Estimate
 from effbatch.plan.recipe import Recipe
 from effbatch.show import terminal
 
@@ -56,12 +57,13 @@ def _moved(*names: str, is_flag: bool = False) -> Callable[..., Any]:
 @click.command("predict", epilog=_EPILOG)
 @click.option("--alpha", type=float, multiple=True, help="Noisy labels per clean label; repeatable.")
 @click.option("--alpha-interval", type=(float, float), help="Limits of alpha: every number gets its range over them.")
-@click.option("--noise-rate", type=float, multiple=True, help="Share of wrong labels, in place of alpha; repeatable.")
+@click.option("--noise-rate", type=Share(), multiple=True, help="Share of wrong labels, in place of alpha; repeatable.")
 @click.option(
     "--from-estimate", type=click.File(), help="Alpha, its interval and classes from `estimate --json`; - reads stdin."
 )
 @click.option("--batch", type=int, multiple=True, required=True, help="Labelled copies per step; repeatable.")
 @click.option("--classes", type=int, help="Number of classes.  [default: that of a matrix, else 10]")
+@AUDITED
 @NOISE_KIND
 @OPTIMIZER
 @SCHEDULE
@@ -91,60 +93,59 @@ def command(
     Without an anchor, rates are factors on the best rate for clean labels at the same batch size; with
     one, they are rates. Every noise level is paired with every batch size.
     """
-    known: dict[str, Any] = {"alpha_interval": alpha_interval}
+    names = ("optimizer", "schedule", "steps", "examples")
+    recipe, anchor = Recipe(**{name: given[name] for name in names}), anchor_of(given)
+    said = bool(alpha or noise_rate) or any(given[name] is not None for name in ("checked", "counts", "transition"))
+    known: dict[str, Any] = {"alpha_interval": alpha_interval, "checked": given["checked"], "wrong": given["wrong"]}
     if from_estimate is not None:
-        if alpha or alpha_interval or noise_rate:
+        if said or alpha_interval:
             raise InputError(
-                "alpha comes from the estimate, got --alpha, --alpha-interval or --noise-rate too: leave it out"
+                "the estimate says how many labels are wrong, got --alpha, --noise-rate, --checked or the like too: "
+                "leave it out"
             )
-        estimated, its_classes, matrix = _estimate(from_estimate)
-        known = {"alpha": estimated.value, "alpha_interval": estimated.interval}
-        if matrix is not None and given["noise"] == "uniform" and not (given["matrix"] or given["transition"]):
-            known = {"transition": matrix}
-        classes = its_classes if classes is None else classes
-    elif not (alpha or noise_rate or given["transition"]):
-        raise click.UsageError("Missing option '--alpha' (or '--noise-rate', '--transition', '--from-estimate').")
+        found = _estimate(from_estimate, as_alpha=given["noise"] != "uniform" or given["matrix"] is not None)
+        known, classes = dict(found.known), found.num_classes if classes is None else classes
+        if found.reason is not None:
+            unknown = [Unanswered(classes, found.alpha, found.reason, size, recipe, anchor) for size in batch]
+            return _show(unknown, as_json=as_json, everything=everything)
+    elif not said:
+        raise click.UsageError(
+            "Missing option '--alpha' (or '--noise-rate', '--checked', '--counts', '--transition', '--from-estimate')."
+        )
     elif alpha_interval is not None and len(alpha) > 1:
         raise InputError(f"--alpha-interval belongs to one alpha, got {len(alpha)}: ask for one at a time")
     noise = noise_of(given, **known)
     alphas: Sequence[float | None] = alpha or [noise.alpha]
     rates: Sequence[float | None] = noise_rate or [None]
     levels = [replace(noise, alpha=a, noise_rate=rate) for a, rate in itertools.product(alphas, rates)]
-    names = ("optimizer", "schedule", "steps", "examples")
-    recipe = Recipe(**{name: given[name] for name in names})
-    anchor = anchor_of(given)
-    answers = [
+    answers: list[Prediction | Unanswered] = [
         predict(batch_size=size, noise=level, recipe=recipe, num_classes=classes, anchor=anchor)
         for level, size in itertools.product(levels, batch)
     ]
+    _show(answers, as_json=as_json, everything=everything)
+
+
+def _show(answers: Sequence[Prediction | Unanswered], *, as_json: bool, everything: bool) -> None:
     if as_json:
         objects = [answer.to_dict() for answer in answers]
         echo_json(objects[0] if len(objects) == 1 else objects)
+        return
+    from effbatch.core.pages import page
+    from effbatch.show.views.advice import prediction_page, predictions_page
+
+    known = [answer for answer in answers if isinstance(answer, Prediction)]
+    if len(known) > 1:
+        terminal.echo(predictions_page(known))
     else:
-        from effbatch.show.views.advice import prediction_page, predictions_page
-
-        several = len(answers) > 1
-        terminal.echo(predictions_page(answers) if several else prediction_page(answers[0], everything=everything))
+        terminal.echo(prediction_page(known[0], everything=everything) if known else page(answers[0]))
 
 
-def _estimate(file: TextIO) -> tuple[Estimate, int, list | None]:
-    """α with its interval, the number of classes, and T where uniform noise does not fit, of `estimate --json`."""
+def _estimate(file: TextIO, *, as_alpha: bool) -> HandedOn:
+    """What an estimate tells of the noise; with `as_alpha` its α, whether or not uniform noise fits."""
     try:
-        found = json.load(file)
-        classes = operator.index(found["num_classes"])
-        alpha, test = found["alpha"], found.get("uniform_noise")
-        matrix = None if test is None or test["fits"] else found["transition_matrix"]["value"]
-        p_value = None if matrix is None else float(test["p_value"])
-        whole = matrix is not None and all(x is not None for row in matrix for x in row)
-        if alpha["value"] is None and not whole:
-            raise InputError(f"the estimate has no alpha to predict from: {alpha.get('reason')}")
-        limits = alpha["interval"] or (None, None)
-        value, low, high = (None if x is None else 1.0 * x for x in (alpha["value"], *limits))  # numbers, no texts
+        found = handed_on(json.load(file), as_alpha=as_alpha)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(
-            f"--from-estimate needs what `estimate --json` prints of a sample or of counts; {file.name} is not that"
-        ) from error
-    if matrix is not None:
-        taken = "this takes their transition matrix" if whole else "but some classes were not checked: this takes it so"
-        click.echo(f"effbatch: uniform noise does not fit the counts (p = {p_value:.3g}); {taken}", err=True)
-    return Estimate(value, low, high), classes, matrix if whole else None
+        raise InputError(f"--from-estimate needs what `estimate --json` prints; {file.name} is not that") from error
+    if found.remark:
+        click.echo(f"effbatch: {found.remark}", err=True)
+    return found

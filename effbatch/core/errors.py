@@ -44,7 +44,8 @@ def hint(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     known = list(known)
-    near = get_close_matches(str(name)[:_LONGEST_NAME], known, n=1)
+    alike = [one for one in known if one.casefold() == str(name).casefold()]
+    near = alike or get_close_matches(str(name)[:_LONGEST_NAME], known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 

@@ -13,6 +13,13 @@ from typing import Any
 
 from effbatch.core.errors import SpecError, hint
 
+SPELLED = {  # what other tools call a key -> how a spec says it
+    **{unit: f"write budget = {{ {unit} = N }}" for unit in ("steps", "examples", "epochs")},
+    **dict.fromkeys(("epoch", "num_epochs", "max_epochs"), "write budget = { epochs = N }"),
+    **dict.fromkeys(("lr", "learning_rates"), "write learning_rate, in [grid]"),
+    **dict.fromkeys(("batch", "batch_sizes", "batchsize"), "write batch_size, in [grid]"),
+    "noise_rate": "write alpha, which `effbatch estimate --noise-rate R --classes K` computes of it",
+}
 RESERVED = {  # keys and values with a place in the spec that this version does not fill -> what it does
     "loss": "effbatch 0.2 trains cross-entropy only",
     "augment": "effbatch 0.2 shows images as they are",
@@ -116,7 +123,7 @@ def check_names(table: Mapping[str, Any], known: Collection[str], *, where: str)
         if name in RESERVED and name not in known:
             refuse_reserved(name, where)
         if name not in known:
-            raise SpecError(f"unknown key {name!r} in {where}; {hint(name, known)}", key=name)
+            raise SpecError(f"unknown key {name!r} in {where}; {SPELLED.get(name) or hint(name, known)}", key=name)
 
 
 def check_table(table: Mapping[str, Any], known: Mapping[str, Key], where: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import click
 import pytest
 from click.testing import CliRunner
 
 from effbatch.cli import main
+from effbatch.cli.options import Name, Share
 from effbatch.core.errors import SpecError
 from effbatch.plan import spec as specs
 
@@ -68,3 +72,20 @@ def test_what_is_not_ignored_is_taken(spec_text):
     assert specs.parse(f"{spec_text}[quick.grid]\nseed = 1\n", quick=True).grid["seed"] == (0,)
     with pytest.raises(SpecError, match="--quick needs"):
         specs.parse(spec_text, quick=True)
+
+
+@pytest.mark.parametrize(("said", "share"), [("0.4", 0.4), ("40%", 0.4), ("40 %", 0.4), ("1e-2", 0.01)])
+def test_a_share_may_be_a_percentage(said, share):
+    assert Share().convert(said, None, None) == pytest.approx(share)
+
+
+def test_names_are_read_in_any_case_and_what_is_none_is_said():
+    assert Name(["adam", "adamw"]).convert("AdamW", None, None) == "adamw"
+    with pytest.raises(click.BadParameter, match=r"'forty' is no share: write 0\.4 or 40%"):
+        Share().convert("forty", None, None)
+
+
+def test_measure_takes_a_noise_rate():
+    arguments = ["measure", "perceptron", "digits", "--noise-rate", "40%", "--examples", "20", "--json"]
+    answer = json.loads(CliRunner().invoke(main, arguments).stdout)
+    assert [at["alpha"] for at in answer["at_alpha"]] == [pytest.approx(0.8)]

@@ -49,6 +49,9 @@ def test_a_budget_in_the_grid_is_held_by_its_label(spec_text):
 
 
 MISTAKES = [  # table, its lines in place of those of the same keys, sentence
+    ("train", "epochs = 5", "unknown key 'epochs' in [train]; write budget = { epochs = N }"),
+    ("grid", "noise_rate = [0.4]", "unknown key 'noise_rate' in [grid]; write alpha, which `effbatch estimate"),
+    ("train", 'optimizer = "AdamW"', "got 'AdamW': did you mean 'adamw'?"),
     ("train", "bugdet = 1", "unknown key 'bugdet' in [train]; did you mean 'budget'?"),
     ("grid", "alpha = [-1]", "every value of [grid] alpha must be a number from 0 to 1e+15, got -1"),
     ("grid", "alpha = [nan]", "every value of [grid] alpha must be a number from 0 to 1e+15, got nan"),

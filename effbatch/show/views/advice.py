@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from effbatch.advice.answers import Advice, steps_of
+from effbatch.advice.handed_on import Unanswered
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction
@@ -49,6 +50,16 @@ def prediction_page(prediction: Prediction, *, everything: bool = False) -> Page
             )
         )
     return Page(_headline(prediction), parts)
+
+
+@page.register
+def unanswered_page(unknown: Unanswered) -> Page:
+    """Why no rate can be told, and what is known of α."""
+    at_least = "" if unknown.alpha.low is None else f" α is at least {_number(unknown.alpha.low)}."
+    return Page(
+        f"? The learning rate cannot be told: {unknown.reason}.",
+        [f"Check more labels, or give α yourself.{at_least}", Note(f"For {unknown.num_classes} classes.")],
+    )
 
 
 def predictions_page(predictions: Sequence[Prediction]) -> Page:
