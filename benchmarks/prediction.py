@@ -35,7 +35,7 @@ from effbatch.networks import zoo
 from effbatch.networks.loading import load_network
 from effbatch.plan import spec
 from effbatch.plan.cube import score
-from effbatch.probe.runs import probe_learning_rate
+from effbatch.probe.plain_runs import probe_learning_rate
 from effbatch.sweep import provenance, runner
 from effbatch.validation.setup import setup_of
 

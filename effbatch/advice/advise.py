@@ -178,7 +178,7 @@ def _spectra(networks: Sequence[nn.Module], data: DataSet) -> tuple[list[Any], t
 def _probed(network: nn.Module, data: DataSet, at: Prediction) -> tuple[LawPrediction, Cost]:
     """The rate that short real runs find at the batch size of a prediction, and what they cost."""
     from effbatch.data.held_out import with_held_out
-    from effbatch.probe.runs import probe_learning_rate
+    from effbatch.probe.plain_runs import probe_learning_rate
 
     started = time.perf_counter()
     found = probe_learning_rate(

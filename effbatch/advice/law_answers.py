@@ -11,7 +11,7 @@ from effbatch.advice.evidence import LawScore
 from effbatch.advice.question import Question
 from effbatch.core.estimate import Interval
 from effbatch.laws.base import Law
-from effbatch.probe.rule import Probe
+from effbatch.probe.plain_rule import Probe
 
 LINEARISED = (
     "η = min(argmax of the linearised accuracy, 4/(h_1 + K trθ/B))",

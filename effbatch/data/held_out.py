@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
 
 MOST = 500  # held-out images
+SHARE, FEWEST_SCORED, MOST_SCORED = 10, 300, 2000  # one in so many is held out to score runs; at least, at most
+SEED = 20170531
 
 
 def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -21,3 +25,28 @@ def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
             f"{data.name} needs at least 4 training images, to hold one out, got {len(data.x_train)}: add some"
         )
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
+
+
+def held_out_of(data: DataSet, *, most: int = MOST_SCORED) -> DataSet:
+    """The training examples less a stratified tenth (300 to 2,000 of them), which stands in place of the test set.
+
+    Not more than `most` and 300 are held out, and of small sets at most half. InputError where there are fewer than 4
+    training examples.
+    """
+    n = len(data.y_train)
+    if n < 4:
+        raise InputError(f"{data.name} needs at least 4 training examples, to hold some out, got {n}: add some")
+    size = min(n // 2, max(FEWEST_SCORED, min(most, MOST_SCORED, n // SHARE)))
+    rng = np.random.Generator(np.random.PCG64(SEED))
+    shuffled = rng.permutation(n)
+    by_class = shuffled[np.argsort(data.y_train[shuffled], kind="stable")]  # every k-th of it is a stratified sample
+    out = np.zeros(n, dtype=bool)
+    out[by_class[np.linspace(0, n - 1, size).round().astype(int)]] = True
+    kept = ~out
+    return replace(
+        data,
+        x_train=data.x_train[kept],
+        y_train=data.y_train[kept],
+        x_test=data.x_train[out],
+        y_test=data.y_train[out],
+    )

@@ -9,7 +9,7 @@ from effbatch.engine.evaluation import history_images
 from effbatch.plan.units import Unit
 
 SCORED = 1 / 3  # copies that one image costs in an evaluation, a forward pass without backward
-MEASURED = 20_000  # copies that the gradient moments of one member cost, roughly
+MOMENTS = 20_000  # copies that the gradient moments of one member cost, roughly
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Cost:
 def cost_of(unit: Unit, dataset: DataSet) -> Cost:
     """The cost of a cell of `unit`."""
     along, everything = history_images(unit.train, dataset), len(dataset.x_test)
-    evaluation = SCORED * along + MEASURED * len(unit.train.measure)
+    measured = {"moments": MOMENTS, "calibrated_loss": SCORED * everything}
+    evaluation = SCORED * along + sum(measured[kind] for kind in unit.train.measure)
     end = SCORED * everything if everything > along else 0.0
     cell = unit.steps * unit.batch_size + len(unit.checkpoints) * evaluation + end
     return Cost(unit.batch_size, evaluation, end, cell)

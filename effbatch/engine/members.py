@@ -20,10 +20,10 @@ from effbatch.engine import graphs
 from effbatch.engine.cost import cost_of
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import SequentialMembers, ensemble
-from effbatch.engine.evaluation import Evaluation
+from effbatch.engine.evaluation import Evaluation, calibrated_along
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
-from effbatch.engine.moments_along import MEASURES
+from effbatch.engine.moments_along import moments_along
 from effbatch.engine.optimizers import SGD, Optimizer, clipped, optimizer_of
 from effbatch.engine.parts import images_that_fit
 from effbatch.engine.visits import Stream
@@ -35,6 +35,8 @@ from effbatch.theory.schedules import multipliers
 
 WINDOW = 32  # images that the first layer of `DenseNetwork` sees at once, see docs/notes/engine-speed.md
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
+
+MEASURES = {"moments": moments_along, "calibrated_loss": calibrated_along}  # by the names of `cube.MEASURED`
 
 # variables of the cube: arrays (alpha, learning_rate, seed), the histories with (checkpoint) behind
 Trained = dict[str, np.ndarray]

@@ -5,8 +5,6 @@ In double precision, on images of the training set alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from torch import nn
 
@@ -58,6 +56,3 @@ def moments_along(
         "second_moment_inside": second,
         "exact_error": error,
     }
-
-
-MEASURES: Mapping[str, Callable[..., dict[str, float]]] = {"moments": moments_along}  # by the names of `cube.MEASURED`

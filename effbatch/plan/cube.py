@@ -67,6 +67,9 @@ MEASURED = {  # kind -> variables
             "units": "1",
         },
     },
+    "calibrated_loss": {
+        "calibrated_loss": {"long_name": "test cross-entropy at the best temperature of the logits", "units": "nat"},
+    },
 }
 _COORD_ATTRS = {
     "alpha": {"long_name": "noisy labels per clean label", "units": "1"},

@@ -129,8 +129,8 @@ TRAIN_RULES: Sequence[tuple[Callable[[Train], Any], str]] = (  # (what must not 
         "schedule one_cycle has its own warm-up, got warmup = {warmup}: leave it out",
     ),
     (
-        lambda t: t.measure and t.label_smoothing,
-        "measure takes labels as they are, got label_smoothing = {label_smoothing}: leave out one of them",
+        lambda t: "moments" in t.measure and t.label_smoothing,
+        "measure moments takes labels as they are, got label_smoothing = {label_smoothing}: leave out one of them",
     ),
     (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}"),
     (

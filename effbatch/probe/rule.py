@@ -1,134 +1,305 @@
-"""Scores of short runs at a few learning rates -> the best learning rate of the full run, without a tuned anchor.
+"""Held-out scores of short runs at a few learning rates -> the optimal rate of the full run, with its interval.
 
-Three stages, of 1/16, 1/4 and 1/2 of the steps T. Each tries octaves of the learning rate around what the stages
-before it say, goes on past an end while the best is there, and finds the peak of the scores. A peak found after a
-fraction f of the steps is carried to the full run by
+Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/3 at three rates,
+factors of two apart, find the peak. Each goes on past an end while the best is there. A short run is the full one in
+small: a fraction f of the steps, the whole schedule, and, where labels stay and may be memorised, the same fraction of
+the examples, so as many passes over them. Its score is the held-out cross-entropy at the best temperature
+(`engine.evaluation`): smoother than accuracy, blind to the confidence of networks that memorise, and at any
+temperature linear in the labels, so that noisy labels rank rates as clean ones do.
 
-    eta*(T) = eta*(f T) f^p        p = 0.4 (1 - lambda²)        lambda = 1/(1 + alpha)
+Short runs want higher rates than long ones. With m = log2 of the optimal rate of the full run, a stage sees its peak at
 
-and the answer is the mean of the three in log2 eta, each weighted by its fraction f.
+    x_f = m − p log2 f + noise         p = 0.4 (1 − λ²) ± 0.22,  λ = 1/(1 + α)
 
-Derived: where the noise of the labels sets the best rate and what is not yet learned falls as (eta t)^-s, balancing
-it against a noise that grows as eta gives eta* ~ t^(-s/(1+s)), the noisy quadratic model (Zhang et al. 2019, arXiv
-1907.04164). Without label noise the clean gradient vanishes as the network learns, and nothing pulls the rate down:
-p = 0. Only observed: s = 2/3, and that the share of the label noise in the energy of one labelled copy, 1 - lambda²,
-joins the two (eight pairs of network and data, 200 and 600 steps, plain SGD at a constant rate). How far off the
-rates are on pairs that were not looked at stands in docs/notes/prediction-gap.md. The stages are successive halving
-(Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of the optimum put in.
+and least squares over both stages, with that prior for p, give m and its standard deviation. Derived: where the noise
+of the labels sets the optimal rate and what is unlearned falls as (ηt)^−s, η* ∝ t^(−s/(1+s)), the noisy quadratic model
+(Zhang et al. 2019, arXiv 1907.04164); without label noise nothing pulls the rate down, p = 0. Only observed: s = 2/3,
+that 1 − λ² joins the two, and the size of the noise (docs/notes/probe.md: networks and recipes it was tuned on, and
+its errors on others). The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
+the optimum put in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import exp, log, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate
+from effbatch.theory.detection import accuracy as forced_choice
+from effbatch.theory.detection import d_prime
 
-Score = Callable[[Sequence[float], float], Sequence[float]]
+Floats = NDArray[np.float64]
 
-FRACTIONS = (1 / 16, 1 / 4, 1 / 2)
-FIRST = (-5, -4, -3, -2, -1)  # log2 of the first stage's learning rates; a stage walks past its ends where it must
-AROUND = (-1, 0, 1)  # octaves about the estimate, in the later stages
-OCTAVES = 20  # a stage that has walked so far has no peak
+LEVEL, NORMAL_90 = 0.9, 1.645  # of the intervals, and their half-width in standard deviations
+FIRST, LAST = 1 / 25, 1 / 3  # fractions of the full run
+FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
+COARSE, FINE = 2, 1  # octaves between the rates of the first and of the last stage
+WIDE = 3  # rates to either side of the start, in the first stage
+FARTHEST, FARTHER = 6, 2  # rates that the first, and the last stage, go on past their ends
+WALKED = 0.7  # rates that the last stage goes on by, on average
+PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
+SHIFT, SHIFT_NOISE = 0.4, 0.22  # p at large α, and its standard deviation
+GROWTH, GROWTH_NOISE = (
+    0.4,
+    0.1,
+)  # d′ goes on growing at this share of its pace; standard deviation of ln d′ a factor of 3 on
+POINT = 0.01  # of accuracy: what a rate on the plateau may cost
+WIDEST = 2.0  # octaves that a plateau is told beyond the peak, to either side
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Runs of `fraction` of the full length: their learning rates, ascending, their scores, and where these peak.
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """What runs of a fraction of the budget came to, on held-out examples with the labels as given.
 
-    peak  learning rate of the highest score; NaN where the stage found none
+    accuracy, loss  (rates, seeds); those of chance where a run diverged
+    history         accuracy (rates, seeds, checkpoints), along the run
     """
+
+    accuracy: Floats
+    loss: Floats
+    history: Floats
+
+
+Train = Callable[[Sequence[float], float, Sequence[int]], Runs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Runs of one fraction of the budget, by ascending rate, and log2 of the rate where their loss is least."""
 
     fraction: float
-    learning_rates: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    steps: int
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    accuracy: Floats
+    loss: Floats
+    history: Floats = field(repr=False)
+    spacing: int
     peak: float
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the peak, in octaves."""
+        return PEAK_NOISE[self.spacing] / sqrt(len(self.seeds))
+
+    @property
+    def best(self) -> int:
+        """Which of the rates has the least loss."""
+        return int(self.loss.mean(1).argmin())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What short runs say of the full one.
+
+    learning_rate  optimal rate, 90 % interval, n = runs; no value where no rate learns, and the reason
+    plateau        any rate between costs less than about one point of accuracy; None where it goes on beyond
+    accuracy       on held-out examples with labels as given, after all steps at that rate, 0 to 1; 90 % interval
+    stop_at        step after which that accuracy falls by more than its noise; None where it does not
+    full_runs      cost: runs of all steps, one seed; seconds  as measured
+    """
+
+    learning_rate: Estimate
+    plateau: tuple[float | None, float | None] | None
+    accuracy: Estimate
+    stop_at: int | None
+    stages: tuple[Stage, ...]
+    full_runs: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The best learning rate of the full run, the stages that found it, and their cost.
+class Plan:
+    """Fractions of the first and the last stage, and the seeds of the last one."""
 
-    learning_rate  NaN where some stage has no peak: the score does not tell learning rates apart
-    stages         in order, as far as they were run
-    cost           in full runs, each learning rate's run continued from stage to stage
+    first: float
+    last: float
+    seeds: int
+
+    @property
+    def runs(self) -> tuple[tuple[float, float], ...]:
+        """Fraction and expected number of runs of each stage."""
+        return (self.first, 2 * WIDE + 1), (self.last, (3 + WALKED) * self.seeds)
+
+
+def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
+    """The stages of a probe that costs about `effort` full runs of so many steps; none is shorter than `least` of one.
+
+    Raises InputError for an effort that is not above 0.
     """
+    if not (np.isfinite(effort) and effort > 0):
+        raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.5 is usual")
+    first = min(1.0, max(FIRST, FEWEST_STEPS / steps, least))
+    left = effort - (2 * WIDE + 1) * first
+    last = LAST if first <= LAST / 2 else 1.0
+    seeds = int(left / ((3 + WALKED) * last) + 0.02)
+    if not seeds:
+        last = min(last, max(2 * first, left / (3 + WALKED)))
+    return Plan(first, min(last, 1.0), max(1, seeds))
 
-    learning_rate: float
-    stages: tuple[Stage, ...]
-    cost: float
+
+def shift_exponent(alpha: float | None) -> tuple[float, float]:
+    """p in η*(t) ∝ t^(−p) and its standard deviation; between all of them where α is not known."""
+    if alpha is None:
+        return SHIFT / 2, SHIFT_NOISE + SHIFT / 2
+    return SHIFT * (1 - (1 + alpha) ** -2), SHIFT_NOISE
 
 
-def probe(score: Score, alpha: float) -> Probe:
-    """Best learning rate of a full run from `score(learning_rates, fraction)`, one number per learning rate.
+def find(
+    train: Train,
+    plan: Plan,
+    *,
+    steps: int,
+    start: float,
+    num_classes: int,
+    held_out: int,
+    majority: float,
+    alpha: float | None,
+    seed: int = 0,
+) -> Probe:
+    """The optimal rate of a full run of `steps`, from `train(rates, fraction, seeds)`.
 
-    `score` trains `fraction` of the steps of the full run at each rate, with the same images and labels for all
-    rates, and says how good the networks are on held-out images, higher is better; chance where a run diverged.
-    `probe.runs` has one for plain SGD. Rates are asked for one by one or several at a time, never twice at
-    one fraction; those asked for again at a longer fraction can be continued where the schedule is constant.
-
-    Raises InputError for alpha < 0, or scores that are not one finite number per learning rate.
+    start               a first guess of the rate: the stages walk from there
+    held_out, majority  how many held-out examples there are, and the share of their commonest class
+    alpha               noisy labels per clean one in what is trained on; None where it is not known
     """
-    if not (np.isfinite(alpha) and alpha >= 0):
-        raise InputError(f"alpha needs a finite value >= 0, got {alpha:g}: give noisy labels per clean one")
-    exponent = shift_exponent(alpha)
-    stages: list[Stage] = []
-    estimate = np.nan
-    for fraction in FRACTIONS:
-        shift = exponent * np.log2(fraction)  # log2 of eta*(T)/eta*(fraction T)
-        octaves = [round(estimate - shift) + i for i in AROUND] if stages else list(FIRST)
-        stages.append(_stage(score, fraction, octaves))
-        estimate = carried([(s.fraction, s.peak) for s in stages], exponent)
-        if np.isnan(estimate):
-            break
-    longest = {rate: stage.fraction for stage in stages for rate in stage.learning_rates}
-    return Probe(float(2.0**estimate), tuple(stages), sum(longest.values()))
+    shift = shift_exponent(alpha)
+    first = _stage(train, plan.first, steps, [round(log2(start)) + COARSE * k for k in range(-WIDE, WIDE + 1)], [seed])
+    stages = [first]
+    if _learned(first, held_out, majority):
+        around = round(optimum(stages, shift)[0] - shift[0] * log2(plan.last))
+        seeds = range(seed + 1, seed + 1 + plan.seeds)
+        stages.append(_stage(train, plan.last, steps, [around - FINE, around, around + FINE], seeds))
+    else:  # too short to learn anything: the longer runs have to look everywhere
+        everywhere = [round(log2(start)) + COARSE * k for k in range(-WIDE + 1, WIDE)]
+        stages = [first, _stage(train, max(LAST, plan.last), steps, everywhere, [seed + 1])]
+    last = stages[-1]
+    cost = sum(len(stage.learning_rates) * len(stage.seeds) * stage.fraction for stage in stages)
+    n = sum(stage.loss.size for stage in stages)
+    if not _learned(last, held_out, majority):
+        why = f"no run of {last.steps} steps beat chance on n = {held_out:,} held-out examples: give more steps"
+        silent = Estimate(None, n=n, reason=why)
+        return Probe(
+            learning_rate=silent, plateau=None, accuracy=silent, stop_at=None, stages=tuple(stages), full_runs=cost
+        )
+    told = [stage for stage in stages if _learned(stage, held_out, majority)]
+    m, deviation = optimum(told, shift)
+    low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
+    return Probe(
+        learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
+        plateau=_plateau(last, m),
+        accuracy=_accuracy(told, num_classes, held_out),
+        stop_at=_stop_at(last, steps, held_out),
+        stages=tuple(stages),
+        full_runs=cost,
+    )
 
 
-def shift_exponent(alpha: float) -> float:
-    """p in eta*(t) ~ t^(-p): 0.4 (1 - lambda²) with lambda = 1/(1 + alpha)."""
-    return 0.4 * (1 - (1 + alpha) ** -2)
+def optimum(stages: Sequence[Stage], shift: tuple[float, float]) -> tuple[float, float]:
+    """m and its standard deviation: least squares of x_f = m − p log2 f, with the prior `shift` for p."""
+    rows = [(1.0, -log2(stage.fraction), stage.peak, stage.noise) for stage in stages]
+    rows.append((0.0, 1.0, *shift))
+    design = np.array([(a / noise, b / noise) for a, b, _, noise in rows])
+    seen = np.array([x / noise for *_, x, noise in rows])
+    covariance = np.linalg.inv(design.T @ design)
+    return float((covariance @ design.T @ seen)[0]), float(sqrt(covariance[0, 0]))
 
 
-def carried(peaks: Sequence[tuple[float, float]], exponent: float) -> float:
-    """log2 of the full run's best rate: the (fraction, best rate) of shorter ones, carried over and averaged."""
-    fractions, rates = np.array(peaks).T
-    return float(np.average(np.log2(rates) + exponent * np.log2(fractions), weights=fractions))
-
-
-def _stage(score: Score, fraction: float, octaves: list[int]) -> Stage:
-    """Score the octaves, walk on while the best is at an end, find the peak."""
-
-    def scores_of(new: Sequence[int]) -> list[float]:
-        values = np.asarray(score([2.0**k for k in new], fraction), float)
-        if values.shape != (len(new),) or not np.isfinite(values).all():
-            raise InputError(
-                f"a score needs one finite number for each of {len(new)} learning rates, got {values}: "
-                "give a run that diverged the score of chance"
-            )
-        return values.tolist()
-
-    scores = scores_of(octaves)
-    while True:
-        best = int(np.argmax(scores))
-        if 0 < best < len(scores) - 1 or len(scores) > OCTAVES:
-            break
+def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds: Sequence[int]) -> Stage:
+    """Train at the octaves, go on past an end while the best is there, find the peak."""
+    spacing, most = octaves[1] - octaves[0], FARTHER if octaves[1] - octaves[0] == FINE else FARTHEST
+    parts = [_runs(train, octaves, fraction, seeds)]
+    for _ in range(most):
+        loss = np.concatenate([part.loss.mean(1) for part in parts])
+        best = int(loss.argmin())
         if best == 0:
-            octaves = [octaves[0] - 1, *octaves]
-            scores = [*scores_of(octaves[:1]), *scores]
+            octaves = [octaves[0] - spacing, *octaves]
+            parts.insert(0, _runs(train, octaves[:1], fraction, seeds))
+        elif best == len(octaves) - 1:
+            octaves = [*octaves, octaves[-1] + spacing]
+            parts.append(_runs(train, octaves[-1:], fraction, seeds))
         else:
-            octaves = [*octaves, octaves[-1] + 1]
-            scores = [*scores, *scores_of(octaves[-1:])]
-    return Stage(fraction, 2.0 ** np.array(octaves, float), np.array(scores), 2.0 ** _vertex(octaves, scores))
+            break
+    accuracy, loss, history = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("accuracy", "loss", "history")
+    )
+    return Stage(
+        fraction=fraction,
+        steps=max(1, round(fraction * steps)),
+        learning_rates=tuple(2.0**k for k in octaves),
+        seeds=tuple(seeds),
+        accuracy=accuracy,
+        loss=loss,
+        history=history,
+        spacing=spacing,
+        peak=_vertex(octaves, -loss.mean(1)),
+    )
 
 
-def _vertex(octaves: Sequence[int], scores: Sequence[float]) -> float:
-    """Vertex of the parabola through the best octave and its neighbours; NaN where it has only one."""
+def _runs(train: Train, octaves: Sequence[int], fraction: float, seeds: Sequence[int]) -> Runs:
+    found = train([2.0**k for k in octaves], fraction, seeds)
+    for name in ("accuracy", "loss"):
+        values = getattr(found, name)
+        if values.shape != (len(octaves), len(seeds)) or not np.isfinite(values).all():
+            raise InputError(
+                f"a probe needs one finite {name} for each of {len(octaves)} rates and {len(seeds)} seeds, got "
+                f"{values}: give a run that diverged the {name} of chance"
+            )
+    return found
+
+
+def _vertex(octaves: Sequence[int], scores: Floats) -> float:
+    """Where the parabola through the best octave and its neighbours peaks; the best itself at an end."""
     best = int(np.argmax(scores))
     if not 0 < best < len(scores) - 1:
-        return np.nan
+        return float(octaves[best])
     below, top, above = scores[best - 1 : best + 2]
-    return octaves[best] + (below - above) / (2 * (below - 2 * top + above))  # argmax is the first: below < top
+    bend = below - 2 * top + above
+    return octaves[best] + (octaves[1] - octaves[0]) * (0.0 if bend == 0 else float((below - above) / (2 * bend)))
+
+
+def _learned(stage: Stage, held_out: int, majority: float) -> bool:
+    """Whether the best run is right more often than the commonest class, by more than three standard errors."""
+    return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
+
+
+def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
+    """Rates about 2^m that cost a point by the parabola of the accuracies around the stage's peak."""
+    accuracy, at = stage.accuracy.mean(1), int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
+    below, top, above = accuracy[at - 1 : at + 2]
+    bend = (2 * top - below - above) / (2 * stage.spacing**2)
+    wide = sqrt(POINT / bend) if bend > POINT / WIDEST**2 else None
+    return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
+
+
+def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int) -> Estimate:
+    """Accuracy at the end of the full run: d′ grows on from the last stage, more slowly than between the stages."""
+    lowest, highest = 1 / num_classes + 0.5 / held_out, 1 - 0.5 / held_out
+    reached = [float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest)) for stage in stages]
+    d = [float(d_prime(one, num_classes)) for one in reached]
+    ahead, pace = log(1 / stages[-1].fraction), 0.0
+    if len(stages) > 1:
+        pace = max(0.0, log(d[-1] / d[0]) / log(stages[-1].fraction / stages[0].fraction))
+    sampled = sqrt(reached[-1] * (1 - reached[-1]) / held_out)
+    slope = (float(forced_choice(d[-1] * 1.01, num_classes)) - float(forced_choice(d[-1], num_classes))) / 0.01
+    spread = sqrt((GROWTH_NOISE * ahead / log(3)) ** 2 + (sampled / max(slope, 1e-9)) ** 2)
+    value, low, high = (
+        float(forced_choice(d[-1] * exp(GROWTH * min(pace, 1.0) * ahead + side * NORMAL_90 * spread), num_classes))
+        for side in (0, -1, 1)
+    )
+    return Estimate(value, low, high, n=held_out, level=LEVEL)
+
+
+def _stop_at(stage: Stage, steps: int, held_out: int) -> int | None:
+    """The step of the full run after which accuracy falls by more than two standard errors at the best rate."""
+    along = stage.history[stage.best].mean(0)
+    best = int(along.argmax())
+    error = sqrt(2 * along[best] * (1 - along[best]) / (held_out * len(stage.seeds)))
+    if along[best] - along[-1] <= 2 * error:
+        return None
+    return max(1, round(steps * (best + 1) / len(along)))

@@ -1,113 +1,225 @@
-"""An untrained network, images and clean labels -> its best learning rate by SGD, from short runs at a few rates."""
+"""A network, data and a recipe -> short real runs of it, and what they say of the full one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import deepcopy
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 from effbatch.core.errors import InputError
-from effbatch.engine.visits import Stream
-from effbatch.networks.evaluation_mode import evaluation_mode
-from effbatch.networks.per_image import Images, as_images, as_labels, logits_of
-from effbatch.plan.spec import Data
-from effbatch.probe.rule import FRACTIONS, Probe, probe
+from effbatch.data.dataset import DataSet
+from effbatch.data.held_out import held_out_of
+from effbatch.engine.cost import SCORED
+from effbatch.engine.device import pick_device
+from effbatch.engine.members import Trained
+from effbatch.engine.train import train_unit
+from effbatch.plan.recipe import Recipe, steps_bought
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
+from effbatch.probe.rule import WIDE, Plan, Probe, Runs, find, planned
 
-CHUNK = 500  # images per forward pass of the scoring
-BLOCK = 2_000_000  # labels drawn at once
+LOOKS = 3  # evaluations along a run that sees its examples again: there an earlier end may be better
+SCORED_SHARE = 32  # one held-out example for so many labelled copies of a full run, where that is fewer
+STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
+START = 2.0**-8  # of any other optimiser
+TIMED = 3  # steps that a price is measured on
+SUBSET_SEED = 20170530
+PER_CLASS = 15  # examples that the shortest runs need, on average
+
+Keep = Callable[[str, Callable[[], Trained]], Trained]
 
 
-def probe_learning_rate(
-    network: nn.Module,
-    x_train: Images,
-    y_train: ArrayLike,
-    x_held_out: Images,
-    y_held_out: ArrayLike,
+@dataclass(frozen=True)
+class Price:
+    """What a probe will take, before it begins: in full runs, and in seconds by a few timed steps."""
+
+    full_runs: float
+    seconds: float
+
+
+def probe(
+    network: Callable[[int], nn.Module],
+    data: DataSet,
+    recipe: Recipe,
     *,
-    num_classes: int,
-    alpha: float,
-    batch_size: int,
-    steps: int,
+    alpha: float = 0.0,
+    matrices: np.ndarray | None = None,
+    known_alpha: float | None = None,
+    effort: float = 1.5,
     seed: int = 0,
+    device: str = "auto",
+    keep: Keep = lambda key, make: make(),
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Probe:
-    """Best constant learning rate of `steps` steps of plain SGD on fresh noisy labels, from about two full runs.
+    """The optimal learning rate of a recipe, from short real runs that cost about `effort` full ones.
 
-    Runs of 1/16, 1/4 and 1/2 of the steps at octaves of the learning rate, each continued where it is asked for
-    again; see `probe.rule` for how they become one number. All start from a copy of `network` and see the images and
-    labels of `seed`. Held-out images are taken from the training images, never from the test set: they choose the
-    rate. Scoring costs one forward pass over them per rate and stage, about 13 in all.
-
-    Raises InputError when steps are fewer than 16, images and labels do not match, or the network does not fit them.
+    network      seed -> the untrained network; it is copied, and stays as it is
+    recipe       with batch size and budget; see `rule` for the stages
+    alpha        noisy labels per clean one, simulated on top of the labels of the data, afresh at every visit
+    matrices     N (1, K, K), rows = true class: their law, where it is not uniform
+    known_alpha  what is known of the noise that the labels have already, where none is simulated
+    keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
+    on_progress  is told the share of the announced work done since it was last told
+    A stratified tenth of the training data is held out, labels as given (300 to 2,000 examples), and scores the runs;
+    the test set is never looked at. Raises InputError where network, data and recipe do not fit together.
     """
-    if steps < 1 / FRACTIONS[0]:
-        raise InputError(f"a probe needs at least {1 / FRACTIONS[0]:g} steps, got {steps}: try every rate in full")
-    if batch_size < 1:
-        raise InputError(f"batch_size needs a whole number >= 1, got {batch_size}")
-    train, held_out = as_images(network, x_train), as_images(network, x_held_out)
-    targets, truth = (
-        torch.as_tensor(as_labels(y, x, num_classes), device=train.device)
-        for y, x in ((y_train, x_train), (y_held_out, x_held_out))
+    began = perf_counter()
+    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep)
+    plan = runs.planned(effort)
+    runs.announce(plan, on_progress)
+    counts = np.bincount(runs.part.y_test, minlength=data.num_classes)
+    found = find(
+        runs.train,
+        plan,
+        steps=runs.steps,
+        start=STARTS.get(recipe.optimizer, START),
+        num_classes=data.num_classes,
+        held_out=len(runs.part.y_test),
+        majority=float(counts.max() / counts.sum()),
+        alpha=alpha if alpha else known_alpha,
+        seed=seed,
     )
-    with evaluation_mode(network):
-        logits_of(network, held_out[:1], num_classes, 1)  # raises where network, images and classes do not fit
-    stream = Stream(Data(), targets, num_classes, alphas=[alpha], seeds=[seed], batch_size=batch_size)
-    runs: dict[float, _Run] = {}
-
-    def score(learning_rates: Sequence[float], fraction: float) -> list[float]:
-        values = []
-        for rate in learning_rates:
-            if rate not in runs:
-                runs[rate] = _Run(network, rate)
-            runs[rate].train(train, stream, round(fraction * steps))
-            values.append(runs[rate].score(held_out, truth))
-        return values
-
-    return probe(score, alpha)
+    return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
 
 
-def held_out_score(logits: Tensor, labels: Tensor) -> float:
-    """½ (accuracy + mean cosine of an image's centred logits with its target e_c − 1/K).
+def price(
+    network: Callable[[int], nn.Module],
+    data: DataSet,
+    recipe: Recipe,
+    *,
+    alpha: float = 0.0,
+    effort: float = 1.5,
+    device: str = "auto",
+) -> Price:
+    """What `probe` will cost: seconds from a few real steps at all rates of the first stage."""
+    runs = _ShortRuns(network, data, recipe, alpha, None, pick_device(device), lambda key, make: make())
+    plan = runs.planned(effort)
+    rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * WIDE + 1)
+    rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
+    runs.train(rates, TIMED / runs.steps, [0])  # the first calls load much of PyTorch
+    began, before = perf_counter(), runs.full_runs
+    runs.train(rates, TIMED / runs.steps, [0])
+    a_full_run = (perf_counter() - began) / (runs.full_runs - before)
+    full_runs = runs.expected(plan)
+    return Price(full_runs, full_runs * a_full_run)
 
-    Accuracy alone moves in steps of one image; the cosine is smooth, blind to the size of the logits, and by itself
-    prefers somewhat too high rates at small alpha (observed). A cosine of zero logits is 0.
-    """
-    classes = logits.shape[1]
-    centred = logits - logits.mean(1, keepdim=True)
-    of_true = centred.gather(1, labels[:, None]).squeeze(1)
-    tiny = torch.finfo(logits.dtype).tiny
-    cosine = of_true / centred.norm(dim=1).clamp_min(tiny) / (1 - 1 / classes) ** 0.5
-    accuracy = (logits.argmax(1) == labels).to(logits.dtype)
-    return float((accuracy + cosine).mean() / 2)
+
+class _ShortRuns:
+    """Runs of fractions of the budget, on fractions of the training data; what they have cost so far."""
+
+    def __init__(
+        self,
+        network: Callable[[int], nn.Module],
+        data: DataSet,
+        recipe: Recipe,
+        alpha: float,
+        matrices: np.ndarray | None,
+        device: torch.device,
+        keep: Keep,
+    ) -> None:
+        if recipe.batch_size is None or not recipe.budget:
+            raise InputError("a probe needs a recipe with batch size and budget, got none: give both")
+        self.network, self.recipe, self.alpha, self.matrices = network, recipe, alpha, matrices
+        self.device, self.keep, self.batch_size = device, keep, recipe.batch_size
+        self.whole = len(data.y_train)
+        self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + alpha))
+        copies = self.steps * self.batch_size
+        self.part = held_out_of(data, most=copies // SCORED_SHARE)
+        self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
+        self.looks = LOOKS if self.fixed and copies > self.whole else 1
+        self.order = np.random.Generator(np.random.PCG64(SUBSET_SEED)).permutation(len(self.part.y_train))
+        self.full_runs = 0.0
+        self._announced, self._tell = 1.0, lambda share: None
+
+    def planned(self, effort: float) -> Plan:
+        """The stages; their shortest runs see some examples of every class."""
+        return planned(self.steps, effort, least=PER_CLASS * self.part.num_classes / self.whole if self.fixed else 0.0)
+
+    def announce(self, plan: Plan, on_progress: Callable[[float], None]) -> None:
+        """Progress is told in shares of what this plan costs."""
+        self._announced, self._tell = self.expected(plan), on_progress
+
+    def expected(self, plan: Plan) -> float:
+        """The cost of a plan in full runs, scoring included."""
+        return sum(number * self._cost(fraction) for fraction, number in plan.runs)
+
+    def _cost(self, fraction: float) -> float:
+        """Of one run, in full ones."""
+        steps, whole = max(1, round(fraction * self.steps)), self.steps * self.batch_size
+        scored = 2 * min(self.looks, steps) * SCORED * len(self.part.y_test)  # loss and calibrated loss
+        return (steps * self.batch_size + scored) / whole
+
+    def train(self, rates: Sequence[float], fraction: float, seeds: Sequence[int]) -> Runs:
+        """As `rule.Train`."""
+        steps = max(1, round(fraction * self.steps))
+        size = max(self.batch_size, round(fraction * self.whole)) if self.fixed else len(self.order)
+        subset = np.sort(self.order[:size])
+        data = replace(self.part, x_train=self.part.x_train[subset], y_train=self.part.y_train[subset])
+        looks = min(self.looks, steps)
+        unit = Unit(
+            point={},
+            data=Data(dataset=data.name),
+            train=_options(self.recipe, steps, looks),
+            batch_size=self.batch_size,
+            steps=steps,
+            checkpoints=tuple(round(steps * (k + 1) / looks) for k in range(looks)),
+            alphas=(self.alpha,),
+            learning_rates=tuple(rates),
+            seeds=tuple(seeds),
+        )
+        cost = unit.cells * self._cost(fraction)
+        networks = {seed: self.network(seed) for seed in seeds}
+
+        def make() -> Trained:
+            return train_unit(
+                unit,
+                data,
+                device=self.device,
+                networks=networks,
+                matrices=self.matrices,
+                on_progress=lambda share: self._tell(share * cost / self._announced),
+            )
+
+        trained = self.keep(self._key(unit, networks, len(subset)), make)
+        self.full_runs += cost
+        K = data.num_classes
+        return Runs(
+            accuracy=np.nan_to_num(trained["test_accuracy"][0], nan=1 / K),
+            loss=np.nan_to_num(trained["calibrated_loss_history"][0, ..., -1], nan=np.log(K)),
+            history=np.nan_to_num(trained["test_accuracy_history"][0], nan=1 / K),
+        )
+
+    def _key(self, unit: Unit, networks: Mapping[int, nn.Module], examples: int) -> str:
+        """A name for all that decides the numbers: unit, data, noise and initial weights."""
+        digest = hashlib.sha256(json.dumps([unit.key, self.part.fingerprint, examples]).encode())
+        if self.matrices is not None:
+            digest.update(np.ascontiguousarray(self.matrices).data)
+        for network in networks.values():
+            for name, weight in network.state_dict().items():
+                digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:32]
 
 
-class _Run:
-    """One copy of the network in training at one learning rate; it goes on from where it stopped."""
-
-    def __init__(self, network: nn.Module, learning_rate: float) -> None:
-        self.network = deepcopy(network).train()
-        self.optimizer = torch.optim.SGD(self.network.parameters(), learning_rate)
-        self.done = 0
-
-    def train(self, images: Tensor, stream: Stream, last: int) -> None:
-        block = max(1, BLOCK // stream.batch_size)
-        while self.done < last:
-            upto = min(last, self.done + block)
-            visits = stream.block(self.done, upto)
-            for image, label in zip(visits.image[:, 0], visits.label[:, 0, 0], strict=True):
-                self.optimizer.zero_grad()
-                cross_entropy(self.network(images[image]), label).backward()
-                self.optimizer.step()
-            self.done = upto
-
-    @torch.no_grad()
-    def score(self, images: Tensor, labels: Tensor) -> float:
-        """`held_out_score`, or that of chance (accuracy 1/K, cosine 0) where the run has diverged."""
-        with evaluation_mode(self.network):
-            logits = torch.cat([self.network(x) for x in images.split(CHUNK)])
-        if not logits.isfinite().all():
-            return 1 / logits.shape[1] / 2
-        return held_out_score(logits, labels)
+def _options(recipe: Recipe, steps: int, looks: int) -> Train:
+    """The recipe as the engine takes it; scores are taken on all held-out examples."""
+    return Train(
+        network="given",
+        optimizer="sgd" if recipe.optimizer == "momentum" else recipe.optimizer,
+        momentum=recipe.momentum_used,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        label_smoothing=recipe.label_smoothing,
+        clip=recipe.clip,
+        schedule=recipe.schedule,
+        warmup=recipe.warmup,
+        budget={"steps": steps},
+        evaluations=looks,
+        history_images=0,
+        measure=("calibrated_loss",),
+    )

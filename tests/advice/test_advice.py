@@ -27,7 +27,7 @@ from effbatch.cli import main
 from effbatch.core.errors import InputError
 from effbatch.noise import UniformNoise
 from effbatch.plan.recipe import Recipe
-from effbatch.probe import runs
+from effbatch.probe import plain_runs as runs
 from effbatch.theory import schedules
 from effbatch.theory.detection import accuracy_curve, d_prime
 from effbatch.theory.dynamics import best_learning_rate, learning_curve

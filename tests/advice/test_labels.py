@@ -156,8 +156,8 @@ def test_a_tuned_rate_is_carried_over_and_the_theory_stands_beside_it(ask):
 
 
 def test_a_probe_that_cannot_tell_leaves_the_rate_to_the_theory(ask, monkeypatch):
-    from effbatch.probe import runs
-    from effbatch.probe.rule import Probe
+    from effbatch.probe import plain_runs as runs
+    from effbatch.probe.plain_rule import Probe
 
     monkeypatch.setattr(runs, "probe_learning_rate", lambda *_, **__: Probe(np.nan, (), 1.25))
     said = ask(alpha=1.0, probe=True)

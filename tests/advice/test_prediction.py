@@ -23,7 +23,7 @@ from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks import zoo
 from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
 from effbatch.plan.recipe import Recipe
-from effbatch.probe.rule import Probe
+from effbatch.probe.plain_rule import Probe
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.spectrum import Spectrum
 

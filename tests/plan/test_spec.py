@@ -117,7 +117,7 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ),
     ("train", 'loss = "mse"', "[train] loss is reserved for a later version, as effbatch 0.2 trains cross-"),
     ("grid", "augment = [1.0]", "[grid] augment is reserved for a later version, as effbatch 0.2 shows images as"),
-    ("train", 'measure = ["moments"]\nlabel_smoothing = 0.1', "[train] measure takes labels as they are, got"),
+    ("train", 'measure = ["moments"]\nlabel_smoothing = 0.1', "[train] measure moments takes labels as they are, got"),
     ("train", "clip = 0", "[train] clip must be a number of at least 1e-"),
     ("train", "label_smoothing = 1", "[train] label_smoothing must be a number of at least 0 and below 1, got 1"),
     ("data", 'noise = "given"', '[data] noise = "given" is reserved for a later version, as effbatch 0.2'),

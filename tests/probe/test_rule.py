@@ -1,167 +1,218 @@
-"""Short runs to the full run's best rate: known optima, the linearised theory, and real networks."""
+"""Short runs to the full run's optimal rate: worlds with a known optimum, noisy quadratics, and what cannot be told."""
+
+from __future__ import annotations
+
+from math import log2
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from effbatch.core.errors import InputError
-from effbatch.data import datasets
-from effbatch.engine.device import pick_device
-from effbatch.engine.train import train_unit
-from effbatch.engine.visits import Stream
-from effbatch.fitting.peak import peak
-from effbatch.networks import zoo
-from effbatch.plan.spec import Data, Train
-from effbatch.plan.units import Unit
-from effbatch.probe.rule import probe, shift_exponent
-from effbatch.probe.runs import _Run, held_out_score, probe_learning_rate
-from effbatch.theory.dynamics import best_learning_rate, learning_curve
-from effbatch.theory.spectrum import Spectrum
+from effbatch.probe.rule import COARSE, FINE, PEAK_NOISE, Plan, Runs, find, planned, shift_exponent
+from effbatch.theory.schedules import multipliers
+
+PLAN = Plan(1 / 25, 1 / 3, 1)
 
 
-def parabola(best: float, exponent: float):
-    """A score that peaks at log2 eta = best for the full run, and at best - exponent log2(f) after a fraction f."""
-    asked = []
+class World:
+    """Loss 1 + (log2 η − m + p log2 f + noise of stage and seed)²/20, accuracy 0.8 less a tenth of that."""
 
-    def score(rates, fraction):
-        asked.extend((rate, fraction) for rate in rates)
-        return [-((np.log2(rate) - best + exponent * np.log2(fraction)) ** 2) for rate in rates]
+    def __init__(self, m: float, p: float, noise=lambda spacing: 0.0) -> None:
+        self.m, self.p, self.noise, self.shifts, self.asked = m, p, noise, {}, []
 
-    return score, asked
+    def train(self, rates, fraction, seeds) -> Runs:
+        self.asked += [(rate, fraction, seed) for rate in rates for seed in seeds]
+        spacing = FINE if fraction > 0.2 else COARSE
+        shifts = np.array([self.shifts.setdefault((fraction, seed), self.noise(spacing)) for seed in seeds])
+        away = np.log2(rates)[:, None] - self.m + self.p * log2(fraction) + shifts
+        loss = 1 + away**2 / 20
+        accuracy = np.clip(0.8 - away**2 / 200, 0.1, None)
+        return Runs(accuracy=accuracy, loss=loss, history=accuracy[..., None])
+
+    def found(self, alpha, *, start=2.0**-3, plan=PLAN):
+        options = {"steps": 500, "num_classes": 10, "held_out": 1000, "majority": 0.1}
+        return find(self.train, plan, start=start, alpha=alpha, **options)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 15.0], ids="alpha={}".format)
-@pytest.mark.parametrize("best", [-9.3, -3.0, 2.6], ids="best=2^{}".format)
-def test_finds_the_optimum_of_a_score_that_shifts_as_the_law_says(best, alpha):
-    score, asked = parabola(best, shift_exponent(alpha))
-    found = probe(score, alpha)
-    assert np.log2(found.learning_rate) == pytest.approx(best, abs=1e-9)
-    assert len(set(asked)) == len(asked)  # nothing is trained twice
-    longest = {}
-    for rate, fraction in asked:
-        longest[rate] = max(fraction, longest.get(rate, 0))
-    assert found.cost == pytest.approx(sum(longest.values()))
+@pytest.mark.parametrize("m", [-12.3, -3.0, 4.6], ids="best=2^{}".format)
+def test_finds_the_optimum_of_a_world_that_shifts_as_expected(m, alpha):
+    world = World(m, shift_exponent(alpha)[0])
+    found = world.found(alpha)
+    assert log2(found.learning_rate.value) == pytest.approx(m, abs=1e-9)
+    assert found.learning_rate.low < 2.0**m < found.learning_rate.high
+    assert found.learning_rate.n == len(world.asked) == len(set(world.asked)), "nothing is trained twice"
+    assert found.full_runs == pytest.approx(sum(fraction for _, fraction, _ in world.asked))
 
 
-def test_an_optimum_that_does_not_shift_is_missed_by_the_weighted_shift():
-    score, _ = parabola(-3.2, 0.0)
-    p = 0.4 * (1 - 1 / 16**2)
-    off = p * (1 / 16 * -4 + 1 / 4 * -2 + 1 / 2 * -1) / (1 / 16 + 1 / 4 + 1 / 2)
-    assert np.log2(probe(score, 15.0).learning_rate) == pytest.approx(-3.2 + off, abs=1e-9)
+def test_a_start_near_the_optimum_costs_what_was_planned():
+    world = World(-3.0, 0.0)
+    assert world.found(0.0).full_runs == pytest.approx(7 / 25 + 3 / 3)
+    assert sum(fraction * number for fraction, number in PLAN.runs) == pytest.approx(7 / 25 + 3.7 / 3)
 
 
-def test_a_search_near_the_start_costs_two_runs():
-    score, _ = parabola(-3.0, shift_exponent(0))
-    # five rates at T/16, of which three go on to T/2
-    assert probe(score, 0).cost == pytest.approx(2 / 16 + 3 / 2)
-
-
-def test_scores_that_never_peak_give_no_rate():
-    found = probe(lambda rates, fraction: [0.1] * len(rates), 3.0)
-    assert np.isnan(found.learning_rate)
-    assert len(found.stages) == 1
-    assert np.isnan(found.stages[0].peak)
-
-
-@pytest.mark.parametrize("values", [[0.1], [0.1, 0.2, np.nan, 0.1, 0.0]], ids=["too few", "NaN"])
-def test_scores_that_are_no_numbers_are_named(values):
-    with pytest.raises(InputError, match="one finite number for each of 5 learning rates"):
-        probe(lambda rates, fraction: values, 3.0)
-
-
-@pytest.mark.parametrize("alpha", [-1.0, np.inf])
-def test_alpha_out_of_range_is_named(alpha):
-    with pytest.raises(InputError, match=f"alpha needs a finite value >= 0, got {alpha:g}"):
-        probe(lambda rates, fraction: [0.0] * len(rates), alpha)
-
-
-@pytest.mark.parametrize("alpha", [3.0, 15.0])
-@pytest.mark.parametrize("batch", [16, 128])
-def test_finds_the_best_rate_of_the_linearised_theory(alpha, batch):
-    """Short runs of the recursion against its own optimum at the full length, whose exponent is not quite p."""
-    k = np.arange(1, 301, dtype=float)
-    energies = k**-1.3 / (k**-1.3).sum()
-    spectrum = Spectrum(20 * k**-1.5, energies, 0.02 * k**-1.5, num_classes=10, examples=300)
-
-    def score(rates, fraction):
-        return learning_curve(spectrum, alpha, batch, rates, round(fraction * 640)).accuracy
-
-    found = probe(score, alpha)
-    best = best_learning_rate(spectrum, alpha, batch, 640, confident_edge=False)
-    assert abs(np.log2(found.learning_rate / best)) < 0.75
-
-
-def test_score_against_a_loop():
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_ninety_percent_intervals_hold_the_optimum_in_so_many_worlds(seeds):
+    """Peaks scatter, and p is drawn, as the rule takes it; the binomial interval of 400 draws is ± 3 %."""
     rng = np.random.default_rng(0)
-    logits, labels = rng.standard_normal((7, 4)), rng.integers(4, size=7)
-    logits[3] = 0
-    expected = 0.0
-    for f, c in zip(logits, labels, strict=True):
-        g, target = f - f.mean(), np.eye(4)[c] - 1 / 4
-        cosine = g @ target / (np.linalg.norm(g) * np.linalg.norm(target)) if g.any() else 0.0
-        expected += ((f.argmax() == c) + cosine) / 2 / 7
-    assert held_out_score(torch.tensor(logits), torch.tensor(labels)) == pytest.approx(expected)
+    held = 0
+    for _ in range(400):
+        p, deviation = shift_exponent(3.0)
+        world = World(-5.4, rng.normal(p, deviation), lambda spacing: rng.normal(0, PEAK_NOISE[spacing]))
+        rate = world.found(3.0, plan=Plan(1 / 25, 1 / 3, seeds)).learning_rate
+        held += rate.low < 2.0**-5.4 < rate.high
+    assert 0.86 < held / 400 < 0.94
 
 
-def test_a_continued_run_is_the_run_of_the_engine():
-    data = datasets.load("digits")
-    rate, seed = 0.25, 3
-    network = zoo.build("mlp1", data.image_shape, 10, seed=seed)
-    x, y = torch.tensor(data.x_train), torch.tensor(data.y_train)
-    stream = Stream(Data(), y, 10, alphas=[2.0], seeds=[seed], batch_size=8)
-    run = _Run(network, rate)
-    run.train(x, stream, 25)
-    run.train(x, stream, 60)
-    unit = Unit({}, Data(), Train(), 8, 60, (60,), (2.0,), (rate,), (seed,))
-    engine = train_unit(unit, data, device=pick_device("cpu"))
-    with torch.no_grad():
-        logits = run.network(torch.tensor(data.x_test))
-    loss = nn.functional.cross_entropy(logits, torch.tensor(data.y_test))
-    assert float(loss) == pytest.approx(float(engine["test_loss"][0, 0, 0]), rel=1e-4)
+def test_more_seeds_and_longer_runs_narrow_the_interval():
+    def wide(plan):
+        rate = World(-5.4, 0.3).found(3.0, plan=plan).learning_rate
+        return log2(rate.high / rate.low)
+
+    assert wide(Plan(1 / 25, 1 / 3, 2)) < wide(PLAN) < wide(Plan(1 / 25, 1 / 6, 1))
 
 
-def test_a_diverged_run_scores_chance():
-    run = _Run(nn.Linear(4, 5), 1.0)
-    x, y = torch.ones(3, 4), torch.zeros(3, dtype=torch.long)
-    with torch.no_grad():
-        run.network.weight.fill_(1e30)
-    assert np.isfinite(run.score(x, y))
-    assert run.score(x * 1e20, y) == 0.1
+def test_what_is_not_known_of_the_noise_widens_the_interval():
+    def wide(alpha):
+        rate = World(-5.4, 0.2).found(alpha).learning_rate
+        return log2(rate.high / rate.low)
+
+    assert wide(None) > 1.1 * wide(0.0)
 
 
-def test_finds_the_best_rate_of_a_sweep():
-    """Softmax regression on digits: the mean over four seeds of the search against a sweep of other seeds."""
-    data = datasets.load("digits")
-    rates = tuple(2.0 ** np.arange(-8, 0))
-    unit = Unit({}, Data(), Train(network="perceptron"), 16, 200, (200,), (4.0,), rates, tuple(range(8)))
-    swept = train_unit(unit, data, device=pick_device("cpu"))["test_accuracy"][0].mean(1)
-    best = float(peak(np.log2(rates), swept[None]).location[0])
-    found = []
-    for seed in range(100, 104):
-        network = zoo.build("perceptron", data.image_shape, 10, seed=seed)
-        before = [w.clone() for w in network.parameters()]
-        one = probe_learning_rate(
-            network, data.x_train[300:], data.y_train[300:], data.x_train[:300], data.y_train[:300],
-            num_classes=10, alpha=4.0, batch_size=16, steps=200, seed=seed,
-        )  # fmt: skip
-        assert all(torch.equal(w, v) for w, v in zip(network.parameters(), before, strict=True))
-        assert one.cost < 3
-        found.append(np.log2(one.learning_rate))
-    assert np.mean(found) == pytest.approx(best, abs=0.75)
+def test_a_first_stage_too_short_to_learn_is_passed_over():
+    world = World(-3.0, 0.0)
+    learned = world.train
+
+    def train(rates, fraction, seeds):
+        found = learned(rates, fraction, seeds)
+        if fraction > 0.2:
+            return found
+        return Runs(
+            accuracy=np.full_like(found.accuracy, 0.1), loss=np.full_like(found.loss, 2.3), history=found.history
+        )
+
+    world.train = train
+    found = world.found(0.0)
+    assert [stage.spacing for stage in found.stages] == [COARSE, COARSE]
+    assert log2(found.learning_rate.value) == pytest.approx(-3.0, abs=1e-9)
+
+
+def test_runs_that_never_beat_chance_give_no_rate_and_say_why():
+    def train(rates, fraction, seeds):
+        flat = np.full((len(rates), len(seeds)), 0.11)
+        return Runs(accuracy=flat, loss=flat, history=flat[..., None])
+
+    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=3.0)
+    assert found.learning_rate.value is None
+    assert found.accuracy.value is None
+    assert "no run of 167 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
+
+
+def test_the_plateau_costs_a_point_at_its_ends():
+    low, high = World(-3.0, 0.0).found(0.0).plateau
+    assert (log2(low), log2(high)) == pytest.approx((-3 - 2**0.5, -3 + 2**0.5))
+
+
+def test_a_flat_top_has_no_end_to_its_plateau():
+    def train(rates, fraction, seeds):
+        found = World(-3.0, 0.0).train(rates, fraction, seeds)
+        return Runs(accuracy=np.full_like(found.loss, 0.8), loss=found.loss, history=found.history)
+
+    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+    assert found.plateau == (None, None)
+
+
+@pytest.mark.parametrize(("along", "step"), [([0.5, 0.7, 0.6], 333), ([0.5, 0.61, 0.6], None)])
+def test_an_accuracy_that_falls_by_more_than_its_noise_says_where_to_stop(along, step):
+    def train(rates, fraction, seeds):
+        found = World(-3.0, 0.0).train(rates, fraction, seeds)
+        return Runs(accuracy=found.accuracy, loss=found.loss, history=np.broadcast_to(along, (*found.loss.shape, 3)))
+
+    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+    assert found.stop_at == step
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("steps", "effort", "plan"),
     [
-        ({"steps": 15}, "at least 16 steps, got 15"),
-        ({"batch_size": 0}, "batch_size needs a whole number >= 1, got 0"),
-        ({"num_classes": 7}, r"needs to return 7 logits per image, got shape \(1, 5\)"),
+        (500, 1.5, Plan(1 / 25, 1 / 3, 1)),
+        (10_000, 3.0, Plan(1 / 25, 1 / 3, 2)),
+        (500, 1.0, Plan(1 / 25, 0.72 / 3.7, 1)),
+        (100, 1.5, Plan(0.2, 1.0, 1)),
+        (10, 1.5, Plan(1.0, 1.0, 1)),
     ],
-    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_what_does_not_fit_is_named(changed, message):
-    options = {"num_classes": 5, "alpha": 1.0, "batch_size": 2, "steps": 16} | changed
-    x, y = np.ones((6, 4), dtype=np.float32), np.arange(6) % 5
-    with pytest.raises(InputError, match=message):
-        probe_learning_rate(nn.Linear(4, 5), x, y, x, y, **options)
+def test_the_effort_decides_how_long_the_last_runs_are_and_how_many(steps, effort, plan):
+    made = planned(steps, effort)
+    assert (made.first, made.seeds) == (pytest.approx(plan.first), plan.seeds)
+    if steps > 100:
+        assert made.last == pytest.approx(plan.last)
+
+
+@pytest.mark.parametrize("effort", [0, -1, np.nan])
+def test_an_effort_that_is_none_is_refused(effort):
+    with pytest.raises(InputError, match="the effort needs a number of full runs above 0, got"):
+        planned(500, effort)
+
+
+def test_scores_that_are_no_numbers_are_named():
+    def train(rates, fraction, seeds):
+        nothing = np.full((len(rates), len(seeds)), np.nan)
+        return Runs(accuracy=nothing, loss=nothing, history=nothing[..., None])
+
+    with pytest.raises(InputError, match="one finite accuracy for each of 7 rates and 1 seeds"):
+        find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+
+
+OPTIMIZERS = {
+    "sgd": lambda w, rate: torch.optim.SGD([w], rate),
+    "momentum": lambda w, rate: torch.optim.SGD([w], rate, momentum=0.9),
+    "nesterov": lambda w, rate: torch.optim.SGD([w], rate, momentum=0.9, nesterov=True),
+    "adam": lambda w, rate: torch.optim.Adam([w], rate),
+    "adamw": lambda w, rate: torch.optim.AdamW([w], rate),
+    "rmsprop": lambda w, rate: torch.optim.RMSprop([w], rate),
+    "adadelta": lambda w, rate: torch.optim.Adadelta([w], rate),
+}
+
+
+class Quadratic:
+    """Σ h_i w_i²/2 in 40 directions, h_i = 1/i, with a noisy gradient, from w_i = 1: its optimum is found by trying."""
+
+    def __init__(self, optimizer: str, schedule: str, steps: int = 400) -> None:
+        self.make, self.schedule, self.steps = OPTIMIZERS[optimizer], schedule, steps
+
+    def loss(self, rates, steps, seeds) -> np.ndarray:
+        h = 1 / torch.arange(1.0, 41)
+        factors = multipliers(self.schedule, steps)
+        found = np.empty((len(rates), len(seeds)))
+        for j, seed in enumerate(seeds):
+            noise = torch.randn(steps, 40, generator=torch.Generator().manual_seed(seed)) * h.sqrt()
+            for i, rate in enumerate(rates):
+                w = torch.ones(40)
+                optimizer = self.make(w, rate)
+                for t in range(steps):
+                    optimizer.param_groups[0]["lr"] = rate * factors[t]
+                    w.grad = h * w + noise[t]
+                    optimizer.step()
+                found[i, j] = float((h * w**2).sum() / 2)
+        return np.clip(np.nan_to_num(found, nan=50), None, 50)
+
+    def train(self, rates, fraction, seeds) -> Runs:
+        loss = self.loss(rates, max(1, round(fraction * self.steps)), seeds)
+        accuracy = 0.95 * np.exp(-loss / 4)
+        return Runs(accuracy=accuracy, loss=loss, history=accuracy[..., None])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_optimum_of_a_noisy_quadratic_for_every_optimizer(optimizer, schedule):
+    world = Quadratic(optimizer, schedule)
+    start = {"adadelta": 1.0, "sgd": 0.1, "momentum": 0.01, "nesterov": 0.01}.get(optimizer, 0.01)
+    options = {"steps": 400, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 15.0}
+    rate = find(world.train, PLAN, start=start, **options).learning_rate
+    tried = 2.0 ** np.arange(round(log2(start)) - 8, round(log2(start)) + 9)
+    full = world.loss(tried, 400, range(10, 16)).mean(1)
+    best, lost = full.min(), np.interp(log2(rate.value), np.log2(tried), full)
+    assert lost < 1.35 * best, "of the least loss, which six other seeds have"

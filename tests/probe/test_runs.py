@@ -1,0 +1,162 @@
+"""Short real runs: what they see, what they cost, what they leave untouched, and that they find what a sweep finds."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from effbatch.core.errors import InputError
+from effbatch.data import datasets
+from effbatch.data.dataset import DataSet
+from effbatch.networks import zoo
+from effbatch.plan.recipe import Recipe
+from effbatch.probe.runs import price, probe
+
+RECIPE = Recipe(optimizer="momentum", schedule="cosine", steps=60, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataSet:
+    return datasets.load("digits")
+
+
+def mlp1(seed: int) -> nn.Module:
+    return zoo.build("mlp1", (1, 8, 8), 10, seed=seed)
+
+
+def with_batch_norm(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 10)
+    )
+
+
+def test_the_test_set_never_chooses(digits):
+    blind = replace(digits, x_test=np.full_like(digits.x_test, np.nan), y_test=np.zeros_like(digits.y_test))
+    seen, unseen = (probe(mlp1, data, RECIPE, alpha=1.0) for data in (digits, blind))
+    assert seen.learning_rate == unseen.learning_rate
+    assert seen.accuracy == unseen.accuracy
+
+
+@pytest.mark.parametrize("make", [mlp1, with_batch_norm])
+def test_the_users_network_stays_as_it_is_to_the_bit(make, digits):
+    network = make(0)
+    before = deepcopy(network.state_dict())
+    state = torch.random.get_rng_state()
+    found = probe(lambda seed: network, digits, RECIPE)
+    assert found.learning_rate.value is not None
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert network.training
+    assert all(weight.grad is None for weight in network.parameters())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_what_is_kept_is_not_trained_again_and_gives_the_same(digits):
+    kept, made = {}, []
+
+    def keep(key, make):
+        if key not in kept:
+            kept[key] = make()
+            made.append(key)
+        return kept[key]
+
+    first = probe(mlp1, digits, RECIPE, alpha=1.0, keep=keep)
+    trained = len(made)
+    again = probe(mlp1, digits, RECIPE, alpha=1.0, keep=keep)
+    assert len(made) == trained
+    assert again.learning_rate == first.learning_rate
+    others = [
+        ({"alpha": 2.0}, digits, RECIPE, mlp1),
+        ({"alpha": 1.0}, replace(digits, fingerprint="another"), RECIPE, mlp1),
+        ({"alpha": 1.0}, digits, replace(RECIPE, weight_decay=0.1), mlp1),
+        ({"alpha": 1.0}, digits, RECIPE, lambda seed: mlp1(seed + 1)),
+        ({"alpha": 1.0, "matrices": np.eye(10)[None]}, digits, RECIPE, mlp1),
+    ]
+    for options, data, recipe, make in others:
+        before = len(made)
+        probe(make, data, recipe, keep=keep, **options)
+        assert len(made) > before, options
+
+
+def test_progress_ends_near_the_announced_cost_and_a_price_is_told(digits):
+    told: list[float] = []
+    found = probe(mlp1, digits, RECIPE, alpha=1.0, on_progress=told.append)
+    announced = price(mlp1, digits, RECIPE, alpha=1.0)
+    assert announced.seconds > 0
+    assert sum(told) == pytest.approx(found.full_runs / announced.full_runs)
+    assert found.seconds > 0
+
+
+def test_noise_by_a_matrix_is_trained_on(digits):
+    """Every class becomes the next: with many noisy copies the network learns those, and scores nothing."""
+    to_the_next = np.roll(np.eye(10), 1, axis=1)[None]
+    found = probe(mlp1, digits, RECIPE, alpha=9.0, matrices=to_the_next)
+    assert found.learning_rate.value is None
+    assert max(stage.accuracy.max() for stage in found.stages) < 0.25
+
+
+def test_labels_that_stay_are_seen_as_often_as_in_the_full_run(digits, monkeypatch):
+    """Fixed labels: a fraction of the steps comes with that fraction of the examples; fresh noise with all of them."""
+    sizes: list[tuple[int, int]] = []
+    train_unit = __import__("effbatch.probe.runs", fromlist=["x"]).train_unit
+
+    def spy(unit, data, **options):
+        sizes.append((unit.steps, len(data.y_train)))
+        return train_unit(unit, data, **options)
+
+    monkeypatch.setattr("effbatch.probe.runs.train_unit", spy)
+    recipe = replace(RECIPE, steps=600)
+    probe(mlp1, digits, recipe)
+    whole = len(digits.y_train)
+    for steps, examples in sizes:
+        assert examples / whole == pytest.approx(steps / 600, rel=0.02)
+    sizes.clear()
+    probe(mlp1, digits, recipe, alpha=1.0)
+    assert len({examples for _, examples in sizes}) == 1
+
+
+def test_finds_the_best_rate_of_a_sweep_of_other_seeds(digits):
+    """Softmax regression, α = 4, B = 16, plain SGD, 200 steps: the optimum of eight seeds is near 2^-3.5."""
+    from effbatch.engine.train import train_unit
+    from effbatch.fitting.peak import peak
+    from effbatch.plan.spec import Data, Train
+    from effbatch.plan.units import Unit
+
+    rates = tuple(2.0 ** np.arange(-8, 0))
+    unit = Unit({}, Data(), Train(network="perceptron"), 16, 200, (200,), (4.0,), rates, tuple(range(8)))
+    swept = train_unit(unit, digits, device=torch.device("cpu"))["test_accuracy"][0].mean(1)
+    best = float(peak(np.log2(rates), swept[None]).location[0])
+    recipe = Recipe(steps=200, batch_size=16)
+    found = [
+        probe(
+            lambda seed: zoo.build("perceptron", (1, 8, 8), 10, seed=seed),
+            digits,
+            recipe,
+            alpha=4.0,
+            seed=seed,
+            effort=2.0,
+        )
+        for seed in (100, 200, 300, 400)
+    ]
+    assert np.mean([np.log2(one.learning_rate.value) for one in found]) == pytest.approx(best, abs=0.75)
+    expected = float(np.interp(best, np.log2(rates), swept))
+    assert np.mean([one.accuracy.value for one in found]) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe", "message"),
+    [
+        (mlp1, Recipe(steps=50), "needs a recipe with batch size and budget"),
+        (mlp1, Recipe(batch_size=8), "needs a recipe with batch size and budget"),
+        (lambda seed: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), RECIPE, "needs to return 10 logits per image"),
+    ],
+    ids=["no batch size", "no budget", "seven logits"],
+)
+def test_what_does_not_fit_is_named(network, recipe, message, digits):
+    with pytest.raises(InputError, match=message):
+        probe(network, digits, recipe)
