@@ -1,24 +1,20 @@
 """A test set -> accuracy and loss of all members, along the run on some of its images, at the end on all.
 
-Besides, of one network, its loss at the best temperature: blind to how confident the network is.
+Along the run, if asked for, also the loss at the best temperature: blind to how confident a network is.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from effbatch.data.dataset import DataSet
 from effbatch.engine.ensembles import Ensemble
 from effbatch.engine.images import Images
-from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.plan.spec import Train
 
 HISTORY_SEED = 0  # of the test images that histories are taken on
-CHUNK = 500  # images per forward pass of one network
 STEPS, LARGEST = 40, 2.0**10  # of a bisection on ln β, which ends at a width of 1e-11; β from 1/LARGEST to LARGEST
 
 
@@ -41,16 +37,22 @@ class Evaluation:
         self.chunk = chunk
 
     @torch.no_grad()
-    def scores(self, network: Ensemble, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Accuracy and mean cross-entropy on the images `chosen`, each (S, M)."""
+    def scores(self, network: Ensemble, chosen: Tensor, *, calibrated: bool = False) -> dict[str, Tensor]:
+        """Test accuracy and mean cross-entropy on the images `chosen`, each (S, M), perhaps the calibrated one too."""
         S, M = network.parameters[0].shape[:2]
         correct, loss = torch.zeros(2, S, M, device=chosen.device)
+        kept = []
         for some in chosen.split(self.chunk):
             y = self.labels[some]
-            log_p = network(self.images.batch(some), training=False).log_softmax(dim=2)
+            logits = network(self.images.batch(some), training=False)
+            log_p = logits.log_softmax(dim=2)
             correct += (log_p.max(dim=2).indices == y).sum(-1)
             loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
-        return correct / len(chosen), loss / len(chosen)
+            kept += [logits] * calibrated
+        found = {"test_accuracy": correct / len(chosen), "test_loss": loss / len(chosen)}
+        if calibrated:
+            found["calibrated_loss"] = calibrated_loss(torch.cat(kept, 3), self.labels[chosen])
+        return found
 
 
 def history_images(train: Train, dataset: DataSet) -> int:
@@ -65,36 +67,29 @@ def evaluation_order(images: int, first: int) -> np.ndarray:
     return np.concatenate([np.sort(drawn[:first]), np.sort(drawn[first:])])
 
 
-@torch.no_grad()
-def calibrated_along(network: nn.Module, dataset: DataSet, **_: Any) -> dict[str, float]:
-    """The variable of `cube.MEASURED["calibrated_loss"]` at the network's present weights, on all test images."""
-    device = next(network.parameters()).device
-    images = torch.as_tensor(dataset.x_test, device=device)
-    with evaluation_mode(network):
-        logits = torch.cat([network(some) for some in images.split(CHUNK)])
-    return {"calibrated_loss": calibrated_loss(logits, torch.as_tensor(dataset.y_test, device=device))}
-
-
-def calibrated_loss(logits: Tensor, labels: Tensor) -> float:
-    """min over β ≥ 0 of the mean cross-entropy of β·logits (n, K) with labels (n,); at most ln K, that of β = 0.
+def calibrated_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """min over β ≥ 0 of the mean cross-entropy of β·logits (..., K, n) with labels (n,); at most ln K, that of β = 0.
 
     Temperature scaling (Guo et al. 2017, arXiv 1706.04599), β = 1/temperature. Convex in β, so found by bisection of
     its slope, the mean of Σ_k p_k z_k − z_label. NaN where a logit is not finite.
 
-    >>> calibrated_loss(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))  # as often wrong as right
+    >>> calibrated_loss(torch.tensor([[2.0, 2.0], [0.0, 0.0]]), torch.tensor([0, 1])).item()  # as often wrong as right
     0.6931471805599453
     """
     z = logits.double()
-    z = z - z.mean(1, keepdim=True)
-    of_label = z.gather(1, labels[:, None]).squeeze(1)
+    z = z - z.mean(-2, keepdim=True)
+    label = labels.expand(*z.shape[:-2], 1, -1)
+    of_label = z.gather(-2, label).squeeze(-2).mean(-1)
 
-    def slope(beta: float) -> float:
-        return float(((beta * z).softmax(1) * z).sum(1).sub(of_label).mean())
+    def rising(beta: Tensor) -> Tensor:
+        p = (beta[..., None, None] * z).softmax(-2)
+        return (p * z).sum(-2).mean(-1) >= of_label
 
-    low, high = 1 / LARGEST, LARGEST
-    if not slope(0.0) < 0:
-        low = high = 0.0
-    for _ in range(STEPS if high else 0):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return float(-(low * z).log_softmax(1).gather(1, labels[:, None]).mean()) if z.isfinite().all() else float("nan")
+    low, high = torch.full_like(of_label, 1 / LARGEST), torch.full_like(of_label, LARGEST)
+    for _ in range(STEPS):
+        middle = (low * high).sqrt()
+        beyond = rising(middle)
+        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
+    beta = low.masked_fill(rising(torch.zeros_like(low)), 0)
+    loss = -(beta[..., None, None] * z).log_softmax(-2).gather(-2, label).mean((-2, -1))
+    return loss.masked_fill(~z.isfinite().all(-1).all(-1), torch.nan)

@@ -20,7 +20,7 @@ from effbatch.engine import graphs
 from effbatch.engine.cost import cost_of
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import SequentialMembers, ensemble
-from effbatch.engine.evaluation import Evaluation, calibrated_along
+from effbatch.engine.evaluation import Evaluation
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
 from effbatch.engine.moments_along import moments_along
@@ -36,7 +36,7 @@ from effbatch.theory.schedules import multipliers
 WINDOW = 32  # images that the first layer of `DenseNetwork` sees at once, see docs/notes/engine-speed.md
 BLOCK_LABELS = 2_000_000  # labels drawn at once: bounds memory, makes the drawing's overhead vanish
 
-MEASURES = {"moments": moments_along, "calibrated_loss": calibrated_along}  # by the names of `cube.MEASURED`
+MEASURES = {"moments": moments_along}  # by the names of `cube.MEASURED`, of each member; the others are evaluated
 
 # variables of the cube: arrays (alpha, learning_rate, seed), the histories with (checkpoint) behind
 Trained = dict[str, np.ndarray]
@@ -71,6 +71,7 @@ class Members:
         self._see(noise_matrices(unit.data, dataset, unit.alphas) if matrices is None else matrices)
         chunk = images_that_fit(outputs, unit.cells, device)
         self.evaluation = Evaluation(dataset, unit.train, device, chunk=chunk, channels_last=self.network.channels_last)
+        self.calibrated = "calibrated_loss" in unit.train.measure
         self.cost = cost_of(unit, dataset)
         self._plan_steps()
 
@@ -109,10 +110,9 @@ class Members:
         self.block_steps = self.window * max(1, BLOCK_LABELS // (S * A * B * self.window))
         capture = graphs.capture_on(self.device)
         fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
-        self.take: dict[int, Callable[..., None]] = {  # by number of steps
-            steps: graphs.Replayed(self._take, capture) if capture and fixed else self._take
-            for steps in {1, self.window}
-        }
+        self.replayed: dict[int, Callable[..., None]] = {}  # by number of steps, where they are
+        if capture and fixed:
+            self.replayed = {steps: graphs.Replayed(self._take, capture) for steps in {1, self.window}}
 
     def trained(self, on_copies: Callable[[float], None], stopping: Event) -> Trained:
         """What comes of all steps and evaluations; it is told of both, as the `Cost` of one cell counts them."""
@@ -131,6 +131,7 @@ class Members:
         if len(self.evaluation.along_run) < len(self.evaluation.everything):
             at_end |= self.test()
         on_copies(self.cost.end)
+        self.replayed.clear()  # they hold the members, and so their memory until a garbage collection
         return self._by_cell(at_end, records)
 
     def steps(self, first: int, last: int, stopping: Event) -> None:
@@ -147,7 +148,7 @@ class Members:
             for length, *inputs in zip(lengths, *of_windows, strict=True):
                 if stopping.is_set():
                     raise CancelledError
-                self.take[length](*inputs)
+                self.replayed.get(length, self._take)(*inputs)
 
     def _take(self, index: Tensor, label: Tensor, rate: Tensor) -> None:
         """Steps on the images `index` (steps, B, S) of the training set, with labels (steps, S, A, L, 1, B).
@@ -171,24 +172,25 @@ class Members:
     def evaluate(self, steps: int) -> dict[str, np.ndarray]:
         """Test accuracy, test loss, mean training loss of the last `steps`, each (S, M); freezes the diverged."""
         train_loss = self.loss.mean_of(steps)
-        accuracy, loss = self.evaluation.scores(self.network, self.evaluation.along_run)
-        self._freeze(train_loss + loss)
-        return self._of_the_alive({"test_accuracy": accuracy, "test_loss": loss, "train_loss": train_loss})
+        found = self.evaluation.scores(self.network, self.evaluation.along_run, calibrated=self.calibrated)
+        self._freeze(train_loss + found["test_loss"])
+        return self._of_the_alive({**found, "train_loss": train_loss})
 
     @torch.no_grad()
     def test(self) -> dict[str, np.ndarray]:
         """Accuracy and loss on the whole test set, each (S, M); freezes the diverged."""
-        accuracy, loss = self.evaluation.scores(self.network, self.evaluation.everything)
-        self._freeze(loss)
-        return self._of_the_alive({"test_accuracy": accuracy, "test_loss": loss})
+        found = self.evaluation.scores(self.network, self.evaluation.everything)
+        self._freeze(found["test_loss"])
+        return self._of_the_alive(found)
 
     def _of_the_alive(self, values: dict[str, Tensor]) -> dict[str, np.ndarray]:
         return {name: value.masked_fill(~self.alive, torch.nan).cpu().numpy() for name, value in values.items()}
 
     def measure(self, step: int, stopping: Event) -> dict[str, np.ndarray]:
         """What [train] measure asks for, each (S, M), of the members that are alive; NaN of the others."""
-        values = {name: np.full(self.alive.shape, np.nan) for name in measurements(self.unit.train.measure)}
-        for kind in self.unit.train.measure:
+        kinds = [kind for kind in self.unit.train.measure if kind in MEASURES]
+        values = {name: np.full(self.alive.shape, np.nan) for name in measurements(kinds)}
+        for kind in kinds:
             for s, m in self.alive.nonzero().tolist():
                 if stopping.is_set():
                     raise CancelledError

@@ -1,6 +1,6 @@
 """Held-out scores of short runs at a few learning rates -> the optimal rate of the full run, with its interval.
 
-Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/3 at three rates,
+Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/4 at four rates,
 factors of two apart, find the peak. Each goes on past an end while the best is there. A short run is the full one in
 small: a fraction f of the steps, the whole schedule, and, where labels stay and may be memorised, the same fraction of
 the examples, so as many passes over them. Its score is the held-out cross-entropy at the best temperature
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import exp, log, log2, sqrt
+from math import exp, floor, log, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +36,17 @@ from effbatch.theory.detection import d_prime
 Floats = NDArray[np.float64]
 
 LEVEL, NORMAL_90 = 0.9, 1.645  # of the intervals, and their half-width in standard deviations
-FIRST, LAST = 1 / 25, 1 / 3  # fractions of the full run
+FIRST, LAST = 1 / 25, 1 / 4  # fractions of the full run
 FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
 COARSE, FINE = 2, 1  # octaves between the rates of the first and of the last stage
 WIDE = 3  # rates to either side of the start, in the first stage
 FARTHEST, FARTHER = 6, 2  # rates that the first, and the last stage, go on past their ends
-WALKED = 0.7  # rates that the last stage goes on by, on average
+NEAR = 4  # rates of the last stage
+WALKED = 0.4  # rates that it goes on by, on average
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT, SHIFT_NOISE = 0.4, 0.22  # p at large α, and its standard deviation
-GROWTH, GROWTH_NOISE = (
-    0.4,
-    0.1,
-)  # d′ goes on growing at this share of its pace; standard deviation of ln d′ a factor of 3 on
+GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
+GROWTH_NOISE = 0.085  # standard deviation of that
 POINT = 0.01  # of accuracy: what a rate on the plateau may cost
 WIDEST = 2.0  # octaves that a plateau is told beyond the peak, to either side
 
@@ -124,7 +123,7 @@ class Plan:
     @property
     def runs(self) -> tuple[tuple[float, float], ...]:
         """Fraction and expected number of runs of each stage."""
-        return (self.first, 2 * WIDE + 1), (self.last, (3 + WALKED) * self.seeds)
+        return (self.first, 2 * WIDE + 1), (self.last, (NEAR + WALKED) * self.seeds)
 
 
 def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
@@ -137,9 +136,9 @@ def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
     first = min(1.0, max(FIRST, FEWEST_STEPS / steps, least))
     left = effort - (2 * WIDE + 1) * first
     last = LAST if first <= LAST / 2 else 1.0
-    seeds = int(left / ((3 + WALKED) * last) + 0.02)
+    seeds = round(left / ((NEAR + WALKED) * last))
     if not seeds:
-        last = min(last, max(2 * first, left / (3 + WALKED)))
+        last = min(last, max(2 * first, left / (NEAR + WALKED)))
     return Plan(first, min(last, 1.0), max(1, seeds))
 
 
@@ -172,12 +171,12 @@ def find(
     first = _stage(train, plan.first, steps, [round(log2(start)) + COARSE * k for k in range(-WIDE, WIDE + 1)], [seed])
     stages = [first]
     if _learned(first, held_out, majority):
-        around = round(optimum(stages, shift)[0] - shift[0] * log2(plan.last))
+        below = floor(optimum(stages, shift)[0] - shift[0] * log2(plan.last)) - FINE * (NEAR // 2 - 1)
         seeds = range(seed + 1, seed + 1 + plan.seeds)
-        stages.append(_stage(train, plan.last, steps, [around - FINE, around, around + FINE], seeds))
+        stages.append(_stage(train, plan.last, steps, [below + FINE * k for k in range(NEAR)], seeds))
     else:  # too short to learn anything: the longer runs have to look everywhere
         everywhere = [round(log2(start)) + COARSE * k for k in range(-WIDE + 1, WIDE)]
-        stages = [first, _stage(train, max(LAST, plan.last), steps, everywhere, [seed + 1])]
+        stages = [first, _stage(train, plan.last, steps, everywhere, [seed + 1])]
     last = stages[-1]
     cost = sum(len(stage.learning_rates) * len(stage.seeds) * stage.fraction for stage in stages)
     n = sum(stage.loss.size for stage in stages)
@@ -193,7 +192,7 @@ def find(
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
         plateau=_plateau(last, m),
-        accuracy=_accuracy(told, num_classes, held_out),
+        accuracy=_accuracy(last, num_classes, held_out),
         stop_at=_stop_at(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
@@ -277,19 +276,18 @@ def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
     return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
 
 
-def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int) -> Estimate:
-    """Accuracy at the end of the full run: d′ grows on from the last stage, more slowly than between the stages."""
+def _accuracy(stage: Stage, num_classes: int, held_out: int) -> Estimate:
+    """Accuracy at the end of the full run: d′ grows on from the last stage, the more slowly the larger it is."""
     lowest, highest = 1 / num_classes + 0.5 / held_out, 1 - 0.5 / held_out
-    reached = [float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest)) for stage in stages]
-    d = [float(d_prime(one, num_classes)) for one in reached]
-    ahead, pace = log(1 / stages[-1].fraction), 0.0
-    if len(stages) > 1:
-        pace = max(0.0, log(d[-1] / d[0]) / log(stages[-1].fraction / stages[0].fraction))
-    sampled = sqrt(reached[-1] * (1 - reached[-1]) / held_out)
-    slope = (float(forced_choice(d[-1] * 1.01, num_classes)) - float(forced_choice(d[-1], num_classes))) / 0.01
-    spread = sqrt((GROWTH_NOISE * ahead / log(3)) ** 2 + (sampled / max(slope, 1e-9)) ** 2)
+    reached = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
+    d = float(d_prime(reached, num_classes))
+    threefold = log(1 / stage.fraction) / log(3)
+    growth = max(0.0, min(log(3), GROWTH[0] / d - GROWTH[1]) if d > 0 else log(3))  # d′ ∝ n at most
+    sampled = sqrt(reached * (1 - reached) / held_out)
+    slope = (float(forced_choice(d * 1.01, num_classes)) - float(forced_choice(d, num_classes))) / 0.01
+    spread = sqrt((GROWTH_NOISE * threefold) ** 2 + (sampled / max(slope, 1e-9)) ** 2)
     value, low, high = (
-        float(forced_choice(d[-1] * exp(GROWTH * min(pace, 1.0) * ahead + side * NORMAL_90 * spread), num_classes))
+        float(forced_choice(d * exp(growth * threefold + side * NORMAL_90 * spread), num_classes))
         for side in (0, -1, 1)
     )
     return Estimate(value, low, high, n=held_out, level=LEVEL)

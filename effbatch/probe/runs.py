@@ -152,7 +152,7 @@ class _ShortRuns:
     def _cost(self, fraction: float) -> float:
         """Of one run, in full ones."""
         steps, whole = max(1, round(fraction * self.steps)), self.steps * self.batch_size
-        scored = 2 * min(self.looks, steps) * SCORED * len(self.part.y_test)  # loss and calibrated loss
+        scored = min(self.looks, steps) * SCORED * len(self.part.y_test)
         return (steps * self.batch_size + scored) / whole
 
     def train(self, rates: Sequence[float], fraction: float, seeds: Sequence[int]) -> Runs:
