@@ -34,7 +34,8 @@ class DataSet:
 
     Built-in sets, folders and the hub are standardised by the training set's one mean and deviation; arrays and tables
     stay as they are. `read_as` says in words what was understood. `fingerprint` is the SHA-256 of what was read, before
-    any arithmetic: another value means other images or labels.
+    any arithmetic: another value means other images or labels. `clean_labels` (n,) are those of the training examples,
+    where the labels given are known to be partly wrong; training never sees them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class DataSet:
     fingerprint: str = ""
     class_names: tuple[str, ...] = ()
     read_as: str = ""
+    clean_labels: np.ndarray | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:

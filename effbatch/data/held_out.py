@@ -49,4 +49,5 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED) -> DataSet:
         y_train=data.y_train[kept],
         x_test=data.x_train[out],
         y_test=data.y_train[out],
+        clean_labels=None if data.clean_labels is None else data.clean_labels[kept],
     )

@@ -33,6 +33,10 @@ def test_built_in_sets_have_the_size_that_was_published():
     assert sizes == {
         "cifar10": "50,000 train, 10,000 test, 3×32×32, 10 classes",
         "cifar100": "50,000 train, 10,000 test, 3×32×32, 100 classes",
+        **dict.fromkeys(
+            ("cifar10n-aggregate", "cifar10n-random1", "cifar10n-worse"),
+            "50,000 train, 10,000 test, 3×32×32, 10 classes",
+        ),
         "digits": "1,297 train, 500 test, 1×8×8, 10 classes",
         "fashion-mnist": "60,000 train, 10,000 test, 1×28×28, 10 classes",
         "fashion-mnist-14": "60,000 train, 10,000 test, 1×14×14, 10 classes",
@@ -102,7 +106,8 @@ def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
     result = CliRunner().invoke(main, ["datasets"])
     assert result.exit_code == 0
     assert "digits: not here\n  get it from somewhere" in result.output
-    assert "not here: cifar10, cifar100, digits" in CliRunner().invoke(main, ["doctor"]).output
+    listed = " ".join(CliRunner().invoke(main, ["doctor"]).output.split())
+    assert "not here: cifar10, cifar100, cifar10n-aggregate, cifar10n-random1, cifar10n-worse, digits" in listed
 
 
 def test_constant_images_are_refused():
