@@ -16,8 +16,9 @@ def noise_scale_callback(tracker: NoiseScaleTracker) -> Any:
         tracker = NoiseScaleTracker(module, alpha=3.0)
         Trainer(callbacks=[noise_scale_callback(tracker)]).fit(module, loader)
 
-    A batch is a pair (images, labels), and the module's `forward` returns the logits. The clock of the overhead starts
-    with the training. Raises InputError where Lightning is not installed.
+    A batch is of any kind that the tracker takes, and the module's `forward` returns the logits; give the tracker the
+    `loss` of its `training_step`, if that is not cross-entropy. The Trainer's gradient accumulation is taken over. The
+    clock of the overhead starts with the training. Raises InputError where Lightning is not installed.
     """
     try:
         from lightning.pytorch import Callback
@@ -26,11 +27,11 @@ def noise_scale_callback(tracker: NoiseScaleTracker) -> Any:
 
     class NoiseScale(Callback):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            tracker.accumulate = trainer.accumulate_grad_batches
             tracker.__enter__()
 
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-            images, labels = batch
-            tracker.step(images, labels)
+            tracker.step(batch)
 
         def on_train_end(self, trainer: Any, pl_module: Any) -> None:
             tracker.__exit__()

@@ -1,4 +1,4 @@
-"""A Hugging Face `Trainer` of an image classifier -> `NoiseScaleTracker`."""
+"""A Hugging Face `Trainer` of a classifier -> `NoiseScaleTracker`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,30 @@ if TYPE_CHECKING:
     from effbatch.measure.tracker import NoiseScaleTracker
 
 
-def track(trainer: Any, *, images: str = "pixel_values", labels: str = "labels", **options: Any) -> NoiseScaleTracker:
+def track(trainer: Any, **options: Any) -> NoiseScaleTracker:
     """Let a `transformers.Trainer` give every training batch to a new tracker before its step; returns the tracker.
 
         tracker = track(trainer, alpha=3.0)
         trainer.train()
 
-    The Trainer's callbacks do not see the batch, so its method `training_step(model, inputs, ...)` is wrapped. `images`
-    and `labels` are the keys of its inputs; the model returns an object with `logits`. With gradient accumulation every
-    part is a batch of its own. `options` are those of `NoiseScaleTracker`.
+    The Trainer's callbacks do not see the batch, so its method `training_step(model, inputs, ...)` is wrapped. Inputs
+    are a mapping with labels; images, tokens, masks and all else go to the model by name, whose output has `logits`.
+    The tracker knows the Trainer's gradient accumulation and label smoothing. `options` are those of
+    `NoiseScaleTracker`; give `loss` where the Trainer has one of its own.
     """
     from torch import nn
 
     from effbatch.measure.tracker import NoiseScaleTracker
 
-    class Logits(nn.Module):
-        """The model as images -> logits, which is what gradients of single images are taken of."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = trainer.model
-
-        def forward(self, x: Any) -> Any:
-            return self.model(**{images: x}).logits
-
-    tracker = NoiseScaleTracker(Logits(), **options)
+    smoothing = trainer.args.label_smoothing_factor
+    options.setdefault("loss", nn.CrossEntropyLoss(label_smoothing=smoothing) if smoothing else None)
+    options.setdefault("accumulate", trainer.args.gradient_accumulation_steps)
+    tracker = NoiseScaleTracker(trainer.model, **options)
     step = trainer.training_step
 
     def tracked_step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        tracker.step(inputs[images], inputs[labels])
+        model.train()  # as the step does at once
+        tracker.step(inputs)
         return step(model, inputs, *args, **kwargs)
 
     trainer.training_step = tracked_step

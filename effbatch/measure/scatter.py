@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from effbatch.measure.measured import MeasuredMoments
 from effbatch.networks.behaviour import Behaviour, draw_from
 from effbatch.networks.classifier import Classifier, each
-from effbatch.networks.per_image import image_gradients, output
+from effbatch.networks.per_image import by_image, image_gradients, output
 from effbatch.theory.moments import CoupledMoments, GradientMoments
 
 GRADIENT_NUMBERS = 2**22  # of single images' gradients held at once, 16 MiB in single precision: more is not faster
@@ -143,15 +142,15 @@ class Scatter:
         draw_from(self.seed + i)
         leaves = {name: w.detach().requires_grad_() for name, w in self.weights.items()}
         logits = output(self.network, leaves, batch.images)
-        v = vmap(self.slopes.of_image)(logits.detach(), *batch.given)
+        v = by_image(self.slopes.of_image, logits.detach(), *batch.given)
         clean = v[:, 0] if self.slopes.of_batch is None else self.slopes.of_batch(logits.detach(), batch.given[0])
         rows = [clean, *v.unbind(1)[1:2]]
         if everything and batch.counts is not None:
             draw = torch.Generator().manual_seed(self.seed + i)
             signs = torch.randint(2, (batch.n,), generator=draw).to(v) * 2 - 1
-            label = torch.multinomial(batch.counts.cpu().double(), 1, generator=draw).to(v.device)
-            drawn = v[:, 2:].take_along_dim(label[..., None], 1)[:, 0]
-            rows += [signs[:, None] * (clean - v[:, 1]), drawn - v[:, 1]]
+            label = torch.multinomial(batch.counts.cpu().double(), 1, generator=draw)[:, 0].to(v.device)
+            drawn = v[torch.arange(batch.n, device=v.device), 2 + label]
+            rows += [signs.view(-1, *[1] * (clean.ndim - 1)) * (clean - v[:, 1]), drawn - v[:, 1]]
         share = batch.n if self.found.coupled else 1
         found = [
             torch.autograd.grad(logits, list(leaves.values()), row / share, retain_graph=True, materialize_grads=True)

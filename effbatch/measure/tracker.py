@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from numpy.typing import ArrayLike
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, first_line
 from effbatch.core.estimate import Estimate
 from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Shown
 from effbatch.laws.base import in_range
-from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments, PooledMoments
-from effbatch.networks.evaluation_mode import evaluation_mode
-from effbatch.networks.per_image import Images, as_images
+from effbatch.measure.shards import processes, told
+from effbatch.measure.trained import Loss, Seen, Trained, seen
+from effbatch.theory.moments import CoupledMoments, GradientMoments
 
 if TYPE_CHECKING:
     import xarray as xr
 
+FEWEST_WHOLE = 8  # batches measured, where their images are coupled
+SMALL = 8  # images of a batch: of smaller ones more are kept,
+FEWEST_IN_ALL = 32  # until there are so many images
+
 _NEEDS_ALPHA = "it compares with clean labels, so it needs alpha: `effbatch estimate` finds it from hand-checked labels"
+_ALONE = "not all processes track, or not in time: what is measured are the batches of this one alone"
+_NEEDS_CLASSES = "it puts other labels in the place of those given, so it needs a loss that is a plain mean over labels"
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class NoiseScaleRecord:
     In those reasons, the index 0 stands for the labels as given; for clean ones in that of the effective batch size.
 
     step                  of the loop, from 1, at which the last of its batches came
-    batch_size            B of that step
+    batch_size            B of that step, over its micro-batches and all processes
     norm_squared          ‖G‖² of the mean gradient with the labels as given, loss²/parameter²
     covariance_trace      trΣ of one labelled copy's gradient, loss²/parameter²
     noise_scale           B_noise = trΣ/‖G‖², in labelled copies (McCandlish et al. 2018, arXiv 1812.06162)
@@ -60,45 +68,68 @@ class NoiseScaleTracker(Shown):
                 ...                                    # forward, backward, optimizer.step() as ever
         tracker.history
 
-    From step `every` on, and every so many steps, it takes the gradients of single images of `batches` consecutive
-    batches, at most `images` of each: unbiased ‖G‖² and trΣ (U-statistics; see `MeasuredMoments`), averaged over the
-    batches. Where the 95 % interval of ‖G‖² reaches zero there is no noise scale: "cannot tell" at this n. That is the
-    rule with few images, as ‖G‖² then drowns at n below the noise scale itself; more `batches` help by their square
-    root, larger ones in proportion.
+    From step `every` on, and every so many steps, it keeps `batches` consecutive batches, and takes their gradients at
+    the weights of the first of them: unbiased ‖G‖² and trΣ (U-statistics; see `MeasuredMoments`). Where the 95 %
+    interval of ‖G‖² reaches zero there is no noise scale: "cannot tell" at this n. That is the rule with few images, as
+    ‖G‖² then drowns at n below the noise scale itself; more `batches` help.
 
-    alpha     noisy labels per clean one, uniform: without it the effective batch size is not known
-    overhead  most that measuring may take, as a share of the loop's own time since the start: a measurement that would
-              go beyond it if it took as long as the last one is put off (the first never is); math.inf: none is
-    The loss is cross-entropy, labels are whole numbers (n,) and the network maps images (n, ...) to logits (n, K). It
-    runs in evaluation mode while measured, keeps weights, gradients and modes, and draws no random number, so training
-    goes on as it would have. One measurement of a batch costs as much as 10 to 40 of its training steps (K = 10).
-    Batches of fewer than 3 images are passed over.
-    Raises InputError for values out of range, and from `step` where network, images and labels do not fit together.
+    It measures what is trained: this `loss`, in the mode that the network is in. Gradients are those of single images
+    (dropout draws once for each). Where BatchNorm, or a loss that is no mean over images, couples the images of a
+    batch, they are those of batches, of which at least 8 are kept.
+
+    loss        (logits as the network gives them, labels) -> mean loss; cross-entropy where none is given. Class
+                weights of `nn.CrossEntropyLoss` count as they do in training, over the sum of the weights
+    alpha       noisy labels per clean one, uniform: without it the effective batch size is not known
+    images      most that are measured of each batch, where they are measured one by one
+    accumulate  micro-batches per step of the optimiser; `step` is called for each, and the measurement covers them all
+    overhead    most that measuring may take, as a share of the loop's own time since the start: a measurement that
+                would go beyond it if it took as long as the last one is put off (the first never is); math.inf: none is
+
+    Images, labels and outputs may be of any kind that `trained.seen` and `as_classifier` take. Where several processes
+    train together (`torch.distributed`), each measures its own batches and gets what all of them found; where not all
+    of them track, `reason` says that these batches stand alone.
+    Training goes on as it would have, bit for bit: weights, gradients, buffers, modes and random states stay, and an
+    error while measuring is told by one warning and in `reason`, never raised. Meanwhile the tracker holds the batches
+    and a copy of the weights. Measuring a batch costs as much as 5 to 10 of its training steps without alpha, 10 to 40
+    with it (K = 10), 6 to 10 where batches are measured whole.
+    Raises InputError for values out of range.
     """
+
+    _made = 0
 
     def __init__(
         self,
         network: nn.Module,
         *,
+        loss: Loss | None = None,
         alpha: float | None = None,
         every: int = 100,
         batches: int = 4,
         images: int = 128,
+        accumulate: int = 1,
         overhead: float = 0.1,
     ) -> None:
         in_range("alpha", alpha, "noisy labels per clean label", least=0)
         in_range("every", every, "steps", least=1)
         in_range("batches", batches, "consecutive batches per measurement", least=1)
         in_range("images", images, "of each batch", least=FEWEST_IMAGES)
+        in_range("accumulate", accumulate, "micro-batches per step", least=1)
         if not overhead > 0:
             raise InputError(f"the overhead must be above 0, a share of the loop's own time; {overhead} came")
-        self.network, self.alpha = network, alpha
+        self.network, self.loss, self.alpha = network, loss, alpha
         self.every, self.batches, self.images, self.allowed = every, batches, images, overhead
+        self.accumulate = accumulate
         self.history: list[NoiseScaleRecord] = []
+        self.reason: str | None = None
         self.steps, self.seconds = 0, 0.0
-        self._due, self._parts, self._began, self._ended = every, list[MeasuredMoments](), perf_counter(), 0.0
-        self._measured_batches: list[list[MeasuredMoments]] = []
-        self._num_classes = 0
+        self._calls, self._due, self._began, self._ended = 0, every, perf_counter(), 0.0
+        self._trained: Trained | None = None
+        self._seen: list[Seen] = []
+        self._first, self._spent = 0, 0.0  # when those began to be kept: steps, seconds
+        self._parts: list[list[MeasuredMoments]] = []  # of every record
+        self._warned, self._alone, self._tries = False, False, 0
+        self._name = f"tracker {NoiseScaleTracker._made}"
+        NoiseScaleTracker._made += 1
 
     def __enter__(self) -> Self:
         self._began, self._ended = perf_counter(), 0.0
@@ -116,20 +147,83 @@ class NoiseScaleTracker(Shown):
     def _loop_seconds(self) -> float:
         return max((self._ended or perf_counter()) - self._began - self.seconds, 1e-9)
 
-    def step(self, images: Images, labels: ArrayLike | Tensor) -> None:
-        """Count one step of the loop, and measure its batch if that is due; call it before the weights change."""
-        self.steps += 1
-        if len(images) < FEWEST_IMAGES or not (self._parts or self._is_due()):
+    def step(self, images: Any, labels: Any = None) -> None:
+        """Count one batch of the loop, and measure it if that is due; call it before the weights change.
+
+        images, labels  as the loop has them; or the batch alone, (images, ..., labels), or a mapping of labels
+                        ("labels", "label", "y", "target") and of what the network takes by name
+        """
+        self._calls += 1
+        self.steps = -(-self._calls // self.accumulate)
+        begins = self._calls % self.accumulate == 1 % self.accumulate
+        if self._trained is None and not (begins and self._is_due()):
             return
         start = perf_counter()
-        self._parts.append(self._measured(images, labels))
+        try:
+            self._take(images, labels, start)
+        except Exception as error:  # the user's code may raise anything, and memory may end: training goes on
+            self._give_up(str(error) if isinstance(error, InputError) else first_line(error))
         self.seconds += perf_counter() - start
-        if len(self._parts) == self.batches:
-            took = self.seconds - sum(record.seconds for record in self.history)
-            self.history.append(self._record(self._parts, len(images), took))
-            self._measured_batches.append(self._parts)
-            self._parts = []
-            self._due = self.steps + max(1, self.every - self.batches + 1)
+
+    def _take(self, images: Any, labels: Any, start: float) -> None:
+        """Keep a batch, and measure where there are enough of them."""
+        batch = seen(self.network, images, labels)
+        if self._trained is None:
+            self._first, self._spent = self.steps, self.seconds
+            self._trained = Trained(self.network, batch, self.loss, self.alpha)
+        self._seen.append(batch)
+        fewest = max(self.batches * self.accumulate, FEWEST_WHOLE * self._trained.whole)
+        size = sum(one.n for one in self._seen[-self.accumulate :])
+        enough = size >= SMALL or sum(one.n for one in self._seen) >= FEWEST_IN_ALL
+        if self._calls % self.accumulate or len(self._seen) < fewest or not enough:
+            return
+        found = self._trained.moments(self._seen, self.images, seed=self.steps)
+        parts, size = self._of_all(found, size)
+        seconds = self.seconds - self._spent + perf_counter() - start
+        self.history.append(self._record(parts, size, seconds))
+        self._parts.append(parts)
+        self._rest()
+
+    def _of_all(self, found: MeasuredMoments | None, size: int) -> tuple[list[MeasuredMoments], int]:
+        """What all processes measured, and the images of a step in all of them; this one alone where others do not."""
+        self.reason, self._tries = _ALONE if self._alone else None, self._tries + 1
+        own = [] if found is None else [found]
+        if processes() == 1 or self._alone:
+            return own, size * processes()
+        mine = None if found is None else [[v.tolist() for v in vars(found.per_image).values()], found.batch_size]
+        every = told(f"{self._name}/{self._tries}", [mine, size, self.seconds, self._loop_seconds])
+        if every is None:
+            self._alone = True
+            self._say(_ALONE)
+            return own, size * processes()
+        measured = [
+            MeasuredMoments((GradientMoments if of is None else CoupledMoments)(*map(np.array, values)), of)
+            for values, of in (theirs for theirs, *_ in every if theirs is not None)
+        ]
+        _, sizes, spent, loop = zip(*every, strict=True)
+        # all put the next one off alike, as none may look at its own clock
+        cost, pace = max(spent) * (1 + 1 / self._tries), min(loop) / self.steps
+        self._due = math.ceil(min(cost / self.allowed / pace, 1e12))
+        return [m for m in measured if m.batch_size == measured[0].batch_size], sum(sizes)
+
+    def _give_up(self, why: str) -> None:
+        with suppress(Exception):  # the reason that counts is the first one
+            self._of_all(None, 0)
+        self._say(why)
+        self._rest()
+
+    def _say(self, why: str) -> None:
+        """One warning a run, as training is not to be stopped; the last reason stays."""
+        self.reason = why
+        if not self._warned:
+            self._warned = True
+            what = "of all processes " if why == _ALONE else ""
+            with suppress(Warning):  # where warnings are errors
+                warnings.warn(f"the noise scale {what}is not measured: {why}", stacklevel=4)
+
+    def _rest(self) -> None:
+        self._trained, self._seen = None, []
+        self._due = max(self._due, self.steps + 1, max(self._first, self.steps - self.batches + 1) + self.every)
 
     def pooled(self, last: int | None = None) -> NoiseScaleRecord:
         """The last measurements (all, without a number) as one: means over that stretch of the run, where each alone
@@ -137,14 +231,15 @@ class NoiseScaleTracker(Shown):
         """
         in_range("the number of measurements", last, "the last ones", least=1)
         if not self.history:
-            raise InputError(f"a measurement is needed, and none is done: {self.steps} steps of {self._due} came")
+            why = f"; the last one: {self.reason}" if self.reason else ""
+            raise InputError(f"a measurement is needed, and none is done: {self.steps} steps of {self._due} came{why}")
         records = self.history[-last:] if last else self.history
-        parts = [part for batches in self._measured_batches[-len(records) :] for part in batches]
+        parts = [part for parts in self._parts[-len(records) :] for part in parts]
+        parts = [part for part in parts if part.batch_size == parts[-1].batch_size]  # BatchNorm may have been frozen
         return self._record(parts, records[-1].batch_size, sum(record.seconds for record in records))
 
     def to_dataset(self) -> xr.Dataset:
         """The history along `step`: each number with its limits, NaN where there is none."""
-        import numpy as np
         import xarray as xr
 
         def along(values: list[float | None]) -> tuple[str, Any]:
@@ -168,26 +263,19 @@ class NoiseScaleTracker(Shown):
             record = self.history[-1]
             scale, batch = (estimate_text(e, n=False) for e in (record.noise_scale, record.effective_batch_size))
             last = f"; step {record.step}: noise scale {scale}, effective batch {batch}"
+        last += f"; {self.reason}" if self.reason else ""
         return f"<NoiseScaleTracker: {self.steps} steps, {len(self.history)} measurements{last}>"
 
     def _is_due(self) -> bool:
-        if self.steps < self._due or not self.history:
+        if self.steps < self._due or not self.history or (processes() > 1 and not self._alone):
             return self.steps >= self._due
         return self.seconds + self.history[-1].seconds <= self.allowed * self._loop_seconds
 
-    def _measured(self, images: Images, labels: ArrayLike | Tensor) -> MeasuredMoments:
-        if not self._num_classes:
-            with evaluation_mode(self.network), torch.no_grad():
-                self._num_classes = int(self.network(as_images(self.network, images[:1])).shape[-1])
-        return measure_moments(
-            self.network, images, labels, num_classes=self._num_classes, max_examples=self.images, seed=self.steps
-        )
-
     def _record(self, parts: Sequence[MeasuredMoments], batch_size: int, seconds: float) -> NoiseScaleRecord:
         given = PooledMoments.of(parts)  # labels as they came stand at index 0
-        effective = Estimate(None, n=given.n, reason=_NEEDS_ALPHA)
-        if self.alpha is not None:
-            clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha)) for part in parts]
+        effective = Estimate(None, n=given.n, reason=_NEEDS_ALPHA if self.alpha is None else _NEEDS_CLASSES)
+        if self.alpha is not None and all(part.per_image.noisy_second_moment.any() for part in parts):
+            clean = [MeasuredMoments(part.per_image.with_clean_labels(self.alpha), part.batch_size) for part in parts]
             effective = PooledMoments.of(clean).effective_batch_size(self.alpha, batch_size)
         return NoiseScaleRecord(
             step=self.steps,

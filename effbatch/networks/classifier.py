@@ -32,6 +32,8 @@ class Classifier(nn.Module):
               cross-entropy of z is the cross-entropy of both
     sigmoid   that number is a probability p, and z = ln p/(1 − p)
     softened  in evaluation mode it gives probabilities, and logits in training; their logarithm stands for the logits
+    raw       logits of whatever shape, as they are
+    fixed     arguments by name that are the same for all images
     """
 
     PREFIX = "undressed."  # of the names of its parameters
@@ -44,18 +46,23 @@ class Classifier(nn.Module):
         single: bool = False,
         sigmoid: bool = False,
         softened: bool = False,
+        raw: bool = False,
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.undressed, self.takes = network, takes
-        self.single, self.sigmoid, self.softened = single, sigmoid, softened
+        self.single, self.sigmoid, self.softened, self.raw = single, sigmoid, softened, raw
+        self.fixed = fixed or {}
         self.training = network.training
 
     def forward(self, images: Tensor | Mapping[str, Any]) -> Tensor:
         if self.takes is not None and isinstance(images, Tensor):
             images = images.to(self.takes)
-        z = logits_in(called(self.undressed, images))
+        z = logits_in(called(self.undressed, {**images, **self.fixed} if isinstance(images, Mapping) else images))
         if z is None:
             raise InputError(f"the network needs to return its logits {DRESSES}, got others in training than before")
+        if self.raw:
+            return z
         if self.softened and not self.undressed.training:
             z = z.clamp_min(torch.finfo(z.dtype).tiny).log()
         z = z.flatten(1) if z.ndim > 1 else z[:, None]
@@ -70,8 +77,10 @@ class Classifier(nn.Module):
         return self.undressed.load_state_dict(*args, **options)
 
 
-def as_classifier(network: nn.Module, num_classes: int, images: Images) -> nn.Module:
+def as_classifier(network: nn.Module, num_classes: int | None, images: Images) -> nn.Module:
     """The network itself where it maps such images to logits (n, num_classes), else a `Classifier` of it.
+
+    num_classes  None: logits of any shape, and always a `Classifier`
 
     A few of the images are run through it, in both modes; its buffers, modes and random states stay. Layers without
     sizes get them, and weights from PyTorch's generator, as by any first call. What cannot be understood comes back as
@@ -88,6 +97,9 @@ def as_classifier(network: nn.Module, num_classes: int, images: Images) -> nn.Mo
     if x is None or z is None or not z.ndim or len(z) == 0:
         return network
     n = len(z)
+    whole = x.dtype if isinstance(x, Tensor) and not x.is_floating_point() else None
+    if num_classes is None:
+        return Classifier(network, takes=whole, raw=True)
     single = z.numel() == n and num_classes == 2
     if z.numel() != n * num_classes and not single:
         return network
@@ -96,7 +108,6 @@ def as_classifier(network: nn.Module, num_classes: int, images: Images) -> nn.Mo
     except Exception:  # some layers refuse to train on so few images: they are taken to give out alike
         trained = evaluated
     softened = not single and kind_of(z) == "probabilities" and kind_of(logits_in(trained)) is None
-    whole = x.dtype if isinstance(x, Tensor) and not x.is_floating_point() else None
     plain = all(isinstance(one, Tensor) and one.shape == (n, num_classes) for one in (evaluated, trained))
     if plain and whole is None and not softened and isinstance(x, Tensor):
         return network
@@ -135,7 +146,8 @@ def logits_in(output: Any) -> Tensor | None:
 
 def called(network: nn.Module, images: Any) -> Any:
     """What the network returns for images, or for a mapping of its arguments by name."""
-    return network(**images) if isinstance(images, Mapping) else network(images)
+    by_name = isinstance(images, Mapping) and not isinstance(network, Classifier)
+    return network(**images) if by_name else network(images)
 
 
 def each(images: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -49,9 +49,57 @@ def test_every_batch_is_measured_and_training_is_unchanged():
     tracker = NoiseScaleTracker(module, alpha=1.0, every=1, batches=1, overhead=float("inf"))
     fitted(module, noise_scale_callback(tracker))
     assert [record.step for record in tracker.history] == [1, 2, 3, 4, 5, 6]
-    assert tracker.history[0].noise_scale == first
+    assert tracker.history[0].noise_scale.low == pytest.approx(first.low, rel=1e-5)
     assert tracker.overhead > 0
     for own, plain in zip(module.parameters(), fitted(Module()).parameters(), strict=True):
+        assert torch.equal(own, plain)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Lightning: few batches, no validation, workers of the loader
+def test_a_module_in_training_mode_with_mappings_and_accumulation():
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.words, self.drop, self.last = nn.Embedding(9, 8), nn.Dropout(0.3), nn.Linear(8, 3)
+
+        def forward(self, ids):
+            return {"logits": self.last(self.drop(self.words(ids).mean(1)))}
+
+        def training_step(self, batch, index):
+            return nn.functional.cross_entropy(self(batch["ids"])["logits"], batch["label"], label_smoothing=0.1)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    ids = torch.randint(9, (48, 5), generator=torch.Generator().manual_seed(2))
+    data = [{"ids": one, "label": int(one[0]) % 3} for one in ids]
+
+    def fitted(*callbacks):
+        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        torch.manual_seed(3)
+        module = Module()
+        called = [one(module) for one in callbacks]
+        trainer = lightning.Trainer(
+            max_epochs=2, accumulate_grad_batches=3, callbacks=called, accelerator="cpu", **quiet
+        )
+        trainer.fit(module, DataLoader(data, batch_size=4))
+        return module
+
+    trackers = []
+
+    def tracked(module):
+        loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+        trackers.append(NoiseScaleTracker(module, loss=loss, every=1, batches=1, overhead=float("inf")))
+        return noise_scale_callback(trackers[0])
+
+    with_it, without = fitted(tracked), fitted()
+    assert trackers[0].reason is None
+    assert [record.step for record in trackers[0].history] == list(range(1, 9))
+    assert {record.batch_size for record in trackers[0].history} == {12}
+    for own, plain in zip(with_it.parameters(), without.parameters(), strict=True):
         assert torch.equal(own, plain)
 
 

@@ -71,9 +71,9 @@ def tracker_page(tracker: NoiseScaleTracker) -> Page:
         for record in tracker.history
     ]
     headings = ("step", "noise scale [95 % interval]", "effective batch", "n images")
-    return Page(
-        f"{tracker.steps} steps, {len(rows)} measurements", [Table("tracker", "", headings, rows)] if rows else []
-    )
+    parts: list[Part] = [Table("tracker", "", headings, rows)] if rows else []
+    parts += [_sentence(tracker.reason)] if tracker.reason else []
+    return Page(f"{tracker.steps} steps, {len(rows)} measurements", parts)
 
 
 @figures.register
