@@ -14,7 +14,7 @@ from effbatch.core.estimate import Interval
 
 T = TypeVar("T")
 
-_POINTS = 65
+POINTS = 65
 BEYOND = 1e12  # stands for "no upper limit": whatever is reached here has no limit itself
 
 
@@ -57,7 +57,7 @@ class Alphas:
         return (None if v[-1] == low else low), (None if v[-1] == high else high)
 
 
-def alphas_in(alpha: float, interval: Interval | None) -> Alphas:
+def alphas_in(alpha: float, interval: Interval | None, points: int = POINTS) -> Alphas:
     """α and values from the low to the high limit of its interval, evenly in log(1 + α).
 
     A number monotone in α takes its extremes at the ends; one that is not (`surge`) needs the values between.
@@ -73,5 +73,5 @@ def alphas_in(alpha: float, interval: Interval | None) -> Alphas:
             interval=interval,
         )
     end = BEYOND if high is None else high
-    between = np.expm1(np.linspace(np.log1p(low), np.log1p(end), _POINTS)[1:-1])
+    between = np.expm1(np.linspace(np.log1p(low), np.log1p(end), points)[1:-1])
     return Alphas(np.concatenate([[alpha, low], between, [end]]), interval)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from effbatch import laws
-from effbatch.advice.alpha_interval import Alphas, alphas_in
+from effbatch.advice.alpha_interval import POINTS, Alphas, alphas_in
 from effbatch.advice.evidence import LawScore, recorded, same_cells
 from effbatch.advice.noise import KnownAlpha, Noise, effective_alpha
 from effbatch.core.errors import InputError, hint
@@ -21,6 +21,7 @@ from effbatch.plan.recipe import Recipe
 
 # Laws that compute the rate of a given network: `advise` asks them.
 COMPUTED = ("probe", "linearised")
+MANY = 500  # classes: fewer values of α then stand for its interval, as each has a matrix
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Question:
     def labels_in(self) -> Sequence[Labels]:
         """The labels at every α tried: α itself first, see `Alphas`."""
         labels_at = self.noise.labels_at(self.setting.num_classes)
-        return [labels_at(alpha) for alpha in alphas_in(self.alpha.value, self.alpha.interval).tried]
+        points = 9 if self.noise.name != "uniform" and self.setting.num_classes > MANY else POINTS
+        return [labels_at(alpha) for alpha in alphas_in(self.alpha.value, self.alpha.interval, points).tried]
 
     @property
     def labels(self) -> Labels:

@@ -53,6 +53,7 @@ class CountsEstimate(Shown):
     transition                 T̂, (K, K); NaN in rows of classes that were not checked
     low, high                  limits of each entry
     checked_per_class          (K,), what the limits of each row rest on: labels, or images
+    shares                     (K,), of each true class in the data set; the largest is what always answering it reaches
     rms_signal, least_signal   of the centred T: `transition.signal_spectrum`
     """
 
@@ -66,9 +67,16 @@ class CountsEstimate(Shown):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     checked_per_class: NDArray[np.int64]
+    shares: NDArray[np.float64]
     rms_signal: Estimate
     least_signal: Estimate
     margins: tuple[Margin, ...]
+
+    @property
+    def balanced_noise_rate(self) -> float | None:
+        """The share of wrong labels with every class counted alike; None where a class was not checked."""
+        rate = float(1 - np.diag(self.transition).mean())
+        return None if np.isnan(rate) else rate
 
     def name(self, c: int) -> str:
         """That of class c, its number where it has none."""
@@ -92,6 +100,8 @@ class CountsEstimate(Shown):
                     },
                     "signal": {"rms": self.rms_signal, "least": self.least_signal},
                     "margins": self.margins,
+                    "class_shares": self.shares.tolist(),
+                    "balanced_noise_rate": self.balanced_noise_rate,
                 }
             )
         )
@@ -163,6 +173,7 @@ def _described(design: Design, class_names: Sequence[str] | None, seed: int) -> 
         low=low,
         high=high,
         checked_per_class=design.n,
+        shares=design.shares,
         rms_signal=rms,
         least_signal=least,
         margins=_margins(design),

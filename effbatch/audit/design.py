@@ -21,6 +21,7 @@ class Design(Protocol):
     counts        (K, K)
     n             (K,), what the limits of each row rest on
     transition    T̂, (K, K); NaN in rows of which nothing was found
+    shares        (K,), of each true class in the data set, as far as the sample tells
     sample        noise rate and α
     facts         what else this design knows, by JSON key
     """
@@ -28,6 +29,7 @@ class Design(Protocol):
     counts: Counts
     n: NDArray[np.int64]
     transition: Floats
+    shares: Floats
     sample: NoiseEstimate
     facts: dict[str, Any]
 
@@ -47,6 +49,7 @@ class RandomSample:
     def __init__(self, counts: Counts, sample: NoiseEstimate) -> None:
         self.counts, self.sample, self.n = counts, sample, counts.sum(1)
         self.facts: dict[str, Any] = {}
+        self.shares = self.n / self.n.sum()
         with np.errstate(invalid="ignore"):
             self.transition = counts / self.n[:, None]
         self._smooth = (counts + 0.5) / (self.n[:, None] + 0.5 * len(counts))

@@ -58,6 +58,7 @@ class RepeatedChecks:
         np.add.at(self._by_image, (checks.checked, checks.given), 1 / per_image[image])
         rows = self._by_image.sum(1)
         self.n = np.ceil(rows - 1e-9).astype(np.int64)
+        self.shares = rows / rows.sum()
         with np.errstate(invalid="ignore"):
             self.transition = self._by_image / rows[:, None]
         self._smooth = (self._by_image + 0.5) / (rows[:, None] + 0.5 * K)

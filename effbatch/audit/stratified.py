@@ -45,6 +45,7 @@ class StratifiedSample:
         self._shares = counts / np.maximum(self._checked, 1)
         self.facts = {"sizes": whole.tolist()}
         self.transition = _by_bayes(self._shares, self._weights)
+        self.shares = (self._shares * self._weights).sum(1)
         smooth = (counts + 0.5) / (self._checked + 0.5 * len(counts))
         self._smooth = smooth / smooth.sum(0)
         self.sample = self._rate(confidence)

@@ -21,8 +21,13 @@ from effbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from effbatch.core.estimate import Estimate
     from effbatch.measure.gradients import NetworkMoments
+
+
+NUMBERS_A_SECOND = 1e9  # of gradients of single images, about
 
 
 @click.command()
@@ -96,6 +101,7 @@ def command(
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     where = pick_device(device)
+    announce(model, min(len(dataset.y_train), examples or len(dataset.y_train)), dataset.num_classes)
     measured = measure_moments(
         model.to(where),
         dataset.x_train,
@@ -135,6 +141,17 @@ def command(
     if per_layer:
         answer["layers"] = {name: _json(layer.numbers()) for name, layer in measured.layers.items()}
     echo_json(answer)
+
+
+def announce(model: nn.Module, n: int, num_classes: int) -> None:
+    """Say on stderr how long it takes, where that may be more than ten seconds."""
+    numbers = n * (num_classes + 2) * sum(w.numel() for w in model.parameters() if w.requires_grad)
+    if (seconds := numbers / NUMBERS_A_SECOND) > 10:
+        click.echo(
+            f"effbatch: {num_classes + 2:,} gradients of each of {n:,} images, about {seconds:,.0f} s on one CPU core; "
+            "--examples N measures fewer",
+            err=True,
+        )
 
 
 def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:

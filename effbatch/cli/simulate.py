@@ -47,6 +47,7 @@ def command(
     effbatch simulate learning_rate --out cell \\
         --only alpha=3 --only batch_size=32 --only seed=0
     """
+    from effbatch.data import datasets
     from effbatch.plan.adaptive import account_in_words
     from effbatch.plan.cube import METRICS, extension_in_words
     from effbatch.plan.only import only as cut_down
@@ -56,6 +57,9 @@ def command(
 
     (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
     loaded = cut_down(loaded, only)
+    for name in loaded.grid.get("dataset", (loaded.data.dataset,)):
+        if name not in datasets.names():
+            terminal.say(f"{name}: {datasets.load(name).in_words}.")
     with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
         cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     outcome = cube["outcome"].values

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from effbatch.cli import main
+from effbatch.cli.measure import announce
 from effbatch.core.formats import estimate_text
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
@@ -189,3 +190,11 @@ def test_refusals_are_one_sentence_and_exit_with_2(my_networks, tmp_path, argume
 
 def test_help_says_that_it_runs_code():
     assert "this runs its code" in " ".join(run("--help").split())
+
+
+def test_what_may_take_long_is_said_before(capsys):
+    network = zoo.build("perceptron", (8,), 2000, seed=0)
+    announce(network, 20, 2000)
+    assert capsys.readouterr().err == ""
+    announce(network, 4000, 2000)
+    assert "2,002 gradients of each of 4,000 images, about 144 s on one CPU core" in capsys.readouterr().err

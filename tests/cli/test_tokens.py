@@ -83,7 +83,8 @@ def test_a_sweep_learns_from_tokens(here):
         seed = 2
         """
     )
-    cli("simulate", "words.toml", "--out", "sweep")
+    said = cli("simulate", "words.toml", "--out", "sweep").stdout
+    assert "words.npz: 160 to train on, 40 to test, sequences of 6 tokens, vocabulary 20" in " ".join(said.split())
     import xarray as xr
 
     with xr.open_dataset(here / "sweep" / "cube.nc") as cube:

@@ -10,6 +10,7 @@ from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, p_text, value_text
 from effbatch.core.pages import Note, Page, Part, page
 
+RARE = 3  # times rarer than classes of equal size
 _MOST_CLASSES = 12  # in a table, to stay on one screen
 
 BY_CHANCE = "noisy labels per clean label (a noisy label can be right by chance)"
@@ -55,8 +56,25 @@ def counts_page(found: CountsEstimate) -> Page:
             f"Uniform noise does not fit the counts {tested}. α = {alpha} {BY_CHANCE} is only an average.{reason}",
             "Hand the matrix on: effbatch estimate ... --json | effbatch predict --from-estimate - --batch 128",
         ]
+    said += _rare(found)
     said += [_signal("Root-mean-square", found.rms_signal), _signal("Least", found.least_signal)]
     return Page(title, [*said, *_classes(found)])
+
+
+def _rare(found: CountsEstimate) -> list[str]:
+    """What the share of wrong labels hides, where a class is three times rarer than classes of equal size."""
+    K, n = len(found.shares), found.checked_per_class
+    rare, common = (int(at) for at in (np.where(n > 0, found.shares, 2).argmin(), found.shares.argmax()))
+    if RARE * K * found.shares[rare] >= 1:
+        return []
+    right = Estimate(*(float(x[rare, rare]) for x in (found.transition, found.low, found.high)), level=found.confidence)
+    alike = found.balanced_noise_rate
+    return [
+        f"Class {found.name(rare)} is {100 * found.shares[rare]:.2g} % of the data, and always answering "
+        f"{found.name(common)} is right for {100 * found.shares[common]:.3g} %. Of the labels of {found.name(rare)} "
+        f"{estimate_text(right.times(100), '%', n=False)} are right (n = {n[rare]:,})"
+        + ("." if alike is None else f"; with every class counted alike, {100 * alike:.3g} % of labels are wrong.")
+    ]
 
 
 def relabelled_text(after: Relabelled) -> str:
