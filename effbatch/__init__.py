@@ -17,6 +17,7 @@ _PUBLIC = {
     "measure_moments": "effbatch.measure.gradients",
     "NoiseScaleTracker": "effbatch.measure.tracker",
     "advise": "effbatch.advice.advise",
+    "as_dataset": "effbatch.data.datasets",
     "open_cube": "effbatch.plan.cube",
     "plot": "effbatch.show.plots",
     "predict": "effbatch.advice.prediction",

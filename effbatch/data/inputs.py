@@ -79,7 +79,7 @@ def _may_be_tokens(what: str, x: Any, arrays: list[np.ndarray]) -> bool:
         if not 0 <= least <= most <= 1:
             raise InputError(
                 f"whole numbers {first.shape} of {what} may be features or tokens: say which with --features or "
-                "--tokens, in Python tokens=False or tokens=True"
+                "--tokens, in Python as_dataset(data, tokens=True) or False"
             )
     return False
 
@@ -121,7 +121,7 @@ def _layout(what: str, x: np.ndarray, channels: str | None) -> tuple[Callable[[n
     elif few and x.shape[1:] != (1, 1, 1):
         raise InputError(
             f"images {x.shape} of {what} may have their {first} channels first or their {last} last: say which with "
-            '--channels first or last, in Python channels="first" or "last"'
+            '--channels first or last, in Python as_dataset(data, channels="first") or "last"'
         )
     if channels == "last" or (channels is None and first > FEW >= last > 0):
         return (lambda a: np.moveaxis(a, -1, 1)), f"images {last}×{first}×{middle}, channels moved from last to first"
