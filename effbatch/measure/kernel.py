@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
 from effbatch.measure.dense_kernel import dense_kernel
+from effbatch.networks.behaviour import behaviour
 from effbatch.networks.classifier import as_classifier
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
@@ -53,6 +54,11 @@ def measure_spectrum(
         logits, logits_test = (
             logits_of(network, images, num_classes, chunk).double().cpu().numpy() for images in (train, test)
         )
+        if behaviour(network, train).coupled:
+            raise InputError(
+                "gradients of single images are needed, and the images of a batch change each other's logits, in "
+                "evaluation mode too: build BatchNorm with track_running_stats=True, and normalise no batch by hand"
+            )
         gram, rows = _kernel(network, train, torch.cat(others), num_classes, chunk)
 
     n, scale = len(train), 1 / np.sqrt(1 - 1 / num_classes)

@@ -9,22 +9,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from effbatch.core.errors import InputError
-
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every module gets back the mode that it had.
-
-    InputError for a BatchNorm without running statistics: there no gradient belongs to one image in any mode.
-    """
-    for name, module in network.named_modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
-            raise InputError(
-                f"gradients of single images are needed, and {type(module).__name__} {name!r} keeps no running "
-                "statistics, so that every image changes all others' gradients: build it with track_running_stats=True",
-                module=name,
-            )
+    """Evaluation mode for a while; every module gets back the mode that it had."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -186,3 +186,16 @@ def test_predicts_structured_labels_on_digits():
     few = replace(test, modes=test.modes[lost], start=test.start[lost], labels=test.labels[lost])
     assert max(predict(replace(s, held_out=few))[2], hits[2, lost].mean()) < 0.15
     assert hits[2, ~lost].mean() > 0.5
+
+
+@pytest.mark.parametrize("way", ["BatchNorm without statistics", "by hand"])
+def test_images_that_change_each_other_have_no_kernel(way):
+    class ByHand(torch.nn.Module):
+        def forward(self, x):
+            return x - x.mean(0)
+
+    norm = ByHand() if way == "by hand" else torch.nn.BatchNorm1d(4, track_running_stats=False)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4), norm, torch.nn.Linear(4, 3))
+    x, y = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), np.arange(9) % 3
+    with pytest.raises(InputError, match="change each other's logits, in evaluation mode too"):
+        measure_spectrum(network, x, y, x, y, num_classes=3)
