@@ -126,6 +126,7 @@ class NoiseScaleTracker(Shown):
         self._trained: Trained | None = None
         self._seen: list[Seen] = []
         self._first, self._spent = 0, 0.0  # when those began to be kept: steps, seconds
+        self._cost: float | None = None  # of the last measurement, or of the attempt
         self._parts: list[list[MeasuredMoments]] = []  # of every record
         self._warned, self._alone, self._tries = False, False, 0
         self._name = f"tracker {NoiseScaleTracker._made}"
@@ -163,6 +164,7 @@ class NoiseScaleTracker(Shown):
             self._take(images, labels, start)
         except Exception as error:  # the user's code may raise anything, and memory may end: training goes on
             self._give_up(str(error) if isinstance(error, InputError) else first_line(error))
+            self._cost = perf_counter() - start
         self.seconds += perf_counter() - start
 
     def _take(self, images: Any, labels: Any, start: float) -> None:
@@ -176,11 +178,14 @@ class NoiseScaleTracker(Shown):
         size = sum(one.n for one in self._seen[-self.accumulate :])
         enough = size >= SMALL or sum(one.n for one in self._seen) >= FEWEST_IN_ALL
         if self._calls % self.accumulate or len(self._seen) < fewest or not enough:
+            if not self.history:
+                why = ", as their images change each other's gradients" if self._trained.whole else ""
+                self.reason = f"{len(self._seen)} kept so far, and a measurement needs more batches{why}"
             return
         found = self._trained.moments(self._seen, self.images, seed=self.steps)
         parts, size = self._of_all(found, size)
-        seconds = self.seconds - self._spent + perf_counter() - start
-        self.history.append(self._record(parts, size, seconds))
+        self._cost = self.seconds - self._spent + perf_counter() - start
+        self.history.append(self._record(parts, size, self._cost))
         self._parts.append(parts)
         self._rest()
 
@@ -267,9 +272,9 @@ class NoiseScaleTracker(Shown):
         return f"<NoiseScaleTracker: {self.steps} steps, {len(self.history)} measurements{last}>"
 
     def _is_due(self) -> bool:
-        if self.steps < self._due or not self.history or (processes() > 1 and not self._alone):
+        if self.steps < self._due or self._cost is None or (processes() > 1 and not self._alone):
             return self.steps >= self._due
-        return self.seconds + self.history[-1].seconds <= self.allowed * self._loop_seconds
+        return self.seconds + self._cost <= self.allowed * self._loop_seconds
 
     def _record(self, parts: Sequence[MeasuredMoments], batch_size: int, seconds: float) -> NoiseScaleRecord:
         given = PooledMoments.of(parts)  # labels as they came stand at index 0

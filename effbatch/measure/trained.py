@@ -91,7 +91,8 @@ class Trained:
     """
 
     def __init__(self, network: nn.Module, first: Seen, loss: Loss | None, alpha: float | None) -> None:
-        self.owner = network.module if isinstance(network, DistributedDataParallel) else network
+        wrapped = isinstance(network, DistributedDataParallel | nn.DataParallel)
+        self.owner = network.get_submodule("module") if wrapped else network
         if any(isinstance(w, UninitializedParameter) for w in self.owner.parameters()):
             raise InputError("layers need their sizes, got lazy ones: they get them in the first step")
         self.loss, self.binary = loss or cross_entropy, False
@@ -177,7 +178,7 @@ class Trained:
         y = [batch.labels for batch in batches]
         if not isinstance(weight, Tensor) or y[0].is_floating_point() or max(len(one) for one in y) == 1:
             return [torch.ones(len(one), device=one.device) for one in y]
-        if min(len(one) for one in y) < FEWEST_WEIGHTED:
+        if sum(len(one) for one in y) < FEWEST_WEIGHTED:
             return None
         w = [weight.to(one.device)[one] for one in y]
         return [one / torch.cat(w).mean() for one in w]

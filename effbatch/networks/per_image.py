@@ -82,7 +82,7 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
             images=bad,
         )
     with torch.enable_grad():
-        if any(w.requires_grad for w in network.parameters()) and not network(images[:1]).requires_grad:
+        if any(w.requires_grad for w in network.parameters()) and not network(images[:2]).requires_grad:
             raise InputError(
                 "the network needs to return logits that its weights can be trained by; these are detached"
             )

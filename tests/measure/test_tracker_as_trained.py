@@ -324,7 +324,7 @@ def test_batches_that_cannot_be_measured_say_why(batch, words):
     tracker = NoiseScaleTracker(network(), batches=1, **ALL)
     if not words:  # too few so far
         tracker.step(*batch)
-        assert tracker.reason is None
+        assert tracker.reason == "1 kept so far, and a measurement needs more batches"
         return
     with pytest.warns(UserWarning, match=words):
         tracker.step(*batch)
@@ -347,3 +347,28 @@ def test_classes_beyond_many_are_drawn():
     found = first.moments([seen(nn.Linear(8, 300), x, y)], 60, seed=0)
     assert found.estimate.noisy_second_moment > 0
     assert first._batch(seen(nn.Linear(1, 1), x, y), torch.ones(60), 0).counts.shape == (60, 16)
+
+
+def test_a_loop_that_ends_too_soon_for_batch_norm_says_so():
+    tracker = NoiseScaleTracker(network(nn.BatchNorm1d(6)), batches=1, **ALL)
+    for i in range(8):
+        assert tracker.history == []
+        assert i == 0 or f"{i} kept so far" in tracker.reason
+        assert i == 0 or "change each other" in tracker.reason
+        tracker.step(*pairs(i))
+    assert (tracker.reason, tracker.history[0].noise_scale.n) == (None, 8)
+
+
+def test_failures_keep_to_the_overhead_too():
+    calls = []
+
+    def loss(z, y):
+        calls.append(1)
+        raise ValueError("no loss")
+
+    tracker = NoiseScaleTracker(network(), loss=loss, every=1, overhead=1e-9)
+    with pytest.warns(UserWarning, match="no loss"):
+        tracker.step(*pairs(0))
+    for i in range(10):
+        tracker.step(*pairs(i))
+    assert len(calls) == 1

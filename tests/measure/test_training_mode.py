@@ -246,6 +246,17 @@ def test_frozen_layers_stay_frozen_and_an_evaluated_network_is_measured_in_train
     assert not any(module.training for module in network.modules())
 
 
+def test_batch_norm_without_running_statistics_is_measured_by_batches_in_any_mode():
+    x, y = drawn_images(80, np.random.default_rng(0))
+    network = normed()
+    network[1] = nn.BatchNorm1d(6, track_running_stats=False).double()
+    trained, evaluated = (
+        measure_moments(network, x, y, num_classes=K, mode=mode) for mode in ("training", "evaluation")
+    )
+    assert trained.batch_size == evaluated.batch_size == 10
+    assert trained.estimate == evaluated.estimate
+
+
 def test_many_classes_take_bounded_time():
     rng, classes = np.random.default_rng(0), 300
     network = nn.Linear(8, classes).double()
