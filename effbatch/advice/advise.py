@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from effbatch.advice.answers import Advice, Cost, Curve, Data, ProbeRecord, steps_of
-from effbatch.advice.evidence import recorded
+from effbatch.advice.alpha_interval import times
+from effbatch.advice.answers import Advice, Answer, Cost, Data, LabelsAsked
+from effbatch.advice.clean_accuracy import on_clean_labels
 from effbatch.advice.labels_pay import labels_worth
-from effbatch.advice.law_answers import PROBE, LawPrediction, probe_answer, silent
 from effbatch.advice.noise import Noise, audits
-from effbatch.advice.prediction import Prediction
-from effbatch.advice.question import Anchor, asked, gathered
-from effbatch.advice.untrained import INITIALISATIONS, Linearised, predicted
+from effbatch.advice.prediction import answered
+from effbatch.advice.probing import Probing, Subject, probed, subject
+from effbatch.advice.question import Anchor, Question, asked, gathered
+from effbatch.advice.recommendation import Recommendation
+from effbatch.advice.scores import costs_at
+from effbatch.advice.untrained import REGIME, accuracy_answer, linearised, rate_answer
+from effbatch.audit.checked_labels import counts_of
 from effbatch.core.errors import InputError
+from effbatch.core.estimate import Estimate, Interval
+from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
-from effbatch.laws.base import SGD, one_of
-from effbatch.plan.recipe import Recipe
+from effbatch.laws.base import OPTIMIZERS, one_of
+from effbatch.plan.recipe import Recipe, steps_bought
+from effbatch.probe.rule import Probe
 
 if TYPE_CHECKING:
     from torch import nn
 
     from effbatch.data.dataset import DataSet
 
-BATCH_SIZES = (8, 16, 32, 64, 128)  # where the errors of the theory are on record, or within a factor of two
+BATCH_SIZE = 128  # where none is given
 AS_GOOD = 0.01  # accuracies closer than this are told as equally good
+OCTAVES = (-2, -1, 1, 2)  # of the batch size, to which the law carries a rate
+LEVEL = 0.9  # of an interval that holds recorded errors
 FEW_PASSES = 3  # beyond that memorising of fixed labels may begin
 LABELS = ("clean", "noisy")
+MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
+NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--checked-labels) for accuracy on clean ones"
 
 
 def advise(
@@ -43,97 +51,103 @@ def advise(
     recipe: Recipe | None = None,
     batch_sizes: Sequence[int] = (),
     anchor: Anchor | None = None,
-    probe: bool = False,
+    checked_labels: Any = None,
     **given: Any,
 ) -> Advice:
-    """The batch size of highest predicted accuracy, its learning rate, and what would raise the accuracy further.
-
-    Each batch size is asked at its own best rate by the linearised theory of the untrained network; where that says
-    nothing, as for Adam, the first batch size is answered with the laws of its optimizer.
+    """The best learning rate of a training run, its plateau and the accuracy to expect, from short real runs of it.
 
     network      a built-in name, `package.module:function`, a function without arguments that returns an nn.Module,
-                 or an untrained nn.Module (then there is one initialisation, and no interval over them)
+                 or an nn.Module, which stays as it is (then all runs begin at its weights)
     data         a name (see `data.datasets`), a DataSet, or arrays (x_train, y_train, x_test, y_test): images floating
-                 (n, C, H, W), labels from 0
-    labels       of the data: "clean", and the noise comes on top, or "noisy", and it is in them. Those of built-in data
-                 are clean; checked labels and counts say that they are noisy; beside anything else it has to be said
-    noise        a kind of noise, or all that is known of it (`Noise`); where nothing says how many labels are wrong,
-                 α is assumed to lie from 0 to 9
-    recipe       optimiser, schedule and budget; it needs a budget, the same for all batch sizes
-    batch_sizes  to choose among; 8 to 128 without
-    anchor       a rate that was tuned: laws then carry it over
-    probe        also train short real runs at the advised batch size, about two full runs of work
-    given        fields of `Noise` and `Recipe` one by one: alpha, alpha_interval, noise_rate, checked, wrong, ...,
-                 optimizer, schedule, steps, examples, ...
+                 (n, C, H, W), labels from 0. The test part is never looked at
+    labels       of the data: "clean", and noise of α is simulated on top, or "noisy", and the runs see them as they
+                 are. Those of built-in data are clean; checked labels and counts say that they are noisy, as does
+                 knowing nothing; beside anything else it has to be said
+    noise        a kind of noise, or all that is known of it (`Noise`)
+    recipe       optimiser, schedule, regularisation and budget; it needs a budget, the same for all batch sizes
+    batch_sizes  each is probed; 128 without
+    anchor       a rate that was tuned: without training, laws carry it over
+    checked_labels  training examples checked by hand: rows (index, right label), or a file of them
+    given        fields of `Noise`, `Recipe` and `Probing` one by one: alpha, noise_rate, checked, wrong, ...,
+                 optimizer, schedule, steps, ..., training=False for laws and theory alone, effort, rate, out, seed, ...
     Raises InputError for values out of range, and where network and data do not fit together.
 
-    >>> advice = effbatch.advise("mlp1", "digits", alpha=4, steps=100, batch_sizes=(16, 64))
+    >>> advice = effbatch.advise("mlp1", "digits", alpha=4, steps=100, batch_sizes=(16, 64), training=False)
     >>> advice.batch_size
     64
     """
-    noise, recipe = gathered(noise, recipe, given, moved={})
+    of_runs = [field.name for field in fields(Probing)]
+    how = Probing(**{name: given.pop(name) for name in of_runs if name in given})
+    noise, recipe = gathered(noise, recipe, given, moved=MOVED, others=of_runs)
     if not recipe.budget:
-        raise InputError("advice needs a budget, got none: give steps or examples, one of them")
+        raise InputError("advice needs a budget, got none: give steps, examples or epochs, one of them")
     dataset = as_dataset(data)
-    labels_are = _labels_are(labels, dataset, noise)
-    noise = noise.on(dataset)
+    if checked_labels is not None:
+        noise = replace(noise, counts=counts_of(checked_labels, dataset))
+    labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
+    noise = _level(noise, labels_are).on(dataset)
     if recipe.epochs is not None:
         recipe = replace(recipe, epochs=None, examples=max(1, math.ceil(recipe.epochs * len(dataset.y_train))))
     own = (recipe.batch_size,) if recipe.batch_size is not None else ()
-    default = BATCH_SIZES if recipe.optimizer in SGD else (BATCH_SIZES[-1],)
     questions = [
         asked(noise, replace(recipe, batch_size=size), num_classes=dataset.num_classes, anchor=anchor)
-        for size in dict.fromkeys((*own, *batch_sizes)) or default
+        for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)
     ]
-    if probe and not (questions[0].plain and recipe.optimizer == "sgd"):
-        raise InputError(
-            "a probe trains with plain sgd at a constant rate on uniform noise, got more: leave the probe out, or what "
-            "asks for other training"
+    of = subject(network, dataset)
+    if how.training:
+        probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
+        answers = [_from_runs(q, found, labels_are) for q, found in zip(questions, probes, strict=True)]
+        remarks = _remarks(of, questions[0], labels_are)
+    else:
+        answers, remarks = _from_theory(of, questions)
+        cost = Cost(0.0, 0.0)
+    chosen, as_good, why = _choice(answers, by_examples=recipe.examples is not None)
+    question = questions[answers.index(chosen)]
+    passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
+    if not how.training and passes > FEW_PASSES:
+        remarks.append(
+            f"every example would be used {passes:.3g} times: theory draws noisy labels afresh, and knows nothing of "
+            "memorising labels that stay"
         )
-    networks, name = _networks(network, dataset)
-    spectra, remarks = _spectra(networks, dataset)
-    theory = Linearised(spectra, recipe)
-    not_probed = silent("needs short real runs, about two full runs of work: ask for a probe", PROBE)
-    predictions = [predicted(question, theory, not_probed) for question in questions]
-    chosen, as_good, why = _choice(predictions, by_examples=recipe.examples is not None)
-    place, cost = predictions.index(chosen), Cost(0.0, 0.0)
-    if probe:
-        found, cost = _probed(networks[0], dataset, chosen)
-        chosen = predictions[place] = predicted(questions[place], theory, found)
-    size = questions[place].setting.batch_size
-    accuracy = chosen.accuracy
-    assert accuracy is not None  # `predicted` asked for it
-    passes = size * steps_of(chosen) / len(dataset.y_train)
-    records = recorded()
     return Advice(
-        network=name,
+        network=of.name,
         data=Data(
             dataset.name, len(dataset.y_train), dataset.image_shape, dataset.num_classes, read_as=dataset.in_words
         ),
-        labels_are=labels_are,
-        majority=float(np.bincount(dataset.y_train).max() / len(dataset.y_train)),
-        predictions=tuple(predictions),
+        labels=LabelsAsked(
+            are=labels_are,
+            alpha=question.alpha,
+            noise=answered(question).noise if question.recipe.optimizer in OPTIMIZERS else {},
+            majority=majority_share(dataset.y_train),
+            audits=audits(question.alpha, dataset.num_classes) if noise.name == "uniform" else (),
+        ),
+        recipe=replace(question.recipe, steps=chosen.steps, examples=None),
+        answers=tuple(answers),
+        others=tuple(_carried(question, chosen, answers)),
         chosen=chosen,
         as_good=as_good,
         why=why,
-        labels=labels_worth(theory, chosen.labels, size, reason=accuracy.reason if accuracy.value is None else None),
-        audits=audits(chosen.question.alpha, dataset.num_classes) if noise.name == "uniform" else (),
-        probe=ProbeRecord(records["linearised"], records["probe"], chosen.recommended.law == "probe"),
+        pay=labels_worth(_on_clean(chosen), question.labels, chosen.steps),
+        yours=None if how.rate is None else (how.rate, costs_at(how.rate, chosen)),
         cost=cost,
-        curve=_curve(theory, chosen),
         passes=passes,
-        limits=(*_limits(chosen, labels_are, passes), *remarks),
+        limits=tuple(remarks),
     )
 
 
-def _labels_are(said: str | None, data: DataSet, noise: Noise) -> Literal["clean", "noisy"]:
+# --- what was asked ---
+
+
+def _labels_are(said: str | None, data: DataSet, noise: Noise, *, checked: bool) -> Literal["clean", "noisy"]:
     """Whether the labels of the data are clean or noisy; InputError where nobody knows."""
     if said is not None:
         one_of("labels", said, LABELS)
     if data.name in names():
         if said == "noisy":
             raise InputError(f"the labels of {data.name} are clean, got labels = 'noisy': leave it out")
-        return "clean"
+        said = "clean"
+    if checked and said == "clean":
+        raise InputError(f"checked labels say how noisy those of {data.name} are, got them as clean: leave one out")
     if said is None and noise.sources and not {"checked labels", "counts"} & set(noise.sources):
         raise InputError(
             f"advice needs to know whether the labels of {data.name} are clean, and this noise is simulated on top, or "
@@ -143,67 +157,26 @@ def _labels_are(said: str | None, data: DataSet, noise: Noise) -> Literal["clean
     return "clean" if said == "clean" else "noisy"
 
 
-def _networks(network: Any, data: DataSet) -> tuple[list[nn.Module], str]:
-    """The untrained network at one or several initialisations, and what to call it."""
-    from torch import nn
-
-    from effbatch.networks.loading import drawn, load_network
-
-    if isinstance(network, nn.Module):
-        return [network], type(network).__name__
-    seeds = range(INITIALISATIONS)
-    if isinstance(network, str):
-        return [load_network(network, data.image_shape, data.num_classes, seed=seed) for seed in seeds], network
-    if not callable(network):
-        raise InputError(
-            f"a network needs to be a name, an nn.Module or a function that returns one, got {type(network).__name__}"
-        )
-    made = [drawn(network, seed=seed) for seed in seeds]
-    if not all(isinstance(net, nn.Module) for net in made):
-        raise InputError(f"the function needs to return an nn.Module, got {type(made[0]).__name__}")
-    return made, getattr(network, "__name__", "network")
+def _level(noise: Noise, labels_are: str) -> Noise:
+    """The noise with α = 0 where labels are clean and nothing is said to come on top."""
+    if labels_are == "noisy" or noise.sources:
+        return noise
+    if noise.name != "uniform":
+        raise InputError(f"{noise.name} noise needs to know how many labels are wrong, got nothing: give alpha")
+    return replace(noise, alpha=0.0)
 
 
-def _spectra(networks: Sequence[nn.Module], data: DataSet) -> tuple[list[Any], tuple[str, ...]]:
-    """Kernels of the untrained networks, and what evaluation mode changed about them."""
-    from effbatch.data.held_out import with_held_out
-    from effbatch.measure.kernel import measure_spectrum
-    from effbatch.networks.evaluation_mode import evaluation_remarks
-
-    images = with_held_out(data)
-    spectra = [measure_spectrum(net, *images, num_classes=data.num_classes) for net in networks]
-    return spectra, evaluation_remarks(networks[0])
-
-
-def _probed(network: nn.Module, data: DataSet, at: Prediction) -> tuple[LawPrediction, Cost]:
-    """The rate that short real runs find at the batch size of a prediction, and what they cost."""
-    from effbatch.data.held_out import with_held_out
-    from effbatch.probe.plain_runs import probe_learning_rate
-
-    started = time.perf_counter()
-    found = probe_learning_rate(
-        network,
-        *with_held_out(data),
-        num_classes=data.num_classes,
-        alpha=at.setting.alpha,
-        batch_size=at.setting.batch_size,
-        steps=steps_of(at),
-    )
-    return probe_answer(found), Cost(found.cost, time.perf_counter() - started)
-
-
-def _choice(predictions: Sequence[Prediction], *, by_examples: bool) -> tuple[Prediction, tuple[int, ...], str]:
-    """The batch size of highest predicted accuracy, those about as good, and why."""
-    known = [(p.accuracy.value, p) for p in predictions if p.accuracy is not None and p.accuracy.value is not None]
+def _choice(answers: Sequence[Answer], *, by_examples: bool) -> tuple[Answer, tuple[int, ...], str]:
+    """The batch size of highest accuracy, those about as good, and why."""
+    known = [(a.accuracy.value, a) for a in answers if a.accuracy.value is not None]
+    if len(answers) == 1:
+        return answers[0], (answers[0].batch_size,), "the only batch size asked for"
     if not known:
-        accuracy = predictions[0].accuracy
-        reason = "" if accuracy is None else f": {accuracy.reason}"
-        return predictions[0], (), f"which batch size is best cannot be told{reason}; this is the first asked for"
+        reason = answers[0].accuracy.reason
+        return answers[0], (), f"which batch size is best cannot be told: {reason}; this is the first asked for"
     best, chosen = max(known, key=lambda pair: pair[0])
-    as_good = tuple(p.setting.batch_size for value, p in known if value >= best - AS_GOOD)
-    if len(predictions) == 1:
-        return chosen, as_good, "the only batch size asked for"
-    why = f"the highest predicted accuracy of n = {len(known)} batch sizes"
+    as_good = tuple(a.batch_size for value, a in known if value >= best - AS_GOOD)
+    why = f"the highest accuracy of n = {len(known)} batch sizes"
     if by_examples:
         why += "; at a fixed number of examples smaller batches make more steps"
     else:
@@ -211,45 +184,151 @@ def _choice(predictions: Sequence[Prediction], *, by_examples: bool) -> tuple[Pr
     return chosen, as_good, why
 
 
-def _curve(theory: Linearised, chosen: Prediction) -> Curve | None:
-    rate, known, question = chosen.recommended.value, chosen.question.alpha, chosen.question
-    if rate is None or chosen.accuracy is None or chosen.accuracy.value is None:
-        return None
-    alphas = sorted({known.value, *(a for a in known.interval or () if a is not None)})
-    rates = rate * 2.0 ** np.arange(-4, 4.5, 0.5)
-    labels_at = question.noise.labels_at(question.setting.num_classes)
-    accuracy = theory.accuracies(chosen.setting.batch_size, [labels_at(alpha) for alpha in alphas], rates)
-    return Curve(alphas, rates.tolist(), np.median(accuracy, axis=0).tolist())
+# --- from runs ---
 
 
-def _limits(chosen: Prediction, labels_are: str, passes: float) -> list[str]:
-    question, said = chosen.question, chosen.learning_rate["linearised"]
-    limits = [f"the labels of the data are taken as right, and {question.noise.name} noise as coming on top"]
-    if labels_are == "noisy":
-        limits[0] += (
-            ", but they are noisy: rate and accuracy come out too low (mlp1 on digits at alpha = 4: 15 % in place of "
-            "87 %, at half the rate; one draw). Give images whose labels were checked, with labels clean"
+def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "noisy"]) -> Answer:
+    """The answer of a probe: its rate also over the interval of a simulated α, its accuracy on clean labels."""
+    rate, accuracy = found.learning_rate, found.accuracy
+    scored: Estimate | None = None
+    why = f"fitted to short real runs worth {found.full_runs:.2g} full runs"
+    if labels_are == "clean" and question.alpha.interval is not None and rate.value is not None:
+        factors = _law_at(question, rate.value, question.setting.batch_size, alone=True).factor_interval or (None, None)
+        low, high = (_product(*pair) for pair in zip((rate.low, rate.high), factors, strict=True))
+        rate = replace(rate, low=low, high=high)
+        why += f" at α = {question.alpha.value:.3g}, carried over the interval of α by the law"
+    on_clean = labels_are == "clean" or bool(question.noise.sources)
+    if labels_are == "noisy" and on_clean:
+        converted = on_clean_labels(accuracy, question.alphas.at_ends(question.labels_in))
+        if on_clean := converted.value is not None:
+            scored, accuracy = accuracy, converted
+        else:
+            accuracy = replace(accuracy, reason=converted.reason)
+    return Answer(
+        batch_size=int(question.setting.batch_size),
+        steps=_steps(question),
+        learning_rate=rate,
+        plateau=found.plateau,
+        accuracy=accuracy,
+        of="clean labels" if on_clean else "noisy labels",
+        as_scored=scored,
+        law="probe",
+        why=why,
+        stop_at=found.stop_at,
+        probe=found,
+    )
+
+
+def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:
+    """Where an answer from real runs may not hold."""
+    from effbatch.networks.classifier import remarks as of_outputs
+
+    remarks = [*of_outputs(of.make(0), of.data.x_train[:8])]
+    if labels_are == "noisy" and not question.noise.sources:
+        remarks.append(NOT_KNOWN)
+    if labels_are == "clean" and question.alpha.value > 0:
+        remarks.append(
+            f"{question.noise.name} noise was simulated on clean labels and drawn afresh at every visit: real labels "
+            "err in their own ways, and stay wrong over all passes"
         )
-    if question.recipe.regularisation:
-        limits.append(f"{', '.join(question.recipe.regularisation)}: the theory knows nothing of it")
-    if not said.applies:
-        limits.append(f"the linearised theory: {said.reason}; the rate is by the law {chosen.recommended.law}")
-    else:
-        limits.append(said.reason)
-        if not question.on_record.get("linearised"):
-            limits.append(
-                "errors of the theory are recorded for plain sgd at a constant rate on uniform noise only: the "
-                "interval of the rate does not hold them"
-            )
-        elif "linearised" not in question.scores:
-            limits.append(
-                "alpha or the batch size is beyond where errors of the theory were recorded: the interval of the rate "
-                "does not hold them"
-            )
-    if passes > FEW_PASSES:
-        limits.append(
-            f"every image of these data would be used {passes:.3g} times, fewer if you train on more: the theory draws "
-            "noisy labels afresh, and knows nothing of memorising labels that stay, so with fixed noisy labels stop "
-            "early or expect less"
+    if of.given:
+        remarks.append("all runs begin at the weights given, so their spread is that of the order of the data alone")
+    return remarks
+
+
+def _carried(question: Question, chosen: Answer, answers: Sequence[Answer]) -> list[Answer]:
+    """The chosen rate at batch sizes where no run was made, by the law; nothing where no law knows the optimiser."""
+    rate, B = chosen.learning_rate, chosen.batch_size
+    if chosen.probe is None or rate.value is None or question.recipe.optimizer not in OPTIMIZERS:
+        return []
+    there = []
+    for size in (int(B * 2.0**octave) for octave in OCTAVES):
+        if size < 1 or size in {a.batch_size for a in answers}:
+            continue
+        law = _law_at(question, rate.value, size)
+        low, high = (
+            _product(*pair) for pair in zip((rate.low, rate.high), law.factor_interval or (None,) * 2, strict=True)
         )
-    return limits
+        reason = None if law.n else f"errors of {law.law} are on no record for this"
+        level = rate.level if law.n else None
+        there.append(
+            Answer(
+                batch_size=size,
+                steps=_steps(question, size),
+                learning_rate=Estimate(law.value, low, high, n=law.n, level=level, reason=reason),
+                accuracy=Estimate(None, reason="no run was made at this batch size"),
+                of=chosen.of,
+                law=law.law,
+                why=f"carried from B = {B}: {law.why}",
+                carried=True,
+            )
+        )
+    return there
+
+
+def _law_at(question: Question, rate: float, size: int, *, alone: bool = False) -> Recommendation:
+    """A rate carried to a batch size at the same α; `alone`: over the interval of α, without recorded errors."""
+    s, noise = question.setting, question.noise
+    if not alone and noise.transition is None:
+        known: dict[str, Any] = dict.fromkeys(("alpha_interval", "noise_rate", "checked", "wrong", "counts"))
+        noise = replace(noise, alpha=s.alpha, **known)
+    there = asked(
+        noise,
+        replace(question.recipe, batch_size=size),
+        num_classes=s.num_classes,
+        anchor=Anchor(rate, int(s.batch_size), s.alpha),
+        evidence={} if alone else None,
+    )
+    return answered(there).recommended
+
+
+def _product(limit: float | None, factor: float | None) -> float | None:
+    return None if limit is None or factor is None else limit * factor
+
+
+def _on_clean(answer: Answer) -> Estimate:
+    """The accuracy on clean labels, None where that is not known."""
+    if answer.of == "clean labels":
+        return answer.accuracy
+    return Estimate(None, reason=answer.accuracy.reason or NOT_KNOWN)
+
+
+def _steps(question: Question, size: int | None = None) -> int:
+    return steps_bought(question.recipe.budget, size or question.setting.batch_size)
+
+
+# --- without ---
+
+
+def _from_theory(of: Subject, questions: Sequence[Question]) -> tuple[list[Answer], list[str]]:
+    """What theory and laws say where nothing may be trained, and where that may not hold."""
+    theory = linearised(of, questions[0].recipe)
+    answers = []
+    for question in questions:
+        chosen = answered(question, rate_answer(theory, question)).recommended
+        recorded = chosen.law in question.scores
+        answers.append(
+            Answer(
+                batch_size=int(question.setting.batch_size),
+                steps=_steps(question),
+                learning_rate=_estimate(chosen.value, chosen.interval, chosen, recorded),
+                factor=None
+                if chosen.factor is None
+                else _estimate(chosen.factor, chosen.factor_interval, chosen, recorded),
+                accuracy=accuracy_answer(theory, question, chosen.value),
+                of="clean labels",
+                law=chosen.law,
+                why=f"{chosen.why}; its interval covers {chosen.covers}" if chosen.covers else chosen.why,
+            )
+        )
+    recipe = questions[0].recipe
+    remarks = ["nothing was trained: on networks with normalisation, or other than small ones, this may be far off"]
+    remarks += [f"{', '.join(recipe.regularisation)}: theory and laws know nothing of it"] * bool(recipe.regularisation)
+    remarks.append(f"the linearised theory: {theory if isinstance(theory, str) else REGIME}")
+    return answers, remarks
+
+
+def _estimate(value: float | None, interval: Interval | None, chosen: Recommendation, recorded: bool) -> Estimate:
+    low, high = times(interval, 1.0) or (None, None)
+    reason = None if value is not None else "only the factor on the rate best with clean labels is known"
+    return Estimate(value, low, high, n=chosen.n, level=LEVEL if recorded and interval else None, reason=reason)

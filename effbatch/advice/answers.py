@@ -1,24 +1,24 @@
-"""What `advise` answers with: batch size, learning rate and accuracy, what labels pay, and where it may not hold."""
+"""What `advise` answers with: rate, plateau and accuracy at each batch size, what labels pay, and what it cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from effbatch.advice.evidence import LawScore
-from effbatch.advice.labels_pay import LabelsWorth
-from effbatch.advice.noise import Audit, KnownAlpha
-from effbatch.advice.prediction import Prediction
 from effbatch.advice.snippet import snippet
-from effbatch.advice.untrained import HOW
+from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
-from effbatch.plan.recipe import steps_bought
+from effbatch.plan.recipe import Recipe
+from effbatch.probe.rule import Probe
 
-LEVEL = 0.9  # of an interval that holds recorded errors
-NO_PLATEAU = "plateau is null: it needs the accuracy of real runs at several rates"
-NO_STOP = "stop_at is null: the theory draws labels afresh at every visit, and knows nothing of memorising"
+if TYPE_CHECKING:
+    from effbatch.advice.labels_pay import LabelsWorth
+    from effbatch.advice.noise import Audit, KnownAlpha
+
+NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
+BY_THEORY = "of the linearised network at this rate after all steps, on a held-out part of the training data"
+BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,20 @@ class Data:
     read_as: str
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Accuracy against learning rate at the advised batch size, by the linearised theory: median over initialisations.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelsAsked:
+    """The labels: "clean", and noise of α was simulated on top, or "noisy", and α is what is in them.
 
-    accuracy  one row per α, one column per learning rate
+    noise     kind of noise and what it leaves to be learned, see `Prediction.noise`
+    majority  the share of the commonest class: what answering it always reaches
+    audits    what checking labels by hand would narrow α to; empty where α is exact
     """
 
-    alphas: Sequence[float]
-    learning_rates: Sequence[float]
-    accuracy: Sequence[Sequence[float]]
-
-
-@dataclass(frozen=True)
-class ProbeRecord:
-    """What a probe adds: recorded errors in powers of two of the learning rate, without and with it."""
-
-    without: LawScore
-    with_probe: LawScore
-    done: bool
+    are: Literal["clean", "noisy"]
+    alpha: KnownAlpha
+    noise: dict[str, Any]
+    majority: float
+    audits: tuple[Audit, ...]
 
 
 @dataclass(frozen=True)
@@ -62,136 +57,146 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Advice(Shown):
-    """Batch size and learning rate for a network, its data and a budget; `str` and notebooks show it as a page.
+class Answer:
+    """What is best at one batch size.
 
-    labels_are   "clean": noise of α was computed on top; "noisy": α is what is in them
-    majority     the share of the commonest class among the training labels: what answering it always reaches
-    chosen       the prediction at the advised batch size, see `prediction.Prediction`; `predictions` has all of them
-    as_good      batch sizes with a predicted accuracy within one point of the best one's
-    why          why this batch size
-    labels       whether more labels or cleaner labels pay more
-    audits       what checking labels by hand would narrow α to; empty where α is exact
-    passes       how often each training image would be used
-    limits       where the answer may not hold, sentences
+    learning_rate  η of the mean loss, from the `probe` or a law; None where only a factor or nothing is known
+    factor         on the rate best with clean labels, where a law knows no more than that
+    plateau        any rate between costs less than one point of accuracy; a limit of None is not known
+    accuracy       at that rate after all steps; `of` which labels
+    as_scored      the same on the labels as given, where `accuracy` was converted from it
+    law, why       what the rate is from, "probe" above all
+    stop_at        the step at which an earlier end is better by more than the noise
+    carried        no run was made here: the rate is that of the chosen batch size, carried by the law
+    """
+
+    batch_size: int
+    steps: int
+    learning_rate: Estimate
+    factor: Estimate | None = None
+    plateau: Interval | None = None
+    accuracy: Estimate
+    of: Literal["clean labels", "noisy labels"]
+    as_scored: Estimate | None = None
+    law: str
+    why: str
+    stop_at: int | None = None
+    probe: Probe | None = None
+    carried: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Advice(Shown):
+    """Learning rate and batch size for a network, its data and a recipe; `str` and notebooks show it as a page.
+
+    recipe    with the advised batch size
+    answers   one for each batch size asked for, the chosen one among them
+    others    further batch sizes, to which the law carries the chosen one's rate
+    as_good   batch sizes with an accuracy within one point of the best one's
+    why       why this batch size
+    pay       what more labels or cleaner labels would add
+    yours     a rate of the user's own, and the accuracy that it costs; None where none was asked about
+    passes    how often each training example would be used
+    limits    where the answer may not hold, sentences
     """
 
     network: str
     data: Data
-    labels_are: Literal["clean", "noisy"]
-    majority: float
-    predictions: tuple[Prediction, ...]
-    chosen: Prediction
+    labels: LabelsAsked
+    recipe: Recipe
+    answers: tuple[Answer, ...]
+    others: tuple[Answer, ...]
+    chosen: Answer
     as_good: tuple[int, ...]
     why: str
-    labels: LabelsWorth
-    audits: tuple[Audit, ...]
-    probe: ProbeRecord
+    pay: LabelsWorth
+    yours: tuple[float, Estimate] | None
     cost: Cost
-    curve: Curve | None
     passes: float
     limits: tuple[str, ...]
 
     @property
     def alpha(self) -> KnownAlpha:
         """α, its interval and where they come from."""
-        return self.chosen.question.alpha
+        return self.labels.alpha
 
     @property
     def batch_size(self) -> int:
         """B, labelled copies per step."""
-        return int(self.chosen.setting.batch_size)
+        return self.chosen.batch_size
 
     @property
     def learning_rate(self) -> float | None:
-        """η of the mean loss; None where only a factor on a rate tuned with clean labels is known."""
-        return self.chosen.recommended.value
+        """η of the mean loss; its interval is that of `chosen.learning_rate`."""
+        return self.chosen.learning_rate.value
 
     @property
     def steps(self) -> int:
         """T, optimiser steps."""
-        return steps_of(self.chosen)
+        return self.chosen.steps
 
     @property
     def accuracy(self) -> float | None:
-        """Test accuracy to expect, 0 to 1; None outside the theory."""
-        return None if self.chosen.accuracy is None else self.chosen.accuracy.value
+        """Accuracy to expect, 0 to 1; its interval is that of `chosen.accuracy`."""
+        return self.chosen.accuracy.value
 
     @property
     def snippet(self) -> str:
         """PyTorch that uses the answer; `train_set` and `network` are the user's."""
-        return snippet(self.chosen.question.recipe, self.chosen.recommended, self.steps)
+        factor = None if self.chosen.factor is None else self.chosen.factor.value
+        return snippet(self.recipe, self.learning_rate, self.steps, factor=factor)
 
     def to_dict(self) -> dict[str, Any]:
         """The advice as JSON holds it: numbers, null with a `reason`, and sentences."""
-        recipe = self.chosen.question.recipe
-        names = ("optimizer", "momentum", "nesterov", "schedule", "warmup", "weight_decay", "label_smoothing", "clip")
+        recipe = {name: value for name, value in asdict(self.recipe).items() if name not in ("examples", "epochs")}
+        chosen = self._numbers(self.chosen)
+        del chosen["batch_size"], chosen["steps"], chosen["carried"], chosen["stages"]
+        elasticities = self.pay.elasticities._asdict()
+        yours = None if self.yours is None else {"value": self.yours[0], "costs": self.yours[1]}
         return jsonable(
             {
                 "network": self.network,
-                "data": asdict(self.data),
-                "labels": {
-                    "are": self.labels_are,
-                    "alpha": asdict(self.alpha),
-                    "noise": self.chosen.noise,
-                    "audits": self.audits,
-                },
+                "data": self.data,
+                "labels": {name: value for name, value in vars(self.labels).items() if name != "majority"},
                 "recipe": {
-                    **{name: getattr(recipe, name) for name in names},
-                    "momentum": recipe.momentum_used,
+                    **recipe,
+                    "momentum": self.recipe.momentum_used,
                     "steps": self.steps,
-                    "batch_size": self.batch_size,
                     "as_good": self.as_good,
                     "passes": self.passes,
                     "why": self.why,
                 },
-                "learning_rate": _rate(self.chosen),
-                "accuracy": self._accuracy(self.chosen),
-                "stop_at": None,
-                "reason": NO_STOP,
-                "cost": asdict(self.cost),
-                "batch_sizes": [
-                    {
-                        "batch_size": p.setting.batch_size,
-                        "steps": steps_of(p),
-                        "learning_rate": _rate(p),
-                        "accuracy": self._accuracy(p),
-                    }
-                    for p in self.predictions
-                ],
-                "labels_pay": {**jsonable(self.labels), "elasticities": self.labels.elasticities._asdict()},
-                "probe": asdict(self.probe),
-                "curve": None if self.curve is None else asdict(self.curve),
+                **chosen,
+                "cost": self.cost,
+                "batch_sizes": [self._numbers(answer) for answer in (*self.answers, *self.others)],
+                "labels_pay": {**jsonable(self.pay), "elasticities": elasticities},
+                "rate": yours,
                 "limits": self.limits,
                 "snippet": self.snippet,
             }
         )
 
-    def _accuracy(self, prediction: Prediction) -> dict[str, Any] | None:
-        if prediction.accuracy is None:
-            return None
-        how = {"of": f"{self.labels_are} labels", "majority": self.majority, "how": HOW}
-        return prediction.accuracy.to_json() | how
+    def _numbers(self, answer: Answer) -> dict[str, Any]:
+        """One batch size as JSON holds it."""
+        runs = answer.probe is not None
+        rate, accuracy = answer.learning_rate.to_json(), answer.accuracy.to_json()
+        rate |= {"plateau": answer.plateau, "factor": answer.factor, "law": answer.law, "why": answer.why}
+        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": BY_RUNS if runs else BY_THEORY}
+        names = ("fraction", "steps", "learning_rates", "seeds")
+        stages = [
+            {name: getattr(one, name) for name in names}
+            | {"accuracy": one.accuracy.tolist(), "loss": one.loss.tolist()}
+            for one in (answer.probe.stages if answer.probe else ())
+        ]
+        return {
+            "batch_size": answer.batch_size,
+            "steps": answer.steps,
+            "learning_rate": rate,
+            "accuracy": accuracy | {"as_scored": answer.as_scored},
+            "stop_at": answer.stop_at,
+            "reason": None if runs else NO_RUNS,
+            "carried": answer.carried,
+            "stages": stages or None,
+        }
 
     __repr__ = Shown.__str__
-
-
-def steps_of(prediction: Prediction) -> int:
-    """T at the batch size of a prediction that has a budget."""
-    return steps_bought(prediction.question.recipe.budget, prediction.setting.batch_size)
-
-
-def _rate(prediction: Prediction) -> Mapping[str, Any]:
-    """The recommended rate as JSON holds it."""
-    chosen = asdict(prediction.recommended)
-    recorded = chosen["interval"] is not None and chosen["law"] in prediction.question.scores
-    reason = NO_PLATEAU
-    if chosen["value"] is None:
-        reason = f"value is null: only the factor on the rate best with clean labels is known; {reason}"
-    return {
-        **{key: chosen.pop(key) for key in ("value", "interval")},
-        "level": LEVEL if recorded else None,
-        "plateau": None,
-        **chosen,
-        "reason": reason,
-    }

@@ -11,14 +11,13 @@ from effbatch.advice.evidence import LawScore
 from effbatch.advice.question import Question
 from effbatch.core.estimate import Interval
 from effbatch.laws.base import Law
-from effbatch.probe.plain_rule import Probe
 
 LINEARISED = (
     "η = min(argmax of the linearised accuracy, 4/(h_1 + K trθ/B))",
     "Bordelon & Pehlevan 2022, arXiv 2106.02713; label noise: the effbatch developers 2026, this package",
 )
 PROBE = (
-    "peaks of real runs of T/16, T/4 and T/2 steps, each carried to T by f^((1−λ²)/2)",
+    "log2 η by least squares of the peaks log2 η − p log2 f of runs of f T steps, f = 1/25 and 1/3, p = 0.4 (1 − λ²)",
     "the effbatch developers 2026, this package; stages: Jamieson & Talwalkar 2016, arXiv 1502.07943",
 )
 
@@ -70,15 +69,6 @@ def silent(reason: str, formula_and_reference: tuple[str, str]) -> LawPrediction
     """The answer of a law that computes rates itself where it cannot."""
     formula, reference = formula_and_reference
     return LawPrediction(applies=False, reason=reason, formula=formula, reference=reference)
-
-
-def probe_answer(found: Probe) -> LawPrediction:
-    """The rate that short real runs found."""
-    if not found.learning_rate > 0:
-        return silent("cannot tell: the short runs score every learning rate alike", PROBE)
-    formula, reference = PROBE
-    reason = f"found by real short runs on the training images, worth {found.cost:.2g} full runs"
-    return LawPrediction(value=found.learning_rate, applies=True, reason=reason, formula=formula, reference=reference)
 
 
 def answers_to(question: Question) -> dict[str, LawPrediction]:

@@ -27,15 +27,11 @@ MOVED = dict.fromkeys(("spectra", "short_runs", "network", "dataset", "probe"), 
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Shown):
-    """The answer of `predict`; see `to_dict` for its keys.
-
-    accuracy  to expect at the recommended rate; only where `advise` asked untrained networks, n of them
-    """
+    """The answer of `predict`; see `to_dict` for its keys."""
 
     question: Question
     learning_rate: Mapping[str, LawPrediction]
     recommended: Recommendation
-    accuracy: Estimate | None = None
 
     @property
     def setting(self) -> Setting:
@@ -124,7 +120,7 @@ class Prediction(Shown):
                 | {"reason": "measured is null: it needs the gradient moments of a network"},
                 "learning_rate": {name: asdict(law) for name, law in self.learning_rate.items()},
                 "recommended": asdict(self.recommended),
-                "accuracy": self.accuracy,
+                "accuracy": None,
                 "intervals": self.intervals,
                 "alpha_how": self.question.alpha.how,
             }
@@ -174,12 +170,13 @@ def predict(
             "a prediction needs alpha, got none: give alpha, noise_rate, checked and wrong, counts or transition"
         )
     question = asked(noise, recipe, num_classes=num_classes, anchor=anchor, parameters=parameters, evidence=evidence)
+    return answered(question)
+
+
+def answered(question: Question, linearised: LawPrediction | None = None) -> Prediction:
+    """The answers of all laws, with that of the linearised theory of a network, and the one recommended."""
     reason = "computes the rate of a network: ask `effbatch advise NETWORK DATA`"
-    return answered(question, {"linearised": silent(reason, LINEARISED), "probe": silent(reason, PROBE)})
-
-
-def answered(question: Question, computed: dict[str, LawPrediction]) -> Prediction:
-    """The answers of all laws, with those of the ones that compute the rate of a network, and the one recommended."""
+    computed = {"linearised": linearised or silent(reason, LINEARISED), "probe": silent(reason, PROBE)}
     said = answers_to(question) | computed
     return Prediction(question, said, recommend(question, said))
 

@@ -166,12 +166,17 @@ def asked(
 
 
 def gathered(
-    noise: str | Noise, recipe: Recipe | None, given: Mapping[str, Any], *, moved: Mapping[str, str]
+    noise: str | Noise,
+    recipe: Recipe | None,
+    given: Mapping[str, Any],
+    *,
+    moved: Mapping[str, str],
+    others: Sequence[str] = (),
 ) -> tuple[Noise, Recipe]:
     """Noise and recipe, with the fields that were given one by one, as in `predict(50, 128, optimizer="adam")`.
 
-    `moved` says of keywords that are no longer taken where they went. InputError for these, for unknown ones, and for
-    what was given twice.
+    `moved` says of keywords that are no longer taken where they went, `others` names those that are taken elsewhere.
+    InputError for moved and unknown ones, and for what was given twice.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(estimate := given.get("alpha"), Estimate):
@@ -181,7 +186,8 @@ def gathered(
         if name in moved:
             raise InputError(f"{name} {moved[name]}", parameter=name)
         if not any(name in names for names in known.values()):
-            raise InputError(f"the keyword {name!r} is not known; {hint(name, sorted(set().union(*known.values())))}")
+            near = hint(name, sorted(set(others).union(*known.values())))
+            raise InputError(f"the keyword {name!r} is not known; {near}")
     of_noise, of_recipe = ({k: v for k, v in given.items() if k in names} for names in known.values())
     if not isinstance(noise, Noise):
         return Noise(noise, **of_noise), _joined(recipe or Recipe(), of_recipe)

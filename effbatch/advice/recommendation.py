@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from effbatch.advice.evidence import LawScore
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.question import COMPUTED, Question
+from effbatch.core.errors import InputError
 from effbatch.core.estimate import Interval
 
 # By optimizer, the laws to choose from (the first that applies) and the reason for the order.
@@ -34,21 +35,22 @@ class Recommendation:
 
 
 def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommendation:
-    """The first law that applies: the probe, then the linearised theory, then what the optimizer prefers.
+    """The first law that applies: the linearised theory, then what the optimizer prefers.
 
     With an anchor, the theory comes after what the optimizer prefers: on the same cells a rate carried over from a
     tuned one was nearer (`same_cells`). One of them always applies: `none` does.
     """
-    preferred, why = _PREFERRED[question.setting.optimizer]
-    order = (*COMPUTED, *preferred) if question.anchor is None else ("probe", *preferred, "linearised")
+    optimizer = question.setting.optimizer
+    if optimizer not in _PREFERRED:
+        raise InputError(f"laws are for {', '.join(_PREFERRED)}, got {optimizer}: advise trains it in short real runs")
+    preferred, why = _PREFERRED[optimizer]
+    order = ("linearised", *preferred) if question.anchor is None else (*preferred, "linearised")
     name = next(name for name in order if said[name].applies)
     chosen = said[name]
     if name == "linearised":
         why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
         if chosen.interval and name not in question.scores:
             why += "; the interval reflects these, not what the theory leaves out"
-    elif name == "probe":
-        why = chosen.reason
     elif said["linearised"].applies and not question.unmoved:
         why += f"; {_nearer(name, question.rivals)}"
     return Recommendation(

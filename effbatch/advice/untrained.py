@@ -1,19 +1,20 @@
 """Untrained networks -> learning rate and accuracy of linearised SGD, over initialisations and the interval of α.
 
 A thin layer over `theory.dynamics`, which has the mathematics: answers with their spread, and their limits in words.
+Only for networks whose kernel takes seconds: for others there is a reason in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from effbatch.advice.law_answers import LINEARISED, LawPrediction, silent
-from effbatch.advice.prediction import Prediction, answered
+from effbatch.advice.probing import Subject
 from effbatch.advice.question import Question
 from effbatch.core.estimate import Estimate
 from effbatch.laws.base import SGD, transfers
@@ -23,18 +24,20 @@ from effbatch.theory import schedules
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.spectrum import Spectrum
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Floats = NDArray[np.float64]
 
 INITIALISATIONS = 4  # their least and greatest hold the median over all with a chance of 1 − 2⁻³ = 88 %
+IMAGES, BLOCK = 1500, 250  # of the kernel, and that it takes gradients of at once: `measure_spectrum`
+MOST_PRODUCTS = 2e11  # some ten seconds of one core
+MOST_BYTES = 1e9
 
 REGIME = (
     "no training: features stay as initialised and labels are fresh at every visit, so fixed copies once memorised and "
     "kernels that grow in training (two hidden layers and more; with four the rate was eight times too high) need "
     "lower rates; the edge that caps the rate, mostly at small alpha, is observed on small ReLU networks, not derived"
-)
-HOW = (
-    "accuracy of the linearised network after all steps at the recommended rate, on a held-out part of the training "
-    "images; no training run"
 )
 
 
@@ -86,19 +89,46 @@ class Linearised:
         )
 
 
-def predicted(question: Question, theory: Linearised, probed: LawPrediction) -> Prediction:
-    """All laws on one question, also those of untrained networks and of a probe, and the accuracy to expect."""
-    computed = {"linearised": rate_answer(theory, question), "probe": probed.widened(question.scores.get("probe"))}
-    said = answered(question, computed)
-    return replace(said, accuracy=accuracy_answer(theory, question, said.recommended.value))
+def linearised(of: Subject, recipe: Recipe) -> Linearised | str:
+    """The untrained networks of a subject with their kernels, or why these are not computed."""
+    from effbatch.data.held_out import with_held_out
+    from effbatch.measure.kernel import measure_spectrum
+
+    if recipe.optimizer not in SGD:
+        return f"the theory is for {' and '.join(SGD)}, not for {recipe.optimizer}"
+    networks = [of.make(seed) for seed in range(1 if of.given else INITIALISATIONS)]
+    if reason := _too_dear(networks[0], of.data.num_classes, len(networks)):
+        return reason
+    images = with_held_out(of.data)
+    return Linearised([measure_spectrum(net, *images, num_classes=of.data.num_classes) for net in networks], recipe)
 
 
-def rate_answer(theory: Linearised, question: Question) -> LawPrediction:
+def _too_dear(network: nn.Module, num_classes: int, networks: int) -> str | None:
+    """Why the kernel of a network is not computed; None where it takes seconds.
+
+    Products of two gradients by image and logit, of all parameters but those of dense layers, which take as many as
+    they have outputs.
+    """
+    from torch import nn
+
+    dense = [module for module in network.modules() if type(module) is nn.Linear]
+    outputs = sum(layer.out_features + layer.in_features for layer in dense)
+    others = sum(w.numel() for w in network.parameters()) - sum(w.numel() for m in dense for w in m.parameters())
+    products = networks * IMAGES**2 * num_classes * (outputs + max(others, 0)) / 2
+    size = 4 * max(IMAGES * num_classes * outputs, 2 * BLOCK * max(others, 0))
+    if products <= MOST_PRODUCTS and size <= MOST_BYTES:
+        return None
+    return f"the kernel of this network would take {products:.0e} products and {size:.0e} bytes, more than seconds"
+
+
+def rate_answer(theory: Linearised | str, question: Question) -> LawPrediction:
     """The best rate η: median over initialisations, least to greatest over these and the ends of α's interval.
 
     With an anchor the rates are carried from it, factor × its rate, the factor being η/η(anchor). The interval is
     None where α has no upper limit, or nothing varies.
     """
+    if isinstance(theory, str):
+        return silent(theory, LINEARISED)
     if reason := transfers(question.here, question.origin, SGD):
         return silent(reason, LINEARISED)
     values = theory.rates(question.setting.batch_size, _at_ends(question))
@@ -129,28 +159,17 @@ def rate_answer(theory: Linearised, question: Question) -> LawPrediction:
     return answer.widened(question.scores.get("linearised") if alphas.bounded else None)
 
 
-def accuracy_answer(theory: Linearised, question: Question, rate: float | None) -> Estimate:
-    """Accuracy at one rate: median over initialisations, least to greatest over these and the ends of α's interval.
-
-    The rate is the same at every α of the interval: it is chosen once, whatever α turns out to be.
-    """
-    n, optimizer = len(theory.spectra), theory.recipe.optimizer
-    if optimizer not in SGD:
-        return Estimate(None, n=n, reason=f"the theory is for {' and '.join(SGD)}, not for {optimizer}")
+def accuracy_answer(theory: Linearised | str, question: Question, rate: float | None) -> Estimate:
+    """Accuracy at one rate: median over initialisations, without an interval, as no errors of it are on record."""
+    if isinstance(theory, str):
+        return Estimate(None, reason=theory)
+    n = len(theory.spectra)
     if rate is None:
         return Estimate(None, n=n, reason="no learning rate is recommended to compute it at")
-    found = over_initialisations(theory.accuracies(question.setting.batch_size, _at_ends(question), rate)[..., 0])
-    if question.alphas.bounded:
-        return found
-    return replace(found, low=None, high=None, reason="no interval: alpha has no upper limit")
-
-
-def over_initialisations(found: Floats) -> Estimate:
-    """Median of the first column of `found`, (initialisations, alphas), and the least to greatest of all of it."""
-    value = float(np.median(found[:, 0]))
-    if found.size == 1:
-        return Estimate(value, n=1, reason="no interval: one initialisation has no spread")
-    return Estimate(value, *_range(found), n=len(found))
+    found = theory.accuracies(question.setting.batch_size, [question.labels], rate)
+    return Estimate(
+        float(np.median(found)), n=n, reason="no interval: errors of this theory's accuracies are on no record"
+    )
 
 
 def _at_ends(question: Question) -> list[Labels]:

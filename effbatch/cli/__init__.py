@@ -12,7 +12,7 @@ from effbatch.core.errors import EffbatchError, hint
 
 COMMANDS = {
     "predict": "Effective batch and learning rate for α noisy labels per clean one.",
-    "advise": "Batch size and learning rate for your network, data and budget, with a snippet.",
+    "advise": "Learning rate for your network, data and recipe, from short real runs of it.",
     "estimate": "α of a real data set, from hand-checked labels, with an interval.",
     "measure": "Gradient numbers, noise scale and effective batch of a network on data.",
     "validate": "Predict, train, judge: writes report.pdf, report.html, verdicts.json, cube.nc.",

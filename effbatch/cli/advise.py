@@ -1,4 +1,4 @@
-"""`effbatch advise`: a network, data, what is known of their labels and a budget -> batch size, rate and a snippet."""
+"""`effbatch advise`: a network, data, what is known of their labels and a recipe -> rate, plateau and accuracy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from effbatch.cli.options import (
     BUDGET,
     DATA_ARGUMENT,
     DATA_DIR,
+    DEVICE,
     JSON,
     NETWORK_ARGUMENT,
     NOISE_KIND,
-    OPTIMIZER,
     READING,
-    SCHEDULE,
     Name,
     Share,
     anchor_of,
@@ -27,80 +26,104 @@ from effbatch.cli.options import (
     was_given,
 )
 from effbatch.core.errors import InputError
+from effbatch.laws.base import OPTIMIZERS
 from effbatch.noise import ORDERS
+from effbatch.theory.schedules import SCHEDULES
+
+OF_NOISE = ("alpha", "alpha_interval", "noise_rate", "checked", "wrong", "order")
+OF_RECIPE = (
+    "optimizer", "momentum", "nesterov", "schedule", "warmup", "weight_decay", "label_smoothing", "clip", "steps",
+    "examples", "epochs",
+)  # fmt: skip
+OF_PROBING = ("training", "effort", "rate", "seed", "device", "out")
+
+
+class Optimizer(Name):
+    """A name, or the function of the user's own."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if ":" in value else super().convert(value, param, ctx)
 
 
 @click.command("advise")
 @NETWORK_ARGUMENT
 @DATA_ARGUMENT
 @BUDGET
+@click.option("--epochs", type=float, help="... or passes over the training examples.")
+@click.option("--batch", type=int, multiple=True, help="Batch size; repeatable, each is probed.  [default: 128]")
+@click.option("--optimizer", type=Optimizer(OPTIMIZERS), help="Or package.module:function of yours.  [default: sgd]")
+@click.option("--momentum", type=float, help="Where the optimizer is momentum.  [default: 0.9]")
+@click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum.")
+@click.option("--schedule", type=Name(tuple(SCHEDULES)), help="Of the rate.  [default: constant]")
+@click.option("--warmup", type=float, help="Linear, over this share of all steps.")
+@click.option("--weight-decay", type=float, help="As PyTorch has it.")
+@click.option("--label-smoothing", type=float, help="As PyTorch has it.")
+@click.option("--clip", type=float, help="Largest norm of a gradient.")
+@click.option("--recipe", type=click.Path(), help='A TOML file of these: optimizer = "sgd", steps = 500, ...')
 @click.option(
-    "--labels", type=Name(["clean", "noisy"]), help="Of DATA: clean, noise comes on top; noisy, it is in them."
+    "--labels", type=Name(["clean", "noisy"]), help="Of DATA: clean, noise is simulated on top; noisy, it is in them."
 )
 @click.option("--alpha", type=float, help="Noisy labels per clean label.")
 @click.option("--alpha-interval", type=(float, float), help="Its low and high limit, with or without --alpha.")
 @click.option("--noise-rate", type=Share(), help="Share of wrong labels, in place of alpha.")
 @AUDITED
+@click.option("--checked-labels", type=click.Path(), help="Rows index, right label of such training examples.")
 @NOISE_KIND
 @click.option(
     "--order",
     type=Name(ORDERS),
     help="Of the false labels of structured noise.  [default: class c is taken for c + 1, c + 2, ...]",
 )
-@click.option("--batch", type=int, multiple=True, help="Batch size to choose from; repeatable.  [default: 8 to 128]")
-@OPTIMIZER
-@click.option(
-    "--momentum",
-    type=float,
-    default=0.9,
-    show_default=True,
-    help="Where the optimizer is momentum; Nesterov's too.",
-)
-@SCHEDULE
 @ANCHOR
-@click.option("--probe", is_flag=True, help="Also train short real runs, about two full runs of work.")
+@click.option("--training/--no-training", default=True, help="Train short real runs, or ask theory and laws alone.")
+@click.option(
+    "--effort", type=float, default=1.5, show_default=True, help="What they may cost per batch size, in full runs."
+)
+@click.option("--rate", type=float, help="A learning rate of yours: what it costs.")
+@click.option("--out", type=click.Path(file_okay=False), help="A folder that keeps finished runs, to go on from there.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of data order, initialisation and simulated noise."
+)
+@DEVICE
 @READING
 @DATA_DIR
+@click.option("--all", "everything", is_flag=True, help="All that is known: every run, α, limits, the training loop.")
 @JSON
-def command(
-    network: str, data: str, labels: str | None, batch: Sequence[int], probe: bool, as_json: bool, **given: Any
-) -> None:
-    """Advise on batch size and learning rate of NETWORK on DATA at a fixed budget.
+def command(network: str, data: str, batch: Sequence[int], everything: bool, as_json: bool, **given: Any) -> None:
+    """Advise on the learning rate of NETWORK on DATA for the recipe that you train with.
 
-    NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module; this
-    runs its code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. The theory
-    takes its labels as right: where they are noisy, it says so. Where nothing is known of alpha, the answer covers 0 to
-    9.
+    Short real runs of that recipe find it; what they will cost is said before they start. NETWORK is a built-in name,
+    or package.module:function, a function without arguments that returns an nn.Module; this runs its code. DATA is a
+    built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. Its labels are taken as they are.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6
-    effbatch advise mlp1 digits --steps 400 --noise-rate 0.4 --probe
-    effbatch advise my_pkg.models:make_net my.npz \\
-        --examples 50000 --checked 200 --wrong 66
+    effbatch advise my_pkg.models:make_net my.npz --epochs 10 \\
+        --optimizer momentum --schedule cosine --weight-decay 5e-4
+    effbatch advise mlp1 digits --steps 400 --no-training
     """
-    if was_given("momentum") and given["optimizer"] != "momentum":
-        raise InputError(
-            f"--momentum is for --optimizer momentum, got it with {given['optimizer']}: change one of them"
-        )
-    from effbatch.advice.advise import advise
-    from effbatch.core.pages import page
-    from effbatch.data.datasets import as_dataset
-    from effbatch.plan.recipe import Recipe
-    from effbatch.show import terminal
+    from effbatch.plan.recipe import Recipe, read_recipe
 
-    of_noise = ("alpha", "alpha_interval", "noise_rate", "checked", "wrong", "order")
-    of_recipe = ("optimizer", "momentum", "schedule", "steps", "examples")
+    recipe = Recipe() if given["recipe"] is None else read_recipe(given["recipe"])
+    if was_given("momentum") and (optimizer := given["optimizer"] or recipe.optimizer) != "momentum":
+        raise InputError(f"--momentum is for --optimizer momentum, got it with {optimizer}: change one of them")
+    from effbatch.advice.advise import advise
+    from effbatch.data.datasets import as_dataset
+    from effbatch.show import terminal
+    from effbatch.show.views.advice import advice_page
+
     advice = advise(
         network,
         as_dataset(data, **{name: given[name] for name in ("label", "channels", "tokens")}),
-        labels=labels,  # type: ignore[arg-type]
-        noise=noise_of(given, **{name: given[name] for name in of_noise}),
-        recipe=Recipe(**{name: given[name] for name in of_recipe}),
+        labels=given["labels"],
+        noise=noise_of(given, **{name: given[name] for name in OF_NOISE}),
+        recipe=recipe,
         batch_sizes=batch,
         anchor=anchor_of(given),
-        probe=probe,
+        checked_labels=given["checked_labels"],
+        **{name: given[name] for name in (*OF_RECIPE, *OF_PROBING)},
     )
     if as_json:
         echo_json(advice.to_dict())
     else:
-        terminal.echo(page(advice))
+        terminal.echo(advice_page(advice, everything=everything))

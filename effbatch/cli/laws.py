@@ -57,13 +57,13 @@ def _laws() -> list[dict[str, str]]:
         for law in LAWS.values()
     ]
     for name, options, (formula, reference), regime, no in (
-        ("linearised", "", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
+        ("linearised", " --no-training", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
         (
             "probe",
-            " --probe",
+            "",
             PROBE,
-            "real runs of your own network, so about two full runs of work",
-            "for anything but plain sgd at a constant rate and uniform noise",
+            "real runs of your own network and recipe, about 1.5 full runs of work",
+            "without training",
         ),
     ):
         facts = {"name": name, "formula": formula, "regime": regime, "outside": no, "reference": reference}

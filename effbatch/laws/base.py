@@ -47,7 +47,8 @@ class Setting:
         in_range("the number of examples", self.examples, "labelled copies processed", least=1)
         if self.steps is not None and self.examples is not None:
             raise InputError("a budget is steps or examples, got both: leave one out, as examples = batch * steps")
-        one_of("the optimizer", self.optimizer, OPTIMIZERS)
+        if ":" not in self.optimizer:  # package.module:function, of which no law knows
+            one_of("the optimizer", self.optimizer, OPTIMIZERS)
         one_of("the schedule", self.schedule, tuple(SCHEDULES))
 
     @property

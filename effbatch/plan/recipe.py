@@ -1,12 +1,14 @@
-"""How a network is trained, as one object that travels whole, and the steps that a budget buys."""
+"""How a network is trained, as one object that travels whole or stands in a file, and the steps that a budget buys."""
 
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, hint
 from effbatch.laws.base import OPTIMIZERS, in_range, one_of, whole_number
 from effbatch.theory.schedules import SCHEDULES
 
@@ -17,7 +19,7 @@ BUDGETS = ("steps", "examples", "epochs")
 class Recipe:
     """Everything about a run but its network, its data and its learning rate.
 
-    optimizer        one of `laws.OPTIMIZERS`
+    optimizer        one of `laws.OPTIMIZERS`, or `package.module:function`: parameters and rate -> a torch optimiser
     momentum         its coefficient where the optimizer is "momentum"; with `nesterov`, Nesterov's
     schedule         one of `schedules.SCHEDULES`, over the whole run
     warmup           linear, over this fraction of all steps
@@ -42,7 +44,8 @@ class Recipe:
     epochs: float | None = None
 
     def __post_init__(self) -> None:
-        one_of("the optimizer", self.optimizer, OPTIMIZERS)
+        if ":" not in self.optimizer:
+            one_of("the optimizer", self.optimizer, OPTIMIZERS)
         one_of("the schedule", self.schedule, tuple(SCHEDULES))
         in_range("the weight decay", self.weight_decay, "of the weights, per unit of learning rate", least=0)
         in_range("the largest norm of a gradient", self.clip, "in units of loss per parameter", least=0)
@@ -75,6 +78,14 @@ class Recipe:
         return self.momentum if self.optimizer == "momentum" else 0.0
 
     @property
+    def words(self) -> str:
+        """Optimiser and schedule, with what departs from PyTorch's defaults."""
+        said = [f"{'Nesterov ' * self.nesterov}{self.optimizer}" + f" {self.momentum:g}" * bool(self.momentum_used)]
+        said += [self.schedule.replace("_", "-") + " rate"]
+        said += [f"warm-up over {100 * self.warmup:g} %"] if self.warmup else []
+        return ", ".join([*said, *self.regularisation])
+
+    @property
     def constant(self) -> bool:
         """Whether the rate is the same at every step."""
         return self.schedule == "constant" and not self.warmup
@@ -104,3 +115,21 @@ def steps_bought(budget: Mapping[str, float], batch_size: float, *, epoch: float
         raise InputError("a budget in epochs needs the size of the data set, got none: give steps or examples")
     copies = amount * {"steps": batch_size, "examples": 1, "epochs": epoch or 0}[unit]
     return max(1, math.ceil(copies / batch_size - 1e-9))
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """The recipe in a TOML file whose keys are the fields of `Recipe`; InputError for a key that is none of them."""
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f'a recipe needs to be a TOML file, got {path} ({error}): write optimizer = "sgd"') from error
+    known = [field.name for field in fields(Recipe)]
+    for name in content:
+        if name not in known:
+            raise InputError(f"a recipe needs known keys, got {name!r} in {path}; {hint(name, known)}", name=name)
+    try:
+        return Recipe(**content)
+    except TypeError as error:
+        raise InputError(
+            f"a recipe needs numbers where its fields are numbers, got others in {path}: {error}"
+        ) from error

@@ -1,70 +1,76 @@
-"""Advice for labels that are clean or noisy, other noise than uniform, an anchor; and the shape of its JSON."""
+"""Labels clean or noisy, what is known of them, accuracy on clean ones, and what more of them would pay."""
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from torch import nn
 
 import effbatch
-from effbatch.advice.answers import Advice
-from effbatch.audit import estimate_from_counts
-from effbatch.cli import main
+from effbatch.advice.clean_accuracy import MIXED, on_clean_labels
+from effbatch.advice.labels_pay import labels_worth
+from effbatch.advice.noise import Noise, audits
+from effbatch.audit import estimate_from_counts, estimate_noise
 from effbatch.core.errors import InputError
-from effbatch.data.held_out import with_held_out
-from effbatch.measure.kernel import measure_spectrum
-from effbatch.networks import zoo
-from effbatch.noise import MatrixNoise, structured_noise_matrix
-from effbatch.noise.class_orders import class_order
-from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.core.estimate import Estimate
+from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.theory.detection import accuracy, accuracy_curve, d_prime
 
-CONFUSED = [[0.2, 0.8, 0], [0.7, 0.3, 0], [0, 0, 1]]
 COUNTS = [[20, 4, 1], [3, 18, 2], [5, 1, 22]]
 
 
-@pytest.fixture(scope="module")
-def network(little_images) -> nn.Module:
-    return zoo.build("perceptron", little_images.image_shape, 3, seed=0)
+@pytest.fixture
+def ask(world, little_images):
+    """Advice on the little images at batch size 16 and 50 steps, unless said otherwise."""
 
-
-@pytest.fixture(scope="module")
-def ask(little_images, network):
-    """Advice for one untrained network at batch size 16 and 50 steps, unless said otherwise."""
-
-    def asked(**how) -> Advice:
-        return effbatch.advise(network, little_images, **{"steps": 50, "batch_sizes": (16,), "labels": "clean"} | how)
+    def asked(**how):
+        return effbatch.advise("perceptron", little_images, **{"steps": 50, "batch_sizes": (16,)} | how)
 
     return asked
-
-
-@pytest.fixture(scope="module")
-def spectrum(little_images, network):
-    return measure_spectrum(network, *with_held_out(little_images), num_classes=3)
 
 
 # --- clean or noisy ---
 
 
 @pytest.mark.parametrize(
-    ("how", "are"),
+    ("how", "are", "simulated", "of"),
     [
-        ({"labels": "clean", "alpha": 2.0}, "clean"),
-        ({"labels": "noisy", "alpha": 2.0}, "noisy"),
-        ({"labels": None, "checked": 40, "wrong": 20}, "noisy"),
-        ({"labels": "clean", "checked": 40, "wrong": 20}, "clean"),
-        ({"labels": None, "counts": COUNTS}, "noisy"),
-        ({"labels": None}, "noisy"),
+        ({"labels": "clean", "alpha": 2.0}, "clean", 2.0, "clean labels"),
+        ({"labels": "clean"}, "clean", 0.0, "clean labels"),
+        ({"labels": "noisy", "alpha": 2.0}, "noisy", 0.0, "clean labels"),
+        ({"checked": 40, "wrong": 20}, "noisy", 0.0, "clean labels"),
+        ({"labels": "clean", "checked": 40, "wrong": 20}, "clean", pytest.approx(3.0), "clean labels"),
+        ({"counts": COUNTS}, "noisy", 0.0, "clean labels"),
+        ({}, "noisy", 0.0, "noisy labels"),
     ],
-    ids=["clean", "noisy", "checked", "checked, clean", "counts", "nothing known"],
+    ids=["clean", "clean, no noise", "noisy", "checked", "checked, clean", "counts", "nothing known"],
 )
-def test_own_labels_are_what_was_said_or_what_checks_imply(ask, how, are):
+def test_noise_is_simulated_on_clean_labels_only_and_accuracy_is_that_on_clean_ones_where_that_is_known(
+    ask, world, how, are, simulated, of
+):
     said = ask(**how)
-    assert said.labels_are == are
-    assert said.to_dict()["accuracy"]["of"] == f"{are} labels"
-    assert any("but they are noisy" in limit for limit in said.limits) == (are == "noisy")
+    assert world.asked[0]["alpha"] == simulated
+    assert (said.labels.are, said.chosen.of) == (are, of)
+    assert said.to_dict()["accuracy"]["of"] == of
+    first = " ".join(str(said).split()).partition(":")[0]
+    assert ("noisy labels as they are" in first) == (are == "noisy")
+
+
+def test_what_is_known_of_the_noise_in_labels_reaches_the_runs(ask, world):
+    ask(labels="noisy", alpha=2.0)
+    ask()
+    ask(labels="clean", alpha=2.0)
+    assert [asked["known_alpha"] for asked in world.asked] == [2.0, None, None]
+
+
+def test_simulated_noise_is_the_matrix_that_was_asked_for(ask, world):
+    matrix = [[0.2, 0.8, 0], [0.7, 0.3, 0], [0, 0, 1]]
+    ask(labels="clean", alpha=1.5, matrix=matrix)
+    assert world.asked[0]["alpha"] == 1.5
+    assert world.asked[0]["matrices"] == pytest.approx(np.array([matrix]))
+    labels = MatrixNoise(1.5, np.array(matrix))
+    ask(labels="clean", transition=labels.transition_matrix())
+    alpha, (given,) = world.asked[1]["alpha"], world.asked[1]["matrices"]
+    assert MatrixNoise(alpha, given).transition_matrix() == pytest.approx(labels.transition_matrix())
 
 
 @pytest.mark.parametrize(
@@ -79,14 +85,29 @@ def test_own_labels_are_what_was_said_or_what_checks_imply(ask, how, are):
 )
 def test_with_a_level_of_noise_alone_own_labels_need_a_word(ask, how):
     with pytest.raises(InputError, match=r"alone: give --labels clean or --labels noisy, in Python labels=\"clean\""):
-        ask(labels=None, **how)
+        ask(**how)
 
 
-def test_built_in_labels_are_clean_whatever_is_known_of_alpha():
+def test_built_in_labels_are_clean_whatever_is_known_of_alpha(world):
     said = effbatch.advise("perceptron", "digits", checked=40, wrong=20, steps=20, batch_sizes=(8,))
-    assert said.labels_are == "clean"
+    assert said.labels.are == "clean"
     with pytest.raises(InputError, match="the labels of digits are clean, got labels = 'noisy'"):
         effbatch.advise("perceptron", "digits", labels="noisy", alpha=1, steps=20)
+
+
+# --- what is known of alpha ---
+
+
+def test_knowledge_of_alpha_is_taken_as_it_comes():
+    assert Noise(alpha=3.0).known(10).interval is None
+    middle = Noise(alpha_interval=(1.0, 7.0)).known(10)
+    assert middle.value == pytest.approx(3.0)  # 1 + α = √(2 · 8)
+    nothing = Noise().known(10)
+    assert nothing.interval == (0.0, 9.0)
+    assert "81 % wrong" in nothing.how
+    sample = Noise(checked=200, wrong=66).known(10)
+    direct = estimate_noise(200, 66, 10).alpha
+    assert (sample.value, sample.interval) == (direct.value, direct.interval)
 
 
 def test_counts_are_a_sample_of_checked_labels(ask):
@@ -95,119 +116,166 @@ def test_counts_are_a_sample_of_checked_labels(ask):
     assert (known.value, known.interval, known.checked) == (sample.alpha.value, sample.alpha.interval, 76)
 
 
-# --- other noise, recipes, anchors ---
+def test_the_interval_of_a_simulated_alpha_widens_the_rate_by_the_law(ask):
+    exact, wide = (ask(labels="clean", alpha=3.0, **more) for more in ({}, {"alpha_interval": (0.0, 8.0)}))
+    low, high = exact.chosen.learning_rate.interval
+    assert wide.learning_rate == exact.learning_rate
+    assert wide.chosen.learning_rate.interval == pytest.approx((low * (4 / 9) ** 0.5, high * 4**0.5))
 
 
-def test_a_matrix_and_its_transition_are_the_same_noise(ask, spectrum):
-    labels = MatrixNoise(1.5, np.array(CONFUSED))
-    given = ask(alpha=1.5, matrix=CONFUSED)
-    rate = float(best_learning_rate(spectrum, 1.5, 16, 50, noise_matrix=labels.matrix))
-    assert given.learning_rate == pytest.approx(rate)
-    curve = learning_curve(spectrum, 1.5, 16, rate, 50, noise_matrix=labels.matrix)
-    assert given.accuracy == pytest.approx(float(curve.accuracy))
-    same = ask(transition=labels.transition_matrix())
-    assert same.learning_rate == pytest.approx(rate, rel=1e-6)
-    assert same.accuracy == pytest.approx(given.accuracy, abs=1e-6)
-    assert same.alpha.value == pytest.approx(labels.effective_alpha)
-    assert same.labels.cleaner.gain.value == pytest.approx(given.labels.cleaner.gain.value, abs=1e-6)
-    assert same.labels.cleaner.d_factor == pytest.approx(given.labels.cleaner.d_factor)
+def test_audits_narrow_the_interval_and_only_larger_ones_are_offered():
+    known = Noise(checked=150, wrong=60).known(10)
+    offered = audits(known, 10)
+    assert [audit.checked for audit in offered] == [400, 1600]
+    assert offered[0].wrong == 160
+    widths = [high - low for low, high in (known.interval, *(audit.alpha.interval for audit in offered))]
+    assert widths == sorted(widths, reverse=True)
+    assert audits(Noise(alpha=2.0).known(10), 10) == ()
 
 
-def test_the_order_of_false_labels_is_that_of_the_data(ask, little_images, spectrum):
-    said = ask(alpha=1.0, noise="structured", delta=0.9, order="random")
-    order = class_order(little_images, "random")
-    matrix = structured_noise_matrix(1.0, 3, 0.9, order=order)
-    curve = learning_curve(spectrum, 1.0, 16, said.learning_rate, 50, noise_matrix=matrix)
-    assert said.accuracy == pytest.approx(float(curve.accuracy))
-    assert said.accuracy == ask(alpha=1.0, noise="structured", delta=0.9, order=order).accuracy
+# --- labels checked by hand ---
 
 
-def test_schedule_and_warm_up_reach_the_theory(ask, spectrum):
-    cosine = ask(alpha=1.0, schedule="cosine")
-    assert cosine.learning_rate == pytest.approx(float(best_learning_rate(spectrum, 1.0, 16, 50, schedule="cosine")))
-    warm = ask(alpha=1.0, recipe=effbatch.Recipe(warmup=0.2), labels="clean")
-    assert warm.learning_rate != ask(alpha=1.0).learning_rate
-    assert any("recorded for plain sgd at a constant rate on uniform noise only" in limit for limit in warm.limits)
-    assert warm.to_dict()["learning_rate"]["level"] is None
+def test_checked_labels_are_the_counts_of_these_examples(ask, little_images, tmp_path):
+    given = little_images.y_train[:40]
+    right = np.where(np.arange(40) % 4 == 0, (given + 1) % 3, given)
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (right, given), 1)
+    said = ask(checked_labels=list(zip(range(40), right.tolist(), strict=True)))
+    assert (said.alpha.value, said.alpha.checked) == (ask(counts=counts).alpha.value, 40)
+    assert (said.labels.are, said.chosen.of) == ("noisy", "clean labels")
+    rows = "\n".join(f"{i},{c}" for i, c in enumerate(right))
+    for name, text in (("with names", f"index,label\n{rows}"), ("bare", rows)):
+        (tmp_path / name).write_text(text)
+        assert ask(checked_labels=str(tmp_path / name)).alpha == said.alpha
 
 
-def test_epochs_are_passes_over_the_training_images(ask, little_images):
-    images = len(little_images.y_train)
-    said = ask(alpha=1.0, recipe=effbatch.Recipe(epochs=3), steps=None)
-    assert said.steps == -(-3 * images // 16)
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([(0, 1), (0, 2)], "each once, got 0 twice"),
+        ([], "each once, got none"),
+        ([(60, 1)], "an index of a checked label needs to be from 0 to 59, got 60"),
+        ([(0, 3)], "a label of a checked label needs to be from 0 to 2, got 3"),
+        ([(0, 1, 2)], r"need rows \(index, label\), got one of 3"),
+        (3, r"need rows \(index, label\), got int"),
+    ],
+    ids=["twice", "none", "index", "label", "three", "number"],
+)
+def test_checked_labels_that_cannot_be_are_refused(ask, rows, words):
+    with pytest.raises(InputError, match=words):
+        ask(checked_labels=rows)
 
 
-def test_what_the_theory_leaves_out_is_a_limit(ask):
-    said = ask(alpha=1.0, recipe=effbatch.Recipe(weight_decay=5e-4, label_smoothing=0.1, clip=1.0))
-    assert (
-        "weight decay 0.0005, label smoothing 0.1, gradients clipped at 1: the theory knows nothing of it"
-        in said.limits
-    )
-    with pytest.raises(InputError, match="a probe trains with plain sgd at a constant rate on uniform noise"):
-        ask(alpha=1.0, recipe=effbatch.Recipe(weight_decay=5e-4), probe=True)
+def test_checked_labels_do_not_stand_beside_clean_ones_or_another_source(ask):
+    with pytest.raises(InputError, match="got them as clean: leave one out"):
+        ask(labels="clean", checked_labels=[(0, 1), (1, 0)])
+    with pytest.raises(InputError, match="got alpha and counts: leave one of them out"):
+        ask(labels="noisy", alpha=2.0, checked_labels=[(0, 1), (1, 0)])
 
 
-def test_a_tuned_rate_is_carried_over_and_the_theory_stands_beside_it(ask):
-    said = ask(alpha=3.0, anchor=effbatch.Anchor(0.2, 16))
-    assert said.chosen.recommended.law == "square_root_clean_count"
-    assert said.learning_rate == pytest.approx(0.2 * 4**-0.5)
-    assert said.chosen.learning_rate["linearised"].factor is not None
-    assert said.accuracy is not None
+# --- accuracy on clean labels ---
 
 
-def test_a_probe_that_cannot_tell_leaves_the_rate_to_the_theory(ask, monkeypatch):
-    from effbatch.probe import plain_runs as runs
-    from effbatch.probe.plain_rule import Probe
-
-    monkeypatch.setattr(runs, "probe_learning_rate", lambda *_, **__: Probe(np.nan, (), 1.25))
-    said = ask(alpha=1.0, probe=True)
-    assert said.chosen.recommended.law == "linearised"
-    assert "cannot tell: the short runs score every learning rate alike" in said.chosen.learning_rate["probe"].reason
-    assert (said.probe.done, said.cost.full_runs) == (False, 1.25)
+def agreed(confusion: np.ndarray, T: np.ndarray) -> float:
+    """P(prediction = given label), classes equally frequent: the slow way, over all three labels."""
+    K = len(T)
+    return sum(confusion[c, k] * T[c, k] for c in range(K) for k in range(K)) / K
 
 
-# --- JSON ---
+def test_uniform_noise_is_undone_exactly_whatever_the_network_confuses():
+    rng = np.random.default_rng(1)
+    for labels in (UniformNoise(0.0, 4), UniformNoise(2.0, 4), UniformNoise(9.0, 4)):
+        confusion = rng.dirichlet(np.ones(4), 4) + 2 * np.eye(4)
+        confusion /= confusion.sum(1, keepdims=True)
+        T = np.eye(4) * labels.signal + (1 - labels.signal) / 4
+        found = on_clean_labels(Estimate(agreed(confusion, T), n=100), [labels])
+        assert found.value == pytest.approx(np.diag(confusion).mean())
 
 
-def test_json_has_the_shape_that_was_promised(ask, little_images):
-    said = ask(alpha=3.0, alpha_interval=(2.0, 5.0), batch_sizes=(8, 16)).to_dict()
-    assert json.loads(json.dumps(said, allow_nan=False)) == said
-    assert said["data"] == {
-        "name": "little", "examples": len(little_images.y_train), "shape": [1, 8, 8], "num_classes": 3,
-        "read_as": little_images.in_words,
-    }  # fmt: skip
-    assert said["labels"]["are"] == "clean"
-    assert said["labels"]["alpha"] == {"value": 3.0, "interval": [2.0, 5.0], "how": "interval as given", "checked": 0}
-    assert {"optimizer": "sgd", "schedule": "constant", "weight_decay": 0.0, "steps": 50}.items() <= said[
-        "recipe"
-    ].items()
-    rate, accuracy = said["learning_rate"], said["accuracy"]
-    assert (rate["level"], rate["plateau"], rate["law"]) == (0.9, None, "linearised")
-    assert rate["reason"].startswith("plateau is null: ")
-    assert rate["interval"][0] < rate["value"] < rate["interval"][1]
-    assert accuracy["majority"] == pytest.approx(np.bincount(little_images.y_train).max() / len(little_images.y_train))
-    assert (said["stop_at"], said["reason"][:15]) == (None, "stop_at is null")
-    assert said["cost"] == {"full_runs": 0.0, "seconds": 0.0}
-    assert [one["batch_size"] for one in said["batch_sizes"]] == [8, 16]
-    (chosen,) = (one for one in said["batch_sizes"] if one["batch_size"] == said["recipe"]["batch_size"])
-    assert (chosen["learning_rate"], chosen["accuracy"]) == (rate, accuracy)
-    assert {"elasticities", "more", "cleaner", "equal_share"} == said["labels_pay"].keys()
+def test_other_noise_is_undone_for_even_errors_and_its_limits_hold_all_others():
+    labels = MatrixNoise(1.0, structured_noise_matrix(1.0, 5, 0.8))
+    T = labels.transition_matrix()
+    even = np.full((5, 5), 0.1) + 0.5 * np.eye(5)
+    assert on_clean_labels(Estimate(agreed(even, T)), [labels]).value == pytest.approx(0.6)
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        errors = rng.dirichlet(np.full(4, 0.2), 5)  # mostly on one false class
+        confusion = 0.6 * np.eye(5)
+        confusion[~np.eye(5, dtype=bool)] = 0.4 * errors.ravel()
+        s = agreed(confusion, T)
+        found = on_clean_labels(Estimate(s, s, s, level=0.9), [labels])
+        assert found.low - 1e-9 <= 0.6 <= found.high + 1e-9
 
 
-def test_a_factor_is_no_rate_and_says_why():
-    said = effbatch.advise("perceptron", "digits", alpha=3.0, steps=50, optimizer="adam").to_dict()["learning_rate"]
-    assert said["value"] is None
-    assert said["factor"] == pytest.approx(4**-0.75)
-    assert said["reason"].startswith("value is null: only the factor on the rate best with clean labels is known")
+def test_limits_combine_those_of_the_runs_and_of_alpha():
+    labels = [UniformNoise(alpha, 10) for alpha in (1.0, 0.5, 2.0)]
+    value, low, high = 0.5, 0.48, 0.52
+    found = on_clean_labels(Estimate(value, low, high, n=9, level=0.9), labels)
+    clean = lambda s, alpha: (s - alpha / (1 + alpha) / 10) * (1 + alpha)  # noqa: E731 (the formula)
+    assert found.value == pytest.approx(clean(value, 1.0))
+    down = np.hypot(clean(value, 1.0) - clean(low, 1.0), clean(value, 1.0) - clean(value, 0.5))
+    assert found.low == pytest.approx(found.value - down)
+    assert found.high == 1.0  # an accuracy ends there
+    assert (found.n, found.level) == (9, 0.9)
+    alone = on_clean_labels(Estimate(value, low, high, level=0.9), labels[:1])
+    assert alone.interval == pytest.approx((clean(low, 1.0), clean(high, 1.0)))
 
 
-def test_the_command_takes_what_the_function_does(tmp_path):
-    np.savetxt(tmp_path / "counts.csv", np.eye(10, dtype=int) * 9 + 1, delimiter=",", fmt="%d")
-    command = "advise perceptron digits --examples 400 --batch 8 --schedule cosine --anchor-lr 0.1 --anchor-batch 32"
-    result = CliRunner().invoke(main, [*command.split(), "--counts", str(tmp_path / "counts.csv"), "--json"])
-    assert result.exit_code == 0, result.output
-    direct = effbatch.advise(
-        "perceptron", "digits", examples=400, batch_sizes=(8,), schedule="cosine",
-        counts=np.eye(10) * 9 + 1, anchor=effbatch.Anchor(0.1, 32),
-    )  # fmt: skip
-    assert json.loads(result.output) == json.loads(json.dumps(direct.to_dict()))
+def test_labels_that_are_wrong_as_often_as_right_tell_no_accuracy(ask):
+    swapped = [[0.4, 0.6, 0], [0.6, 0.4, 0], [0, 0, 1]]
+    said = ask(labels="noisy", transition=swapped)
+    assert (said.chosen.of, said.chosen.accuracy.value, said.chosen.accuracy.reason) == ("noisy labels", 0.8, MIXED)
+    assert said.pay.more.gain.value is None
+
+
+def test_the_page_says_both_accuracies(ask, world):
+    world.accuracy = Estimate(0.5, 0.47, 0.53, n=100, level=0.9)
+    said = ask(labels="noisy", alpha=1.0)
+    page = " ".join(str(said).split())
+    assert said.accuracy == pytest.approx(2 * (0.5 - 1 / 6))
+    assert "Accuracy to expect on clean labels: 67 % [61, 73] (50.0 % [47.0, 53.0] on the noisy ones)" in page
+    assert said.to_dict()["accuracy"]["as_scored"]["value"] == 0.5
+    unknown = " ".join(str(ask()).split())
+    assert "Accuracy to expect on noisy labels: 50.0 % [47.0, 53.0]" in unknown
+    assert "how many labels are wrong is not known" in unknown
+
+
+# --- more labels or cleaner labels ---
+
+
+def test_changes_of_d_are_those_of_the_forced_choice():
+    K, n, kappa, alpha = 10, 500.0, 0.1, 4.0  # n labels in all
+
+    def d(n: float, alpha: float) -> float:
+        return float(d_prime(accuracy_curve(n / (1 + alpha), alpha, kappa, K), K))
+
+    worth = labels_worth(Estimate(None, reason="not asked"), UniformNoise(alpha, K), 100)
+    assert d(2 * n, alpha) / d(n, alpha) == pytest.approx(worth.more.d_factor)
+    assert d(n, worth.cleaner.alpha) / d(n, alpha) == pytest.approx(worth.cleaner.d_factor)
+    clean_share = 1 / (1 + alpha) + worth.equal_share * alpha / (1 + alpha)
+    assert d(n, 1 / clean_share - 1) == pytest.approx(d(2 * n, alpha))
+    assert (worth.more.gain.value, worth.more.gain.reason) == (None, "not asked")
+    assert (worth.more.steps, worth.cleaner.steps) == (200, 100)
+
+
+def test_gains_are_those_of_d_at_the_accuracy_reached():
+    K, n, kappa, alpha = 10, 500.0, 0.1, 4.0
+    reached = float(accuracy_curve(n / (1 + alpha), alpha, kappa, K))
+    worth = labels_worth(Estimate(reached, 0.3, 0.7, n=20, level=0.9), UniformNoise(alpha, K), 100)
+    twice = float(accuracy_curve(2 * n / (1 + alpha), alpha, kappa, K))
+    assert worth.more.gain.value == pytest.approx(twice - reached, abs=1e-6)
+    ends = [float(accuracy(2**0.5 * d_prime(a, K), K)) - a for a in (reached, 0.3, 0.7)]
+    assert worth.more.gain.interval == pytest.approx((min(ends), max(ends)), abs=1e-6)
+    assert (worth.more.gain.n, worth.more.gain.level) == (20, 0.9)
+
+
+@pytest.mark.parametrize("reached", [0.0, 0.05, 1.0])
+def test_at_chance_and_where_all_is_right_nothing_is_gained(reached):
+    worth = labels_worth(Estimate(reached), UniformNoise(4.0, 10), 100)
+    assert worth.more.gain.value == pytest.approx(0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(0.0, None), (0.4, None), (0.5, pytest.approx(0.828, abs=1e-3))])
+def test_little_noise_makes_relabelling_worth_less_than_more_labels(alpha, share):
+    assert labels_worth(Estimate(None, reason=""), UniformNoise(alpha, 3), 8).equal_share == share

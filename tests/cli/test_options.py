@@ -26,12 +26,8 @@ IGNORED = {
     "momentum of SGD": (f"{ADVISE} --momentum 0.5", "--momentum is for --optimizer momentum, got it with sgd"),
     "momentum of a law": (f"{PREDICT} --optimizer momentum --momentum 0.5", "--momentum has moved to advise"),
     "folder without data": (f"{PREDICT} --data-dir .", "--data-dir has moved to advise"),
-    "probe with a schedule": (
-        f"{ADVISE} --probe --schedule cosine",
-        "a probe trains with plain sgd at a constant rate",
-    ),
-    "probe of Adam": (f"{ADVISE} --probe --optimizer adam", "a probe trains with plain sgd"),
-    "probe of other noise": (f"{ADVISE} --probe --noise structured --delta 0.5", "a probe trains with plain sgd"),
+    "rate without training": (f"{ADVISE} --rate 0.1 --no-training", "rate needs real runs, got no training"),
+    "folder without training": (f"{ADVISE} --out kept --no-training", "out needs real runs, got no training"),
     "order of uniform noise": (
         f"{ADVISE} --alpha 3 --order random",
         "order is for structured noise; got it with uniform",
@@ -68,7 +64,8 @@ def test_what_would_be_ignored_is_refused_in_one_sentence(kind, spec_text, tmp_p
 
 def test_what_is_not_ignored_is_taken(spec_text):
     run = CliRunner().invoke
-    assert run(main, [*ADVISE.split(), "--batch", "8", "--optimizer", "momentum", "--momentum", "0.5"]).exit_code == 0
+    momentum = ("--no-training", "--batch", "8", "--optimizer", "momentum", "--momentum", "0.5")
+    assert run(main, [*ADVISE.split(), *momentum]).exit_code == 0
     assert specs.parse(f"{spec_text}[quick.grid]\nseed = 1\n", quick=True).grid["seed"] == (0,)
     with pytest.raises(SpecError, match="--quick needs"):
         specs.parse(spec_text, quick=True)

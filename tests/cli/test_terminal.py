@@ -110,13 +110,14 @@ def test_the_first_help_keeps_within_the_width(width):
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_advice_keeps_within_the_width(width):
-    text = run("advise", "mlp1", "digits", "--steps", "50", "--alpha", "3", "--batch", "16", width=width)
+    text = run("advise", "mlp1", "digits", "--steps", "50", "--alpha", "3", "--no-training", "--all", width=width)
     page = text.split("In PyTorch")[0]  # code is never broken
     assert max(len(line) for line in page.splitlines()) <= width
 
 
 def test_numbers_stay_with_what_they_count_and_a_star_stands_first():
-    text = run("advise", "mlp1", "digits", "--steps", "50", "--checked", "200", "--wrong", "66", width=50)
+    sizes = ("--batch", "64", "--batch", "128", "--no-training")
+    text = run("advise", "mlp1", "digits", "--steps", "50", "--checked", "200", "--wrong", "66", *sizes, width=50)
     assert not [line for line in text.splitlines() if line.endswith((" n", "n =", "α", "α ="))]
     assert "  * B 128, steps 50, learning rate" in text
 

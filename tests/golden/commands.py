@@ -19,6 +19,7 @@ RESULTS = HERE.parent.parent / "simulations" / "results"
 
 CLOSED, FITTED, TRAINED = 1e-9, 1e-6, 1e-4  # relative: formulas; fits of a cube; what PyTorch computes
 LARGE = "predict --alpha 50 --batch 128"
+THEORY = "--no-training"
 
 
 class Case(NamedTuple):
@@ -49,15 +50,17 @@ CASES = {
     "estimate_all_wrong": Case("estimate --checked 20 --wrong 20 --classes 10"),
     "estimate_counts": Case(f"estimate --counts {INPUTS}/counts.csv"),
     "estimate_bounds": Case("estimate --classes 10 --train-loss 1.9 --holdout-accuracy 0.55"),
-    "advise": Case("advise mlp1 digits --steps 20 --batch 8 --batch 16 --alpha 3", TRAINED),
-    "advise_network": Case("advise mlp1 digits --alpha 6 --batch 32 --steps 40", TRAINED),
+    "advise": Case(f"advise mlp1 digits {THEORY} --steps 20 --batch 8 --batch 16 --alpha 3", TRAINED),
+    "advise_network": Case(f"advise mlp1 digits {THEORY} --alpha 6 --batch 32 --steps 40", TRAINED),
     "advise_order": Case(
-        "advise mlp1 digits --alpha 6 --batch 32 --steps 40 --noise structured --delta 0.5 --order confusion", TRAINED
+        f"advise mlp1 digits {THEORY} --alpha 6 --batch 32 --steps 40 --noise structured --delta 0.5 --order confusion",
+        TRAINED,
     ),
-    "advise_probe": Case("advise mlp1 digits --alpha 6 --batch 8 --steps 20 --probe", TRAINED),
-    "advise_momentum": Case("advise mlp1 digits --alpha 2 --batch 8 --steps 20 --optimizer momentum", TRAINED),
-    "advise_nothing_known": Case("advise perceptron digits --examples 2000 --batch 16", TRAINED),
-    "advise_checked": Case("advise mlp1 digits --steps 20 --batch 8 --checked 50 --wrong 20", TRAINED),
+    "advise_momentum": Case(
+        f"advise mlp1 digits {THEORY} --alpha 2 --batch 8 --steps 20 --optimizer momentum", TRAINED
+    ),
+    "advise_nothing_known": Case(f"advise perceptron digits {THEORY} --examples 2000 --batch 16", TRAINED),
+    "advise_checked": Case(f"advise mlp1 digits {THEORY} --steps 20 --batch 8 --checked 50 --wrong 20", TRAINED),
     "measure": Case("measure mlp1 digits --examples 100 --alpha 0 --alpha 5 --per-layer --device cpu", TRAINED),
     "laws": Case("laws"),
     "fit_digits_adam": Case(f"fit {RESULTS}/digits --name learning_rate_adam", FITTED),

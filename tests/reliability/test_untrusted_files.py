@@ -142,7 +142,7 @@ def test_pdf_shows_any_text_as_text(tmp_path):
 def test_the_page_of_an_advice_shows_any_text_as_text(little_images):
     from dataclasses import replace
 
-    advice = effbatch.advise("perceptron", replace(little_images, name=HOSTILE[0]), steps=20, batch_sizes=[8])
+    advice = effbatch.advise("perceptron", replace(little_images, name=HOSTILE[0]), steps=20, training=False)
     assert "script" not in Page(advice._repr_html_()).kinds
 
 

@@ -77,9 +77,16 @@ ANSWERS = {
         steps=50,
         batch_sizes=(8, 32),
         labels="clean",
+        training=False,
     ),
     "advice without the theory": lambda d: effbatch.advise(
-        network, (d.x_train, d.y_train, d.x_test, d.y_test), alpha=2, steps=50, optimizer="adam", labels="clean"
+        network,
+        (d.x_train, d.y_train, d.x_test, d.y_test),
+        alpha=2,
+        steps=50,
+        optimizer="adam",
+        labels="clean",
+        training=False,
     ),
     "fit": lambda _: fitted(),
     "fit with a collapse": lambda _: fitted(target=0.7),
@@ -91,7 +98,7 @@ NAMES = {
     "one prediction": ["laws"],
     "predictions along alpha": ["rate", "effective_batch"],
     "predictions along batch size": ["rate", "effective_batch"],
-    "advice": ["batch_size", "learning_rate", "labels"],
+    "advice": ["batch_size", "labels"],
     "advice without the theory": ["batch_size", "labels"],
     "fit": ["best_rate", "accuracy"],
     "fit with a collapse": ["accuracy", "collapse"],  # no best rate lies inside three learning rates

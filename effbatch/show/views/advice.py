@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from effbatch.advice.answers import Advice, steps_of
+from effbatch.advice.answers import Advice, Answer
 from effbatch.advice.handed_on import Unanswered
-from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
+from effbatch.advice.labels_pay import MORE, RELABELLED
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction
-from effbatch.advice.recommendation import Recommendation
-from effbatch.advice.untrained import HOW
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
 from effbatch.core.pages import Code, Heading, Note, Page, Part, page
+from effbatch.show.terminal import as_text
 from effbatch.show.views import advice_figures  # noqa: F401 (registers their figures)
+
+ROWS = 5  # batch sizes on a screen
+SCREEN = 24  # lines of 80 columns, for an answer that nobody asked all of
 
 
 @page.register
@@ -88,19 +90,38 @@ def predictions_page(predictions: Sequence[Prediction]) -> Page:
 
 
 @page.register
-def advice_page(advice: Advice) -> Page:
-    """What to train with, then α, every batch size, which labels pay, what a probe adds, limits and a training loop."""
-    rate = _rate(advice.chosen.recommended)
-    if advice.learning_rate is None:
-        rate += ", times the rate best on clean labels at this batch size"
-    title = (
-        f"Train {advice.network} on {advice.data.name} in batches of {advice.batch_size} with "
-        f"{advice.chosen.setting.optimizer} at learning rate {rate}, {advice.steps:,} steps; accuracy to expect: "
-        f"{_accuracy(advice.chosen)}."
-    )
-    read = f"{advice.data.name}: {advice.data.read_as}."
-    parts = [read, *_alpha(advice), *_batch_sizes(advice), *_labels(advice), *_probe(advice), *_limits(advice)]
-    return Page(title, [*parts, Heading("In PyTorch"), Code(advice.snippet)])
+def advice_page(advice: Advice, *, everything: bool = False) -> Page:
+    """The rate with its interval and plateau, the accuracy, what labels pay, the cost, what would change it, and code.
+
+    everything  also α, further batch sizes, every stage of runs, where it may not hold, and the whole training loop;
+                else what fits on a screen, the least important left out
+    """
+    said: list[Part] = [*_rates(advice), *_accuracies(advice), *_pays(advice), _cost(advice)]
+    if everything:
+        limits: list[Part] = [Heading("Where this may not hold"), *(f"- {limit}." for limit in advice.limits)]
+        parts = [
+            *said,
+            *_all_batch_sizes(advice),
+            *_labels(advice),
+            *_stages(advice),
+            *(limits if advice.limits else []),
+        ]
+        return Page(_title(advice), [*parts, Heading("In PyTorch"), Code(advice.snippet)])
+    changes: list[Part] = [f"- {change}." for change in _changes(advice)]
+    code: list[Part] = [Heading("In PyTorch"), Code(_lines_to_change(advice.snippet))]
+    read: list[Part] = [Note(f"{advice.data.name}: {advice.data.read_as}.")]
+    rows = ROWS
+    while True:
+        heading = [Heading("What would change this (more: --all)")] if changes else []
+        made = Page(_title(advice), [*said, *read, *_batch_sizes(advice, rows), *heading, *changes, *code])
+        if as_text(made).count("\n") < SCREEN or not (changes or rows > 2 or read):
+            return made
+        if changes:
+            changes = changes[:-1]
+        elif rows > 2:
+            rows -= 1
+        else:
+            read = []
 
 
 def _headline(prediction: Prediction) -> str:
@@ -181,48 +202,134 @@ def _costs(prediction: Prediction) -> list[Part]:
     ]
 
 
-def _alpha(advice: Advice) -> list[Part]:
-    known = advice.alpha
-    of = "noise of that is computed on top of clean labels" if advice.labels_are == "clean" else "this much is in them"
-    return [
-        Heading("Label noise"),
-        f"α = {_text(known.value, known.interval)} noisy labels per clean one, {known.how}; {of}.",
-        *(
-            f"{audit.checked:,} labels checked by hand, if about {audit.wrong:,} of them are wrong: α is "
-            f"{estimate_text(audit.alpha, n=False)} (95 %, exact)."
-            for audit in advice.audits
-        ),
-    ]
+def _title(advice: Advice) -> str:
+    """Rate, network and data, recipe, and which labels."""
+    recipe, labels, alpha = advice.recipe, advice.labels, advice.alpha
+    rate = f"Use learning rate {_rate(advice.chosen)}"
+    if advice.learning_rate is None:
+        reason = f": {advice.chosen.learning_rate.reason}" if advice.chosen.factor is None else ""
+        rate = f"Learning rate: {_rate(advice.chosen)}{reason}"
+    are = "noisy labels as they are"
+    if labels.are == "clean":
+        are = (
+            f"clean labels, {labels.noise.get('kind', 'uniform')} noise of α = {_number(alpha.value)} simulated on top"
+        )
+        are = are if alpha.value else "clean labels"
+    return (
+        f"{rate}, {are}: {advice.network} on {advice.data.name}, {recipe.words}, batches of {advice.batch_size:,}, "
+        f"{advice.steps:,} steps."
+    )
 
 
-def _batch_sizes(advice: Advice) -> list[Part]:
+def _rates(advice: Advice) -> list[Part]:
+    """The plateau, the end that is better, and what a rate of the user's own costs."""
+    chosen = advice.chosen
+    said: list[Part] = []
+    if chosen.plateau is not None:
+        low, high = chosen.plateau
+        span = f"between {_number(low)} and {_number(high)}"
+        if low is None or high is None:
+            span = f"up to {_number(high)} and perhaps beyond" if low is None else f"from {_number(low)} on"
+        said.append(f"Any rate {span} costs less than one point of accuracy.")
+        if low is None and high is None:
+            said = ["The rate hardly matters near it: the accuracies of the runs bend too little to tell a plateau."]
+    elif chosen.probe is None:
+        said.append(f"Nothing was trained; rate by {chosen.law}: {chosen.why}.")
+    if chosen.stop_at is not None:
+        said.append(f"Stop at step {chosen.stop_at:,}: from there on the accuracy falls, by more than the noise.")
+    if advice.yours is not None:
+        rate, costs = advice.yours
+        points = costs.reason if costs.value is None else f"it costs {estimate_text(costs.times(100), 'points')}"
+        said.append(f"Your rate {_number(rate)}: {points}.")
+    return said
+
+
+def _accuracies(advice: Advice) -> list[Part]:
+    chosen, majority = advice.chosen, f"always the commonest class: {_percent(advice.labels.majority, None)}"
+    if chosen.accuracy.value is None:
+        return [f"Accuracy: cannot tell, {chosen.accuracy.reason}."]
+    text = f"Accuracy to expect on {chosen.of}: {_percents(chosen.accuracy)}"
+    if chosen.as_scored is not None:
+        text += f" ({_percents(chosen.as_scored)} on the noisy ones)"
+    return [f"{text}; {majority}."]
+
+
+def _pays(advice: Advice) -> list[Part]:
+    """What twice the labels, and a tenth relabelled, would add."""
+    worth = advice.pay
+    if worth.more.gain.value is None:
+        return []
+    more, cleaner = (estimate_text(change.gain.times(100), "points", n=False) for change in (worth.more, worth.cleaner))
+    said = f"Twice the labels would add {more}"
+    if advice.alpha.value > 0:
+        said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
+    return [f"{said}, if labels are what limits it."]
+
+
+def _cost(advice: Advice) -> str:
+    if advice.chosen.probe is None:
+        return "Cost: nothing was trained."
+    return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s."
+
+
+def _changes(advice: Advice) -> list[str]:
+    """What would move the answer, the most important first; each a sentence without its point."""
+    changes = list(advice.limits[:1])
+    rated = [a for a in advice.others if a.learning_rate.value is not None]
+    if rated:
+        larger = min(rated, key=lambda a: (a.batch_size < advice.batch_size, a.batch_size))
+        changes.append(f"batches of {larger.batch_size:,}: rate {_rate(larger)}, carried by {larger.law}")
+    if advice.labels.audits:
+        audit = advice.labels.audits[0]
+        low, high = audit.alpha.low, audit.alpha.high
+        about = f"from {_number(low)} to {_number(high)}" if high is not None else f"to at least {_number(low)}"
+        changes.append(f"{audit.checked:,} labels checked by hand would tell α {about}")
+    return changes + list(advice.limits[1:2])
+
+
+def _lines_to_change(snippet: str) -> str:
+    """The lines of a training loop that make optimiser and schedule."""
+    lines = snippet.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("optimizer"))
+    end = next(i for i, line in enumerate(lines) if line.startswith("for x, y"))
+    return "\n".join(lines[start:end])
+
+
+def _batch_sizes(advice: Advice, most: int) -> list[Part]:
+    """A row for each batch size asked for, of so many at most: the best ones, and nothing for one alone."""
+    best = sorted(advice.answers, key=lambda a: (a is not advice.chosen, -(a.accuracy.value or 0)))
+    return [_table(advice, best[:most])] if len(best) > 1 else []
+
+
+def _all_batch_sizes(advice: Advice) -> list[Part]:
+    """A row for each batch size, also those that the law carries the rate to, why each, and why one was chosen."""
+    answers = sorted([*advice.answers, *advice.others], key=lambda a: a.batch_size)
+    good = f" Within one point of it: B = {', '.join(map(str, advice.as_good))}." if len(advice.as_good) > 1 else ""
+    sizes: dict[str, list[str]] = {}
+    for answer in answers:
+        sizes.setdefault(answer.why, []).append(str(answer.batch_size))
+    reasons = (f"- B = {', '.join(which)}: {why}." for why, which in sizes.items())
+    return [_table(advice, answers), f"* {advice.why}.{good}", *reasons]
+
+
+def _table(advice: Advice, answers: Sequence[Answer]) -> Table:
     rows = [
         (
-            f"{'* ' if p is advice.chosen else ''}{p.setting.batch_size}",
-            f"{steps_of(p):,}",
-            _rate(p.recommended),
-            _accuracy(p),
+            f"{'* ' if a is advice.chosen else ''}{a.batch_size}",
+            f"{a.steps:,}",
+            _rate(a),
+            "carried by the law" if a.carried else _percents(a.accuracy),
         )
-        for p in advice.predictions
+        for a in sorted(answers, key=lambda a: a.batch_size)
     ]
-    chosen, expected = advice.chosen.recommended, advice.chosen.accuracy
-    title = "Batch sizes, each at its own rate"
-    parts: list[Part] = [
-        Table("batch_sizes", title, ("B", "steps", "learning rate", "accuracy"), rows),
-        f"* {advice.why}.",
-    ]
-    if len(advice.as_good) > 1:
-        parts.append(f"Within one point of it: B = {', '.join(map(str, advice.as_good))}.")
-    covers = f"its interval covers {chosen.covers}" if chosen.covers else "without an interval"
-    parts.append(f"Rate by {chosen.law}: {chosen.why}; {covers}.")
-    if expected is not None and expected.value is not None:
-        covers = f"its interval covers n = {expected.n} initialisations and α, not what the theory leaves out"
-        parts.append(f"Accuracy: that {HOW.removeprefix('accuracy ')}; {expected.reason or covers}.")
-    return parts
+    columns = ("B", "steps", "learning rate", f"accuracy, {advice.chosen.of}")
+    return Table("batch_sizes", "Batch sizes, each at its own rate", columns, rows)
 
 
 def _labels(advice: Advice) -> list[Part]:
-    worth, alpha = advice.labels, _number(advice.alpha.value)
+    """α and what larger audits would say, and what labels pay in d′."""
+    known, worth = advice.alpha, advice.pay
+    read = f"{advice.data.name}: {advice.data.read_as}."
     changes = {
         "twice the labels, of the same quality": worth.more,
         f"{100 * RELABELLED:g} % of the labels relabelled": worth.cleaner,
@@ -233,7 +340,7 @@ def _labels(advice: Advice) -> list[Part]:
             _number(change.alpha),
             f"{change.steps:,}",
             f"× {change.d_factor:.3g}",
-            "cannot tell" if change.gain.value is None else estimate_text(change.gain.times(100), "points"),
+            "cannot tell" if change.gain.value is None else estimate_text(change.gain.times(100), "points", n=False),
         )
         for name, change in changes.items()
     ]
@@ -245,58 +352,44 @@ def _labels(advice: Advice) -> list[Part]:
     e = worth.elasticities
     columns = ("", "α", "steps", "d′ (exact, linear regime)", "accuracy")
     return [
+        Heading("Labels"),
+        read,
+        f"α = {_text(known.value, known.interval)} noisy labels per clean one, {known.how}; "
+        f"{'simulated on top of clean ones' if advice.labels.are == 'clean' else 'this much is in them'}.",
+        *(
+            f"{audit.checked:,} labels checked by hand, if about {audit.wrong:,} of them are wrong: α is "
+            f"{estimate_text(audit.alpha, n=False)} (95 %, exact)."
+            for audit in advice.labels.audits
+        ),
         Table("labels", "More labels, or cleaner ones?", columns, rows),
-        f"{_better(worth)}; {equal} (exact in the linear regime, at α = {alpha}).",
+        f"{equal[0].upper()}{equal[1:]} (exact in the linear regime, at α = {_number(known.value)}).",
         f"1 % more clean labels alone raise d′ by {e.clean:.3g} %, 1 % more noisy ones alone lower it by "
         f"{abs(e.noisy):.3g} %.",
     ]
 
 
-def _better(worth: LabelsWorth) -> str:
-    """Which of the two pays more, by accuracy where the theory tells them apart, else by d′."""
-    more, cleaner = worth.more, worth.cleaner
-    if more.gain.interval is None or cleaner.gain.interval is None:
-        return f"By d′ {'cleaner' if cleaner.d_factor > more.d_factor else 'more'} labels pay more"
-    if cleaner.gain.high is not None and more.gain.above(cleaner.gain.high):
-        return "More labels pay more"
-    if more.gain.high is not None and cleaner.gain.above(more.gain.high):
-        return "Cleaner labels pay more"
-    return "The initialisations do not tell which pays more"
-
-
-def _probe(advice: Advice) -> list[Part]:
-    without, with_probe = advice.probe.without, advice.probe.with_probe
-    done = "It costs about two full runs: ask for a probe."
-    if advice.probe.done:
-        done = "It was run for this answer."
-    elif not advice.chosen.question.plain or advice.chosen.setting.optimizer != "sgd":
-        done = "It is made for plain SGD on uniform noise, so not for this."
-    return [
-        Heading("What a probe adds: short real runs"),
-        f"Recorded errors of the rate, in powers of two: {without.median_error_log2:g} without (90 %: "
-        f"{without.quantile90_log2:g}; n = {without.n} cells), {with_probe.median_error_log2:g} with it (90 %: "
-        f"{with_probe.quantile90_log2:g}; n = {with_probe.n}). {done}",
+def _stages(advice: Advice) -> list[Part]:
+    """Mean score of every rate in every stage of runs at the chosen batch size."""
+    if advice.chosen.probe is None:
+        return []
+    rows = [
+        (f"{stage.steps:,}", _number(rate), len(stage.seeds), f"{100 * scores.mean():.3g}")
+        for stage in advice.chosen.probe.stages
+        for rate, scores in zip(stage.learning_rates, stage.accuracy, strict=True)
     ]
+    title = "Short real runs: accuracy on held-out labels as given"
+    return [Table("stages", title, ("steps", "learning rate", "seeds", "accuracy, %"), rows)]
 
 
-def _limits(advice: Advice) -> list[Part]:
-    labels = f"{advice.steps * advice.batch_size:,} labels"
-    uses = f"{labels} would be used, {advice.passes:.3g} per training image of {advice.data.name}."
-    return [Heading("Where this may not hold"), uses, *(f"- {limit}." for limit in advice.limits)]
-
-
-def _rate(chosen: Recommendation) -> str:
+def _rate(answer: Answer) -> str:
     """The rate, or the factor where only that is known, each with its interval or without one."""
-    if chosen.value is None:
-        return f"× {_text(chosen.factor, chosen.factor_interval)}"
-    return estimate_text(_estimate(chosen.value, chosen.interval))
+    if answer.learning_rate.value is None and answer.factor is not None and answer.factor.value is not None:
+        return f"× {_text(answer.factor.value, answer.factor.interval)}, times the rate best on clean labels"
+    return estimate_text(answer.learning_rate, n=False)
 
 
-def _accuracy(prediction: Prediction) -> str:
-    accuracy = prediction.accuracy
-    if accuracy is None or accuracy.value is None:
-        return "cannot tell" if accuracy is None else f"cannot tell, {accuracy.reason}"
-    return estimate_text(accuracy.times(100), "%", n=False)
+def _percents(accuracy: Estimate) -> str:
+    return "cannot tell" if accuracy.value is None else estimate_text(accuracy.times(100), "%", n=False)
 
 
 def _percent(value: float, interval: Interval | None) -> str:

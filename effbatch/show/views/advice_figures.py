@@ -10,7 +10,7 @@ from effbatch.advice.answers import Advice
 from effbatch.advice.labels_pay import MORE, RELABELLED
 from effbatch.advice.prediction import Prediction
 from effbatch.core.errors import InputError
-from effbatch.core.estimate import Interval
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, figures, limits
 
 EFFECTIVE = {"signal_to_noise": "B/(1+α)², signal to noise", "clean_count": "B/(1+α), clean labels"}
@@ -144,63 +144,62 @@ def _factor_label(prediction: Prediction) -> str:
 
 @figures.register
 def of_advice(advice: Advice) -> list[Figure]:
-    """By batch size, by learning rate at the advised batch size, and by label; the second only where it is known."""
-    curve = _by_learning_rate(advice)
-    return [_by_batch_size(advice), *([] if curve is None else [curve]), _by_label(advice)]
+    """Scores of the runs by learning rate, answers by batch size, gains by label."""
+    made = [_by_learning_rate(advice)] if advice.chosen.probe is not None else []
+    made += [_by_batch_size(advice)] if len(advice.answers) > 1 or not made else []
+    return [*made, _by_label(advice)]
+
+
+def _by_learning_rate(advice: Advice) -> Figure:
+    """Scores against rate, a line for each stage with least to greatest over its seeds, and the rate's interval."""
+    chosen = advice.chosen
+    assert chosen.probe is not None
+    series = []
+    for stage in chosen.probe.stages:
+        order = sorted(range(len(stage.learning_rates)), key=stage.learning_rates.__getitem__)
+        scores = [[100 * float(a) for a in stage.accuracy[i]] for i in order]
+        spans = [(min(s), max(s)) if len(s) > 1 else None for s in scores]
+        rates = [stage.learning_rates[i] for i in order]
+        means = [sum(s) / len(s) for s in scores]
+        series.append(Series(f"{stage.steps:,} steps", "predicted", rates, means, **limits(spans), dots=True))
+    rate = chosen.learning_rate
+    for name, value in (("advised", rate.value), ("from", rate.low), ("to", rate.high)):
+        if value is not None:
+            series.append(Series(f"{name}: {value:.3g}", "rival", [value, value], [0, 100]))
+    percent = Axis("accuracy on held-out labels as given, %", domain=(0, 100))
+    caption = (
+        f"Short real runs of {advice.network} on {advice.data.name}, B = {advice.batch_size}: mean over seeds, bars "
+        "least to greatest. Dashed: the rate advised and its 90 % interval."
+    )
+    return Figure("learning_rate", caption, [Panel(Axis("learning rate", "log2"), percent, series)])
 
 
 def _by_batch_size(advice: Advice) -> Figure:
-    """Rate, and predicted accuracy where the theory tells it, against batch size."""
-    sizes = [p.setting.batch_size for p in advice.predictions]
+    """Rate, or its factor, and accuracy where it is known, against batch size."""
+    sizes = [a.batch_size for a in advice.answers]
     axis, place = Axis("batch size B", "log2", ticks=sizes), sizes.index(advice.batch_size)
-    chosen = [p.recommended for p in advice.predictions]
-    valued = _with_rate(advice.predictions)
-    rates = [one.value if valued else one.factor for one in chosen]
-    intervals: list[Interval | None] = [one.interval if valued else one.factor_interval for one in chosen]
-    panels = [Panel(axis, Axis(_rate_label(advice.predictions), "log2"), _marked(sizes, rates, intervals, place))]
-    covers = advice.chosen.recommended.covers
-    bars = f" Bars of the rate cover {covers}." if covers else " No interval of the rate is known."
-    expected = [p.accuracy for p in advice.predictions]
-    known = [None if e is None or e.value is None else 100 * e.value for e in expected]
-    if advice.chosen.accuracy is not None and any(value is not None for value in known):
-        intervals = [None if e is None else e.times(100).interval for e in expected]
-        panels.append(Panel(axis, Axis("predicted accuracy, %"), _marked(sizes, known, intervals, place)))
-        bars += f" Those of the accuracy cover n = {advice.chosen.accuracy.n} initialisations and α."
-    caption = f"{advice.network} on {advice.data.name}: B = {advice.batch_size} is advised, {advice.why}.{bars}"
-    return Figure("batch_size", caption, panels)
+    valued = all(a.learning_rate.value is not None for a in advice.answers)
+    rates = [a.learning_rate if valued or a.factor is None else a.factor for a in advice.answers]
+    label = "learning rate" if valued else _FACTOR
+    panels = [Panel(axis, Axis(label, "log2"), _marked(sizes, rates, place))]
+    expected = [a.accuracy.times(100) for a in advice.answers]
+    if any(one.value is not None for one in expected):
+        panels.append(Panel(axis, Axis(f"accuracy on {advice.chosen.of}, %"), _marked(sizes, expected, place)))
+    why = f"{advice.network} on {advice.data.name}: B = {advice.batch_size} is advised, {advice.why}."
+    return Figure("batch_size", f"{why} Rate at it: {advice.chosen.why}.", panels)
 
 
-def _marked(
-    x: Sequence[float], y: Sequence[float | None], intervals: Sequence[Interval | None], chosen: int
-) -> list[Series]:
+def _marked(x: Sequence[float], y: Sequence[Estimate], chosen: int) -> list[Series]:
     """A line through all points, and the chosen one in a look of its own."""
-    at = slice(chosen, chosen + 1)
-    every = Series("each batch size", "predicted", x, y, **limits(intervals), dots=True)
-    advised = Series("advised", "predicted", x[at], y[at], **limits(intervals[at]), dots=True)
+    values, intervals, at = [one.value for one in y], [one.interval for one in y], slice(chosen, chosen + 1)
+    every = Series("each batch size", "predicted", x, values, **limits(intervals), dots=True)
+    advised = Series("advised", "predicted", x[at], values[at], **limits(intervals[at]), dots=True)
     return [every, advised] if len(x) > 1 else [advised]
-
-
-def _by_learning_rate(advice: Advice) -> Figure | None:
-    """One predicted line per α of its interval, and a dashed line at the advised rate; None without a curve."""
-    curve, rate = advice.curve, advice.learning_rate
-    if curve is None or rate is None:
-        return None
-    lines = [
-        Series(f"α = {alpha:.3g}", "predicted", curve.learning_rates, [100 * a for a in accuracies], dots=True)
-        for alpha, accuracies in zip(curve.alphas, curve.accuracy, strict=True)
-    ]
-    advised = Series(f"advised: {rate:.3g}", "rival", [rate, rate], [0, 100])
-    panel = Panel(Axis("learning rate", "log2"), Axis("predicted accuracy, %", domain=(0, 100)), [*lines, advised])
-    caption = (
-        f"Predicted accuracy of {advice.network} on {advice.data.name}, B = {advice.batch_size}, {advice.steps:,} "
-        "steps: median over initialisations."
-    )
-    return Figure("learning_rate", caption, [panel])
 
 
 def _by_label(advice: Advice) -> Figure:
     """What twice the labels, and a tenth of them relabelled, would do to d′ and to accuracy."""
-    worth = advice.labels
+    worth = advice.pay
     changes = {f"{MORE} times the labels": worth.more, f"{100 * RELABELLED:g} % relabelled": worth.cleaner}
     kinds = Axis("", ticks=(0, 1), domain=(-0.5, 1.5), names=tuple(changes))
     gains, factors = [], []
@@ -218,5 +217,5 @@ def _by_label(advice: Advice) -> Figure:
         margin = 0.05 * (most - least) or 1.0
         points = Axis("accuracy gained, points", domain=(least - margin * (least < 0), most + margin))
         panels.append(Panel(points, kinds, gains))
-        caption += f" Accuracy: least to greatest of n = {worth.more.gain.n} initialisations."
+        caption += " Accuracy by the d′ model, bars over the interval of the accuracy."
     return Figure("labels", caption, panels)

@@ -1,0 +1,195 @@
+"""A network, data and questions at several batch sizes -> short real runs of each, announced, kept and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effbatch.advice.answers import Cost
+from effbatch.core.errors import InputError
+from effbatch.core.kept import Kept
+from effbatch.data.dataset import fingerprint
+from effbatch.laws.base import SMALLEST, in_range, whole_number
+from effbatch.noise import MatrixNoise
+from effbatch.probe.rule import Probe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from effbatch.advice.question import Question
+    from effbatch.data.dataset import DataSet
+
+EFFORT = (0.5, 3.0)  # full runs
+TELL_EVERY = 10.0  # seconds
+
+
+def to_stderr(sentence: str) -> None:
+    """Where a sentence about the runs goes unless told otherwise."""
+    print(f"effbatch: {sentence}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probing:
+    """What the short real runs behind an advice may cost, where they run, and what else they are to tell.
+
+    training  False: nothing is trained, and theory and laws answer
+    effort    what they may cost at each batch size, in full runs, 0.5 to 3
+    rate      a learning rate of your own: what it would cost
+    seed      of data order, initialisation and simulated noise
+    device    "auto", "cpu" or "cuda"
+    out       a folder that keeps finished runs: asked again, also after Ctrl-C, only the missing ones are trained
+    tell      is told what the runs will cost before they start, and how far they are
+    """
+
+    training: bool = True
+    effort: float = 1.5
+    rate: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    out: str | Path | None = None
+    tell: Callable[[str], None] = to_stderr
+
+    def __post_init__(self) -> None:
+        in_range("the effort", self.effort, "full runs per batch size", least=EFFORT[0], most=EFFORT[1])
+        in_range("the learning rate", self.rate, "step size", least=SMALLEST)
+        in_range("the seed", whole_number("the seed", self.seed), "a whole number", least=0, most=2**32 - 1)
+        if not self.training and (said := [name for name in ("rate", "out") if getattr(self, name) is not None]):
+            raise InputError(f"{' and '.join(said)} needs real runs, got no training: leave one of them out")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained: the network at an initialisation by seed, what to call it, and its data.
+
+    given  one module whose weights are given: seeds then change the order of the data alone
+    """
+
+    make: Callable[[int], nn.Module]
+    name: str
+    data: DataSet
+    given: bool = False
+
+
+def subject(network: Any, data: DataSet) -> Subject:
+    """A network by name, as a function without arguments, or as a module, which is copied and never touched."""
+    from torch import nn
+
+    from effbatch.networks.classifier import as_classifier
+    from effbatch.networks.loading import load_network
+    from effbatch.networks.zoo import drawn
+
+    shape, classes = data.image_shape, data.num_classes
+    if isinstance(network, str):
+        return Subject(lambda seed: load_network(network, shape, classes, seed=seed), network, data)
+    given = isinstance(network, nn.Module)
+    if not callable(network):
+        raise InputError(
+            f"a network needs to be a name, an nn.Module or a function that returns one, got {type(network).__name__}"
+        )
+
+    def made() -> nn.Module:
+        one = deepcopy(network) if given else network()
+        if not isinstance(one, nn.Module):
+            raise InputError(f"the function needs to return an nn.Module, got {type(one).__name__}")
+        return as_classifier(one, classes, data.x_train[:8])
+
+    name = type(network).__name__ if given else getattr(network, "__name__", "network")
+    return Subject(lambda seed: drawn(made, seed=seed), name, data, given=given)
+
+
+def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool) -> tuple[list[Probe], Cost]:
+    """A probe at the batch size of every question, and what all of them cost.
+
+    simulated  the noise of the questions comes on top of the labels, which are clean; else labels are taken as they are
+    """
+    from effbatch.probe.runs import price, probe
+
+    started = time.perf_counter()
+    noises = [_noise(question) if simulated else {} for question in questions]
+    prices = [
+        price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), effort=how.effort, device=how.device)
+        for q, noise in zip(questions, noises, strict=True)
+    ]
+    runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
+    how.tell(f"short real runs worth {runs:.2g} full runs, about {_duration(seconds)}")
+    teller = _Teller(how.tell)
+    known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
+    found = []
+    try:
+        for question, noise, one in zip(questions, noises, prices, strict=True):
+            kept: dict[str, Any] = (
+                {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
+            )
+            found.append(
+                probe(
+                    of.make,
+                    of.data,
+                    question.recipe,
+                    **noise,
+                    known_alpha=known,
+                    effort=how.effort,
+                    seed=how.seed,
+                    device=how.device,
+                    on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
+                    **kept,
+                )
+            )
+    except KeyboardInterrupt:
+        kept_in = f"finished runs are kept in {how.out}, and the same command goes on from there"
+        how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
+        raise
+    return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+
+
+class _Teller:
+    """Tells every few seconds how much of all runs is done, and how long the rest will take at this pace."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell, self.done = tell, 0.0
+        self.began = self.told = time.monotonic()
+
+    def __call__(self, of_all: float, share: float) -> None:
+        """So large a share of one probe, itself `of_all`, was done since the last call."""
+        self.done += of_all * share
+        now = time.monotonic()
+        if now - self.told >= TELL_EVERY and self.done > 0:
+            self.told, done = now, min(self.done, 1.0)
+            self.tell(f"{done:.0%} of the runs done, {_duration((now - self.began) * (1 / done - 1))} left")
+
+
+def _noise(question: Question) -> dict[str, Any]:
+    """α, and N where it is not uniform, as training takes them."""
+    labels = question.labels
+    if isinstance(labels, MatrixNoise):
+        return {"alpha": float(labels.alpha), "matrices": labels.noise_matrix()[None]}
+    return {"alpha": float(labels.alpha)}
+
+
+def _depends(of: Subject, question: Question, noise: dict[str, Any], how: Probing) -> dict[str, Any]:
+    """All that the arrays of a run depend on but its own length, rate and seed."""
+    from effbatch import __version__
+
+    weights = hashlib.sha256()
+    for name, tensor in of.make(how.seed).state_dict().items():
+        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return {
+        "version": __version__,
+        "recipe": asdict(question.recipe),
+        "data": fingerprint(of.data.x_train, of.data.y_train),
+        "weights": weights.hexdigest(),
+        "noise": fingerprint(*(np.asarray(value) for value in noise.values())),
+        "seed": how.seed,
+    }
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

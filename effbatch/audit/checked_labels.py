@@ -1,0 +1,67 @@
+"""Training examples checked by hand, rows (index, right label) -> counts of right against given labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effbatch.core.delimited import cells_of, read_text
+from effbatch.core.errors import InputError
+
+if TYPE_CHECKING:
+    from effbatch.data.dataset import DataSet
+
+
+def counts_of(checked: Any, data: DataSet) -> np.ndarray:
+    """How often each right label (rows) was given as each label (columns), (K, K).
+
+    checked  rows (index, label), or a file of them, with or without a first row of names. Indices are those of the
+             training examples, from 0; labels are whole numbers, or names of classes
+    Raises InputError for rows that are no pair, indices out of range or twice, and labels that are not known.
+    """
+    rows = _rows(checked) if isinstance(checked, str | PathLike) else checked
+    index, label = [], []
+    try:
+        pairs = [(row[0], row[1]) for row in rows if len(row) == 2 or _not_a_pair(row)]
+    except TypeError as error:
+        raise InputError(
+            f"checked labels need rows (index, label), got {type(checked).__name__}: give pairs"
+        ) from error
+    names = {name: i for i, name in enumerate(data.class_names)}
+    for row, (i, c) in enumerate(pairs):
+        if row == 0 and isinstance(i, str) and not i.strip().lstrip("-").isdigit():
+            continue  # names of the columns
+        index.append(_whole(i, "an index", len(data.y_train)))
+        label.append(names[c] if c in names else _whole(c, "a label", data.num_classes))
+    if not index or len(set(index)) < len(index):
+        twice = next((i for i in index if index.count(i) > 1), None)
+        got = "none" if twice is None else f"{twice} twice"
+        raise InputError(f"checked labels need training examples, each once, got {got}: leave one out")
+    counts = np.zeros((data.num_classes, data.num_classes))
+    np.add.at(counts, (np.array(label), data.y_train[index]), 1)
+    return counts
+
+
+def _rows(path: str | PathLike[str]) -> Sequence[Sequence[str]]:
+    try:
+        return cells_of(read_text(str(path), "the file of checked labels")).rows
+    except ValueError as error:
+        raise InputError(f"checked labels need rows index, label, got other content in {path}: {error}") from error
+
+
+def _not_a_pair(row: Any) -> bool:
+    raise InputError(f"checked labels need rows (index, label), got one of {len(row)}: leave the others out")
+
+
+def _whole(value: Any, what: str, below: int) -> int:
+    """A whole number from 0 on."""
+    try:
+        number = int(value)
+        if number != float(value) or not 0 <= number < below:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{what} of a checked label needs to be from 0 to {below - 1:,}, got {value}") from error
+    return number

@@ -1,0 +1,99 @@
+"""Advice from runs that really train: the user's module stays, interruptions are resumed, labels are taken as given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import effbatch
+from effbatch.core.kept import Kept
+from effbatch.data.dataset import DataSet
+
+
+@pytest.fixture(scope="module")
+def images() -> DataSet:
+    """Three classes of noisy 8×8 images, 700 to train on."""
+    rng = np.random.default_rng(3)
+    patterns, y = rng.normal(size=(3, 1, 8, 8)), np.arange(700) % 3
+    x = (patterns[y] + 2 * rng.normal(size=(700, 1, 8, 8))).astype(np.float32)
+    return DataSet("some", x, y, x[:30], y[:30], 3, "made in the tests")
+
+
+def ask(images, network="perceptron", **how):
+    usual = {"steps": 60, "batch_sizes": (16,), "labels": "clean", "alpha": 1.0, "tell": lambda sentence: None}
+    return effbatch.advise(network, images, **usual | how)
+
+
+def numbers(advice) -> dict:
+    said = advice.to_dict()
+    said["cost"]["seconds"] = 0
+    return said
+
+
+def test_the_rate_lies_where_the_runs_are_best_and_the_answer_is_repeatable(images):
+    said = ask(images)
+    low, high = said.chosen.learning_rate.interval
+    assert low < said.learning_rate < high
+    last = said.chosen.probe.stages[-1]
+    best = last.learning_rates[int(last.loss.mean(1).argmin())]
+    assert low / 2 < best < high * 2
+    assert said.accuracy > 0.5
+    assert said.cost.full_runs > 0
+    assert numbers(ask(images)) == numbers(said)
+
+
+@pytest.mark.parametrize("labels", ["clean", "noisy"])
+def test_a_module_keeps_weights_buffers_modes_and_random_state(images, labels):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, 3))
+    module[3].eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    modes, state = [m.training for m in module], torch.random.get_rng_state()
+    ask(images, module, labels=labels, effort=0.5)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert [m.training for m in module] == modes
+    assert all(w.grad is None for w in module.parameters())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_an_interrupted_answer_goes_on_to_the_same_one(images, tmp_path, monkeypatch):
+    whole = numbers(ask(images, out=tmp_path / "whole"))
+    trained: list[str] = []
+    keep = Kept.__call__
+
+    def stopping(self, unit, train):
+        def one():
+            if len(trained) == stop_at:
+                raise KeyboardInterrupt
+            trained.append(unit)
+            return train()
+
+        return keep(self, unit, one)
+
+    monkeypatch.setattr(Kept, "__call__", stopping)
+    stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        ask(images, out=tmp_path / "stopped")
+    stop_at = -1
+    assert numbers(ask(images, out=tmp_path / "stopped")) == whole
+    assert len(trained) == len(set(trained)) > 1  # nothing was trained twice
+
+
+def test_two_answers_share_a_folder(images, tmp_path):
+    first, second = ask(images, out=tmp_path), ask(images, alpha=3.0, out=tmp_path)
+    assert numbers(ask(images, out=tmp_path)) == numbers(first)
+    assert numbers(ask(images, alpha=3.0, out=tmp_path)) == numbers(second) != numbers(first)
+
+
+def test_noisy_labels_are_trained_on_as_they_are_and_accuracy_is_told_on_clean_ones(images):
+    rng = np.random.default_rng(4)
+    wrong = rng.random(700) < 0.5
+    noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))  # α = 1
+    said = ask(noisy, labels="noisy", steps=120)
+    scored, clean = said.chosen.as_scored, said.chosen.accuracy
+    assert clean.value == pytest.approx(min(1.0, 2 * (scored.value - 1 / 6)))
+    assert clean.high - clean.low > scored.high - scored.low
+    assert (said.chosen.of, ask(noisy, labels=None, alpha=None).chosen.of) == ("clean labels", "noisy labels")
