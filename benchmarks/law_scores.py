@@ -1,8 +1,8 @@
 """Recorded cubes -> effbatch/advice/law_scores.json: how far every law was off where it was tried.
 
-Anchored laws on cells of the recorded sweep that their anchor had not seen; laws that need no anchor on the held-out
-cases of the recorded benchmark. "same_cells" has both kinds on the same cells of the benchmark: there, and only there,
-they can be compared.
+Anchored laws on cells of the recorded sweep that their anchor had not seen, by whether the anchor's labels were clean;
+laws that need no anchor on the held-out cases of the recorded benchmark. "same_cells" has both kinds on the same cells
+of the benchmark: there, and only there, they can be compared.
 
 python benchmarks/law_scores.py            # after a recorded cube changed
 """
@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from effbatch.advice.evidence import FILE
 from effbatch.fitting import best_learning_rates, compare_laws
+from effbatch.fitting.cells import groups, setting_of
 from effbatch.laws import LAWS
+from effbatch.laws.base import Law
 from effbatch.plan.cube import open_cube, resolved_spec
 
 SIMULATIONS = {  # by optimiser; the rule of the adaptive ones was taken from digits, so digits say nothing of it
@@ -46,11 +49,13 @@ def scores() -> dict:
 
 
 def _of(cube: xr.Dataset) -> dict:
-    compared = compare_laws(best_learning_rates(cube), LAWS)
+    best = best_learning_rates(cube)
+    compared = compare_laws(best, LAWS)
     laws = {
         str(law): _score(
             *(float(compared[key].sel(law=law)) for key in ("median_error", "low", "high", "quantile90", "cells"))
         )
+        | {"anchors": _by_anchor(best, LAWS[str(law)])}
         for law in compared["law"].values
         if int(compared["pairs"].sel(law=law))
     }
@@ -64,7 +69,33 @@ def _of(cube: xr.Dataset) -> dict:
         f"{cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
     )
     ranges = {key: [float(cube[key].min()), float(cube[key].max())] for key in ("alpha", "batch_size")}
+    ranges["num_classes"] = [best.attrs["num_classes"]] * 2
+    ranges["steps"] = [int(train["budget"]["steps"])] * 2
     return {"source": source, **ranges, "laws": laws}
+
+
+def _by_anchor(best: xr.Dataset, law: Law) -> dict[str, dict]:
+    """Errors from anchors with clean labels, and with noisy ones, to every other interior cell of their group."""
+    errors: dict[str, list[float]] = {"clean": [], "noisy": []}
+    cells_seen: dict[str, int] = {"clean": 0, "noisy": 0}
+    for _, cells in groups(best):
+        setting, rate, alpha = setting_of(cells), cells["best_learning_rate"].values, cells["alpha"].values
+        every = np.arange(len(rate))
+        for kind, anchors in (("clean", every[alpha == 0]), ("noisy", every[alpha > 0])):
+            for i in anchors:
+                others = np.delete(every, i)
+                predicted = rate[i] * law.factor(setting(others), setting(np.full(len(others), i)))
+                errors[kind] += np.abs(np.log2(predicted / rate[others])).tolist()
+            cells_seen[kind] += len(every) if len(anchors) else 0
+    return {
+        kind: {
+            "median_error_log2": round(float(np.median(of)), 3),
+            "quantile90_log2": round(float(np.quantile(of, 0.9)), 3),
+            "n": cells_seen[kind],
+        }
+        for kind, of in errors.items()
+        if of
+    }
 
 
 def _benchmarked(method: str) -> dict:

@@ -13,10 +13,9 @@ from effbatch.advice.clean_accuracy import on_clean_labels
 from effbatch.advice.labels_pay import labels_worth
 from effbatch.advice.noise import Noise, audits
 from effbatch.advice.prediction import answered
-from effbatch.advice.probing import Probing, Subject, probed, subject
+from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
-from effbatch.advice.scores import costs_at
 from effbatch.advice.untrained import REGIME, accuracy_answer, linearised, rate_answer
 from effbatch.audit.checked_labels import counts_of
 from effbatch.core.errors import InputError
@@ -143,9 +142,10 @@ def _labels_are(said: str | None, data: DataSet, noise: Noise, *, checked: bool)
     if said is not None:
         one_of("labels", said, LABELS)
     if data.name in names():
-        if said == "noisy":
-            raise InputError(f"the labels of {data.name} are clean, got labels = 'noisy': leave it out")
-        said = "clean"
+        are = "clean" if data.clean_labels is None else "noisy"
+        if said not in (None, are):
+            raise InputError(f"the labels of {data.name} are {are}, got labels = {said!r}: leave it out")
+        said = are
     if checked and said == "clean":
         raise InputError(f"checked labels say how noisy those of {data.name} are, got them as clean: leave one out")
     if said is None and noise.sources and not {"checked labels", "counts"} & set(noise.sources):
@@ -226,6 +226,8 @@ def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:
     remarks = [*of_outputs(of.make(0), of.data.x_train[:8])]
     if labels_are == "noisy" and not question.noise.sources:
         remarks.append(NOT_KNOWN)
+    if labels_are == "noisy" and question.noise.law is not None and question.noise.transition is None:
+        remarks.append("the matrix was counted on a sample: the interval of the accuracy holds nothing of that")
     if labels_are == "clean" and question.alpha.value > 0:
         remarks.append(
             f"{question.noise.name} noise was simulated on clean labels and drawn afresh at every visit: real labels "
@@ -249,7 +251,7 @@ def _carried(question: Question, chosen: Answer, answers: Sequence[Answer]) -> l
         low, high = (
             _product(*pair) for pair in zip((rate.low, rate.high), law.factor_interval or (None,) * 2, strict=True)
         )
-        reason = None if law.n else f"errors of {law.law} are on no record for this"
+        reason = None if law.n else f"errors of {law.law} are on no record here: see why"
         level = rate.level if law.n else None
         there.append(
             Answer(
@@ -269,7 +271,7 @@ def _carried(question: Question, chosen: Answer, answers: Sequence[Answer]) -> l
 def _law_at(question: Question, rate: float, size: int, *, alone: bool = False) -> Recommendation:
     """A rate carried to a batch size at the same α; `alone`: over the interval of α, without recorded errors."""
     s, noise = question.setting, question.noise
-    if not alone and noise.transition is None:
+    if not alone and noise.law is None:
         known: dict[str, Any] = dict.fromkeys(("alpha_interval", "noise_rate", "checked", "wrong", "counts"))
         noise = replace(noise, alpha=s.alpha, **known)
     there = asked(

@@ -102,20 +102,34 @@ class Question:
     @property
     def plain(self) -> bool:
         """Whether recorded errors are for such a run: uniform noise, a constant rate, no regularisation."""
-        return self.noise.name == "uniform" and self.recipe.constant and not self.recipe.regularisation
+        return not self._unplain
+
+    @property
+    def _unplain(self) -> list[str]:
+        """What of the run no recorded sweep has."""
+        said = [] if self.noise.name == "uniform" else [f"{self.noise.name} noise"]
+        return said + ([] if self.recipe.constant else [f"{self.recipe.schedule} rates"]) + self.recipe.regularisation
 
     @cached_property
     def on_record(self) -> Mapping[str, LawScore]:
-        """Recorded errors by law, whether or not they were made near this setting."""
+        """Recorded errors by law from such an anchor, whether or not they were made near this setting."""
         if self.evidence is not None:
             return self.evidence
-        return recorded(self.recipe.optimizer) if self.plain else {}
+        return recorded(self.recipe.optimizer, clean_anchor=self.origin.alpha == 0) if self.plain else {}
 
     @cached_property
     def scores(self) -> dict[str, LawScore]:
         """Recorded errors that hold here; a rate carried nowhere has none of that."""
         near = self._near(self.on_record)
         return {name: score for name, score in near.items() if name in COMPUTED} if self.unmoved else near
+
+    def missing(self, law: str) -> str:
+        """What the record of a law lacks for this setting, as the end of a sentence."""
+        if law in self.on_record:
+            return f" ({self.on_record[law].beyond(self.setting)})"
+        if self.evidence is not None:
+            return " here"
+        return f" for {' and '.join(self._unplain) or self.recipe.optimizer}"
 
     @cached_property
     def rivals(self) -> dict[str, LawScore]:
@@ -130,8 +144,7 @@ class Question:
         return f"{reason}; made for uniform noise; here at the effective alpha {self.here.alpha:.3g}"
 
     def _near(self, scores: Mapping[str, LawScore]) -> dict[str, LawScore]:
-        s = self.setting
-        return {name: score for name, score in scores.items() if score.covers(s.alpha, s.batch_size)}
+        return {name: score for name, score in scores.items() if score.beyond(self.setting) is None}
 
 
 def asked(

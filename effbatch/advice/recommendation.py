@@ -74,11 +74,9 @@ def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
         )
     if name not in COMPUTED and question.unmoved:
         return "; here the rate stays where it was tuned, so the factor 1 is exact"
-    if name in question.on_record:
-        return "; extrapolated far beyond where its errors were recorded, so how sure it is cannot be told"
-    if name in COMPUTED:
+    if name in COMPUTED and name not in question.on_record:
         return ""
-    return "; its errors are on no record here, so it carries no interval" + (
+    return f"; its errors are on no record{question.missing(name)}, so it carries no interval" + (
         " but that of alpha" if chosen.factor_interval else ""
     )
 

@@ -14,14 +14,22 @@ from effbatch.core.errors import InputError
 if TYPE_CHECKING:
     from effbatch.data.dataset import DataSet
 
+DRAWN = "drawn for testing"  # in what a data set was read as
+
 
 def counts_of(checked: Any, data: DataSet) -> np.ndarray:
     """How often each right label (rows) was given as each label (columns), (K, K).
 
     checked  rows (index, label), or a file of them, with or without a first row of names. Indices are those of the
              training examples, from 0; labels are whole numbers, or names of classes
-    Raises InputError for rows that are no pair, indices out of range or twice, and labels that are not known.
+    Raises InputError for rows that are no pair, indices out of range or twice, labels that are not known, and where
+    some examples were drawn for testing, so that nobody knows the indices of the others.
     """
+    if DRAWN in data.read_as:
+        raise InputError(
+            f"checked labels need the training examples in their order, got {data.name}, of which a fifth of every "
+            "class was drawn for testing: give a test set beside it, or counts of the checked labels"
+        )
     rows = _rows(checked) if isinstance(checked, str | PathLike) else checked
     index, label = [], []
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,15 @@ def test_built_in_labels_are_clean_whatever_is_known_of_alpha(world):
         effbatch.advise("perceptron", "digits", labels="noisy", alpha=1, steps=20)
 
 
+def test_labels_that_people_gave_are_noisy_and_trained_on_as_they_are(world, little_images):
+    given = replace(little_images, name="cifar10n-worse", clean_labels=little_images.y_train)
+    said = effbatch.advise("perceptron", given, steps=20, batch_sizes=(8,))
+    assert (said.labels.are, said.chosen.of, world.asked[0]["alpha"]) == ("noisy", "noisy labels", 0.0)
+    assert effbatch.advise("perceptron", given, noise_rate=0.4, steps=20).chosen.of == "clean labels"
+    with pytest.raises(InputError, match="the labels of cifar10n-worse are noisy, got labels = 'clean'"):
+        effbatch.advise("perceptron", given, labels="clean", steps=20)
+
+
 # --- what is known of alpha ---
 
 
@@ -165,6 +176,12 @@ def test_checked_labels_are_the_counts_of_these_examples(ask, little_images, tmp
 def test_checked_labels_that_cannot_be_are_refused(ask, rows, words):
     with pytest.raises(InputError, match=words):
         ask(checked_labels=rows)
+
+
+def test_checked_labels_need_examples_in_their_order(world, little_images):
+    pair = (little_images.x_train, little_images.y_train)
+    with pytest.raises(InputError, match=r"in their order, got arrays, of which a fifth .*: give a test set beside it"):
+        effbatch.advise("perceptron", pair, checked_labels=[(0, 1), (1, 0)], steps=9)
 
 
 def test_checked_labels_do_not_stand_beside_clean_ones_or_another_source(ask):

@@ -253,13 +253,44 @@ def test_recorded_errors_widen_the_interval_of_alpha():
 
 
 def test_the_recorded_errors_are_the_default_for_plain_sgd_only():
-    score = recorded()["square_root_clean_count"]
+    score = recorded(clean_anchor=True)["square_root_clean_count"]
     said = predict(3, 128).recommended
     assert said.n == score.n
     assert said.factor_interval == pytest.approx((0.5 / 2**score.quantile90_log2, 0.5 * 2**score.quantile90_log2))
     assert score.source in said.why
     for other in ({"optimizer": "momentum"}, {"schedule": "cosine"}, {"noise": "structured", "delta": 0.5}):
         assert predict(3, 128, **other).recommended.n is None
+
+
+def test_recorded_errors_are_those_of_anchors_with_clean_or_with_noisy_labels():
+    clean, noisy = (recorded(clean_anchor=c)["square_root_clean_count"] for c in (True, False))
+    assert clean.quantile90_log2 > noisy.quantile90_log2  # from clean labels to noisy ones is a longer way
+    for anchor, score in ((None, clean), (Anchor(0.1, 32, 0.0), clean), (Anchor(0.1, 32, 1.0), noisy)):
+        said = predict(3, 128, anchor=anchor).recommended
+        low, high = said.factor_interval
+        assert (high / low) ** 0.5 == pytest.approx(score.spread)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"alpha": 50}, "on no record (α 50, on record: 0 to 31)"),
+        ({"batch_size": 512}, "on no record (batches of 512, on record: 8 to 128)"),
+        ({"num_classes": 1000}, "on no record (K = 1,000, on record: 10)"),
+        ({"steps": 100_000}, "on no record (steps: 100,000, on record: 1000)"),
+        ({"examples": 128 * 400}, "on no record (steps: 400, on record: 1000)"),
+        ({"schedule": "cosine"}, "on no record for cosine rates"),
+        ({"optimizer": "rmsprop"}, "on no record for rmsprop"),
+        ({"recipe": Recipe(weight_decay=0.1)}, "on no record for weight decay 0.1"),
+        ({"noise": "structured", "delta": 0.5}, "on no record for structured noise"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
+)
+def test_outside_of_the_record_there_is_no_interval_and_the_answer_says_what_is_missing(how, words):
+    said = predict(**{"alpha": 3, "batch_size": 128} | how).recommended
+    assert (said.factor_interval, said.n) == (None, None)
+    assert f"its errors are {words}, so it carries no interval" in said.why
+    assert predict(3, 128, steps=1000).recommended.factor_interval is not None
 
 
 # --- other noise ---

@@ -47,11 +47,11 @@ def test_the_public_names_answer_as_recorded():
         (lambda law: law.update(more=1), "learning_rate.linear: keys lost [], keys new ['more']"),
         (lambda law: law.pop("reason"), "learning_rate.linear: keys lost ['reason'], keys new []"),
         (lambda law: law["factor_interval"].pop(), "learning_rate.linear.factor_interval: 2 entries became 1"),
-        (lambda law: law["factor_interval"].reverse(), "learning_rate.linear.factor_interval[0]: 0.1249"),
+        (lambda law: law["factor_interval"].reverse(), "learning_rate.linear.factor_interval[0]: 0.0573"),
     ],
 )
 def test_the_first_difference_is_named_by_its_path(change, difference):
-    before = recorded("predict")
+    before = recorded("predict_noise_rate")
     now = copy.deepcopy(before)
     change(now["learning_rate"]["linear"])
     found = first_difference(before, now, CLOSED)
