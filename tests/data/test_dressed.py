@@ -317,6 +317,8 @@ TABLE = pd.DataFrame({"a": X[:, 0, 0], "b": X[:, 1, 1], "species": WORDS[Y]})
         ("with_index.csv", {}),
         ("semicolons.csv", {"index": False, "sep": ";", "decimal": ","}),
         ("tabs.tsv", {"index": False, "sep": "\t"}),
+        ("tabs.csv", {"index": False, "sep": "\t"}),
+        ("bars.csv", {"index": False, "sep": "|"}),
         ("bom.csv", {"index": False, "encoding": "utf-8-sig"}),
         ("quoted.csv", {"index": False, "quoting": 2}),
     ],
@@ -339,6 +341,9 @@ def test_the_column_of_labels_is_found_by_its_name_or_asked_for(tmp_path):
         as_dataset(path)
     with pytest.raises(InputError, match=r"has no column 'specie'; .*species"):
         as_dataset(path, label="specie")
+    TABLE.to_csv(path, index=False, header=False)
+    with pytest.raises(InputError, match="needs a first row with the names of its columns, got numbers: add one"):
+        as_dataset(path)
     TABLE.assign(label=Y, y=Y).to_csv(path, index=False)
     with pytest.raises(InputError, match="'label', 'y' may all be the labels"):
         as_dataset(path)

@@ -48,6 +48,7 @@ def test_a_folder_around_the_halves_and_capitals_do_not_matter(pictures, tmp_pat
     plain = folder.load(str(pictures))
     inner = tmp_path / "around" / "as it unpacks"
     inner.mkdir(parents=True)
+    (tmp_path / "around" / "__MACOSX").mkdir()
     (pictures / "train").rename(inner / "Training")
     (pictures / "test").rename(inner / "Valid")
     assert folder.load(str(tmp_path / "around")).fingerprint == plain.fingerprint

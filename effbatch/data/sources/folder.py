@@ -69,7 +69,7 @@ def _halves(folder: Path) -> dict[str, Path]:
 
 
 def _classes(half: Path) -> list[str]:
-    return sorted(path.name for path in half.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in half.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
 
 
 def _half(half: Path, classes: list[str]) -> pictures.Rows:

@@ -5,6 +5,7 @@ A name may say which column holds the labels: flowers.csv:species. A column `spl
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from effbatch.data.sources import TESTING, TRAINING, arrays
 SUFFIXES = (".csv", ".tsv", ".parquet")
 LABELS = ("label", "labels", "target", "class", "y")  # columns that are taken for labels where nothing else is said
 SPLIT = "split"
+SEPARATORS = ",;\t|"
 UNNAMED = "Unnamed: "  # what pandas calls a column without a heading
 MAX_BYTES = 4 * 2**30
 
@@ -110,6 +112,8 @@ def label_column(name: str, columns: list[str], given: str | None) -> str:
     found = [column for column in columns if column.lower() in LABELS]
     if len(found) == 1:
         return found[0]
+    if any(re.fullmatch(r"-?\d+\.\d+(e[-+]?\d+)?(\.\d+)?", column) for column in columns):
+        raise InputError(f"{name} needs a first row with the names of its columns, got numbers: add one")
     what = f"{_few(found)} may all be" if found else f"of {_few(columns)} none is called label, target, class or y as"
     raise InputError(f"{what} the labels of {name}: say which with --label COLUMN, or {name}:COLUMN", columns=columns)
 
@@ -130,10 +134,9 @@ def _read(path: Path) -> Any:
             return pd.read_parquet(path)
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             heading = file.readline()
-        comma = ";" if heading.count(";") > heading.count(",") else ","  # where the decimal point is a comma
-        tabs = path.suffix.lower() == ".tsv" or "\t" in heading
-        decimal = "," if comma == ";" else "."
-        return pd.read_csv(path, sep="\t" if tabs else comma, decimal=decimal, encoding="utf-8-sig")
+        between = "\t" if path.suffix.lower() == ".tsv" else max(SEPARATORS, key=heading.count)
+        decimal = "," if between == ";" else "."  # where the decimal point is a comma
+        return pd.read_csv(path, sep=between, decimal=decimal, encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"the table {path} cannot be read: {error.strerror or error}") from error
     except ImportError as error:
