@@ -1,6 +1,6 @@
 """Held-out scores of short runs at a few learning rates -> the optimal rate of the full run, with its interval.
 
-Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/4 at four rates,
+Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/3 at three rates,
 factors of two apart, find the peak. Each goes on past an end while the best is there. A short run is the full one in
 small: a fraction f of the steps, the whole schedule, and, where labels stay and may be memorised, the same fraction of
 the examples, so as many passes over them. Its score is the held-out cross-entropy at the best temperature
@@ -9,7 +9,7 @@ temperature linear in the labels, so that noisy labels rank rates as clean ones 
 
 Short runs want higher rates than long ones. With m = log2 of the optimal rate of the full run, a stage sees its peak at
 
-    x_f = m − p log2 f + noise         p = 0.4 (1 − λ²) ± 0.22,  λ = 1/(1 + α)
+    x_f = m − p log2 f + noise         p = 0.4 (1 − λ²) ± (0.22 + 0.2 (1 − λ²)),  λ = 1/(1 + α)
 
 and least squares over both stages, with that prior for p, give m and its standard deviation. Derived: where the noise
 of the labels sets the optimal rate and what is unlearned falls as (ηt)^−s, η* ∝ t^(−s/(1+s)), the noisy quadratic model
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import exp, floor, log, log2, sqrt
+from math import exp, log, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +36,17 @@ from effbatch.theory.detection import d_prime
 Floats = NDArray[np.float64]
 
 LEVEL, NORMAL_90 = 0.9, 1.645  # of the intervals, and their half-width in standard deviations
-FIRST, LAST = 1 / 25, 1 / 4  # fractions of the full run
+FIRST, LAST = 1 / 25, 1 / 3  # fractions of the full run
+LONGER = 2.5  # times as long is a second scan, where the first learned nothing
 FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
 COARSE, FINE = 2, 1  # octaves between the rates of the first and of the last stage
 WIDE = 3  # rates to either side of the start, in the first stage
 FARTHEST, FARTHER = 6, 2  # rates that the first, and the last stage, go on past their ends
-NEAR = 4  # rates of the last stage
-WALKED = 0.4  # rates that it goes on by, on average
+NEAR = 3  # rates of the last stage
+WALKED = 0.5  # rates that it goes on by, on average
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
-SHIFT, SHIFT_NOISE = 0.4, 0.22  # p at large α, and its standard deviation
+SHIFT = 0.4  # p at large α
+SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
 GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
 GROWTH_NOISE = 0.085  # standard deviation of that
 POINT = 0.01  # of accuracy: what a rate on the plateau may cost
@@ -83,8 +85,9 @@ class Stage:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of the peak, in octaves."""
-        return PEAK_NOISE[self.spacing] / sqrt(len(self.seeds))
+        """Standard deviation of the peak, in octaves; one at an end may lie beyond it."""
+        inside = 0 < self.best < len(self.learning_rates) - 1
+        return PEAK_NOISE[self.spacing if inside else COARSE] / sqrt(len(self.seeds))
 
     @property
     def best(self) -> int:
@@ -145,8 +148,9 @@ def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
 def shift_exponent(alpha: float | None) -> tuple[float, float]:
     """p in η*(t) ∝ t^(−p) and its standard deviation; between all of them where α is not known."""
     if alpha is None:
-        return SHIFT / 2, SHIFT_NOISE + SHIFT / 2
-    return SHIFT * (1 - (1 + alpha) ** -2), SHIFT_NOISE
+        return SHIFT / 2, SHIFT / 2 + sum(SHIFT_NOISE)
+    noisy = 1 - (1 + alpha) ** -2
+    return SHIFT * noisy, SHIFT_NOISE[0] + SHIFT_NOISE[1] * noisy
 
 
 def find(
@@ -167,26 +171,33 @@ def find(
     held_out, majority  how many held-out examples there are, and the share of their commonest class
     alpha               noisy labels per clean one in what is trained on; None where it is not known
     """
-    shift = shift_exponent(alpha)
-    first = _stage(train, plan.first, steps, [round(log2(start)) + COARSE * k for k in range(-WIDE, WIDE + 1)], [seed])
-    stages = [first]
-    if _learned(first, held_out, majority):
-        below = floor(optimum(stages, shift)[0] - shift[0] * log2(plan.last)) - FINE * (NEAR // 2 - 1)
+    shift, middle = shift_exponent(alpha), round(log2(start))
+
+    def coarse(fraction: float, wide: int, of: int) -> Stage:
+        return _stage(train, fraction, steps, [middle + COARSE * k for k in range(-wide, wide + 1)], [of])
+
+    def learned(stage: Stage) -> bool:
+        return _learned(stage, held_out, majority)
+
+    stages = [coarse(plan.first, WIDE, seed)]
+    if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
+        stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE - 1, seed))
+    if learned(stages[-1]):
+        below = round(optimum(stages[-1:], shift)[0] - shift[0] * log2(plan.last)) - FINE * (NEAR // 2)
         seeds = range(seed + 1, seed + 1 + plan.seeds)
         stages.append(_stage(train, plan.last, steps, [below + FINE * k for k in range(NEAR)], seeds))
-    else:  # too short to learn anything: the longer runs have to look everywhere
-        everywhere = [round(log2(start)) + COARSE * k for k in range(-WIDE + 1, WIDE)]
-        stages = [first, _stage(train, plan.last, steps, everywhere, [seed + 1])]
+    else:  # the longest runs have to look everywhere
+        stages.append(coarse(plan.last, WIDE - 1, seed + 1))
     last = stages[-1]
     cost = sum(len(stage.learning_rates) * len(stage.seeds) * stage.fraction for stage in stages)
     n = sum(stage.loss.size for stage in stages)
-    if not _learned(last, held_out, majority):
+    if not learned(last):
         why = f"no run of {last.steps} steps beat chance on n = {held_out:,} held-out examples: give more steps"
         silent = Estimate(None, n=n, reason=why)
         return Probe(
             learning_rate=silent, plateau=None, accuracy=silent, stop_at=None, stages=tuple(stages), full_runs=cost
         )
-    told = [stage for stage in stages if _learned(stage, held_out, majority)]
+    told = [stage for stage in stages if learned(stage)]
     m, deviation = optimum(told, shift)
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(

@@ -12,7 +12,7 @@ from effbatch.core.errors import InputError
 from effbatch.probe.rule import COARSE, FINE, PEAK_NOISE, Plan, Runs, find, planned, shift_exponent
 from effbatch.theory.schedules import multipliers
 
-PLAN = Plan(1 / 25, 1 / 4, 1)
+PLAN = Plan(1 / 25, 1 / 3, 1)
 
 
 class World:
@@ -48,8 +48,8 @@ def test_finds_the_optimum_of_a_world_that_shifts_as_expected(m, alpha):
 
 def test_a_start_near_the_optimum_costs_what_was_planned():
     world = World(-3.0, 0.0)
-    assert world.found(0.0).full_runs == pytest.approx(7 / 25 + 4 / 4)
-    assert sum(fraction * number for fraction, number in PLAN.runs) == pytest.approx(7 / 25 + 4.4 / 4)
+    assert world.found(0.0).full_runs == pytest.approx(7 / 25 + 3 / 3)
+    assert sum(fraction * number for fraction, number in PLAN.runs) == pytest.approx(7 / 25 + 3.5 / 3)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -60,7 +60,7 @@ def test_ninety_percent_intervals_hold_the_optimum_in_so_many_worlds(seeds):
     for _ in range(400):
         p, deviation = shift_exponent(3.0)
         world = World(-5.4, rng.normal(p, deviation), lambda spacing: rng.normal(0, PEAK_NOISE[spacing]))
-        rate = world.found(3.0, plan=Plan(1 / 25, 1 / 4, seeds)).learning_rate
+        rate = world.found(3.0, plan=Plan(1 / 25, 1 / 3, seeds)).learning_rate
         held += rate.low < 2.0**-5.4 < rate.high
     assert 0.86 < held / 400 < 0.94
 
@@ -70,7 +70,7 @@ def test_more_seeds_and_longer_runs_narrow_the_interval():
         rate = World(-5.4, 0.3).found(3.0, plan=plan).learning_rate
         return log2(rate.high / rate.low)
 
-    assert wide(Plan(1 / 25, 1 / 4, 2)) < wide(PLAN) < wide(Plan(1 / 25, 1 / 8, 1))
+    assert wide(Plan(1 / 25, 1 / 3, 2)) < wide(PLAN) < wide(Plan(1 / 25, 1 / 8, 1))
 
 
 def test_what_is_not_known_of_the_noise_widens_the_interval():
@@ -95,7 +95,8 @@ def test_a_first_stage_too_short_to_learn_is_passed_over():
 
     world.train = train
     found = world.found(0.0)
-    assert [stage.spacing for stage in found.stages] == [COARSE, COARSE]
+    assert [stage.spacing for stage in found.stages] == [COARSE, COARSE, COARSE]
+    assert [len(stage.learning_rates) for stage in found.stages][-1] == 5
     assert log2(found.learning_rate.value) == pytest.approx(-3.0, abs=1e-9)
 
 
@@ -107,7 +108,7 @@ def test_runs_that_never_beat_chance_give_no_rate_and_say_why():
     found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=3.0)
     assert found.learning_rate.value is None
     assert found.accuracy.value is None
-    assert "no run of 125 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
+    assert "no run of 167 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
 
 
 def test_the_plateau_costs_a_point_at_its_ends():
@@ -137,9 +138,9 @@ def test_an_accuracy_that_falls_by_more_than_its_noise_says_where_to_stop(along,
 @pytest.mark.parametrize(
     ("steps", "effort", "plan"),
     [
-        (500, 1.5, Plan(1 / 25, 1 / 4, 1)),
-        (10_000, 3.0, Plan(1 / 25, 1 / 4, 2)),
-        (500, 0.8, Plan(1 / 25, 0.52 / 4.4, 1)),
+        (500, 1.5, Plan(1 / 25, 1 / 3, 1)),
+        (10_000, 3.0, Plan(1 / 25, 1 / 3, 2)),
+        (500, 0.8, Plan(1 / 25, 0.52 / 3.5, 1)),
         (100, 1.5, Plan(0.2, 1.0, 1)),
         (10, 1.5, Plan(1.0, 1.0, 1)),
     ],
