@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from effbatch.core.errors import InputError
+from effbatch.data.datasets import as_dataset
 from effbatch.laws.base import in_range, one_of
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments
 from effbatch.measure.scatter import BATCH, Batch, Scatter, Slopes
 from effbatch.networks.behaviour import Behaviour, behaviour
 from effbatch.networks.classifier import as_classifier, remarks
-from effbatch.networks.per_image import Images, as_images, as_labels, logits_of, trainable_weights
+from effbatch.networks.per_image import as_images, as_labels, logits_of, trainable_weights
 from effbatch.networks.untouched import untouched
 from effbatch.noise.transition import checked_matrix
 
@@ -47,10 +48,10 @@ class NetworkMoments(MeasuredMoments):
 @torch.enable_grad()
 def measure_moments(
     network: nn.Module,
-    images: Images,
-    labels: ArrayLike | Tensor,
+    images: Any,
+    labels: ArrayLike | Tensor | None = None,
     *,
-    num_classes: int,
+    num_classes: int | None = None,
     noise_matrix: ArrayLike | None = None,
     max_examples: int | None = None,
     mode: Mode = "training",
@@ -72,7 +73,8 @@ def measure_moments(
     batches have one each, trΣ is B times the variance between batches, ‖G‖² comes from products of different batches,
     and the answer holds for batches of this size, at every α: `CoupledMoments`.
 
-    images        (n, ...), at least 3; labels (n,) clean, whole numbers below num_classes
+    images        (n, ...), at least 3; labels (n,) clean, whole numbers below num_classes. Without labels: data of any
+                  kind that `datasets.as_dataset` takes, of which the training images are measured
     noise_matrix  N (K, K), rows = true class; uniform where none is given
     max_examples  measure this many, drawn by `seed`
     mode          "evaluation": dropout off, BatchNorm with its running statistics, which the remarks then say
@@ -88,6 +90,11 @@ def measure_moments(
     start = perf_counter()
     one_of("mode", mode, ("training", "evaluation"))
     in_range("the batch size", batch_size, "images per batch", least=2)
+    if labels is None:
+        data = as_dataset(images)
+        images, labels, num_classes = data.x_train, data.y_train, data.num_classes
+    if num_classes is None:
+        raise InputError("the number of classes is needed beside labels, got none: give num_classes")
     y = as_labels(labels, images, num_classes)
     uniform = np.full((num_classes, num_classes), 1 / num_classes)
     N = checked_matrix(uniform if noise_matrix is None else noise_matrix, num_classes=num_classes)

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import effbatch
 from effbatch.core.errors import InputError
+from effbatch.data import datasets
 from effbatch.measure import scatter
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.measured import MeasuredMoments, fieller
+from effbatch.networks import zoo
 from effbatch.theory.moments import GradientMoments
 
 K = 3
@@ -335,3 +338,17 @@ def test_a_network_that_uses_weights_twice_is_measured_rightly_and_left_as_it_wa
         found = measure_moments(network, x, y.numpy(), num_classes=3).estimate
         assert found.clean_second_moment == pytest.approx(second_moment, rel=1e-9)
     torch.testing.assert_close(network(x), before)
+
+
+def test_data_of_any_kind_are_measured_on_their_training_images():
+    digits = datasets.load("digits")
+    network = zoo.build("perceptron", digits.image_shape, 10, seed=0)
+    right = measure_moments(network, digits.x_train[:90], digits.y_train[:90], num_classes=10).estimate
+    halves = (digits.x_train[:90], digits.y_train[:90]), (digits.x_test, digits.y_test)
+    torch_sets = [TensorDataset(*map(torch.tensor, half)) for half in halves]
+    names = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*halves[0], *halves[1]), strict=True))
+    for data in (halves, (*halves[0], *halves[1]), names, tuple(torch_sets), tuple(map(DataLoader, torch_sets))):
+        assert measure_moments(network, data).estimate == right
+    assert measure_moments(network, "digits", max_examples=50).n == 50
+    with pytest.raises(InputError, match="the number of classes is needed beside labels, got none: give num_classes"):
+        measure_moments(network, *halves[0])
