@@ -224,6 +224,9 @@ def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:
     from effbatch.networks.classifier import remarks as of_outputs
 
     remarks = [*of_outputs(of.make(0), of.data.x_train[:8])]
+    if question.anchor is not None and question.recipe.optimizer in OPTIMIZERS:
+        law = answered(question).recommended
+        remarks.insert(0, f"carried over from your anchor by {law.law}, the rate would be {law.value:.3g}")
     if labels_are == "noisy" and not question.noise.sources:
         remarks.append(NOT_KNOWN)
     if labels_are == "noisy" and question.noise.law is not None and question.noise.transition is None:

@@ -111,6 +111,14 @@ def test_where_the_runs_cannot_tell_there_is_no_rate(ask, world):
     assert said.others == ()
 
 
+def test_a_tuned_rate_stands_beside_what_the_runs_found(ask):
+    said = ask(batch_sizes=(32,), anchor=effbatch.Anchor(0.4, 32))
+    assert said.learning_rate == pytest.approx(0.02)
+    beside = "carried over from your anchor by square_root_clean_count, the rate would be 0.2"
+    assert beside in said.limits
+    assert beside in " ".join(str(said).split())
+
+
 def test_an_earlier_end_is_told(ask, world):
     world.changes = {"stop_at": 60}
     said = ask()
