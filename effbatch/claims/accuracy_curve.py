@@ -80,6 +80,7 @@ class AccuracyCurveClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=f"{finding} {_at_the_end(mean, curves, num_classes(case.cube))}{lost}",
+            plain=_plain(rmse, _at_the_end(mean, curves, num_classes(case.cube))),
             numbers=[
                 Number("RMSE of predicted accuracy", rmse.times(100), "points"),
                 Number("threshold of the rule", exact(self.max_rmse * 100), "points"),
@@ -97,6 +98,12 @@ class AccuracyCurveClaim(Claim):
             ],
             p_value=p_value,
         )
+
+
+def _plain(rmse: Estimate, end: str) -> str:
+    if rmse.value is None:
+        return ""
+    return f"Theory that sees only untrained networks predicts their accuracy to {100 * rmse.value:.1f} points. {end}"
 
 
 def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import estimated
+from effbatch.claims.shared.accuracy_curves import ACCURACY, estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.figures import Figure, Number, Panel, Series, Table, noise_axis
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
@@ -229,16 +229,16 @@ def _best(arm: xr.DataArray) -> Array:
 def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
     panels = []
     for name, arm in arms.items():
-        x = 1 + arm["alpha"].values
+        x = arm["alpha"].values
         series = []
         for batch in arm["batch_size"].values:
             group, at = f"B = {batch}", arm.sel(batch_size=batch).transpose("alpha", "seed").values
-            points = [over_seeds(values[:, None], lambda means: means[:, 0]) for values in at]
+            points = [over_seeds(100 * values[:, None], lambda means: means[:, 0]) for values in at]
             series.append(estimated(f"{group}, measured", x, points, group=group))
-            predicted = theory[name].sel(batch_size=batch).isel(seed=0).values
+            predicted = 100 * theory[name].sel(batch_size=batch).isel(seed=0).values
             series.append(Series(f"{group}, predicted", "predicted", x, predicted, group=group))
         series += _infinite(cube, x) if name.endswith("tuned rate") else []
-        axes = Axis("1 + α", "log", ticks=tuple(x)), Axis("test accuracy", domain=(0, 1))
+        axes = noise_axis(x), ACCURACY
         panels.append(Panel(*axes, tuple(series), name))
     caption = f"{finding} Points: mean and 95 % interval over {_seeds(arms)} seeds. Lines: predicted before training."
     # several simulations may be judged by this rule in one report
@@ -252,7 +252,7 @@ def _infinite(cube: xr.Dataset, x: Array) -> list[Series]:
     largest = score(cube).sel(copies=INFINITE, batch_size=cube["batch_size"].max(), drop=True)
     accuracy = honest_best(only(largest, ("alpha", "learning_rate", "seed"), what="the claim best_batch"))
     group = "infinite copies"
-    return [Series(group, "measured", x, accuracy.mean("seed").sortby("alpha").values, group=group)]
+    return [Series(group, "measured", x, 100 * accuracy.mean("seed").sortby("alpha").values, group=group)]
 
 
 def _table(arms: Arms, theory: Arms) -> Table:

@@ -19,7 +19,7 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table, noise_axis
 from effbatch.fitting import FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits
@@ -76,6 +76,7 @@ class BestLearningRateClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=self._finding(error, row, powers, best),
+            plain=self._plain(error, row, powers),
             numbers=[
                 Number(f"median error of {self.law}", error, OCTAVES),
                 Number("threshold of the rule", exact(self.max_median_error), OCTAVES),
@@ -96,6 +97,17 @@ class BestLearningRateClaim(Claim):
             f"{float(row['median_error']):.2f} powers of two (median, {int(row['cells'])} cells) and costs "
             f"{100 * float(row['regret']):.1f} points of accuracy on average."
             f"{_goes_as(powers, ' Measured, the best rate goes as {}.')}"
+        )
+
+    def _plain(self, error: Estimate, row: xr.Dataset, powers: xr.Dataset) -> str:
+        if not error.n:
+            return ""
+        power = float(powers["exponent"].sel(term="alpha").mean())
+        noisier = f"Ten noisy labels per clean one leave {11**power:.2g} of the best learning rate (a power law); "
+        return (
+            f"{noisier if np.isfinite(power) else ''}the rule {get(self.law).formula} carries it from one tuned "
+            f"setting to others within a factor {2 ** float(row['median_error']):.2g} (median), at a cost of "
+            f"{100 * float(row['regret']):.1f} points of accuracy (mean)."
         )
 
 
@@ -144,7 +156,12 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
     rows = [
         [LINEARISED, "", "nothing", *_law_cells(theory)],
         *(
-            [str(law["law"].item()), LAWS[str(law["law"].item())].formula, str(law["how"].item()), *_law_cells(law)]
+            [
+                str(law["law"].item()),
+                LAWS[str(law["law"].item())].formula,
+                str(law["how"].item()).split()[0],
+                *_law_cells(law),
+            ]
             for law in laws
             if int(law["pairs"])
         ),
@@ -156,7 +173,7 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
         f"{said}Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each "
         "cell in turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best "
         "rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
-        ("law", "formula", "knows", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
+        ("law", "formula", "how", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
         rows,
         ("", "", "", ".2f", "", ".2f", ".1f", ".1f"),
     )
@@ -185,9 +202,9 @@ def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Data
 
 
 def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
-    x, batches = 1 + best["alpha"].values, best["batch_size"].values
+    x, batches = best["alpha"].values, best["batch_size"].values
     i, j = len(x) // 2, len(batches) // 2
-    middle, anchor = best["best_learning_rate"].isel(alpha=i, batch_size=j), Setting(x[i] - 1, float(batches[j]))
+    middle, anchor = best["best_learning_rate"].isel(alpha=i, batch_size=j), Setting(x[i], float(batches[j]))
     series = []
     for batch in batches:
         at, group = best.sel(batch_size=batch), f"B = {batch}"
@@ -195,6 +212,6 @@ def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
         series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
         theory = predicted.sel(batch_size=batch).values
         series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
-        factor = np.asarray(get(law).factor(Setting(x - 1, float(batch)), anchor))
+        factor = np.asarray(get(law).factor(Setting(x, float(batch)), anchor))
         series.append(Series(f"{group}, {law}", "rival", x, float(middle) * factor, group=group))
-    return Panel(Axis("1 + α", "log", ticks=tuple(x)), Axis("best learning rate", "log"), tuple(series), title)
+    return Panel(noise_axis(x), Axis("best learning rate", "log"), tuple(series), title)

@@ -64,6 +64,7 @@ class CollapseClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=" ".join(fitted.sentences[:2]),
+            plain=_plain(fitted, float(steps["alpha"].max())),
             numbers=self._numbers(fitted),
             figures=(figure,) if figure else (),
             tables=(_table(steps),),
@@ -99,6 +100,17 @@ class CollapseClaim(Claim):
                 Number("δ of the critical batch then", extended.delta),
             ]
         return numbers
+
+
+def _plain(fitted: Collapse, alpha: float) -> str:
+    """What a batch of 128 is worth at the noisiest labels that were run."""
+    if fitted.base is None:
+        return ""
+    worth = 128 / (1 + alpha) ** fitted.base.delta.floats.value
+    return (
+        f"Noisy labels shrink a batch: with {alpha:g} of them per clean one, a batch of 128 trains like one of "
+        f"{worth:.2g} clean labels."
+    )
 
 
 def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:

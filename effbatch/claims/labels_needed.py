@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
+from effbatch.claims.shared.accuracy_curves import ACCURACY
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, within
@@ -76,6 +77,7 @@ class LabelsNeededClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=finding,
+            plain=_plain(exponent),
             numbers=[
                 Number("exponent β of 1 + α", exponent, note="one for all targets"),
                 Number("tolerance of the rule, about 1", exact(self.tolerance)),
@@ -105,6 +107,12 @@ def _finding(exponent: Estimate, fits: Fits) -> str:
         f"The clean labels needed for an accuracy grow as (1+α)^{exponent.value:.2f}. Every noisy label per clean one "
         f"costs that many more clean ones: {told}."
     )
+
+
+def _plain(exponent: Estimate) -> str:
+    if exponent.value is None:
+        return ""
+    return f"At ten noisy labels per clean one the same accuracy takes {11**exponent.value:.2g} times the clean labels."
 
 
 def _numbers(needed: Needed, fits: Fits, n: int) -> list[Number]:
@@ -166,14 +174,14 @@ def _needed_panel(needed: Needed, fits: Fits) -> Panel:
 
 
 def _accuracy_panel(accuracy: xr.DataArray, power: float) -> Panel:
-    mean = accuracy.mean("seed").sortby("clean_examples")
+    mean = 100 * accuracy.mean("seed").sortby("clean_examples")
     series = []
     for alpha in mean["alpha"].values:
         x = mean["clean_examples"].values / (1 + alpha) ** power
         group = f"α = {alpha:g}"
         series.append(Series(group, "measured", x, mean.sel(alpha=alpha).values, group=group))
     label = "clean labels / (1 + α)" if power else "clean labels"
-    return Panel(Axis(label, "log"), Axis("test accuracy", domain=(0, 1)), tuple(series), label)
+    return Panel(Axis(label, "log"), ACCURACY, tuple(series), label)
 
 
 def _table(needed: Needed) -> Table:

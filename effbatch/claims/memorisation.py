@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
+from effbatch.claims.shared.accuracy_curves import ACCURACY
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above
@@ -239,12 +240,12 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
         at, group = mean.sel(alpha=alpha), f"α = {alpha:g}"
         x = at["epochs"].values
         losses.append(Series(group, "measured", x, (at["loss"] - at["floor"]).values, group=group))
-        accuracies.append(Series(group, "measured", x, at["accuracy"].values, group=group))
+        accuracies.append(Series(group, "measured", x, 100 * at["accuracy"].values, group=group))
     ends = [float(runs["epochs"].min()), float(runs["epochs"].max())]
     losses.append(Series("noise floor", "predicted", ends, [0.0, 0.0], group="noise floor"))
     panels = (
         Panel(Axis("epochs", "log"), Axis("training loss − H(α), nats"), tuple(losses), "loss above the noise floor"),
-        Panel(Axis("epochs", "log"), Axis("test accuracy", domain=(0, 1)), tuple(accuracies), "accuracy"),
+        Panel(Axis("epochs", "log"), ACCURACY, tuple(accuracies), "accuracy"),
     )
     caption = f"{finding} Means over {runs.sizes['seed']} seeds; the line at 0 is the prediction."
     # several simulations may be judged by this rule in one report

@@ -14,21 +14,26 @@ from effbatch.core.estimate import Estimate
 Role = Literal["measured", "predicted", "rival"]
 Values = Any  # a sequence of floats or a one-dimensional array
 Cell = str | int | float | Estimate | None
-LABELS_PER_CLEAN = "1 + α (labels per clean label)"  # of an axis of noise
 
 
 @dataclass(frozen=True)
 class Axis:
     """One axis of a panel: its label with unit, its scale, and the tick values where they should be fixed.
 
+    scale   log1p: equal steps for equal factors of 1 + value, so that 0 has a place
     names   what stands at the `ticks` in place of their numbers: an axis of categories
     """
 
     label: str
-    scale: Literal["linear", "log", "log2"] = "linear"
+    scale: Literal["linear", "log", "log2", "log1p"] = "linear"
     ticks: Sequence[float] | None = None
     domain: tuple[float, float] | None = None
     names: Sequence[str] | None = None
+
+
+def noise_axis(alphas: Values) -> Axis:
+    """The axis of α, ticks at `alphas`: what goes as a power of 1 + α is straight against a logarithm."""
+    return Axis("noisy labels per clean one, α", "log1p", ticks=tuple(alphas))
 
 
 @dataclass(frozen=True)

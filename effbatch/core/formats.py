@@ -25,6 +25,7 @@ _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷�
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
 _SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
+_NAN = re.compile(r"[-−+]?\bnan\b")
 FACTOR = 4  # between limits
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"  # as wide as a digit, and as a point
 
@@ -64,6 +65,11 @@ def number_text(number: Number) -> str:
     return estimate_text(number.estimate, number.unit)
 
 
+def known(text: str) -> str:
+    """`text` with words for a number that is none, should one have come that far: "cannot tell" for nan."""
+    return _NAN.sub("cannot tell", text)
+
+
 def typeset(text: str) -> str:
     """Powers and indices as a chart writes them, without markup: "(1+α)^-0.49" -> "(1+α)⁻⁰·⁴⁹"."""
     return _POWER.sub(lambda m: m[1].translate(_SUPERSCRIPT), text)
@@ -71,7 +77,7 @@ def typeset(text: str) -> str:
 
 def marked_up(text: str) -> Markup:
     """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
-    raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(text)))
+    raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(known(text))))
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
 
 
@@ -81,7 +87,7 @@ def wrapped(text: str, width: int, *, indent: str = "", hanging: str = "") -> st
     Longer words stand out: paths and commands are words, and "n = 12" and "95 %" never part.
     """
     lines = textwrap.fill(
-        _TOGETHER.sub(lambda m: m[0].replace(" ", "\u00a0"), text),
+        _TOGETHER.sub(lambda m: m[0].replace(" ", "\u00a0"), known(text)),
         max(width, 1),
         initial_indent=indent,
         subsequent_indent=hanging,

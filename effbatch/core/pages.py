@@ -20,12 +20,12 @@ be estimates themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
 from effbatch.core.dispatch import maker, writer
-from effbatch.core.figures import Table
+from effbatch.core.figures import Figure, Table
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,21 @@ class Code:
     text: str
 
 
-Part = str | Heading | Note | Code | Table  # a str is a sentence, or an item of a list where it begins with "- "
+@dataclass(frozen=True)
+class Terms:
+    """Words, each with what is said of it."""
+
+    of: Mapping[str, object]
+
+
+Part = str | Heading | Note | Code | Terms | Table | Figure  # a str is a sentence, an item where it begins with "- "
 
 
 @dataclass(frozen=True)
 class Page:
     """The sentence that answers, with the number, its interval and what to do; below it all the rest, in order.
 
-    The caption of a table stands above it, as a heading.
+    The caption of a table stands above it, as a heading. A terminal shows the caption of a figure alone.
     """
 
     title: str

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Heat, Panel, Series
+from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, noise_axis
 from effbatch.fitting.collapse import Collapse
 from effbatch.fitting.regret import seed_mean
 from effbatch.laws import LAWS, Setting
@@ -31,21 +31,16 @@ def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.Da
     floor = 100 / num_classes(cube)
     panels = []
     for title, here in _places(best):
-        at, x = best.sel(here), 1 + best["alpha"].values
+        at, x = best.sel(here), best["alpha"].values
         shades = accuracy.sel(here).transpose("learning_rate", "alpha")
         series = [Series("measured best rate", "measured", x, at["best_learning_rate"].values, **closed_limits(at))]
         if theory is not None:
             series.insert(0, Series("predicted best rate", "predicted", x, theory.sel(here).values))
         rates = accuracy["learning_rate"].values
         heat = Heat("test accuracy, %", x, rates, shades.values, (floor, 100.0))
-        panels.append(
-            Panel(Axis(LABELS_PER_CLEAN, "log", ticks=tuple(x)), Axis("learning rate", "log2"), series, title, heat)
-        )
+        panels.append(Panel(noise_axis(x), Axis("learning rate", "log"), series, title, heat))
     most = int(best["seeds"].max())
-    caption = (
-        f"{_inside_and_off(best, theory)} Mean accuracy of up to {most} seeds at B = {middle}; a diverged run scores "
-        f"chance ({floor:g} %)."
-    )
+    caption = f"{_inside_and_off(best, theory)} Mean accuracy of {most} seeds, B = {middle}."
     return Figure(name, caption, tuple(panels))
 
 
@@ -73,6 +68,7 @@ class _Along:
     base: str  # of the power that the best rate goes as
     axis: Axis
     x: np.ndarray
+    raised: np.ndarray  # to the power: 1 + α, or B
     at: Mapping[str, Any]
     where: str
     laws: Sequence[str]
@@ -83,13 +79,13 @@ def _along(best: xr.Dataset) -> tuple[_Along, _Along]:
     """Along noise at the middle batch size, and along batch sizes at the middle noise."""
     batch = best["batch_size"].values[best.sizes["batch_size"] // 2]
     alpha = best["alpha"].values[best.sizes["alpha"] // 2]
-    labels, batches = 1 + best["alpha"].values, best["batch_size"].values.astype(float)
+    alphas, batches = best["alpha"].values, best["batch_size"].values.astype(float)
     K = int(best.attrs["num_classes"])
     return (
-        _Along("noise", "(1+α)", Axis(LABELS_PER_CLEAN, "log", ticks=tuple(labels)), labels, {"batch_size": batch},
-               f"B = {batch}", NOISE_LAWS, lambda x: Setting(x - 1, float(batch), K)),
-        _Along("batch size", "B", Axis("batch size B", "log2", ticks=tuple(batches)), batches, {"alpha": alpha},
-               f"α = {alpha:g}", BATCH_LAWS, lambda x: Setting(float(alpha), x, K)),
+        _Along("noise", "(1+α)", noise_axis(alphas), alphas, 1 + alphas, {"batch_size": batch},
+               f"B = {batch}", NOISE_LAWS, lambda x: Setting(x, float(batch), K)),
+        _Along("batch size", "B", Axis("batch size B", "log2", ticks=tuple(batches)), batches, batches,
+               {"alpha": alpha}, f"α = {alpha:g}", BATCH_LAWS, lambda x: Setting(float(alpha), x, K)),
     )  # fmt: skip
 
 
@@ -107,7 +103,7 @@ def rates_and_laws(name: str, best: xr.Dataset, predicted: xr.DataArray | None =
             theory = None if predicted is None else predicted.sel(here).sel(along.at)
             rates = measured["best_learning_rate"]
             if any(bool(known.notnull().any()) for known in (rates, theory) if known is not None):
-                slopes += _slope(along.x, rates.values)
+                slopes += _slope(along.raised, rates.values)
                 panels.append(_panel(along, title, measured, theory))
         if slopes:
             goes_as = f"{along.base}^{np.mean(slopes):.2f} ({_range(slopes)})"
@@ -207,5 +203,6 @@ def _against_batch(steps: xr.Dataset, delta: float, title: str, *, curve: Collap
         x = np.geomspace(min(everything), max(everything), 60)
         y = curve.base.smallest_steps.floats.value * (1 + curve.base.critical_batch_size.floats.value / x)
         series.append(Series("fitted curve", "rival", x, y, group="fitted curve"))
-    label = "batch size B" if delta == 0 else "effective batch size"
-    return Panel(Axis(label, "log"), Axis("steps to the target", "log"), tuple(series), title)
+    batches = tuple(float(batch) for batch in steps["batch_size"].values)
+    axis = Axis("effective batch size", "log") if delta else Axis("batch size B", "log2", ticks=batches)
+    return Panel(axis, Axis("steps to the target", "log"), tuple(series), title)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims import Case
-from effbatch.claims.shared.accuracy_curves import by_setting, percent
+from effbatch.claims.shared.accuracy_curves import ACCURACY, by_setting, percent
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.figures import Axis, Figure, Panel, Series
 from effbatch.fitting.figures import accuracy_map, extra_dims, rates_and_laws
@@ -52,14 +52,14 @@ def _curves(name: str, cube: xr.Dataset, best: xr.Dataset) -> Figure:
     curves = [by_setting(limit, "learning_rate") for limit in seed_mean(accuracy)]
     x = cube["learning_rate"].values
     series = [
-        Series(label, "measured", x, mean.values, low.values, high.values, group=label)
+        Series(label, "measured", x, 100 * mean.values, 100 * low.values, 100 * high.values, group=label)
         for (label, mean), (_, low), (_, high) in zip(*curves, strict=True)
     ]
     label, highest = max(curves[0], key=lambda curve: float(curve[1].max()))
     n, at = cube.sizes["seed"], f"{label}, B = {batch}, learning rate {float(highest.idxmax('learning_rate')):.3g}"
     caption = f"Accuracy is highest, {percent(float(highest.max()))}, at {at}. Points: mean over {n} seeds"
     caption += ", and its 95 % interval." if n > 1 else "."
-    axes = Axis("learning rate", "log2"), Axis("test accuracy", domain=(0, 1))
+    axes = Axis("learning rate", "log"), ACCURACY
     return Figure(name, caption, (Panel(*axes, series, f"B = {batch}"),))
 
 

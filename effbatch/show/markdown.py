@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
+from effbatch.core.formats import known
+
 _SPECIAL = re.compile(
     r"""
     [\\`*$|~]             # escapes, code, emphasis, mathematics, table cells, strike-through
@@ -24,7 +26,7 @@ def markdown_text(value: object) -> object:
     """`value` as text on one line, every sign that Markdown would read escaped; what is Markup stays as it is."""
     if isinstance(value, Markup):
         return value
-    return _SPECIAL.sub(lambda sign: _escaped(sign[0]), " ".join(str(value).split("\n")))
+    return _SPECIAL.sub(lambda sign: _escaped(sign[0]), " ".join(known(str(value)).split("\n")))
 
 
 def code_span(value: object) -> Markup:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from effbatch.core.figures import Table
+from effbatch.core.figures import Figure, Table
 from effbatch.core.formats import formatted
-from effbatch.core.pages import Code, Heading, Note, Page, Part
+from effbatch.core.pages import Code, Heading, Note, Page, Part, Terms
+from effbatch.show import charts
 
 
 def as_html(page: Page) -> str:
@@ -23,6 +24,10 @@ def _html(part: Part) -> str:
             return f"<h4>{escape(text)}</h4>"
         case Code(text):
             return f"<pre>{escape(text)}</pre>"
+        case Figure():
+            return f"<figure>{charts.draw(part, alone=True).svg}</figure>"
+        case Terms(said):
+            return "".join(f"<p><b>{escape(word)}</b> {escape(str(what))}</p>" for word, what in said.items())
         case Note(text):
             return f"<p><small>{escape(text)}</small></p>"
         case _:

@@ -7,7 +7,7 @@ figure is in it as SVG, and a script, where one runs, puts the interactive chart
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -17,18 +17,20 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from effbatch.claims import Verdict
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError
 from effbatch.core.figures import Figure, Table
-from effbatch.core.formats import aligned, cell_text, formatted, is_quantity, marked_up, number_text, p_text
-from effbatch.core.pages import Code, Heading
+from effbatch.core.formats import aligned, formatted, is_quantity, marked_up
+from effbatch.core.pages import Code, Heading, Note, Part, Terms
 from effbatch.core.resources import bundled
 from effbatch.laws.bibliography import readable
 from effbatch.show import charts
 from effbatch.show.markdown import cells, code_span, markdown_text, slug
-from effbatch.show.report import Chapter, Part, Report, Terms
+from effbatch.show.report import VERDICTS, Chapter, Report
 
 PAPERS = ("a4", "letter")
+WIDE = 72  # characters of a row that half a page cannot hold
 
 _FONTS = {  # file -> CSS family, weight
     "Inter-Regular.otf": ("Inter", 400),
@@ -36,7 +38,7 @@ _FONTS = {  # file -> CSS family, weight
     "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
     "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
 }
-_KINDS = {Terms: "terms", Figure: "figure", Table: "table", Code: "code", str: "sentence"}
+_KINDS = {Terms: "terms", Figure: "figure", Table: "table", Code: "code", Note: "note", str: "sentence"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class Block:
         return list(zip(*map(aligned, self.columns), strict=True))
 
     @property
+    def wide(self) -> bool:
+        """Of a table, whether it needs the width of a page."""
+        columns = zip(self.of.columns, self.columns, strict=True)
+        return sum(max(map(len, (*heading.split(), *cells))) + 2 for heading, cells in columns) > WIDE
+
+    @property
     def plain_rows(self) -> list[tuple[str, ...]]:
         return list(zip(*self.columns, strict=True))
 
@@ -78,26 +86,65 @@ class Stretch:
     blocks: list[Block] = field(default_factory=list)
 
 
-def _stretches(chapters: Sequence[Chapter], first_table: int) -> list[tuple[Chapter, list[Stretch]]]:
-    """Every chapter cut at its headings; figures and tables are numbered through the report."""
-    numbers = {"figure": count(1), "table": count(first_table)}
+@dataclass(frozen=True)
+class Cut:
+    """A chapter cut at its headings, what stands in its place and what in the appendix; a claim's number."""
 
-    def cut(parts: Sequence[Part]) -> Iterator[Stretch]:
-        stretch = Stretch()
-        for part in parts:
-            if isinstance(part, Heading):
-                yield stretch
-                stretch = Stretch(part.text)
-            elif isinstance(part, str) and part.startswith("- "):
-                if not stretch.blocks or stretch.blocks[-1].kind != "list":
-                    stretch.blocks.append(Block("list", []))
-                stretch.blocks[-1].of.append(part.removeprefix("- "))
-            else:
-                kind = _KINDS[type(part)]
-                stretch.blocks.append(Block(kind, part, next(numbers[kind]) if kind in numbers else 0))
-        yield stretch
+    chapter: Chapter
+    stretches: Sequence[Stretch]
+    further: Sequence[Stretch]
+    number: int | str = ""
 
-    return [(chapter, list(cut(chapter.parts))) for chapter in chapters]
+    @property
+    def more(self) -> list[Block]:
+        """Its tables in the appendix."""
+        return [block for stretch in self.further for block in stretch.blocks if block.kind == "table"]
+
+    @property
+    def wide(self) -> list[Block]:
+        """Those that need the width of a page."""
+        return [block for block in self.more if block.wide]
+
+    @property
+    def narrow(self) -> list[Stretch]:
+        """What else is in the appendix, for columns."""
+        return [
+            Stretch(stretch.heading, [one for one in stretch.blocks if one.kind != "table" or not one.wide])
+            for stretch in self.further
+        ]
+
+    @property
+    def last_table(self) -> int:
+        """The number of the last table in its place, whose caption names those in the appendix; 0 without one."""
+        numbers = [block.number for stretch in self.stretches for block in stretch.blocks if block.kind == "table"]
+        return numbers[-1] if numbers else 0
+
+
+def _cut(report: Report) -> list[Cut]:
+    """First page and chapters; figures and tables are numbered through the report, those of the appendix last."""
+    numbers = {"figure": count(1), "table": count(1)}
+    claims = {chapter.name: i for i, chapter in enumerate(report.claims, 1)}
+    chapters = sorted([report.front, *report.chapters], key=lambda chapter: chapter.kind == "appendix")
+    placed = {one.name: _stretches(one.parts, numbers) for one in chapters if one.kind != "appendix"}
+    further = {one.name: _stretches(one.further, numbers) for one in chapters}
+    placed |= {one.name: _stretches(one.parts, numbers) for one in chapters if one.kind == "appendix"}
+    return [Cut(one, placed[one.name], further[one.name], claims.get(one.name, "")) for one in chapters]
+
+
+def _stretches(parts: Sequence[Part], numbers: Mapping[str, Iterator[int]]) -> list[Stretch]:
+    stretches = [Stretch()]
+    for part in parts:
+        blocks = stretches[-1].blocks
+        if isinstance(part, Heading):
+            stretches.append(Stretch(part.text))
+        elif isinstance(part, str) and part.startswith("- "):
+            if not blocks or blocks[-1].kind != "list":
+                blocks.append(Block("list", []))
+            blocks[-1].of.append(part.removeprefix("- "))
+        else:
+            kind = _KINDS[type(part)]
+            blocks.append(Block(kind, part, next(numbers[kind]) if kind in numbers else 0))
+    return [stretch for stretch in stretches if stretch.heading or stretch.blocks]
 
 
 def render_html(report: Report) -> str:
@@ -131,7 +178,8 @@ def write_markdown(report: Report, path: str | Path) -> None:
     environment.finalize = markdown_text
     text = environment.get_template("report.md.j2").render(
         report=report,
-        chapters=_stretches(report.chapters, 1),
+        cuts=_cut(report),
+        verdicts=VERDICTS,
         references=[readable(reference).text for reference in report.references],
     )
     replace_file(Path(path), text.encode())
@@ -151,9 +199,6 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         "cells": cells,
         "code": code_span,
         "slug": slug,
-        "number": number_text,
-        "cell": cell_text,
-        "p": p_text,
         "math": marked_up,
         "key": charts.reading_key,
         "image": lambda drawing: _data_url("image/svg+xml", drawing.svg.encode()),
@@ -170,9 +215,10 @@ def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            chapters=_stretches(report.chapters, 2 if report.judged else 1),
-            numbers=_numbers(report),
-            keys=report.references,
+            cuts=_cut(report),
+            verdicts=(VERDICTS, {str(verdict) for verdict in Verdict}),
+            anchors={chapter.title: chapter for chapter in report.chapters},
+            sources=report.references,
             references=[readable(reference) for reference in report.references],
             interactive=interactive,
             fonts=[(family, weight, _font(templates, file, interactive)) for file, (family, weight) in _FONTS.items()],
@@ -180,13 +226,6 @@ def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
             script=Markup(_javascript()) if interactive and report.figures else None,
         )
     )
-
-
-def _numbers(report: Report) -> dict[str, int | str]:
-    """Number of every claim by the name of its chapter; nothing for the other chapters."""
-    return dict.fromkeys((chapter.name for chapter in report.chapters), "") | {
-        chapter.name: i for i, chapter in enumerate(report.claims, 1)
-    }
 
 
 def _font(templates: Path, file: str, embed: bool) -> Markup:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,28 +16,21 @@ from effbatch.claims import Verdict
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Number, Table
-from effbatch.core.pages import Code, Heading
+from effbatch.core.formats import number_text, p_text
+from effbatch.core.pages import Code, Heading, Page, Part
 from effbatch.show import charts
 
 Named = TypeVar("Named", Figure, Table, Code)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Words, each with what is said of it."""
-
-    of: Mapping[str, object]
-
-
-Part = str | Terms | Figure | Table | Heading | Code  # a str that begins with "- " is an item of a list
+VERDICTS = "verdicts"  # the table of the first page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chapter:
-    """A part of the report under a title of its own.
+class Chapter(Page):
+    """A page of the report, its first sentence in larger type.
 
     name        its anchor; CHAPTER.NAME is a table of it that others have, too
     kind        what it looks like; claims are numbered, the appendix comes last
+    further     what stands in the appendix in small type: long tables, how to run it again
     verdict     of a claim, None where nothing was judged. With it go into the table of verdicts, on the first page:
     headline    what must come out, in a few words
     result      what the rule looked at
@@ -46,9 +39,8 @@ class Chapter:
     """
 
     name: str
-    title: str
-    parts: Sequence[Part]
-    kind: Literal["claim", "recommendation", "scorecard", "appendix"] = "claim"
+    kind: Literal["front", "claim", "recommendation", "scorecard", "appendix"] = "claim"
+    further: Sequence[Part] = ()
     verdict: Verdict | None = None
     headline: str = ""
     result: Number | None = None
@@ -69,17 +61,25 @@ class Chapter:
 
     def all(self, kind: type[Named]) -> list[Named]:
         """Its figures, its tables, or its lines of code."""
-        return [part for part in self.parts if isinstance(part, kind)]
+        return [part for part in (*self.parts, *self.further) if isinstance(part, kind)]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The whole document: a question, and chapters that answer it."""
+    """The whole document: a question, what answers it on one page, and chapters.
+
+    findings   what was found, three to five sentences in plain words
+    message    the one figure that carries it
+    advice     what to do, a few sentences
+    """
 
     title: str
     asked: str
     created: str
     chapters: Sequence[Chapter]
+    findings: Sequence[str] = ()
+    message: Figure | None = None
+    advice: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -102,7 +102,29 @@ class Report:
                 )
 
     def _all(self, kind: type[Named]) -> Iterator[Named]:
-        return (part for chapter in self.chapters for part in chapter.all(kind))
+        return (part for chapter in (self.front, *self.chapters) for part in chapter.all(kind))
+
+    @cached_property
+    def front(self) -> Chapter:
+        """The first page: question, findings, verdicts, one figure, advice."""
+        parts: list[Part] = [self.asked, *(f"- {finding}" for finding in self.findings)]
+        parts += [self._verdicts_told()] if self.judged else []
+        parts += [self.message] if self.message is not None else []
+        parts += [Heading("What to do"), *(f"- {sentence}" for sentence in self.advice)] if self.advice else []
+        return Chapter(self.title, parts, name="front", kind="front")
+
+    def _verdicts_told(self) -> Table:
+        """The table of verdicts as the first page shows it."""
+        columns = ("claim", "predicted", "measured", "p", "verdict")
+        rows = []
+        for one in self.judged:
+            measured = f"{one.result.label}: {number_text(one.result)}" if one.result else "cannot tell"
+            rows.append([one.title, one.headline, measured, p_text(one.p_value), str(one.verdict)])
+        caption = (
+            f"{self.counts} p: two-sided, of the threshold of the rule, corrected for all claims of this report "
+            "(Holm); from 0.05 on, undecided."
+        )
+        return Table(VERDICTS, caption, columns, rows)
 
     @property
     def claims(self) -> list[Chapter]:
@@ -127,7 +149,7 @@ class Report:
     @property
     def tables(self) -> dict[str, Table]:
         """Every table by its name; CHAPTER.NAME where several claims have one of that name, and for their numbers."""
-        verdicts = {"verdicts": self.verdicts_table} if self.judged else {}
+        verdicts = {VERDICTS: self.verdicts_table} if self.judged else {}
         times = Counter(table.name for table in self._all(Table))
         return verdicts | {
             f"{chapter.name}.{table.name}" if times[table.name] > 1 or table.name == "numbers" else table.name: table
@@ -144,14 +166,14 @@ class Report:
             first = chapter.result or Number("", Estimate(None))
             numbers = [getattr(first.estimate, name) for name in ("value", "low", "high", "n")]
             rows.append([chapter.title, chapter.headline, first.label, *numbers, chapter.p_value, chapter.verdict])
-        return Table("verdicts", self.counts, columns, rows)
+        return Table(VERDICTS, self.counts, columns, rows)
 
     @property
     def counts(self) -> str:
         """How many claims ended how, in a sentence."""
         ended = Counter(chapter.verdict for chapter in self.judged)
         told = ", ".join(f"{ended[verdict]} {verdict}" for verdict in Verdict)
-        return f"Of {len(self.judged)} claims: {told}."
+        return f"Of {len(self.judged)} claim{'s' * (len(self.judged) != 1)}: {told}."
 
     @property
     def references(self) -> list[str]:

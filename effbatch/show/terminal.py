@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from effbatch.core.figures import Table
+from effbatch.core.figures import Figure, Table
 from effbatch.core.formats import formatted, is_quantity, wrapped
-from effbatch.core.pages import Code, Heading, Note, Page, Part
+from effbatch.core.pages import Code, Heading, Note, Page, Part, Terms
 
 WIDTH = 80  # columns
 WIDEST = 100  # of a line of prose: longer ones are hard to read
@@ -61,7 +61,9 @@ def _lines(part: Part, width: int, indent: str) -> list[str]:
         return _table(part, width, indent)
     if isinstance(part, Code):
         return ["", *(f"    {line}".rstrip() for line in part.text.splitlines())]
-    text = part if isinstance(part, str) else part.text
+    if isinstance(part, Terms):
+        return [_prose(f"{word}: {said}", width, indent, indent + "  ") for word, said in part.of.items()]
+    text = part if isinstance(part, str) else f"Figure: {part.caption}" if isinstance(part, Figure) else part.text
     return [_prose(text, width, indent, indent + "  " * text.startswith("- "))]
 
 

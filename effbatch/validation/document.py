@@ -14,13 +14,13 @@ from effbatch.claims import Claim, Judgement
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.figures import Figure, Table
 from effbatch.core.formats import number_text, numbers_table
-from effbatch.core.pages import Code, Heading
+from effbatch.core.pages import Code, Heading, Part, Terms
 from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
 from effbatch.plan.cube import Outcome, extension_in_words
 from effbatch.show import cube_figures
 from effbatch.show.rendering import replace_file, write_html, write_pdf
-from effbatch.show.report import Chapter, Part, Report, Terms
+from effbatch.show.report import Chapter, Report
 from effbatch.validation import scorecard
 from effbatch.validation.judged import JudgedCube
 from effbatch.validation.one_cell import one_cell
@@ -31,6 +31,9 @@ JUDGED = (
     "rule that was fixed beforehand judged the answer."
 )
 MEASURED = "What follows was measured; nothing was predicted before, so nothing is judged."
+
+FIRST = ("collapse", "best_learning_rate", "accuracy_curve", "labels_needed", "best_batch")  # kinds of claims
+LONG = 8  # rows of a table that the appendix shows
 
 Judged = Mapping[str, JudgedCube]  # by simulation name
 
@@ -73,17 +76,70 @@ def _verdict(name: str, one: JudgedCube) -> dict[str, Any]:
 
 def report(judged: Judged, card: Sequence[scorecard.Line]) -> Report:
     """The report of judged cubes."""
-    chapters = [_recommendation(), *_figures_apart([_claim(one) for one in judged.values()])]
-    if card:
-        parts = [part for part in (scorecard.figure(card), scorecard.table(card)) if part is not None]
-        chapters.append(Chapter(name="scorecard", title="Scorecard", parts=parts, kind="scorecard"))
+    chapters = _figures_apart([_claim(one) for one in judged.values()])
     created = max(str(one.cube.attrs["made"]) for one in judged.values())
     return Report(
         title="Label noise and effective batch size: predicted and measured",
         asked=ASKED + (JUDGED if any(one.judgement for one in judged.values()) else MEASURED),
         created=created,
-        chapters=[*chapters, _reproduction(judged, created)],
+        chapters=[*chapters, _recommendation(), *_scorecard(card), _reproduction(judged, created)],
+        findings=_findings(judged),
+        message=_message(judged),
+        advice=_advice(),
     )
+
+
+def _first_of_kinds(judged: Judged) -> list[JudgedCube]:
+    """The first cube of every kind of claim, those that answer the question of the report first."""
+    first = {one.claim.kind(): one for one in reversed(list(judged.values())) if one.claim and one.judgement}
+    return [first[kind] for kind in sorted(first, key=lambda kind: (*FIRST, kind).index(kind))]
+
+
+def _findings(judged: Judged) -> list[str]:
+    """At most five, in plain words; of sweeps that nothing judges what their first figure shows."""
+    told = [one.judgement.plain or one.judgement.finding for one in _first_of_kinds(judged) if one.judgement]
+    return (told or [figure.caption for one in judged.values() for figure in cube_figures.measured(one.case)[:1]])[:5]
+
+
+def _message(judged: Judged) -> Figure | None:
+    """The figure of the first page: of the claim that says most, without the panels between the first and the last."""
+    shown = [(one.judgement.figures, one.judgement.plain) for one in _first_of_kinds(judged) if one.judgement]
+    shown += [(cube_figures.measured(one.case), "") for one in judged.values() if one.judgement is None]
+    for figures, plain in shown:
+        for figure in figures[:1]:
+            panels = figure.panels if len(figure.panels) < 3 else (figure.panels[0], figure.panels[-1])
+            return replace(figure, name="message", caption=plain or figure.caption, panels=panels)
+    return None
+
+
+def _advice() -> list[str]:
+    """What to do about ten noisy labels per clean one, and what to read it off for others."""
+    told = predict(10, 128)
+    chosen = told.recommended
+    return [
+        f"Keep the batch and change the learning rate: with SGD multiply one tuned on clean labels by the change of "
+        f"{_change(chosen.law)}, at ten noisy labels per clean one by {chosen.factor:.2g}.",
+        f"Or make the batch larger: (1+α)² times as large it has as good a gradient as without noise, at ten "
+        f"{(1 + 10) ** 2} times.",
+        "Or get more labels: about 1+α times as many clean ones, each with its noisy ones, keep the accuracy.",
+        "For a network and data of your own ask `effbatch advise`: it measures in place of this rule.",
+    ]
+
+
+def _change(law: str) -> str:
+    return LAWS[law].formula.removeprefix("η ∝ ")
+
+
+def _scorecard(card: Sequence[scorecard.Line]) -> list[Chapter]:
+    """The goals of the package, and in the appendix all lines behind them; none of a user's own sweeps."""
+    if not card:
+        return []
+    figure = scorecard.figure(card)
+    parts: list[Part] = [figure] if figure is not None else []
+    parts.append(scorecard.table(scorecard.headlines(card), "goals"))
+    return [
+        Chapter("Scorecard", parts, name="scorecard", kind="scorecard", further=[scorecard.table(card, "scorecard")])
+    ]
 
 
 def _reproduction(judged: Judged, created: str) -> Chapter:
@@ -102,10 +158,10 @@ def _reproduction(judged: Judged, created: str) -> Chapter:
     specs: list[Part] = [
         part
         for one in judged.values()
-        for part in (Heading(f"Specification: {one.name}"), Code(_command(one)), Code(str(one.cube.attrs["spec"])))
+        for part in (Heading(f"Specification: {one.name}"), Code(str(one.cube.attrs["spec"])))
     ]
     parts = [Terms(made), _costs(judged), *specs]
-    return Chapter(name="reproduction", title="Reproduction", parts=parts, kind="appendix")
+    return Chapter("Reproduction", parts, name="reproduction", kind="appendix")
 
 
 def _costs(judged: Judged) -> Table:
@@ -137,18 +193,38 @@ def _claim(one: JudgedCube) -> Chapter:
     found, claim = one.judgement, one.claim
     question = one.spec["simulation"]["claim"]
     if found is None or claim is None:
-        terms = {"Question": question} if question else {}
-        shown: list[Figure | Table] = [*cube_figures.measured(one.case), rates_table(one.case.best)]
         limits = [why for why in (why_unknown(one.case.best),) if why]
-        return Chapter(name=one.name, title=_title(one), parts=[one.silence, *_parts(one, terms, shown, limits)])
+        return Chapter(
+            _title(one),
+            [
+                one.silence,
+                *[Terms({"Question": question})] * bool(question),
+                *cube_figures.measured(one.case),
+                *_limits(one, limits),
+            ],
+            name=one.name,
+            further=[rates_table(one.case.best), *_again(one)],
+        )
     when = "before training" if one.predicted_before else "AFTER training had begun"
-    said = f"{claim.describe(one.case.prediction)} (Stored {when}, {one.stored['stored']}.)"
-    terms = {"Question": question, "Predicted": said}
-    shown = [*found.figures, *cube_figures.figures(one.case), _numbers(found, claim), *found.tables]
+    said = f"{claim.describe(one.case.prediction)} (Stored {when}, {one.stored['stored'][:16].replace('T', ' ')} UTC.)"
+    short = [table for table in found.tables if len(table.rows) <= LONG]
+    long = [table for table in found.tables if len(table.rows) > LONG]
+    numbers = _numbers(found, claim)
+    shortened = replace(numbers, name="first_numbers", rows=numbers.rows[:LONG])
+    many = len(numbers.rows) > LONG
     return Chapter(
+        _title(one),
+        [
+            found.finding,
+            Terms({"Question": question, "Predicted": said}),
+            *found.figures,
+            shortened if many else numbers,
+            *short,
+            *_limits(one, found.limits),
+            *cube_figures.figures(one.case),
+        ],
         name=one.name,
-        title=_title(one),
-        parts=[found.finding, *_parts(one, terms, shown, found.limits)],
+        further=[*[numbers] * many, *long, *_again(one)],
         verdict=found.verdict,
         headline=claim.headline,
         result=found.numbers[0],
@@ -157,14 +233,15 @@ def _claim(one: JudgedCube) -> Chapter:
     )
 
 
-def _parts(
-    one: JudgedCube, terms: Mapping[str, str], shown: Sequence[Figure | Table], limits: Sequence[str]
-) -> list[Part]:
-    """What every chapter on a cube has in common, below its first sentence."""
-    limits = [*_diverged(one), *account_in_words(one.cube), *extension_in_words(one.cube), *limits]
-    parts: list[Part] = [Terms(terms), *shown]
-    parts += [Heading("Limits"), *(f"- {limit}" for limit in limits)] if limits else []
-    parts += [Heading("Reproduce"), Code(_command(one))]
+def _limits(one: JudgedCube, limits: Sequence[str]) -> list[Part]:
+    told = [*_diverged(one), *account_in_words(one.cube), *extension_in_words(one.cube), *limits]
+    return [Heading("Limits"), *(f"- {limit}" for limit in told)] if told else []
+
+
+def _again(one: JudgedCube) -> list[Part]:
+    """How to run it again, and one network of it."""
+    command = f"effbatch {'validate' if one.stored else 'simulate'} {one.arguments} --out out"
+    parts: list[Part] = ["Reproduce:", Code(command)]
     if again := one_cell(one):
         command, gives = again
         parts += ["One network of it again:", Code(command), gives]
@@ -176,11 +253,6 @@ def _numbers(found: Judgement, claim: Claim) -> Table:
     first = found.numbers[0]
     caption = f"{first.label}: {number_text(first)}; {found.verdict}. Rule: {claim.headline}."
     return numbers_table("numbers", f"{caption[:1].upper()}{caption[1:]}", found.numbers)
-
-
-def _command(one: JudgedCube) -> str:
-    """What runs the simulation again."""
-    return f"effbatch {'validate' if one.stored else 'simulate'} {one.arguments} --out out"
 
 
 def _title(one: JudgedCube) -> str:
@@ -208,13 +280,11 @@ def _diverged(one: JudgedCube) -> list[str]:
 
 def _recommendation() -> Chapter:
     chosen = predict(1, 128).recommended
-    advice = (
-        f"For SGD, multiply a tuned learning rate by the change of {LAWS[chosen.law].formula.removeprefix('η ∝ ')} "
-        f"(law {chosen.law}): {chosen.why}. To restore the gradient's signal-to-noise ratio itself takes a batch "
-        "(1+α)² times as large; to keep the accuracy takes about 1+α times as many clean labels."
-    )
-    parts: list[Part] = [advice, _scaling_table()]
-    return Chapter(name="recommended-scaling", title="Recommended scaling", parts=parts, kind="recommendation")
+    parts: list[Part] = [
+        f"For SGD, the change of {_change(chosen.law)} (law {chosen.law}): {chosen.why}.",
+        _scaling_table(),
+    ]
+    return Chapter("Recommended scaling", parts, name="recommended-scaling", kind="recommendation")
 
 
 def _scaling_table() -> Table:

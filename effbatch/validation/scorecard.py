@@ -111,8 +111,8 @@ def headlines(card: Sequence[Line]) -> list[Line]:
     return [line for line in card if line.reached is not None]
 
 
-def table(card: Sequence[Line]) -> Table:
-    """The table of the report."""
+def table(card: Sequence[Line], name: str) -> Table:
+    """These lines as a table of the report."""
     rows: list[list[str | int | None]] = []
     for line in card:
         label = line.number.label if line.reached else f"· {line.of}"
@@ -121,12 +121,16 @@ def table(card: Sequence[Line]) -> Table:
     ended = Counter(str(line.reached) for line in headlines(card))
     caption = (
         f"Of {ended.total()} goals {ended[Reached.MET]} met, {ended[Reached.NOT_MET]} not met, "
-        f"{ended[Reached.CANNOT_TELL]} cannot tell. Linearised theory: from the untrained networks, with no anchor. "
-        "Rivals of the regret: anchored at the clean cell of the same network and the middle batch size; they and the "
-        "theory beside them are tried on the other cells for which all of them say a rate. A goal is met or missed "
-        "only where the whole 95 % interval lies on one side of it."
+        f"{ended[Reached.CANNOT_TELL]} cannot tell. A goal is met or missed only where the whole 95 % interval lies on "
+        "one side of it."
     )
-    return Table("scorecard", caption, ("quantity", "value [95 % interval]", "n", "goal", "reached"), rows)
+    if len(card) > ended.total():
+        caption += (
+            " Linearised theory: from the untrained networks, with no anchor. Rivals of the regret: anchored at the "
+            "clean cell of the same network and the middle batch size; they and the theory beside them are tried on "
+            "the other cells for which all of them say a rate."
+        )
+    return Table(name, caption, ("quantity", "value [95 % interval]", "n", "goal", "reached"), rows)
 
 
 def figure(card: Sequence[Line]) -> Figure | None:

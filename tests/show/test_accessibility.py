@@ -5,9 +5,9 @@ import pytest
 
 from effbatch.claims import Verdict
 from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, Table
-from effbatch.core.pages import Code, Heading
+from effbatch.core.pages import Code, Heading, Terms
 from effbatch.show.rendering import render_html
-from effbatch.show.report import Chapter, Report, Terms
+from effbatch.show.report import Chapter, Report
 
 pytestmark = pytest.mark.skipif(bool(axe.MISSING), reason=axe.MISSING)
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from effbatch.core.errors import InputError
-from effbatch.core.figures import Axis, Figure, Heat, Panel, Series
+from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, noise_axis
 from effbatch.show.charts import Drawing, draw, png, reading_key
 from effbatch.show.charts.axes import log_ticks, tick_label
-from effbatch.show.charts.look import COLOURS
+from effbatch.show.charts.ends import LINE
+from effbatch.show.charts.look import COLOURS, PANEL_WIDTH
 
 ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
 RATE = Axis("best learning rate η", "log")
@@ -48,10 +49,10 @@ def rows(part: object) -> list[dict]:
 
 
 def points(svg: str) -> np.ndarray:
-    """Centres (x, y) of the filled symbols of the first group, legend and unseen points left out."""
+    """Centres (x, y) of the filled symbols of the first group; legend, names and unseen points left out."""
     paths = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")
     drawn = [p for p in paths if p.get("fill") == COLOURS[0] and p.get("opacity") == "1" and not p.get("stroke")]
-    return np.array([re.findall(r"[-\d.]+", path.get("transform", "")) for path in drawn], dtype=float)
+    return np.array([re.findall(r"[-\d.]+", path.get("transform", "")) for path in drawn[: len(X)]], dtype=float)
 
 
 def test_svg_is_well_formed_and_says_what_it_shows(drawing):
@@ -125,6 +126,49 @@ def test_panels_of_a_row_share_their_size():
     assert len({(p["width"], p["height"]) for p in spec["concat"]}) == 1
 
 
+def texts_at(svg: str) -> dict[str, float]:
+    """How far down the page each text begins."""
+    places = re.findall(r"<text[^>]*translate\([-\d.]+,([-\d.]+)\)[^>]*>([^<]*)", svg)
+    return {text: float(y) for y, text in places}
+
+
+def test_few_curves_have_their_names_at_their_ends_and_no_legend():
+    curves = [Series(name, "measured", X, scale * X, group=name) for name, scale in (("low", 1), ("high", 4))]
+    drawn = draw(figure(*curves, y=Axis("steps", "log")))
+    assert "role-legend" not in drawn.svg
+    at, ends = texts_at(drawn.svg), points(drawn.svg)[-1]
+    assert at["high"] < at["low"]
+    assert at["low"] == pytest.approx(ends[1], abs=5)
+
+
+def test_names_that_would_touch_are_pushed_apart_as_little_as_that_takes():
+    close = [Series(name, "measured", X, X + 0.01 * i, group=name) for i, name in enumerate(("one", "two", "three"))]
+    at = texts_at(draw(figure(*close, y=Axis("steps", domain=(0, 16)))).svg)
+    assert at["one"] - at["two"] == pytest.approx(LINE)
+    assert at["two"] - at["three"] == pytest.approx(LINE)
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        [Series(f"curve {i}", "measured", X, X + 0.01 * i) for i in range(6)],
+        [Series("all", "measured", X, X), Series("half", "measured", X[:2], X[:2])],
+        [Series("a name that is longer than any place beside it", "measured", X, X), Series("b", "measured", X, 2 * X)],
+    ],
+    ids=["too many at one place", "one ends early", "too long"],
+)
+def test_a_legend_stays_where_names_find_no_place_at_the_ends(curves):
+    assert "role-legend" in draw(figure(*curves, y=Axis("steps", domain=(0, 20)))).svg
+
+
+def test_the_axis_of_noise_has_a_place_for_none_and_equal_steps_for_equal_factors_of_labels():
+    alphas = np.array([0.0, 1.0, 3.0, 7.0])
+    drawn = draw(Figure("noise", "", [Panel(noise_axis(alphas), RATE, [measured(x=alphas)])]))
+    dx = np.diff(points(drawn.svg)[:, 0])
+    assert dx == pytest.approx([dx[0]] * 3)
+    assert dx[0] > 0
+
+
 def test_reading_key_names_only_what_is_there():
     theory = Series("theory", "predicted", X, X)
     assert reading_key(figure(measured(), theory)) == "Points, measured (bars: interval); solid lines, predicted."
@@ -139,7 +183,8 @@ def test_reading_key_names_only_what_is_there():
         (0.3, "log2", "0.3"),
         (5000, "log", "5,000"),
         (1e5, "log", "10⁵"),
-        (2e-4, "log", "2×10⁻⁴"),
+        (2e-4, "log", "0.0002"),
+        (2e-5, "log", "2×10⁻⁵"),
         (-0.5, "linear", "−0.5"),
         (0, "linear", "0"),
     ],
@@ -200,7 +245,7 @@ def test_an_interval_along_x_is_drawn_along_x_and_categories_have_names():
     texts = [element.text for element in ElementTree.fromstring(drawn.svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"√B", "linear in B"} <= set(texts)
     (bar,) = re.findall(r'<line transform="[^"]*" x2="([-\d.]+)" y2="0" stroke="#0072B2"', drawn.svg)
-    assert abs(float(bar)) == pytest.approx(460 * 0.2)
+    assert abs(float(bar)) == pytest.approx(PANEL_WIDTH[1] * 0.2)
 
 
 def test_a_reader_who_zooms_in_finds_more_ticks():

@@ -14,12 +14,12 @@ from effbatch.core.errors import InputError, RunError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import cell_text, number_text, numbers_table
-from effbatch.core.pages import Code, Heading
+from effbatch.core.pages import Code, Heading, Terms
 from effbatch.core.resources import bundled
 from effbatch.laws.bibliography import ROLNICK_2017
 from effbatch.show import rendering as module
 from effbatch.show.rendering import render_html, write_html, write_markdown, write_pdf
-from effbatch.show.report import Chapter, Report, Terms
+from effbatch.show.report import Chapter, Report
 
 HOSTILE = "<script>alert('α')</script>"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -93,6 +93,8 @@ def sample() -> Report:
         asked="Which rate, when most labels are wrong?",
         created="2026-11-22T16:48:00+00:00",
         chapters=[recommended, rate, labels, appendix],
+        findings=["Findings come first."],
+        advice=["Scale by √(B/(1 + α))."],
     )
 
 
@@ -204,11 +206,12 @@ def test_html_without_figures_needs_no_script(sample):
 def test_pdf_says_the_verdicts_first(pdf):
     reader, complaints = pdf
     assert complaints == []
-    first = reader.pages[0].extract_text()
+    first = " ".join(reader.pages[0].extract_text().split())
     assert first.index("Which rate, when most labels are wrong?") < first.index("supported")
     for words in ("supported", "undecided", "−0.68 [−0.74, −0.61], n = 12", "1 supported, 0 refuted, 1 undecided"):
         assert words in first
-    assert len(reader.pages) == 5  # verdicts, contents, one page for each claim, references and reproduction
+    assert first.index("Findings come first.") < first.index("Of 2 claims") < first.index("What to do")
+    assert len(reader.pages) == 4  # the answer, one page for each claim, scaling; the last with all else
 
 
 def test_in_the_pdf_figures_are_images_apart_and_not_elements_of_the_page(sample):
@@ -217,10 +220,9 @@ def test_in_the_pdf_figures_are_images_apart_and_not_elements_of_the_page(sample
 
 
 def test_pdf_contents_tell_the_pages(pdf):
-    contents = pdf[0].pages[1].extract_text()
-    assert "Recommended scaling" in contents
-    assert "√(B/(1 + α))" in contents
-    for title, page in (("1 The best rate falls with α", 3), ("2 Labels needed", 4), ("References", 5)):
+    contents = pdf[0].pages[0].extract_text()
+    scaling = ("Recommended scaling", 2)
+    for title, page in (scaling, ("1 The best rate falls with α", 3), ("2 Labels needed", 4), ("References", 4)):
         assert re.search(rf"{re.escape(title)}[ .]*{page}\b", contents)
         assert title in pdf[0].pages[page - 1].extract_text()
 

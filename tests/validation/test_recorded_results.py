@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from effbatch.advice.evidence import FILE, recorded, same_cells
 from effbatch.cli import main
+from effbatch.core.figures import Figure, Table
+from effbatch.core.pages import Code, Heading, Terms
 from effbatch.plan import cube, spec
 from effbatch.validation.document import report, verdicts
 from effbatch.validation.judged import judge_all
@@ -156,3 +158,32 @@ def test_data_sets_are_told_apart_in_one_report():
         "uniform_noise.accuracy_against_alpha",
         "uniform_noise-fashion-mnist-14.accuracy_against_alpha",
     } <= set(made.figures)
+
+
+def test_no_caption_sentence_or_cell_of_a_report_holds_a_number_that_is_none(cubes):
+    made = report(judge_all(cubes), [])
+    for chapter in (made.front, *made.chapters):
+        for part in (*chapter.parts, *chapter.further):
+            if not isinstance(part, Code):  # a command, or a spec
+                assert not re.search(r"\bnan\b|\binf\b", " ".join(words(part))), chapter.name
+
+
+def words(part):
+    """All that a part says, as it was made: pages write "cannot tell" for a nan that comes that far."""
+    if isinstance(part, Table):
+        return [part.caption, *(cell for row in part.rows for cell in row if isinstance(cell, str))]
+    if isinstance(part, Figure):
+        return [
+            part.caption,
+            *(text for panel in part.panels for text in (panel.title, *(s.name for s in panel.series))),
+        ]
+    return map(str, part.of.values()) if isinstance(part, Terms) else [part if isinstance(part, str) else part.text]
+
+
+def test_the_first_page_tells_the_question_three_to_five_findings_one_figure_and_what_to_do(cubes):
+    front = report(judge_all(cubes), []).front
+    advice = [part for part in front.parts if isinstance(part, Heading)]
+    findings = [part for part in front.parts[1 : front.parts.index(front.all(Table)[0])] if isinstance(part, str)]
+    assert 3 <= len(findings) <= 5
+    assert len(front.all(Figure)) == 1
+    assert [heading.text for heading in advice] == ["What to do"]

@@ -232,7 +232,7 @@ def test_the_collapse_says_which_exponent_it_excludes(delta, said, reached):
 def test_every_line_is_text_json_and_a_row():
     found = measure(run(seeds=2))
     assert json.dumps([y.to_json() for y in found], allow_nan=False)
-    assert len(scorecard.table(found).rows) == len(found)
+    assert len(scorecard.table(found, "scorecard").rows) == len(found)
     line = by_word(headlines(run()), "median").text
     assert line.startswith("MET ")
     assert line.endswith("(goal: at most 0.5 powers of two)")
@@ -268,7 +268,7 @@ def test_the_report_has_it(tmp_path):
     text = (tmp_path / "r.md").read_text(encoding="utf-8")
     assert "## Scorecard" in text
     assert "| time to predict, share of the training time | 1 (no interval) | 1 | at most 2 % | met |" in text
-    assert "fitted on the other cells" in text
+    assert "| fitted | 0" in text
 
 
 def test_best_rates_are_fitted_once_for_verdict_figures_scorecard_and_report(monkeypatch):

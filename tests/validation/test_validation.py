@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -149,8 +150,14 @@ def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--figure", "x", "--out", "x.svg"], "figure 'x' is not in this report; known: accuracy_against_alpha"),
-        (["--table", "x", "--out", "x.csv"], "table 'x' is not in this report; known: verdicts, scaling"),
+        (
+            ["--figure", "x", "--out", "x.svg"],
+            "figure 'x' is not in this report; known: message, accuracy_against_alpha",
+        ),
+        (
+            ["--table", "x", "--out", "x.csv"],
+            "table 'x' is not in this report; known: verdicts, accuracy_curve.numbers",
+        ),
         (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table, got 'x.svg'"),
         (
             ["--figure", "x", "--table", "y"],
@@ -217,7 +224,8 @@ def test_a_cube_without_prediction_is_shown_and_not_judged(validated, tmp_path, 
     assert ("fewer than 3 seeds ran at every learning rate" in text) == (seeds == 2)
     assert "nan" not in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count("<figure") == (1 if seeds == 2 else 2)
+    assert page.count("<figure") == (2 if seeds == 2 else 3), "that of the first page, accuracy over rates, laws"
+    assert not re.search(r"\bnan\b", re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL), re.IGNORECASE)
     assert 'class="badge' not in page
     assert "claims:" not in page
 

@@ -12,9 +12,10 @@ import xarray as xr
 from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table
+from effbatch.core.figures import Axis, Figure, Panel, Series, Table, noise_axis
 
 SYMBOLS = {"alpha": "α", "delta": "δ", "batch_size": "B"}
+ACCURACY = Axis("test accuracy, %", domain=(0, 100))
 
 
 class Curve(NamedTuple):
@@ -51,19 +52,15 @@ class Curves:
             yield Curve(same[0][0], *(curve for _, curve in same))
 
     def panel(self, title: str = "") -> Panel:
-        """Measured points with intervals and predicted lines; α on a logarithmic axis of 1 + α."""
-        values = self.measured[self.along].values
-        x = 1 + values if self.along == "alpha" else values
-        axis = (
-            Axis(LABELS_PER_CLEAN, "log", ticks=tuple(x))
-            if self.along == "alpha"
-            else Axis(self.symbol, ticks=tuple(x))
-        )
+        """Measured points with intervals and predicted lines."""
+        x = self.measured[self.along].values
+        axis = noise_axis(x) if self.along == "alpha" else Axis(self.symbol, ticks=tuple(x))
         series = []
         for label, c, low, high, p in self:
-            series.append(Series(f"{label}, measured", "measured", x, c.values, low.values, high.values, group=label))
-            series.append(Series(f"{label}, predicted", "predicted", x, p.values, group=label))
-        return Panel(axis, Axis("test accuracy", domain=(0, 1)), tuple(series), title)
+            mean, least, most = (100 * values.values for values in (c, low, high))
+            series.append(Series(f"{label}, measured", "measured", x, mean, least, most, group=label))
+            series.append(Series(f"{label}, predicted", "predicted", x, 100 * p.values, group=label))
+        return Panel(axis, ACCURACY, tuple(series), title)
 
     def figure(self, finding: str, *, name: str) -> Figure:
         return figure(name, finding, [self.panel()], self.seeds)
@@ -106,7 +103,7 @@ class Curves:
 
 def figure(name: str, finding: str, panels: Sequence[Panel], seeds: int) -> Figure:
     """Panels of curves under what was found."""
-    caption = f"{finding} Points: mean and 95 % interval over {seeds} seeds. Lines: predicted before training."
+    caption = f"{finding} Mean and 95 % interval over {seeds} seeds; predicted before training."
     return Figure(name, caption, tuple(panels))
 
 

@@ -34,6 +34,7 @@ Ruling = tuple[Verdict, float | None]  # the verdict on a rule, and the p-value 
 class Judgement(Shown):
     """The outcome of a claim; `finding` is one sentence, the first of `numbers` is what the rule looked at.
 
+    plain              the finding for the first page of a report, without symbols; empty: `finding` is plain enough
     p_value            two-sided, of the threshold of the rule, from what its interval comes from; None: no test
     p_value_corrected  for all claims judged together, see `multiplicity`
     """
@@ -41,6 +42,7 @@ class Judgement(Shown):
     verdict: Verdict
     finding: str
     numbers: Sequence[Number]
+    plain: str = ""
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     limits: Sequence[str] = ()

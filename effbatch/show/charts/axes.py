@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from effbatch.core.errors import InputError
@@ -13,6 +13,13 @@ from effbatch.core.figures import Axis, Panel
 from effbatch.core.formats import typeset
 
 MARGIN = 0.04  # of the axis, left free beyond the outermost value
+POSITIVE = ("log", "log2")  # scales that show nothing else
+SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {  # value -> place, and back
+    "linear": (float, float),
+    "log": (math.log, math.exp),
+    "log2": (math.log, math.exp),
+    "log1p": (math.log1p, math.expm1),
+}
 
 
 def channels(
@@ -49,18 +56,18 @@ def domains(panel: Panel) -> tuple[tuple[float, float], tuple[float, float]]:
 
 def edges(centres: Sequence[float], axis: Axis) -> list[float]:
     """Borders of the tiles about sorted `centres`: halfway between them on the scale of `axis`."""
-    log = axis.scale != "linear"
-    c = [math.log(v) if log else v for v in centres]
+    forward, back = SCALES[axis.scale]
+    c = [forward(v) for v in centres]
     between = [(a + b) / 2 for a, b in itertools.pairwise(c)] or [c[0] + 0.5]
     borders = [2 * c[0] - between[0], *between, 2 * c[-1] - between[-1]] if len(c) > 1 else [c[0] - 0.5, *between]
-    return [math.exp(border) for border in borders] if log else borders
+    return [back(border) for border in borders]
 
 
 def tick_label(value: float, scale: str) -> str:
-    """A tick as readers write it: 1/128 on a log2 axis, 10⁵ and 10⁻⁴ far from one, 5,000 between."""
+    """A tick as readers write it: 1/128 on a log2 axis, 10⁵ and 10⁻⁵ far from one, 5,000 and 0.0002 between."""
     if scale == "log2" and 0 < value < 1 and (1 / value).is_integer():
         return f"1/{1 / value:.0f}"
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+    if value != 0 and not 1e-4 <= abs(value) < 1e5:
         exponent = math.floor(math.log10(abs(value)))
         factor = value / 10.0**exponent
         power = typeset(f"10^{exponent}")
@@ -88,29 +95,33 @@ def _domain(axis: Axis, values: Iterable[float | None]) -> tuple[float, float]:
     """Range of the axis: the one given, or that of the values it can show with a small margin."""
     if axis.domain is not None:
         return float(axis.domain[0]), float(axis.domain[1])
-    log = axis.scale != "linear"
-    usable = [float(v) for v in values if v is not None and finite(v) and (v > 0 or not log)]
+    positive = axis.scale in POSITIVE
+    usable = [float(v) for v in values if v is not None and finite(v) and (v > 0 or not positive)]
     if not usable:
         raise InputError(
             f"the axis {axis.label!r} needs at least one finite value to show and has none: leave the figure out"
         )
-    low, high = min(usable), max(usable)
-    if log:
-        ratio = (high / low) ** MARGIN if high > low else 2.0
-        return low / ratio, high * ratio
-    margin = (high - low) * MARGIN or abs(high) * 0.1 or 1.0
-    return low - margin, high + margin
+    forward, back = SCALES[axis.scale]
+    low, high = forward(min(usable)), forward(max(usable))
+    alone = abs(high) * 0.1 or 1.0 if axis.scale == "linear" else math.log(2)
+    margin = (high - low) * MARGIN or alone
+    return back(low - margin), back(high + margin)
 
 
 def _axis(axis: Axis, domain: tuple[float, float], scale_name: str) -> dict[str, Any]:
     """Scale and axis options of one channel, whose scale Vega will call `scale_name`."""
     scale: dict[str, Any] = {"domain": list(domain), "nice": False}
     base = 2 if axis.scale == "log2" else 10
-    scale |= {"zero": False} if axis.scale == "linear" else {"type": "log", "base": base}
+    kinds: dict[str, dict[str, Any]] = {"linear": {"zero": False}, "log1p": {"type": "symlog", "constant": 1}}
+    scale |= kinds.get(axis.scale, {"type": "log", "base": base})
     if axis.scale == "linear" and axis.ticks is None:
         return {"scale": scale, "axis": {"tickCount": 6}}
-    ticks = [float(tick) for tick in (log_ticks(*domain, base) if axis.ticks is None else axis.ticks)]
-    fine = _fine_ticks(*domain, base) if axis.ticks is None else ticks
+    if axis.ticks is not None:
+        fine = ticks = [float(tick) for tick in axis.ticks]
+    elif axis.scale == "log1p":
+        fine = ticks = [0.0, *log_ticks(1.0, max(domain[1], 1.0), 10)]
+    else:
+        fine, ticks = _fine_ticks(*domain, base), log_ticks(*domain, base)
     labels = [tick_label(tick, axis.scale) for tick in fine] if axis.names is None else list(axis.names)
     # Vega holds the very numbers of the tick list, so that looking one up by equality is safe.
     expression = f"{json.dumps(labels, ensure_ascii=False)}[indexof({json.dumps(fine)}, datum.value)]"

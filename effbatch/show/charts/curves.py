@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effbatch.core.figures import Figure, Panel, Series
-from effbatch.show.charts.look import COLOURS, DASHES, SHAPES, SYMBOL_SIZE
+from effbatch.show.charts.look import COLOURS, DASHES, INK, LABEL_FONT, SHAPES, SYMBOL_SIZE
 from effbatch.show.charts.marks import SERIES, hover, layer, span
 
 Groups = Mapping[str, Sequence[Series]]
@@ -24,22 +24,22 @@ def groups_of(figure: Figure) -> Groups:
 
 
 def curve_layers(
-    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, legend: str
+    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, legend: str | None
 ) -> list[dict[str, Any]]:
-    """What is drawn from the back to the front; last what only hovering needs."""
-    names = list(groups)
-    key = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    colour = {"field": "group", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": key}
+    """What is drawn from the back to the front; last what only hovering needs.
+
+    legend   its title; None for no legend, where names stand at the ends of curves
+    """
+    look = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
+    key = None if legend is None else look
+    colour, shape = looks(groups, key)
     dashes = _dashes(groups)
     rhythm_scale = {"domain": list(dashes), "range": list(dashes.values())}
     rhythm = {"strokeDash": {"field": "group", "type": "nominal", "scale": rhythm_scale, "legend": None}}
-    symbols = [_symbol(i, groups[n], dashes.get(n)) for i, n in enumerate(names)]
-    shape_scale = {"domain": names, "range": symbols}
-    shape = {"shape": {"field": "group", "type": "nominal", "scale": shape_scale, "legend": key}}
     detail = {"detail": SERIES}
     place = {"x": x, "y": y, "color": colour}
-    shown = {**place, "opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
+    faded = {"opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
+    shown = place | (faded if key else {})
     sideways = any(series.interval == "x" for series in panel.series)
     ends = span("x", x, "low", "high") if sideways else span("y", y, "low", "high")
     rule, point = {"type": "rule", "strokeWidth": 1.4}, {"type": "point", "filled": True, "size": 48, "opacity": 1}
@@ -47,15 +47,39 @@ def curve_layers(
         layer("rival", {"type": "line", "strokeWidth": 1.2}, shown | detail | rhythm),
         layer("predicted", {"type": "line", "strokeWidth": 2}, shown | detail),
         layer("measured", rule, shown | ends),
-        layer("measured", point, shown | shape),
+        layer("measured", point, shown | {"shape": shape}),
         hover(panel, place),
     ]
     if any(series.dots for series in panel.series):
         layers[2:2] = [
             layer("predicted", rule, shown | ends, dots=True),
-            layer("predicted", point, shown | shape, dots=True),
+            layer("predicted", point, shown | {"shape": shape}, dots=True),
         ]
     return layers if sideways else [layer("measured", {"type": "line", "strokeWidth": 0.7}, shown | detail), *layers]
+
+
+def name_layers(data: str, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:
+    """The names of curves at their right ends, each behind the symbol of its curve."""
+    colour, shape = looks(groups, None)
+    place = {"x": x, "y": y}
+    symbol = {"type": "point", "filled": True, "clip": False, "size": 48, "xOffset": 12, "opacity": 1}
+    name = {"type": "text", "clip": False, "align": "left", "dx": 20, "fontSize": LABEL_FONT, "color": INK}
+    return [
+        {"data": {"name": data}, "mark": symbol, "encoding": place | {"color": colour, "shape": shape}},
+        {"data": {"name": data}, "mark": name, "encoding": place | {"text": {"field": "name", "type": "nominal"}}},
+    ]
+
+
+def looks(groups: Groups, legend: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Colour and shape of every group."""
+    names, dashes = list(groups), _dashes(groups)
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    symbols = [_symbol(i, groups[name], dashes.get(name)) for i, name in enumerate(names)]
+    colour, shape = (
+        {"field": "group", "type": "nominal", "scale": {"domain": names, "range": values}, "legend": legend}
+        for values in (colours, symbols)
+    )
+    return colour, shape
 
 
 def _dashes(groups: Groups) -> dict[str, Sequence[float]]:

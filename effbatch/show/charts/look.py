@@ -17,9 +17,12 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 DASHES: tuple[Sequence[float], ...] = ([5, 4], [2, 2.5], [9, 3], [8, 3, 2, 3], [1, 4])  # px drawn, px left free, ...
 SYMBOL_SIZE = 56  # of the legend, px²
 # Size of one panel in px by the number of panels in a row: a row fills the text width of A4.
-ROW_WIDTH = 630
-PANEL_WIDTH = {1: 460, 2: 240, 3: 138}
-PANEL_HEIGHT = {1: 240, 2: 200, 3: 160}
+ROW_WIDTH = 650
+PANEL_WIDTH = {1: 500, 2: 252, 3: 145}
+PANEL_HEIGHT = {1: 190, 2: 200, 3: 170}
+MAP_HEIGHT = {1: 190, 2: 160, 3: 120}
+ROW_HEIGHT = 23  # of a category
+LABEL_FONT = 11  # px
 
 
 def config(groups: Iterable[str]) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def config(groups: Iterable[str]) -> dict[str, Any]:
             "gridColor": INK,
             "gridOpacity": 0.1,
             "labelColor": INK,
-            "labelFontSize": 10,
+            "labelFontSize": LABEL_FONT,
             "labelOpacity": 0.85,
             "labelOverlap": "greedy",
             "labelSeparation": 4,
@@ -43,20 +46,20 @@ def config(groups: Iterable[str]) -> dict[str, Any]:
             "tickOpacity": 0.5,
             "tickSize": 4,
             "titleColor": INK,
-            "titleFontSize": 10.5,
+            "titleFontSize": LABEL_FONT,
             "titleFontWeight": "normal",
             "titlePadding": 8,
         },
         "legend": {
             "columns": max(1, ROW_WIDTH // (40 + 6 * max(map(len, groups), default=0))),
             "labelColor": INK,
-            "labelFontSize": 10,
+            "labelFontSize": LABEL_FONT,
             "labelLimit": 0,
             "labelOffset": 7,
             "columnPadding": 18,
             "titleColor": INK,
-            "titleFontSize": 10,
+            "titleFontSize": LABEL_FONT,
             "titleFontWeight": 600,
         },
-        "title": {"anchor": "start", "color": INK, "fontSize": 11, "fontWeight": 600, "offset": 8},
+        "title": {"anchor": "start", "color": INK, "fontSize": LABEL_FONT, "fontWeight": 600, "offset": 8},
     }

@@ -32,7 +32,7 @@ def map_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[s
     """The tiles, in `data`, and on them the series, from the back to the front; last what only hovering needs."""
     # Squares, since WeasyPrint draws no gradient.
     square = {"symbolType": "square", "symbolSize": 1.5 * SYMBOL_SIZE, "symbolStrokeWidth": 0}
-    legend = {"title": heat.label, "orient": "top", "type": "symbol", "columns": 6, **square}
+    legend = {"title": heat.label, "orient": "top", "type": "symbol", "columns": 6, "titleOrient": "left", **square}
     scale = {"scheme": "viridis", "domain": list(heat.domain)}
     shade = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
     value = {"field": "value", "type": "quantitative", "title": heat.label, "format": ".4~g"}

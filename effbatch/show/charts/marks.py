@@ -8,7 +8,7 @@ from typing import Any
 
 from effbatch.core.errors import InputError
 from effbatch.core.figures import Panel, Role, Series
-from effbatch.show.charts.axes import finite
+from effbatch.show.charts.axes import POSITIVE, finite
 
 SERIES: dict[str, Any] = {"field": "series", "type": "nominal", "title": "series"}
 INTERVAL: dict[str, Any] = {"field": "interval", "type": "nominal", "title": "interval"}
@@ -66,7 +66,7 @@ def rows(
         if not (finite(x) and finite(y)):
             continue
         for value, axis in ((x, panel.x), (y, panel.y)):
-            if axis.scale != "linear" and value <= 0:
+            if axis.scale in POSITIVE and value <= 0:
                 raise InputError(
                     f"the logarithmic axis {axis.label!r} needs positive values; series {series.name!r} has "
                     f"{value:g}: drop the point and say so, or use a linear axis",

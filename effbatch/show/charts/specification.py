@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from effbatch.core.errors import InputError
-from effbatch.core.figures import Figure
+from effbatch.core.figures import Figure, Panel
 from effbatch.core.formats import typeset
 from effbatch.show.charts.axes import channels, domains
-from effbatch.show.charts.curves import curve_layers, groups_of
-from effbatch.show.charts.look import PANEL_HEIGHT, PANEL_WIDTH, config
+from effbatch.show.charts.curves import curve_layers, groups_of, name_layers
+from effbatch.show.charts.ends import names_at_ends, room
+from effbatch.show.charts.look import MAP_HEIGHT, PANEL_HEIGHT, PANEL_WIDTH, ROW_HEIGHT, ROW_WIDTH, config
 from effbatch.show.charts.maps import map_layers, tiles
 from effbatch.show.charts.marks import rows
 
@@ -27,6 +28,10 @@ def specification(figure: Figure) -> dict[str, Any]:
         raise InputError(f"figure {figure.name!r} needs at least one panel and has none: give its panels")
     groups = groups_of(figure)
     in_row = min(len(figure.panels), max(PANEL_WIDTH))
+    ends = names_at_ends(figure, groups, in_row)
+    legend = None if ends else figure.legend
+    free = ROW_WIDTH - PANEL_WIDTH[1] - 55 if in_row == 1 else 0  # px beside the panel and its axis
+    width = PANEL_WIDTH[in_row] - max(0, room(ends) - free)
     datasets: dict[str, list[dict[str, Any]]] = {}
     panels = []
     for i, panel in enumerate(figure.panels):
@@ -35,16 +40,19 @@ def specification(figure: Figure) -> dict[str, Any]:
         datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
         x, y = channels(panel, (x_domain, y_domain), name)
         if panel.heat is None:
-            layers = curve_layers(panel, x, y, groups, figure.legend)
+            layers = curve_layers(panel, x, y, groups, legend)
         else:
             datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
             layers = map_layers(panel, panel.heat, f"heat{i}", x, y)
-        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups))
+        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups) and not ends)
+        if ends:
+            datasets[f"ends{i}"] = ends[i]
+            layers[-1:-1] = name_layers(f"ends{i}", x, y, groups)
         panels.append(
             {
                 "name": name,
-                "width": PANEL_WIDTH[in_row],
-                "height": PANEL_HEIGHT[in_row],
+                "width": width,
+                "height": _height(panel, in_row),
                 "data": {"name": name},
                 "layer": layers,
                 **({"title": typeset(panel.title)} if panel.title else {}),
@@ -61,6 +69,12 @@ def specification(figure: Figure) -> dict[str, Any]:
         "config": config(groups),
         "datasets": datasets,
     }
+
+
+def _height(panel: Panel, in_row: int) -> int:
+    if panel.y.names is not None:
+        return ROW_HEIGHT * len(panel.y.names)
+    return (PANEL_HEIGHT if panel.heat is None else MAP_HEIGHT)[in_row]
 
 
 @cache

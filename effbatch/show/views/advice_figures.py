@@ -11,7 +11,7 @@ from effbatch.advice.labels_pay import MORE, RELABELLED
 from effbatch.advice.prediction import Prediction
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, figures, limits
+from effbatch.core.figures import Axis, Figure, Panel, Series, figures, limits, noise_axis
 
 EFFECTIVE = {"signal_to_noise": "B/(1+α)², signal to noise", "clean_count": "B/(1+α), clean labels"}
 _FACTOR = "factor on the rate best on clean labels"
@@ -72,14 +72,14 @@ def figures_along(predictions: Sequence[Prediction]) -> list[Figure]:
         )
     by_alpha = len(alphas) >= len(sizes)
     if by_alpha:
-        axis = Axis(LABELS_PER_CLEAN, "log", ticks=[1 + a for a in alphas] if len(alphas) < 8 else None)
+        axis = noise_axis(alphas) if len(alphas) < 8 else replace(noise_axis(alphas), ticks=None)
     else:
         axis = Axis("batch size B", "log2", ticks=sizes if len(sizes) < 8 else None)
     effective, rates = [], []
     for other in sizes if by_alpha else alphas:
         here = [p for p in predictions if (p.setting.batch_size if by_alpha else p.setting.alpha) == other]
         here.sort(key=lambda p: (p.setting.alpha, p.setting.batch_size))
-        x = [1 + p.setting.alpha if by_alpha else p.setting.batch_size for p in here]
+        x = [p.setting.alpha if by_alpha else p.setting.batch_size for p in here]
         title = f"B = {other:,}" if by_alpha else f"α = {other:.3g}"
         effective.append(Panel(axis, Axis("effective batch size", "log2"), _effective(here, x), title))
         rates.append(Panel(axis, Axis(_rate_label(here), "log2"), _rates(here, x), title))

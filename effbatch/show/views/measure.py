@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import LABELS_PER_CLEAN, Axis, Figure, Panel, Series, Table, figures, limits
+from effbatch.core.figures import Axis, Figure, Panel, Series, Table, figures, limits, noise_axis
 from effbatch.core.pages import Note, Page, Part, page
 from effbatch.measure.gradients import NetworkMoments
 from effbatch.measure.measured import CONFIDENCE, SYMBOLS, MeasuredMoments
@@ -79,14 +79,13 @@ def tracker_page(tracker: NoiseScaleTracker) -> Page:
 @figures.register
 def moments_figures(measured: MeasuredMoments) -> list[Figure]:
     """Noise scale and B_eff/B at several α; InputError where n images tell neither."""
-    x = [1 + alpha for alpha in ALPHAS]
     scales = [measured.noise_scale(alpha) for alpha in ALPHAS]
     shares = [measured.effective_batch_size(alpha, 1) for alpha in ALPHAS]
-    axis = Axis(LABELS_PER_CLEAN, "log2", ticks=x)
+    x, axis = ALPHAS, noise_axis(ALPHAS)
     counted = [
         _measured("measured", x, shares),
-        Series("1/(1+α)², signal to noise", "rival", x, [1 / v**2 for v in x]),
-        Series("1/(1+α), clean labels", "rival", x, [1 / v for v in x]),
+        Series("1/(1+α)², signal to noise", "rival", x, [1 / (1 + a) ** 2 for a in x]),
+        Series("1/(1+α), clean labels", "rival", x, [1 / (1 + a) for a in x]),
     ]
     panels = [Panel(axis, NOISE_SCALE, [_measured("measured", x, scales)])] if _any(scales) else []
     panels += [Panel(axis, Axis("B_eff/B", "log"), counted)] if _any(shares[1:]) else []
