@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from earlier_probe import probe_learning_rate
 
 from effbatch.claims.shared import linearised
 from effbatch.data import datasets
@@ -35,7 +36,6 @@ from effbatch.networks import zoo
 from effbatch.networks.loading import load_network
 from effbatch.plan import spec
 from effbatch.plan.cube import score
-from effbatch.probe.plain_runs import probe_learning_rate
 from effbatch.sweep import provenance, runner
 from effbatch.validation.setup import setup_of
 
