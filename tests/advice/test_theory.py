@@ -185,6 +185,14 @@ def test_what_theory_and_laws_leave_out_is_a_limit(ask):
     assert not any("would be used" in limit for limit in ask(steps=2, batch_sizes=(4,)).limits)
 
 
+@pytest.mark.parametrize("labels", ["clean", "noisy"])
+def test_labels_that_are_noisy_are_taken_as_right_and_the_answer_says_so_first(ask, labels):
+    said = ask(labels=labels)
+    assert said.to_dict()["accuracy"]["of"] == f"{labels} labels"
+    assert said.limits[0].startswith("the theory takes the labels as right" if labels == "noisy" else "nothing was")
+    assert ("but they are noisy" in " ".join(str(said).split())) == (labels == "noisy")
+
+
 def test_without_an_upper_limit_of_alpha_there_is_no_interval(ask, file):
     said = ask("perceptron", file, alpha=None, labels="noisy", checked=20, wrong=12)
     assert said.chosen.learning_rate.interval is None
