@@ -138,11 +138,11 @@ def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
         raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.5 is usual")
     first = min(1.0, max(FIRST, FEWEST_STEPS / steps, least))
     left = effort - (2 * WIDE + 1) * first
-    last = LAST if first <= LAST / 2 else 1.0
+    last = max(LAST, min(1.0, 2 * first))  # a stage tells more than one that is half as long
     seeds = round(left / ((NEAR + WALKED) * last))
     if not seeds:
         last = min(last, max(2 * first, left / (NEAR + WALKED)))
-    return Plan(first, min(last, 1.0), max(1, seeds))
+    return Plan(first, last, max(1, seeds))
 
 
 def shift_exponent(alpha: float | None) -> tuple[float, float]:
