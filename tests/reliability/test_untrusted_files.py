@@ -28,12 +28,12 @@ from effbatch.claims import Verdict
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
-from effbatch.core.pages import Code, Heading
+from effbatch.core.pages import Code, Heading, Terms
 from effbatch.data import datasets
 from effbatch.data.sources import cifar_binary, folder, idx, npz
 from effbatch.show.markdown import code_span, markdown_text
 from effbatch.show.rendering import render_html, write_markdown, write_pdf
-from effbatch.show.report import Chapter, Report, Terms
+from effbatch.show.report import Chapter, Report
 
 HOSTILE = [
     "<script>alert(1)</script>",
