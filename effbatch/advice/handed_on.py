@@ -50,6 +50,8 @@ def handed_on(found: Any, *, as_alpha: bool = False) -> HandedOn:
     said = bounds if "bounds" in found and "alpha" not in found else found["alpha"]
     low, high = said["interval"] or (None, None)
     value, low, high = (None if x is None else 1.0 * x for x in (said["value"], low, high))  # numbers, no texts
+    if value != value:
+        raise ValueError("alpha is NaN")
     alpha = Estimate(value, low, high, reason=said.get("reason"))
     test = found.get("uniform_noise")
     if test is None or test["fits"] or as_alpha:

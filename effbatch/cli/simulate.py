@@ -57,11 +57,11 @@ def command(
 
     (loaded,) = specs_named([spec], quick=quick, dataset=dataset)
     loaded = cut_down(loaded, only)
+    with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
+        cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     for name in loaded.grid.get("dataset", (loaded.data.dataset,)):
         if name not in datasets.names():
             terminal.say(f"{name}: {datasets.load(name).in_words}.")
-    with watching() as progress, hired(device, scheduler=scheduler, processes=workers) as crew:
-        cube = runner.simulate(loaded, out, progress=progress, workers=crew)
     outcome = cube["outcome"].values
     click.echo(f"{(outcome != 0).sum()} cells, {(outcome == 1).sum()} finished, {(outcome == 2).sum()} diverged")
     if outcome.size == 1:

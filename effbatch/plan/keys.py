@@ -93,8 +93,9 @@ class Key:
         if self.of:
             return isinstance(value, Mapping) and len(value) == 1
         if self.takes in (str, bool):
-            known = not self.choices or value in self.choices or (self.own and ":" in value)
-            return isinstance(value, self.takes) and known
+            if not isinstance(value, self.takes):
+                return False
+            return not self.choices or value in self.choices or (self.own and ":" in value)
         if self.takes is object and isinstance(value, str):
             return True
         if isinstance(value, bool) or not isinstance(value, int if self.takes is int else int | float):

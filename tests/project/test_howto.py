@@ -18,6 +18,7 @@ BLOCKS = re.findall(r"```(python|console)\n(.*?)```", PAGE, flags=re.DOTALL)
 def test_every_block_runs_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_nets", None)  # of another page
     names: dict = {}
     for kind, text in BLOCKS:
         if kind == "console":
