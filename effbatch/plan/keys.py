@@ -95,7 +95,7 @@ class Key:
         if self.takes in (str, bool):
             if not isinstance(value, self.takes):
                 return False
-            return not self.choices or value in self.choices or (self.own and ":" in value)
+            return not self.choices or value in self.choices or (self.own and ":" in str(value))
         if self.takes is object and isinstance(value, str):
             return True
         if isinstance(value, bool) or not isinstance(value, int if self.takes is int else int | float):
