@@ -1,4 +1,4 @@
-"""Recorded runs -> the pages of gallery/ and results/, and benchmark.md, made while mkdocs builds the site."""
+"""Recorded runs -> the pages of gallery/ and results/, and of benchmarks, made while mkdocs builds the site."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ RECORDED = ROOT / "simulations" / "results"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages: a gallery and a summary for each data set, and the benchmark."""
-    sources = {"benchmark.md": ROOT / "benchmarks" / "results" / "prediction.md"}
+    """Add the pages: a gallery and a summary for each data set, and the benchmarks."""
+    benchmarks = ROOT / "benchmarks" / "results"
+    sources = {"benchmark.md": benchmarks / "prediction.md", "recipes.md": benchmarks / "advice.md"}
     for folder in sorted(RECORDED.iterdir()):
         gallery = "\n\n".join(_gallery(folder, files, config)) + "\n"
         files.append(File.generated(config, f"gallery/{folder.name}.md", content=gallery))

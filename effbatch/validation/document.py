@@ -97,7 +97,13 @@ def _first_of_kinds(judged: Judged) -> list[JudgedCube]:
 
 def _findings(judged: Judged) -> list[str]:
     """At most five, in plain words; of sweeps that nothing judges what their first figure shows."""
-    told = [one.judgement.plain or one.judgement.finding for one in _first_of_kinds(judged) if one.judgement]
+    kinds, claims = _first_of_kinds(judged), [one for one in judged.values() if one.judgement]
+    alike = len(kinds) < min(3, len(claims))  # then each claim is told with its title
+    told = [
+        f"{_title(one)}: " * alike + (one.judgement.plain or one.judgement.finding)
+        for one in (claims if alike else kinds)
+        if one.judgement
+    ]
     return (told or [figure.caption for one in judged.values() for figure in cube_figures.measured(one.case)[:1]])[:5]
 
 

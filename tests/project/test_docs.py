@@ -221,7 +221,7 @@ def test_a_link_to_no_anchor_or_page_fails_the_build(tmp_path, link, code):
 @pytest.mark.parametrize("data", sorted(path.name for path in (ROOT / "simulations" / "results").iterdir()))
 def test_the_gallery_shows_every_figure_of_the_recorded_runs(site, data):
     page = (site / "gallery" / data / "index.html").read_text(encoding="utf-8")
-    figures = re.findall(r'<img[^>]+src="[./]+(figures/recorded/[\w/-]+\.svg)"', page)
+    figures = re.findall(r'<img[^>]+src="[./]+(figures/recorded/[\w/.-]+\.svg)"', page)
     assert len(figures) == len(set(figures)) >= 3
     assert all((site / figure).read_text(encoding="utf-8").startswith("<svg") for figure in figures)
 

