@@ -1,4 +1,4 @@
-"""The recorded cubes of both data sets, judged again, give the recorded verdicts, numbers and p-values."""
+"""The recorded cubes of every data set, judged again, give the recorded verdicts, numbers and p-values."""
 
 from __future__ import annotations
 
