@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from effbatch.core.errors import InputError
+from effbatch.data.classes import majority_share
 from effbatch.data.dataset import DataSet
 from effbatch.data.held_out import held_out_of
 from effbatch.engine.cost import SCORED
@@ -73,7 +74,6 @@ def probe(
     runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep)
     plan = runs.planned(effort)
     runs.announce(plan, on_progress)
-    counts = np.bincount(runs.part.y_test, minlength=data.num_classes)
     found = find(
         runs.train,
         plan,
@@ -81,7 +81,7 @@ def probe(
         start=STARTS.get(recipe.optimizer, START),
         num_classes=data.num_classes,
         held_out=len(runs.part.y_test),
-        majority=float(counts.max() / counts.sum()),
+        majority=majority_share(runs.part.y_test),
         alpha=alpha if alpha else known_alpha,
         seed=seed,
     )
