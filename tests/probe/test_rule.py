@@ -191,16 +191,16 @@ class Quadratic:
         h, start = i**-1.5, i**-0.25
         factors = multipliers(self.schedule, steps)
         found = np.empty((len(rates), len(seeds)))
-        for j, seed in enumerate(seeds):
-            noise = 0.3 * torch.randn(steps, 100, generator=torch.Generator().manual_seed(seed)) * h.sqrt()
-            for k, rate in enumerate(rates):
-                w = start.clone()
-                optimizer = self.make(w, rate)
-                for t in range(steps):
-                    optimizer.param_groups[0]["lr"] = rate * factors[t]
-                    w.grad = h * w + noise[t]
-                    optimizer.step()
-                found[k, j] = float((h * w**2).sum() / 2)
+        drawn = [torch.randn(steps, 100, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        noise = 0.3 * torch.stack(drawn, 1) * h.sqrt()  # every optimiser here acts on each number by itself
+        for k, rate in enumerate(rates):
+            w = start.repeat(len(seeds), 1)
+            optimizer = self.make(w, rate)
+            for t in range(steps):
+                optimizer.param_groups[0]["lr"] = rate * factors[t]
+                w.grad = h * w + noise[t]
+                optimizer.step()
+            found[k] = (h * w**2).sum(1) / 2
         return np.clip(np.nan_to_num(found, nan=50), None, 50)
 
     def train(self, rates, fraction, seeds) -> Runs:
