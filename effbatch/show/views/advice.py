@@ -207,16 +207,18 @@ def _title(advice: Advice) -> str:
     recipe, labels, alpha = advice.recipe, advice.labels, advice.alpha
     rate = f"Use learning rate {_rate(advice.chosen)}"
     if advice.learning_rate is None:
-        reason = f": {advice.chosen.learning_rate.reason}" if advice.chosen.factor is None else ""
-        rate = f"Learning rate: {_rate(advice.chosen)}{reason}"
+        unknown = advice.chosen.factor is None
+        rate = f"Learning rate: {_rate(advice.chosen)}: {advice.chosen.learning_rate.reason}"
+        rate = rate if unknown else f"Use {_rate(advice.chosen)} at this batch size"
     are = "noisy labels as they are"
     if labels.are == "clean":
         are = (
             f"clean labels, {labels.noise.get('kind', 'uniform')} noise of α = {_number(alpha.value)} simulated on top"
         )
         are = are if alpha.value else "clean labels"
+    told = f"{rate}; here {are}" if advice.learning_rate is None else f"{rate}, {are}"
     return (
-        f"{rate}, {are}: {advice.network} on {advice.data.name}, {recipe.words}, batches of {advice.batch_size:,}, "
+        f"{told}: {advice.network} on {advice.data.name}, {recipe.words}, batches of {advice.batch_size:,}, "
         f"{advice.steps:,} steps."
     )
 
@@ -385,7 +387,7 @@ def _stages(advice: Advice) -> list[Part]:
 def _rate(answer: Answer) -> str:
     """The rate, or the factor where only that is known, each with its interval or without one."""
     if answer.learning_rate.value is None and answer.factor is not None and answer.factor.value is not None:
-        return f"× {_text(answer.factor.value, answer.factor.interval)}, times the rate best on clean labels"
+        return f"{_text(answer.factor.value, answer.factor.interval)} times the rate best on clean labels"
     return estimate_text(answer.learning_rate, n=False)
 
 
