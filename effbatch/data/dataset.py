@@ -65,6 +65,8 @@ class DataSet:
             shown = names if len(names) <= 4 else (*names[:3], "…", names[-1])
             classes = f"{self.num_classes} classes ({', '.join(shown)})"
         said = f"{len(self.y_train):,} to train on, {len(self.y_test):,} to test, {read}; {classes}"
+        if self.clean_labels is not None:
+            said += f"; {100 * (self.clean_labels != self.y_train).mean():.2g} % of the training labels are wrong"
         shares = imbalance_in_words(self.y_train, names or tuple(map(str, range(self.num_classes))))
         return f"{said}; {shares}" if shares else said
 

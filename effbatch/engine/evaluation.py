@@ -1,6 +1,7 @@
 """A test set -> accuracy and loss of all members, along the run on some of its images, at the end on all.
 
-Along the run, if asked for, also the loss at the best temperature: blind to how confident a network is.
+Along the run, if asked for, also the loss at the best temperature, blind to how confident a network is, and how many
+wrong labels of training images the members repeat.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
 from effbatch.engine.ensembles import Ensemble
 from effbatch.engine.images import Images
+from effbatch.engine.visits import Stream
 from effbatch.plan.spec import Train
 
+WRONG_LABELS = 500  # of them, at most, each seed looks at the same ones at every checkpoint
 HISTORY_SEED = 0  # of the test images that histories are taken on
 STEPS, LARGEST = 40, 2.0**10  # of a bisection on ln β, which ends at a width of 1e-11; β from 1/LARGEST to LARGEST
 
@@ -53,6 +57,35 @@ class Evaluation:
         if calibrated:
             found["calibrated_loss"] = calibrated_loss(torch.cat(kept, 3), self.labels[chosen])
         return found
+
+
+class WrongLabels:
+    """Wrongly labelled images that each seed trains on, as many for all seeds: `image` and `label`, (S, n).
+
+    InputError where a seed has no wrong label.
+    """
+
+    def __init__(self, stream: Stream, clean_labels: Tensor) -> None:
+        label = stream.labels(stream.subset[None], torch.zeros_like(stream.subset)[None, :, None])[0, :, 0]
+        wrong = label != clean_labels[stream.subset]
+        count = min(WRONG_LABELS, int(wrong.sum(1).min()))
+        if not count:
+            raise InputError(
+                '[train] measure = ["memorised"] needs wrong labels among the training images of every seed, got none: '
+                "leave it out, or take more clean_examples"
+            )
+        chosen = torch.stack([of_seed.nonzero()[:count, 0] for of_seed in wrong])
+        self.image, self.label = stream.subset.gather(1, chosen), label.gather(1, chosen)
+
+    @torch.no_grad()
+    def repeated(self, network: Ensemble, images: Images, chunk: int) -> Tensor:
+        """The share of them to which each member gives the wrong label that they have, (S, M)."""
+        S, count = self.label.shape
+        repeated = torch.zeros(network.parameters[0].shape[:2], device=self.label.device)
+        for image, label in zip(self.image.split(chunk, 1), self.label.split(chunk, 1), strict=True):
+            logits = network(images.batch(image.T.flatten(), S), training=False)
+            repeated += (logits.max(dim=2).indices == label[:, None]).sum(-1)
+        return repeated / count
 
 
 def history_images(train: Train, dataset: DataSet) -> int:

@@ -20,7 +20,7 @@ from effbatch.engine import graphs
 from effbatch.engine.cost import cost_of
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import SequentialMembers, ensemble
-from effbatch.engine.evaluation import Evaluation
+from effbatch.engine.evaluation import Evaluation, WrongLabels
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
 from effbatch.engine.moments_along import moments_along
@@ -28,6 +28,7 @@ from effbatch.engine.optimizers import SGD, Optimizer, clipped, optimizer_of
 from effbatch.engine.parts import images_that_fit
 from effbatch.engine.visits import Stream
 from effbatch.noise.foreign import images_to_show
+from effbatch.noise.given import TWINS
 from effbatch.plan.cube import METRICS, Outcome, measurements
 from effbatch.plan.label_noise import noise_matrices
 from effbatch.plan.units import Unit
@@ -69,7 +70,7 @@ class Members:
         self.learning_rate = rates.repeat(A).expand(S, A * L).clone()
         self.alive = torch.ones(S, A * L, dtype=torch.bool, device=device)
         self._see(noise_matrices(unit.data, dataset, unit.alphas) if matrices is None else matrices)
-        chunk = images_that_fit(outputs, unit.cells, device)
+        self.chunk = chunk = images_that_fit(outputs, unit.cells, device)
         self.evaluation = Evaluation(dataset, unit.train, device, chunk=chunk, channels_last=self.network.channels_last)
         self.calibrated = "calibrated_loss" in unit.train.measure
         self.cost = cost_of(unit, dataset)
@@ -83,7 +84,7 @@ class Members:
         K = dataset.num_classes
         self.stream = Stream(
             unit.data,
-            torch.as_tensor(dataset.y_train, device=device),
+            torch.as_tensor(dataset.clean_labels if unit.data.noise in TWINS else dataset.y_train, device=device),
             K,
             alphas=unit.alphas,
             seeds=unit.seeds,
@@ -91,6 +92,9 @@ class Members:
             noise_matrices=matrices,
             foreign_images=foreign,
         )
+        self.wrong_labels = None  # where it is asked how many of them are memorised
+        if "memorised" in unit.train.measure:
+            self.wrong_labels = WrongLabels(self.stream, torch.as_tensor(dataset.clean_labels, device=device))
         A, L, S = map(len, unit.axes)
         rows, smoothing = None, unit.train.label_smoothing
         if unit.data.copies == "expected":
@@ -170,9 +174,14 @@ class Members:
 
     @torch.no_grad()
     def evaluate(self, steps: int) -> dict[str, np.ndarray]:
-        """Test accuracy, test loss, mean training loss of the last `steps`, each (S, M); freezes the diverged."""
+        """Test accuracy, test loss, mean training loss of the last `steps`, each (S, M), and what else is asked for.
+
+        It freezes the diverged.
+        """
         train_loss = self.loss.mean_of(steps)
         found = self.evaluation.scores(self.network, self.evaluation.along_run, calibrated=self.calibrated)
+        if self.wrong_labels is not None:
+            found["memorised"] = self.wrong_labels.repeated(self.network, self.images, self.chunk)
         self._freeze(train_loss + found["test_loss"])
         return self._of_the_alive({**found, "train_loss": train_loss})
 

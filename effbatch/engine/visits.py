@@ -17,6 +17,7 @@ from torch import Tensor
 
 from effbatch.core.errors import InputError
 from effbatch.noise import labels
+from effbatch.noise.given import TWINS
 from effbatch.plan.spec import Data
 
 _ORDER, _SUBSET = 1, 2
@@ -49,6 +50,7 @@ class Visits:
 class Stream:
     """The visits of all seeds of a unit, a block of steps at a time, made on the device that trains.
 
+    y_train         labels (n,) of the training set; for twins of the labels given, the clean ones
     noise_matrices  N of every α, (A, K, K), rows = true class; None: uniform
     foreign_images  how many images there are for foreign copies; which visit shows one depends on α, so that foreign
                     noise takes one α at a time (InputError)
@@ -96,7 +98,7 @@ class Stream:
         index = index.view(steps, B, -1).transpose(1, 2)  # (steps, S, B)
         image = self.subset.gather(1, index.transpose(0, 1).flatten(1)).view(len(self.seeds), steps, B).transpose(0, 1)
         visit_pass = visit_pass.view(steps, 1, 1, B)
-        label = self._labels(image, visit_pass)
+        label = self.labels(image, visit_pass)
         return Visits(self._shown(image, visit_pass) if self.data.noise == "foreign" else image, label)
 
     def _positions(self, seed: int, start: int, stop: int) -> np.ndarray:
@@ -105,7 +107,7 @@ class Stream:
         orders = np.concatenate([image_order(seed, p, n) for p in passes])
         return orders[start - passes[0] * n : stop - passes[0] * n]
 
-    def _labels(self, image: Tensor, visit_pass: Tensor) -> Tensor:
+    def labels(self, image: Tensor, visit_pass: Tensor) -> Tensor:
         """Labels (steps, S, A, B) of the images (steps, S, B); true labels where the targets are expectations."""
         image = image.unsqueeze(2)
         true = self.y_train[image]
@@ -114,6 +116,8 @@ class Stream:
         drawn_from: dict[str, Any] = {"num_classes": self.num_classes}
         if self.cumulative is not None:
             drawn_from = {"cumulative": self.cumulative, "row": self.first_row + true}
+        if self.data.noise in TWINS:  # one copy of each image, so that its label is drawn once
+            return labels.fixed_label(true, image, 1, self.seed, **drawn_from)
         if self.data.copies == "fixed":
             copy = labels.fixed_copy(self.alpha, visit_pass, image, self.seed)
             return labels.fixed_label(true, image, copy, self.seed, **drawn_from)

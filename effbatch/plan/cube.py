@@ -70,6 +70,9 @@ MEASURED = {  # kind -> variables
     "calibrated_loss": {
         "calibrated_loss": {"long_name": "test cross-entropy at the best temperature of the logits", "units": "nat"},
     },
+    "memorised": {
+        "memorised": {"long_name": "share of wrongly labelled training images given their wrong label", "units": "1"},
+    },
 }
 _COORD_ATTRS = {
     "alpha": {"long_name": "noisy labels per clean label", "units": "1"},

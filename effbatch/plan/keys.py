@@ -24,7 +24,6 @@ RESERVED = {  # keys and values with a place in the spec that this version does 
     "loss": "effbatch 0.2 trains cross-entropy only",
     "augment": "effbatch 0.2 shows images as they are",
     "precision": "effbatch 0.2 trains in float32 only",
-    'noise = "given"': "effbatch 0.2 makes the noise itself",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from effbatch.laws.base import LARGEST, SMALLEST
 from effbatch.noise import ORDERS
+from effbatch.noise.given import GIVEN
 from effbatch.plan.cube import MEASURED
 from effbatch.plan.keys import Key, key, keys_of
 from effbatch.theory.schedules import SCHEDULES
@@ -24,6 +25,7 @@ NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] t
     "structured": ("delta", "order"),
     "foreign": ("source",),
     "matrix": ("matrix",),
+    **dict.fromkeys(GIVEN, ()),
 }
 NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at, not what is done
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from effbatch.core.errors import SpecError
 from effbatch.core.resources import bundled
+from effbatch.noise.given import GIVEN
 from effbatch.plan.adaptive import Ladder
 from effbatch.plan.cube import CORE_DIMS
 from effbatch.plan.keys import check_names, check_table, keys_of, shown
@@ -223,16 +224,33 @@ def _options(defaults: Any, table: Mapping[str, Any], where: str) -> Any:
 def _check_noise(spec: Spec) -> None:
     """Every kind of noise in the spec has its keys, every key a kind that needs it, and foreign copies one label.
 
-    Measured moments are those of uniform noise.
+    To labels that came with the data nothing is added. Measured moments are those of uniform noise.
     """
     kinds = spec.grid.get("noise", (spec.data.noise,))
+    copies = spec.grid.get("copies", (spec.data.copies,))
     given = {*spec.grid, *spec.data.given()}
     for kind, name in ((kind, name) for kind, names in NOISE_KINDS.items() for name in names):
         if kind in kinds and name not in given:
             raise SpecError(f"[data] noise = {kind!r} needs {name}, got none: give it, or a list of it in [grid]")
         if kind not in kinds and name in given:
             raise SpecError(f"[data] {name} is for {kind} noise, got it with {', '.join(kinds)}: leave it out")
-    if "foreign" in kinds and "expected" in spec.grid.get("copies", (spec.data.copies,)):
+    if came := [kind for kind in kinds if kind in GIVEN]:
+        if spec.grid["alpha"] != (0,):
+            raise SpecError(
+                f"[data] noise = {came[0]!r} adds no labels to those of the data set, so that [grid] alpha must be "
+                f"[0], got {[*spec.grid['alpha']]}: give [0]"
+            )
+        if "expected" in copies:
+            raise SpecError(
+                f'[data] noise = {came[0]!r} has one label for each image, got it with copies = "expected", the mean '
+                "over all: leave copies out"
+            )
+    elif "memorised" in spec.train.measure:
+        raise SpecError(
+            '[train] measure = ["memorised"] needs labels that came with the data set, got noise = '
+            f'{", ".join(kinds)}: leave measure out, or take noise = "given"'
+        )
+    if "foreign" in kinds and "expected" in copies:
         raise SpecError(
             '[data] copies = "expected" averages over the labels of an image, got it with foreign copies, which '
             'are other images: take "fresh" or "fixed"'

@@ -20,7 +20,7 @@ from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.noise.matrixfile import read_matrix
 from effbatch.plan import adaptive
 from effbatch.plan import cube as cubes
-from effbatch.plan.label_noise import noise_matrices
+from effbatch.plan.label_noise import given_labels, noise_matrices
 from effbatch.plan.rounds import rounds
 from effbatch.plan.spec import Spec
 from effbatch.plan.units import Unit, fewest_steps, units
@@ -187,6 +187,7 @@ def _attrs(
         "predictions": json.dumps(store.read_json("predictions.json")),
         **({"extended": json.dumps(store.extensions)} if store.extensions else {}),
         "data_source": "; ".join(one.source for one in data),
+        **({"given_labels": json.dumps(_given(data))} if any(one.clean_labels is not None for one in data) else {}),
         "data_fingerprint": "; ".join(one.fingerprint for one in data),
         "test_images": min(len(one.x_test) for one in data),
         "history_images": min(history_images(spec.train, one) for one in data),
@@ -197,6 +198,16 @@ def _attrs(
         "train_seconds": sum(block.attrs["seconds"] for _, block in blocks),
         "model_steps": sum(unit.model_steps for unit, _ in blocks),
         "made_by": "; ".join(sorted({block.attrs["made_by"] for _, block in blocks})),
+    }
+
+
+def _given(data: Sequence[DataSet]) -> dict[str, dict[str, Any]]:
+    """Of every data set whose clean labels are known: the share of wrong ones, its α, and the transition matrix."""
+    of = {one.name: given_labels(one) for one in data}
+    return {
+        name: {"noise_rate": labels.noise_rate, "alpha": labels.alpha, "transition": labels.matrix.tolist()}
+        for name, labels in of.items()
+        if labels is not None
     }
 
 

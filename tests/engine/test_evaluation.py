@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from synthetic import unit
 from torch.nn.functional import cross_entropy
 
+from effbatch.core.errors import InputError
 from effbatch.engine.evaluation import calibrated_loss
 from effbatch.engine.train import train_unit
 
@@ -52,3 +55,31 @@ def test_it_is_measured_along_training(little_images):
     assert (values[:, 0] < loss[:, 0]).all()
     assert (values[:, 0] < np.log(3)).all()
     assert np.isnan(values[:, 1, :, -1]).all()
+
+
+@pytest.fixture
+def wrongly_labelled(little_images):
+    """Every third training label is wrong."""
+    clean = little_images.y_train
+    given = np.where(np.arange(len(clean)) % 3 == 0, (clean + 1) % 3, clean)
+    return replace(little_images, y_train=given, clean_labels=clean)
+
+
+def test_labels_given_train_as_they_are_and_are_memorised_at_length(wrongly_labelled):
+    given = unit(noise="given", measure=("memorised",), alphas=(0.0,), steps=400)
+    found = train_unit(given, wrongly_labelled, device=CPU)
+    plain = train_unit(unit(alphas=(0.0,), steps=400), wrongly_labelled, device=CPU)
+    np.testing.assert_array_equal(found["test_loss"], plain["test_loss"])
+    memorised = found["memorised_history"][0, 1]  # at the higher rate
+    assert memorised.shape == (2, 2)
+    assert (memorised[:, -1] > 0.9).all()
+    early = train_unit(replace(given, steps=4, checkpoints=(2, 4)), wrongly_labelled, device=CPU)
+    assert (early["memorised_history"][0, 1, :, 0] < 0.8).all()
+
+
+def test_twins_are_memorised_with_labels_of_their_own(wrongly_labelled):
+    clean_given = replace(wrongly_labelled, y_train=wrongly_labelled.clean_labels)
+    twin = unit(noise="same_rate", measure=("memorised",), alphas=(0.0,), steps=400)
+    assert (train_unit(twin, wrongly_labelled, device=CPU)["memorised_history"][0, 1, :, -1] > 0.9).all()
+    with pytest.raises(InputError, match="needs wrong labels among the training images of every seed, got none"):
+        train_unit(twin, clean_given, device=CPU)

@@ -67,3 +67,21 @@ def test_fixed_copies_are_seen_equally_often_and_keep_their_labels():
     for image, labels in by_image.items():
         assert labels[:3] * 10 == labels  # three copies, in the same turn
         assert LABELS[image] in labels[:3]
+
+
+@pytest.mark.parametrize("noise", ["given", "same_matrix"])
+def test_a_label_that_came_with_an_image_is_the_same_at_every_visit(noise):
+    matrix = np.roll(np.eye(K), 1, axis=1) * 0.5 + np.eye(K) * 0.5
+    data = Data(noise=noise, clean_examples=30)
+    matrices = None if noise == "given" else matrix[None]
+    options = {"alphas": (0.0,), "seeds": (0, 7), "batch_size": 30, "noise_matrices": matrices}
+    visits = Stream(data, LABELS, K, **options).block(0, 4)
+    for s in range(2):
+        first, *later = (
+            dict(zip(image.tolist(), label.tolist(), strict=True))
+            for image, label in zip(visits.image[:, s], visits.label[:, s, 0], strict=True)
+        )
+        assert all(one == first for one in later)
+        wrong = {image: label - int(LABELS[image]) for image, label in first.items() if label != LABELS[image]}
+        assert {by % K for by in wrong.values()} == ({1} if noise == "same_matrix" else set())
+        assert noise == "given" or 5 <= len(wrong) <= 25

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -55,3 +58,25 @@ def test_the_file_and_the_kind_of_noise_need_each_other(spec_text):
         spec.parse(with_key(spec_text, "data", 'noise = "matrix"'))
     with pytest.raises(SpecError, match="matrix is for matrix noise, got it with uniform: leave it out"):
         spec.parse(with_key(spec_text, "data", 'matrix = "noise.csv"'))
+
+
+@pytest.mark.parametrize("noise", ["given", "same_matrix"])
+def test_labels_given_need_clean_ones_beside_them(tmp_path, spec_text, noise):
+    asked = with_key(spec_text, "data", f'noise = "{noise}"').replace("alpha = [0, 2.5]", "alpha = [0]")
+    with pytest.raises(InputError, match=f"noise = '{noise}' needs a data set that knows the clean labels .*digits"):
+        runner.simulate(spec.parse(asked), tmp_path / "sweep")
+
+
+def test_a_sweep_on_labels_given_says_what_is_wrong_with_them(tmp_path, spec_text, monkeypatch):
+    digits = datasets.load("digits")
+    given = np.where(np.arange(len(digits.y_train)) % 5 == 0, 0, digits.y_train)
+    noisy = replace(digits, y_train=given, clean_labels=digits.y_train)
+    monkeypatch.setattr(datasets, "load", lambda name: noisy)
+    asked = with_key(spec_text, "grid", 'noise = ["given", "same_rate"]').replace("alpha = [0, 2.5]", "alpha = [0]")
+    cube = runner.simulate(spec.parse(asked), tmp_path / "sweep")
+    told = json.loads(cube.attrs["given_labels"])["digits"]
+    assert told["noise_rate"] == pytest.approx(float((given != digits.y_train).mean()))
+    assert told["transition"][0][0] == 1
+    assert told["alpha"] == pytest.approx(0.25, abs=0.05)
+    assert not np.allclose(*(cube["test_loss"].sel(noise=kind) for kind in ("given", "same_rate")))
+    assert f"{100 * told['noise_rate']:.2g} % of the training labels are wrong" in noisy.in_words

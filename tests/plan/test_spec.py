@@ -96,10 +96,10 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ("grid", 'optimizer = ["sgd", "adam"]\nmomentum = [0.0, 0.9]', "[train] momentum is for sgd, got it with adam"),
     ("claim", "target = 1979-05-27", "[claim] must hold texts, finite numbers and lists of them, got"),
     ("simulation", 'name = "../x"', "name must be letters, digits, - and _, at most 100 characters, got '../x'"),
-    ("grid", 'noise = ["unifrom"]', "must be one of uniform, structured, foreign, matrix, got 'unifrom': did you"),
+    ("grid", 'noise = ["unifrom"]', "matrix, given, same_matrix, same_rate, got 'unifrom': did you"),
     ("grid", "[claim", "not valid TOML"),
-    ("train", 'measure = ["moment"]', "each one of moments, calibrated_loss, got ['moment']"),
-    ("train", 'measure = "moments"', "each one of moments, calibrated_loss, got 'moments'"),
+    ("train", 'measure = ["moment"]', "each one of moments, calibrated_loss, memorised, got ['moment']"),
+    ("train", 'measure = "moments"', "each one of moments, calibrated_loss, memorised, got 'moments'"),
     ("grid", 'measure = ["moments"]', "unknown key 'measure' in [grid]"),
     ("data", "delta = 0.5", "[data] delta is for structured noise, got it with uniform: leave it out"),
     ("grid", 'source = ["white"]', "[data] source is for foreign noise, got it with uniform: leave it out"),
@@ -120,8 +120,9 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ("train", 'measure = ["moments"]\nlabel_smoothing = 0.1', "[train] measure moments takes labels as they are, got"),
     ("train", "clip = 0", "[train] clip must be a number of at least 1e-"),
     ("train", "label_smoothing = 1", "[train] label_smoothing must be a number of at least 0 and below 1, got 1"),
-    ("data", 'noise = "given"', '[data] noise = "given" is reserved for a later version, as effbatch 0.2'),
-    ("grid", 'noise = ["given"]', '[data] noise = "given" is reserved for a later version'),
+    ("data", 'noise = "given"', "adds no labels to those of the data set, so that [grid] alpha must be [0], got"),
+    ("grid", 'noise = ["uniform", "same_rate"]', "'same_rate' adds no labels to those of the data set"),
+    ("train", 'measure = ["memorised"]', "needs labels that came with the data set, got noise = uniform"),
 ]  # fmt: skip
 
 
@@ -143,8 +144,13 @@ def test_a_mistake_is_named(spec_text, table, lines, sentence):
             'noise = "foreign"\nsource = "white"\n[train]\nmeasure = ["moments"]',
             "uniform noise, got foreign",
         ),
+        (
+            "alpha = [0, 2.5]",
+            'alpha = [0]\nnoise = ["given"]\ncopies = ["expected"]',
+            'one label for each image, got it with copies = "expected"',
+        ),
     ],
-    ids=["table", "missing", "noise and moments"],
+    ids=["table", "missing", "noise and moments", "given and expected"],
 )
 def test_a_mistake_in_more_than_one_table_is_named(spec_text, old, new, sentence):
     with pytest.raises(SpecError) as error:

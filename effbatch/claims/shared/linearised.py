@@ -11,6 +11,7 @@ import xarray as xr
 from effbatch.claims.base import Setup
 from effbatch.claims.shared.stored import to_json
 from effbatch.noise import MatrixNoise
+from effbatch.noise.given import GIVEN
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.schedules import multipliers
 
@@ -22,7 +23,8 @@ def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
     Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, labels are
-    smoothed or not drawn afresh at every visit, or gradients are clipped: the theory has nothing to say there.
+    smoothed, not drawn afresh at every visit or came with the data, or gradients are clipped: the theory has nothing
+    to say there.
     `unlearnable`, of every alpha: classes whose true label is not the likeliest one (margin of T at most 0). Dims:
     alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
     """
@@ -42,6 +44,7 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
     applies = all(options.get(name, value) == value for name, value in PLAIN.items())
+    applies &= options.get("noise") not in GIVEN
     for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)
