@@ -166,24 +166,23 @@ def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
             if int(law["pairs"])
         ),
     ]
-    errors = [(row[3], row[0]) for row in rows if isinstance(row[3], float) and np.isfinite(row[3])]
+    errors = [(row[3].value, row[0]) for row in rows if row[3].value is not None]
     said = "Nearest: {0[1]}, {0[0]:.2f} powers of two (median). ".format(min(errors)) if errors else ""
     return Table(
         "laws",
         f"{said}Every law tried on cells that it has not seen, of {int(compared['cells'].max())}: anchored at each "
         "cell in turn, or, where it has parameters, fitted on all cells but the one it predicts. Error of the best "
         "rate in powers of two, and accuracy lost by using the prediction, in percentage points.",
-        ("law", "formula", "how", "median error", "95 % interval", "90th percentile", "regret, mean", "regret, 95th"),
+        ("law", "formula", "how", "median error [95 % interval]", "90th percentile", "regret, mean", "regret, 95th"),
         rows,
-        ("", "", "", ".2f", "", ".2f", ".1f", ".1f"),
+        ("", "", "", "", ".2f", ".1f", ".1f"),
     )
 
 
-def _law_cells(row: Mapping[str, Any] | xr.Dataset) -> list[str | float]:
-    """Median error, its interval, 90th percentile and regrets of one law."""
+def _law_cells(row: Mapping[str, Any] | xr.Dataset) -> list[Any]:
+    """Median error with its interval, 90th percentile and regrets of one law."""
     median, low, high, quantile90 = (float(row[key]) for key in ("median_error", "low", "high", "quantile90"))
-    interval = f"{low:.2f} to {high:.2f}" if np.isfinite(low) else "cannot tell"
-    return [median, interval, quantile90, 100 * float(row["regret"]), 100 * float(row["regret95"])]
+    return [Estimate(median, low, high), quantile90, 100 * float(row["regret"]), 100 * float(row["regret95"])]
 
 
 def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Dataset) -> Figure:

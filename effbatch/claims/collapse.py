@@ -19,7 +19,7 @@ from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict
 from effbatch.claims.shared.limits import measured
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Number, Table
+from effbatch.core.figures import Cell, Number, Table
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
 from effbatch.fitting.figures import steps_collapsed
 from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
@@ -138,18 +138,18 @@ def _limits(steps: xr.Dataset, fitted: Collapse) -> list[str]:
 
 
 def _table(steps: xr.Dataset) -> Table:
-    rows: list[list[str | float | int | None]] = []
+    rows: list[list[Cell]] = []
     for alpha in steps["alpha"].values:
         for batch in steps["batch_size"].values:
             at = steps.sel(alpha=alpha, batch_size=batch)
-            rows.append([float(alpha), int(batch), *measured(at, "steps", StepsOutcome, ".0f"), int(at["seeds"])])
-    told = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
+            rows.append([float(alpha), int(batch), measured(at, "steps", StepsOutcome), int(at["seeds"])])
+    told = [(row[2].floats.value, row[0], row[1]) for row in rows if isinstance(row[2], Estimate)]
     span = ", ".join(f"{s:.0f} at α = {a:g}, B = {b}" for s, a, b in (min(told), max(told))) if told else "none"
     return Table(
         "steps",
         f"Steps to the target, known in {len(told)} of {len(rows)} settings; fewest and most: {span}. At the learning "
         "rate that is best for the seeds before.",
-        ("α", "B", "steps", "95 % interval", "n"),
+        ("α", "B", "steps [95 % interval]", "n"),
         rows,
-        ("g", "d", ".0f", "", "d"),
+        ("g", "d", "", "d"),
     )

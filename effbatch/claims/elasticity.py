@@ -25,7 +25,6 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, within
-from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate, exact
@@ -190,15 +189,15 @@ def _figure(accuracy: xr.DataArray, K: int, finding: str) -> Figure:
 def _table(accuracy: xr.DataArray, K: int) -> Table:
     mean, low, high = (100 * values.values for values in seed_mean(accuracy))
     rows = [
-        [int(c), int(m), m / c, a, between(lo, hi), d if np.isfinite(d) else None, accuracy.sizes["seed"]]
+        [int(c), int(m), m / c, Estimate(a, lo, hi), d if np.isfinite(d) else None, accuracy.sizes["seed"]]
         for c, m, a, lo, hi, d in zip(*_labels(accuracy), mean, low, high, np.exp(log_d(mean / 100, K)), strict=True)
     ]
-    least, most = (pick(rows, key=lambda row: row[3]) for pick in (min, max))
+    least, most = (pick(rows, key=lambda row: row[3].value) for pick in (min, max))
     return Table(
         "labels",
-        f"Accuracy at the best learning rate, and d: from {least[3]:.1f} % ({least[0]} clean, {least[1]} noisy labels) "
-        f"to {most[3]:.1f} % ({most[0]} clean, {most[1]} noisy).",
-        ("clean labels", "noisy labels", "α", "accuracy, %", "95 % interval", "d", "n"),
+        f"Accuracy at the best learning rate, and d: from {least[3].value:.1f} % ({least[0]} clean, {least[1]} noisy "
+        f"labels) to {most[3].value:.1f} % ({most[0]} clean, {most[1]} noisy).",
+        ("clean labels", "noisy labels", "α", "accuracy, % [95 % interval]", "d", "n"),
         rows,
-        ("d", "d", "g", ".1f", "", ".2f", "d"),
+        ("d", "d", "g", "", ".2f", "d"),
     )

@@ -22,7 +22,7 @@ from effbatch.claims.shared.judgement import Judgement, within
 from effbatch.claims.shared.limits import measured
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.figures import Axis, Cell, Figure, Number, Panel, Series, Table
 from effbatch.fitting import LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
@@ -185,13 +185,12 @@ def _accuracy_panel(accuracy: xr.DataArray, power: float) -> Panel:
 
 
 def _table(needed: Needed) -> Table:
-    rows: list[list[str | float | int | None]] = []
+    rows: list[list[Cell]] = []
     for target, at in needed.items():
         for alpha in at["alpha"].values:
             here = at.sel(alpha=alpha)
-            found = measured(here, "labels", LabelsOutcome, ".0f")
-            rows.append([100 * target, float(alpha), *found, at.attrs["seeds"]])
-    numbers = [(row[2], row[0], row[1]) for row in rows if isinstance(row[2], float)]
+            rows.append([100 * target, float(alpha), measured(here, "labels", LabelsOutcome), at.attrs["seeds"]])
+    numbers = [(row[2].floats.value, row[0], row[1]) for row in rows if isinstance(row[2], Estimate)]
     span = "in no setting"
     if numbers:
         least, most = (f"{n:.0f} ({target:g} % at α = {a:g})" for n, target, a in (min(numbers), max(numbers)))
@@ -199,7 +198,7 @@ def _table(needed: Needed) -> Table:
     return Table(
         "labels_needed",
         f"Clean labels needed for an accuracy, known {span}; at the learning rate that is best for the seeds before.",
-        ("accuracy, %", "α", "clean labels", "95 % interval", "n"),
+        ("accuracy, %", "α", "clean labels [95 % interval]", "n"),
         rows,
-        ("g", "g", ".0f", "", "d"),
+        ("g", "g", "", "d"),
     )

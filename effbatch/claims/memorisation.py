@@ -19,10 +19,9 @@ from effbatch.claims.shared.accuracy_curves import ACCURACY
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.grid import only
 from effbatch.claims.shared.judgement import Judgement, every_above
-from effbatch.claims.shared.limits import between
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.figures import Axis, Cell, Figure, Number, Panel, Series, Table
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import ARPIT_2017, ROLNICK_2017
@@ -253,14 +252,14 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
 
 
 def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:
-    rows: list[list[str | float | int | None]] = []
+    rows: list[list[Cell]] = []
     scored = _scored(runs)
     for part in parts:
         last = 100 * float(scored["accuracy"].sel(alpha=part.alpha).isel(checkpoint=-1).mean())
-        lost, low, high = part.lost.times(100).floats
+        lost = part.lost.times(100)
         losses = [part.floor, part.floor + part.above.floats.value, part.floor - part.below.floats.value]
         rows.append(
-            [part.alpha, *losses, part.crossing.value, last + lost, last, between(low, high), scored.sizes["seed"]]
+            [part.alpha, *losses, part.crossing.value, last + lost.floats.value, last, lost, scored.sizes["seed"]]
         )
     crossed = sum(row[4] is not None for row in rows)
     return Table(
@@ -268,7 +267,17 @@ def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:
         f"The loss falls below H(α) at {crossed} of {len(rows)} α. Training loss in nats and test accuracy, "
         f"at the best checkpoint for the seeds before and at the end; losses of all {runs.sizes['seed']} seeds, "
         "accuracies of the n that are scored.",
-        ("α", "H(α)", "loss, first epoch", "loss, end", "epochs to H", "best, %", "end, %", "lost, points", "n"),
+        (
+            "α",
+            "H(α)",
+            "loss, first epoch",
+            "loss, end",
+            "epochs to H",
+            "best, %",
+            "end, %",
+            "lost, points [95 % interval]",
+            "n",
+        ),
         rows,
         ("g", ".3f", ".3f", ".3f", ".1f", ".1f", ".1f", "", "d"),
     )

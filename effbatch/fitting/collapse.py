@@ -11,6 +11,7 @@ import xarray as xr
 
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
+from effbatch.core.formats import estimate_text
 from effbatch.fitting.least_squares import Array, least_squares
 from effbatch.fitting.resampling import bootstrap_weights, interval, resampled_estimate
 from effbatch.fitting.student import MIN_SEEDS
@@ -82,15 +83,15 @@ class Collapse:
             return (f"{_capital(self.outcome.value)} ({n}).",)
         named = {(): "neither 1 nor 2", (1.0,): "1", (2.0,): "2", CANDIDATES: "both 1 and 2"}[self.excluded]
         said = [
-            f"δ = {_text(self.base.delta, self.confidence)} ({n}), which excludes {named}.",
+            f"δ = {estimate_text(self.base.delta, n=False)} ({n}), which excludes {named}.",
             f"The spread about one curve falls from a factor {self.spread_before:.2f} to {self.base.spread:.2f}.",
         ]
         if self.extended is None or self.extended.zeta is None:
             said.append("Whether S_min depends on α, these settings cannot tell.")
         else:
             said.append(
-                f"With S_min ∝ (1+α)^ζ, ζ = {_text(self.extended.zeta, self.confidence)} and "
-                f"δ = {_text(self.extended.delta, self.confidence)}; the spread is {self.extended.spread:.2f}."
+                f"With S_min ∝ (1+α)^ζ, ζ = {estimate_text(self.extended.zeta, n=False)} and "
+                f"δ = {estimate_text(self.extended.delta, n=False)}; the spread is {self.extended.spread:.2f}."
             )
         return tuple(said)
 
@@ -178,11 +179,6 @@ def _best_start(alpha: Array, batch_size: Array, log_steps: Array, parameters: i
     starts = many_starts(batch_size, log_steps, parameters)
     theta, squares = fit_hyperbola(alpha, batch_size, np.tile(log_steps, (len(starts), 1)), starts)
     return theta[squares.argmin()], float(squares.min())
-
-
-def _text(estimate: Estimate, confidence: float) -> str:
-    value, low, high = estimate.floats
-    return f"{value:.2f} ({confidence:.0%} interval {low:.2f} to {high:.2f})"
 
 
 def _capital(text: str) -> str:

@@ -45,9 +45,8 @@ def setup_of(spec: Spec) -> Setup:
 
     def spectrum(point: Mapping[str, Any]) -> Spectrum:
         data, train = at(spec, point)
-        return initial_spectrum(
-            train.network, data.dataset, data.clean_examples, data.source, seed=spec.grid["seed"][0]
-        )
+        dataset = datasets.load(data.dataset)
+        return initial_spectrum(train.network, dataset, data.clean_examples, data.source, seed=spec.grid["seed"][0])
 
     def noise_matrix(point: Mapping[str, Any], alpha: float) -> np.ndarray | None:
         data, _ = at(spec, point)
@@ -58,8 +57,9 @@ def setup_of(spec: Spec) -> Setup:
     return Setup(grid, points, settings, steps, spectrum, noise_matrix)
 
 
+@cache  # by the data set itself: its name may come to mean another content
 def initial_spectrum(
-    network: str, dataset: str, clean_examples: int = 0, source: str | None = None, *, seed: int
+    network: str, data: DataSet, clean_examples: int = 0, source: str | None = None, *, seed: int
 ) -> Spectrum:
     """Kernel spectrum of a network (see `loading`) as initialised by `seed`, on clean training images of a data set.
 
@@ -67,11 +67,6 @@ def initial_spectrum(
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
     that of the foreign images that noisy copies show.
     """
-    return _initial_spectrum(network, datasets.load(dataset), clean_examples, source, seed)
-
-
-@cache  # by the data set itself: its name may come to mean another content
-def _initial_spectrum(network: str, data: DataSet, clean_examples: int, source: str | None, seed: int) -> Spectrum:
     net = load_network(network, data.image_shape, data.num_classes, seed=seed)
     images = with_held_out(data)
     available = len(data.x_train)

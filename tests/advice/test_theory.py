@@ -12,6 +12,7 @@ from effbatch.advice.noise import Noise
 from effbatch.advice.prediction import answered
 from effbatch.advice.question import asked
 from effbatch.advice.untrained import Linearised, accuracy_answer, rate_answer
+from effbatch.data import datasets
 from effbatch.data.held_out import with_held_out
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks import zoo
@@ -59,7 +60,8 @@ def ask(little_images, network):
 def test_it_is_the_prediction_at_every_batch_size_and_the_best_of_them(ask, file):
     advice = ask("perceptron", file, alpha=4.0, alpha_interval=(3.0, 6.0), steps=60, batch_sizes=SIZES)
     recipe, noise = Recipe(steps=60), Noise(alpha=4.0, alpha_interval=(3.0, 6.0))
-    theory = Linearised([initial_spectrum("perceptron", file, seed=seed) for seed in range(4)], recipe)
+    data = datasets.load(file)
+    theory = Linearised([initial_spectrum("perceptron", data, seed=seed) for seed in range(4)], recipe)
     best = 0.0
     for ours, size in zip(advice.answers, SIZES, strict=True):
         question = asked(noise, Recipe(steps=60, batch_size=size), num_classes=3)

@@ -115,7 +115,10 @@ def test_one_alpha_at_a_time():
 
 def test_the_overlap_of_foreign_images_predicts_what_they_cost():
     alpha, rates, steps = 10.0, (0.03125, 0.0625), 300
-    images = {source: initial_spectrum("perceptron", "digits", 0, source, seed=0) for source in ("white", "digits")}
+    images = {
+        source: initial_spectrum("perceptron", datasets.load("digits"), 0, source, seed=0)
+        for source in ("white", "digits")
+    }
     np.testing.assert_allclose(images["digits"].foreign[:10], 1, atol=0.15)  # the images that the kernel was taken on
     assert images["white"].foreign[:5].mean() < 0.4
     for source, spectrum in images.items():
@@ -137,7 +140,7 @@ def test_predictions_before_a_run_know_the_source(spec_text):
     accuracy = linearised.surface(made)["accuracy"].squeeze()
     np.testing.assert_allclose(accuracy.sel(alpha=0, source="white"), accuracy.sel(alpha=0, source="digits"))
     for source in ("white", "digits"):
-        spectrum = initial_spectrum("perceptron", "digits", 100, source, seed=0)
+        spectrum = initial_spectrum("perceptron", datasets.load("digits"), 100, source, seed=0)
         curve = learning_curve(spectrum, 2.5, 8, [0.01, 0.04], 200)
         np.testing.assert_allclose(accuracy.sel(alpha=2.5, source=source), curve.accuracy)
     assert (abs(accuracy.sel(alpha=2.5, source="white") - accuracy.sel(alpha=2.5, source="digits")) > 0.01).all()

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Panel, Series, Table, noise_axis
@@ -69,19 +68,19 @@ class Curves:
         rows = []
         for label, c, low, high, p in self:
             rows += [
-                [label, float(a), 100 * q, 100 * m, between(100 * below, 100 * above), self.seeds]
+                [label, float(a), 100 * q, Estimate(m, below, above).times(100), self.seeds]
                 for a, q, m, below, above in zip(
                     c[self.along].values, p.values, c.values, low.values, high.values, strict=True
                 )
             ]
         heading = ", ".join(_varied(self.predicted, self.along)) or "setting"
-        columns = (heading, self.symbol, "predicted, %", "measured, %", "95 % interval", "n")
+        columns = (heading, self.symbol, "predicted, %", "measured, % [95 % interval]", "n")
         return Table(
             "accuracy",
             f"Accuracy at the best learning rate. {self._farthest()}",
             columns,
             rows,
-            ("", "g", ".1f", ".1f", "", "d"),
+            ("", "g", ".1f", "", "d"),
         )
 
     def _farthest(self) -> str:

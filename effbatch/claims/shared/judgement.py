@@ -12,19 +12,11 @@ from effbatch.core.pages import Shown
 
 
 class Verdict(StrEnum):
-    """How a claim ended, and what that means."""
+    """How a claim ended."""
 
-    sentence: str
-
-    SUPPORTED = "supported", "every interval lies wholly on the side that the rule asks for"
-    REFUTED = "refuted", "an interval lies wholly on the other side"
-    UNDECIDED = "undecided", "neither, or not beyond the chance of many claims judged together"
-
-    def __new__(cls, word: str, sentence: str) -> Verdict:
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.sentence = sentence
-        return member
+    SUPPORTED = "supported"  # every interval lies wholly on the side that the rule asks for
+    REFUTED = "refuted"  # an interval lies wholly on the other side
+    UNDECIDED = "undecided"  # neither, or not beyond the chance of many claims judged together
 
 
 Ruling = tuple[Verdict, float | None]  # the verdict on a rule, and the p-value of its threshold; None: no test

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from effbatch.claims.shared.limits import measured
-from effbatch.core.figures import Table
+from effbatch.core.figures import Cell, Table
 from effbatch.fitting import FitOutcome
 
 
@@ -17,7 +17,7 @@ def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Tabl
     extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
     theory = xr.full_like(best["best_learning_rate"], np.nan) if predicted is None else predicted
     stacked = best.assign(predicted=theory).stack(cell=[*extra, "batch_size", "alpha"])
-    rows: list[list[str | float | int | None]] = []
+    rows: list[list[Cell]] = []
     for i in range(stacked.sizes["cell"]):
         cell = stacked.isel(cell=i)
         rows.append(
@@ -25,13 +25,13 @@ def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Tabl
                 " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
                 float(cell["alpha"]),
                 float(cell["predicted"]),
-                *measured(cell, "best_learning_rate", FitOutcome, ".3g"),
+                measured(cell, "best_learning_rate", FitOutcome),
                 100 * float(cell["best_accuracy"]),
                 int(cell["seeds"]),
             ]
         )
-    columns = ("cell", "α", "predicted", "measured", "95 % interval", "accuracy, %", "n")
-    formats = ("", "g", ".3g", ".3g", "", ".1f", "d")
+    columns = ("cell", "α", "predicted", "measured [95 % interval]", "accuracy, %", "n")
+    formats = ("", "g", ".3g", "", ".1f", "d")
     if predicted is None:
         shorter = [[*row[:2], *row[3:]] for row in rows]
         caption = "Best learning rate of every cell, as measured, and the accuracy there."
