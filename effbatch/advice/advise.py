@@ -11,7 +11,7 @@ from effbatch.advice.alpha_interval import times
 from effbatch.advice.answers import Advice, Answer, Cost, Data, LabelsAsked
 from effbatch.advice.clean_accuracy import on_clean_labels
 from effbatch.advice.labels_pay import labels_worth
-from effbatch.advice.noise import Noise, audits
+from effbatch.advice.noise import NoAlpha, Noise, UnknownAlpha, audits, effective_alpha
 from effbatch.advice.prediction import answered
 from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
@@ -37,9 +37,15 @@ OCTAVES = (-2, -1, 1, 2)  # of the batch size, to which the law carries a rate
 LEVEL = 0.9  # of an interval that holds recorded errors
 FEW_PASSES = 3  # beyond that memorising of fixed labels may begin
 LABELS = ("clean", "noisy")
+OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the labels given are noisy
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
 NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--checked-labels) for accuracy on clean ones"
 
+WITHOUT_ALPHA = (
+    "look whether the labels fit the examples, and whether checked and given labels are numbered alike; check more of "
+    "them, best as counts of right against given labels (--counts): labels that are wrong in a regular way can be "
+    "learned from; without any such option advise trains on the labels as they are"
+)
 TAKEN_AS_RIGHT = (
     "the theory takes the labels as right, but they are noisy: rate and accuracy come out too low (mlp1 on digits at "
     "alpha = 4: 15 % in place of 87 %, at half the rate; one draw)"
@@ -66,7 +72,7 @@ def advise(
                  (n, C, H, W), labels from 0. The test part is never looked at
     labels       of the data: "clean", and noise of α is simulated on top, or "noisy", and the runs see them as they
                  are. Those of built-in data are clean; checked labels and counts say that they are noisy, as does
-                 knowing nothing; beside anything else it has to be said
+                 an estimate, and knowing nothing; beside anything else it has to be said
     noise        a kind of noise, or all that is known of it (`Noise`)
     recipe       optimiser, schedule, regularisation and budget; it needs a budget, the same for all batch sizes
     batch_sizes  each is probed; 128 without
@@ -74,6 +80,7 @@ def advise(
     checked_labels  training examples checked by hand: rows (index, right label), or a file of them
     given        fields of `Noise`, `Recipe` and `Probing` one by one: alpha, noise_rate, checked, wrong, ...,
                  optimizer, schedule, steps, ..., training=False for laws and theory alone, effort, rate, out, seed, ...
+    Where nothing tells α (all checked labels are wrong), nothing is trained, and there is no rate, with the reason.
     Raises InputError for values out of range, and where network and data do not fit together.
 
     >>> advice = effbatch.advise("mlp1", "digits", alpha=4, steps=100, batch_sizes=(16, 64), training=False)
@@ -89,15 +96,18 @@ def advise(
     if checked_labels is not None:
         noise = replace(noise, counts=counts_of(checked_labels, dataset))
     labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
-    noise = _level(noise, labels_are).on(dataset)
+    noise = _level(noise, labels_are)
     if recipe.epochs is not None:
         recipe = replace(recipe, epochs=None, examples=max(1, math.ceil(recipe.epochs * len(dataset.y_train))))
     own = (recipe.batch_size,) if recipe.batch_size is not None else ()
-    questions = [
-        asked(noise, replace(recipe, batch_size=size), num_classes=dataset.num_classes, anchor=anchor)
-        for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)
-    ]
+    recipes = [replace(recipe, batch_size=size) for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)]
     of = subject(network, dataset)
+    try:
+        noise = noise.on(dataset)
+        questions = [asked(noise, each, num_classes=dataset.num_classes, anchor=anchor) for each in recipes]
+        effective_alpha(questions[0].labels)
+    except UnknownAlpha as unknown:
+        return _unanswered(of, recipes, unknown, labels_are)
     if how.training:
         probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
         answers = [_from_runs(q, found, labels_are) for q, found in zip(questions, probes, strict=True)]
@@ -115,9 +125,7 @@ def advise(
         )
     return Advice(
         network=of.name,
-        data=Data(
-            dataset.name, len(dataset.y_train), dataset.image_shape, dataset.num_classes, read_as=dataset.in_words
-        ),
+        data=_described(dataset),
         labels=LabelsAsked(
             are=labels_are,
             alpha=question.alpha,
@@ -139,6 +147,53 @@ def advise(
     )
 
 
+def _described(data: DataSet) -> Data:
+    return Data(data.name, len(data.y_train), data.image_shape, data.num_classes, read_as=data.in_words)
+
+
+def _unanswered(
+    of: Subject, recipes: Sequence[Recipe], unknown: UnknownAlpha, labels_are: Literal["clean", "noisy"]
+) -> Advice:
+    """No rate and no accuracy, as no α is known; nothing is trained for that."""
+    nothing = Estimate(None, reason=unknown.reason)
+    sizes = [one.batch_size for one in recipes if one.batch_size is not None]
+    answers = [
+        Answer(
+            batch_size=size,
+            steps=steps_bought(recipes[0].budget, size),
+            learning_rate=nothing,
+            accuracy=nothing,
+            of="clean labels",
+            law=None,
+            why=unknown.reason,
+        )
+        for size in sizes
+    ]
+    data, chosen = of.data, answers[0]
+    return Advice(
+        network=of.name,
+        data=_described(data),
+        labels=LabelsAsked(
+            are=labels_are,
+            alpha=NoAlpha(unknown.alpha.interval, unknown.reason),
+            noise={},
+            majority=majority_share(data.y_train),
+            audits=(),
+        ),
+        recipe=replace(recipes[0], steps=chosen.steps, examples=None),
+        answers=tuple(answers),
+        others=(),
+        chosen=chosen,
+        as_good=(),
+        why=unknown.reason,
+        pay=None,
+        yours=None,
+        cost=Cost(0.0, 0.0),
+        passes=chosen.batch_size * chosen.steps / len(data.y_train),
+        limits=(WITHOUT_ALPHA,),
+    )
+
+
 # --- what was asked ---
 
 
@@ -153,7 +208,7 @@ def _labels_are(said: str | None, data: DataSet, noise: Noise, *, checked: bool)
         said = are
     if checked and said == "clean":
         raise InputError(f"checked labels say how noisy those of {data.name} are, got them as clean: leave one out")
-    if said is None and noise.sources and not {"checked labels", "counts"} & set(noise.sources):
+    if said is None and noise.sources and not OF_THE_DATA & set(noise.sources):
         raise InputError(
             f"advice needs to know whether the labels of {data.name} are clean, and this noise is simulated on top, or "
             f"noisy, and this much is in them; got {noise.sources[0]} alone: give --labels clean or --labels noisy, in "

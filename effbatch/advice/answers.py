@@ -14,7 +14,7 @@ from effbatch.probe.rule import Probe
 
 if TYPE_CHECKING:
     from effbatch.advice.labels_pay import LabelsWorth
-    from effbatch.advice.noise import Audit, KnownAlpha
+    from effbatch.advice.noise import Audit, KnownAlpha, NoAlpha
 
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
 BY_THEORY = "of the linearised network at this rate after all steps, on a held-out part of the training data"
@@ -42,7 +42,7 @@ class LabelsAsked:
     """
 
     are: Literal["clean", "noisy"]
-    alpha: KnownAlpha
+    alpha: KnownAlpha | NoAlpha
     noise: dict[str, Any]
     majority: float
     audits: tuple[Audit, ...]
@@ -65,7 +65,7 @@ class Answer:
     plateau        any rate between costs less than one point of accuracy; a limit of None is not known
     accuracy       at that rate after all steps; `of` which labels
     as_scored      the same on the labels as given, where `accuracy` was converted from it
-    law, why       what the rate is from, "probe" above all
+    law, why       what the rate is from, "probe" above all; no law where no α is known
     stop_at        the step at which an earlier end is better by more than the noise
     carried        no run was made here: the rate is that of the chosen batch size, carried by the law
     """
@@ -78,7 +78,7 @@ class Answer:
     accuracy: Estimate
     of: Literal["clean labels", "noisy labels"]
     as_scored: Estimate | None = None
-    law: str
+    law: str | None
     why: str
     stop_at: int | None = None
     probe: Probe | None = None
@@ -94,7 +94,7 @@ class Advice(Shown):
     others    further batch sizes, to which the law carries the chosen one's rate
     as_good   batch sizes with an accuracy within one point of the best one's
     why       why this batch size
-    pay       what more labels or cleaner labels would add
+    pay       what more labels or cleaner labels would add; None where no α is known
     yours     a rate of the user's own, and the accuracy that it costs; None where none was asked about
     passes    how often each training example would be used
     limits    where the answer may not hold, sentences
@@ -109,14 +109,14 @@ class Advice(Shown):
     chosen: Answer
     as_good: tuple[int, ...]
     why: str
-    pay: LabelsWorth
+    pay: LabelsWorth | None
     yours: tuple[float, Estimate] | None
     cost: Cost
     passes: float
     limits: tuple[str, ...]
 
     @property
-    def alpha(self) -> KnownAlpha:
+    def alpha(self) -> KnownAlpha | NoAlpha:
         """α, its interval and where they come from."""
         return self.labels.alpha
 
@@ -151,7 +151,7 @@ class Advice(Shown):
         recipe = {name: value for name, value in asdict(self.recipe).items() if name not in ("examples", "epochs")}
         chosen = self._numbers(self.chosen)
         del chosen["batch_size"], chosen["steps"], chosen["carried"], chosen["stages"]
-        elasticities = self.pay.elasticities._asdict()
+        pay = None if self.pay is None else {**jsonable(self.pay), "elasticities": self.pay.elasticities._asdict()}
         yours = None if self.yours is None else {"value": self.yours[0], "costs": self.yours[1]}
         return jsonable(
             {
@@ -169,7 +169,7 @@ class Advice(Shown):
                 **chosen,
                 "cost": self.cost,
                 "batch_sizes": [self._numbers(answer) for answer in (*self.answers, *self.others)],
-                "labels_pay": {**jsonable(self.pay), "elasticities": elasticities},
+                "labels_pay": pay,
                 "rate": yours,
                 "limits": self.limits,
                 "snippet": self.snippet,

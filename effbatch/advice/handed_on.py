@@ -1,4 +1,4 @@
-"""What `estimate --json` printed -> the noise that it tells; or, where it tells none, an answer of unknown numbers."""
+"""What `estimate` answered, its object or its JSON -> the fields of `Noise` that it tells, or why it tells none."""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from effbatch.advice.alpha_interval import BEYOND
-from effbatch.advice.noise import Noise, effective_alpha
-from effbatch.advice.prediction import predict
-from effbatch.advice.question import Anchor
-from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.core.pages import Shown
 from effbatch.laws.base import LARGEST
-from effbatch.plan.recipe import Recipe
-
-KEPT = ("batch_size", "num_classes", "optimizer", "schedule", "steps", "examples", "anchor")
 
 
 @dataclass(frozen=True)
@@ -36,11 +28,13 @@ class HandedOn:
 
 
 def handed_on(found: Any, *, as_alpha: bool = False) -> HandedOn:
-    """The noise in the JSON of an estimate: α with its interval, or T where uniform noise does not fit the counts.
+    """The noise in an estimate: α with its interval, or T where uniform noise does not fit the counts.
 
+    found     what `estimate_noise`, `estimate_from_counts` or their like returned, or its JSON
     as_alpha  α in any case
-    Raises ValueError, KeyError or TypeError for what is no such JSON.
+    Raises ValueError, KeyError or TypeError for what is no such estimate.
     """
+    found = found.to_dict() if hasattr(found, "to_dict") else found
     classes = operator.index(found["num_classes"])
     bounds: dict[str, Any] = {
         "value": None,
@@ -56,18 +50,13 @@ def handed_on(found: Any, *, as_alpha: bool = False) -> HandedOn:
     test = found.get("uniform_noise")
     if test is None or test["fits"] or as_alpha:
         return _of_alpha(classes, alpha, None)
-    matrix = found["transition_matrix"]["value"]
+    matrix, names = found["transition_matrix"]["value"], found.get("class_names")
     whole = all(x is not None for row in matrix for x in row)
     taken = "this takes their transition matrix" if whole else "but some classes were not checked: this takes it so"
     remark = f"uniform noise does not fit the counts (p = {float(test['p_value']):.3g}); {taken}"
     if not whole:
         return _of_alpha(classes, alpha, remark)
-    try:
-        noise = Noise(transition=matrix)
-        effective_alpha(noise.labels_at(classes)(0.0))
-    except InputError as error:
-        return HandedOn(classes, alpha, {}, str(error), remark)
-    return HandedOn(classes, alpha, {"transition": matrix}, None, remark)
+    return HandedOn(classes, alpha, {"transition": matrix, "class_names": names}, None, remark)
 
 
 def _of_alpha(classes: int, alpha: Estimate, remark: str | None) -> HandedOn:
@@ -81,33 +70,3 @@ def _of_alpha(classes: int, alpha: Estimate, remark: str | None) -> HandedOn:
         return HandedOn(classes, alpha, {"alpha": value}, None, remark)
     limits = (0.0 if low is None else low, None if high is None or high >= BEYOND else high)
     return HandedOn(classes, alpha, {"alpha": value, "alpha_interval": limits}, None, remark)
-
-
-@dataclass(frozen=True)
-class Unanswered(Shown):
-    """The answer of `predict` where no α is known: its keys, with every number null, and why."""
-
-    num_classes: int
-    alpha: Estimate
-    reason: str
-    batch_size: int
-    recipe: Recipe
-    anchor: Anchor | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `Prediction.to_dict`, its numbers unknown."""
-        usual = predict(0, self.batch_size, num_classes=self.num_classes, recipe=self.recipe, anchor=self.anchor)
-        keys = usual.to_dict()
-        unknown = {key: value if key in KEPT else _unknown(value, self.reason) for key, value in keys.items()}
-        unknown["recommended"] |= {"law": None, "why": self.reason}
-        return unknown | {"alpha_interval": self.alpha.interval, "alpha_how": None, "reason": self.reason}
-
-
-def _unknown(value: Any, reason: str) -> Any:
-    """The same keys without numbers."""
-    if isinstance(value, Mapping):
-        changed = {"applies": False, "reason": reason}
-        return {key: changed.get(key, _unknown(inner, reason)) for key, inner in value.items()}
-    if isinstance(value, str | bool):
-        return value
-    return [] if isinstance(value, list) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from effbatch.advice.handed_on import HandedOn, handed_on
 from effbatch.audit import CountsEstimate, estimate_from_counts, estimate_noise
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, hint
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.laws.base import LARGEST, in_range, one_of
 from effbatch.noise import (
@@ -39,7 +40,16 @@ _SOURCES: Mapping[str, tuple[str, ...]] = {
     "checked labels": ("checked", "wrong"),
     "counts": ("counts",),
     "the transition matrix": ("transition",),
+    "the estimate": ("estimate",),
 }
+
+
+class UnknownAlpha(InputError):
+    """What is known of the labels tells no α; `alpha` has what limits there are, `reason` says why."""
+
+    def __init__(self, reason: str, alpha: Estimate) -> None:
+        super().__init__(f"what is known of the labels gives no alpha to work with: {reason}")
+        self.reason, self.alpha = reason, alpha
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,16 @@ class KnownAlpha:
     value: float
     interval: Interval | None
     how: str
+    checked: int = 0
+
+
+@dataclass(frozen=True)
+class NoAlpha:
+    """The same where α cannot be told; `how` says why."""
+
+    interval: Interval | None
+    how: str
+    value: None = None
     checked: int = 0
 
 
@@ -76,8 +96,10 @@ class Noise:
                      take it at its effective α
     How many, by one of: `alpha`, noisy labels per clean one, with its limits `alpha_interval` (high None: no limit) or
     by these alone; `noise_rate`, the share of wrong labels; `checked` labels of a random sample, `wrong` of them wrong;
-    `counts` (K, K) of such a sample, rows checked class, columns given label; `transition`, which says it too. Where
-    uniform noise does not fit the counts, their transition matrix is taken as one that was given.
+    `counts` (K, K) of such a sample, rows checked class, columns given label; `transition`, which says it too;
+    `estimate`, what `estimate_noise` or `estimate_from_counts` returned, or its JSON. Where uniform noise does not fit
+    the counts, their transition matrix is taken as one that was given.
+    class_names      of counts or a matrix: then their rows are taken in the order of the classes of the data set
     Raises InputError for what cannot stand together.
     """
 
@@ -93,6 +115,8 @@ class Noise:
     checked: int | None = None
     wrong: int | None = None
     counts: ArrayLike | None = None
+    estimate: Any = None
+    class_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         one_of("the noise", self.kind, NOISE_KINDS)
@@ -119,13 +143,35 @@ class Noise:
         for name in ("matrix", "transition"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_matrix(getattr(self, name)))
-        if self.transition is not None and not rms_signal(np.asarray(self.transition)) > _NO_SIGNAL:
-            raise InputError("labels of this transition matrix carry no signal: their law is the same for every class")
+        if self.transition is not None:
+            _check_signal(np.asarray(self.transition))
 
     @property
     def sources(self) -> list[str]:
         """What was given that says how many labels are wrong."""
         return [what for what, names in _SOURCES.items() if any(getattr(self, name) is not None for name in names)]
+
+    @cached_property
+    def handed(self) -> HandedOn | None:
+        """What the estimate tells; of uniform noise alone where something else says which labels are wrong."""
+        if self.estimate is None:
+            return None
+        try:
+            return handed_on(self.estimate, as_alpha=self.kind != "uniform" or self.matrix is not None)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise InputError(
+                "--from-estimate needs what `estimate --json` prints, in Python estimate what `estimate_noise` returns;"
+                " this is not that"
+            ) from error
+
+    @cached_property
+    def settled(self) -> Noise:
+        """The same noise with what the estimate tells in its place; UnknownAlpha where it tells nothing."""
+        if self.handed is None:
+            return self
+        if self.handed.reason is not None:
+            raise UnknownAlpha(self.handed.reason, self.handed.alpha)
+        return replace(self, estimate=None, **self.handed.known)
 
     @property
     def name(self) -> str:
@@ -155,26 +201,48 @@ class Noise:
         for name in ("matrix", "transition", "counts"):
             value = getattr(self, name)
             facts += [(f"the {name}", len(np.asarray(value)))] if value is not None else []
+        facts += [("the estimate", self.handed.num_classes)] if self.handed is not None else []
         if len({value for _, value in facts}) > 1:
             came = ", ".join(f"{value} by {what}" for what, value in facts)
             raise InputError(f"one number of classes is needed, got {came}: leave num_classes out")
         return facts[0][1] if facts else 10
 
     def on(self, data: DataSet) -> Noise:
-        """The same noise with its order, where it is a name, as the classes of a data set."""
-        if not isinstance(self.order, str):
-            return self
+        """The same noise with the classes of a data set: in their order by name, its order where that is a name."""
+        self.classes(data.num_classes)
+        noise = self.settled._in_order(data)
+        if not isinstance(noise.order, str):
+            return noise
         from effbatch.noise.class_orders import class_order
 
-        return replace(self, order=class_order(data, self.order))
+        return replace(noise, order=class_order(data, noise.order))
+
+    def _in_order(self, data: DataSet) -> Noise:
+        """Rows and columns of counts and matrices in the order of the classes of the data; InputError for others."""
+        names, known = self.class_names, data.class_names or tuple(map(str, range(data.num_classes)))
+        if names is None:
+            return self
+        if strange := [name for name in names if name not in known]:
+            raise InputError(
+                f"counts and matrices need the classes of {data.name}, got the class {strange[0]!r} in them; "
+                f"{hint(strange[0], known)}: rename it, or leave all names out"
+            )
+        held = [names.index(name) if name in names else len(names) for name in known]
+        given = {name: getattr(self, name) for name in ("matrix", "transition", "counts")}
+        padded = {name: np.pad(array, ((0, 1), (0, 1))) for name, array in given.items() if array is not None}
+        ordered: dict[str, Any] = {name: array[np.ix_(held, held)] for name, array in padded.items()}
+        return replace(self, class_names=None, **ordered)
 
     def known(self, num_classes: int) -> KnownAlpha:
         """α from whatever says how many labels are wrong; of an interval alone its middle in log(1 + α)."""
+        if self.estimate is not None:
+            return self.settled.known(num_classes)
         if self.noise_rate is not None:
             return self._from_rate(float(self.noise_rate), num_classes)
         if self.checked is not None and self.wrong is not None:
             return _from_sample(estimate_noise(self.checked, self.wrong, num_classes))
         if self.law is not None:
+            _check_signal(self.law)
             alpha = effective_alpha(self.labels_at(num_classes)(0.0))
             return _from_counts(self.counted, KnownAlpha(alpha, None, "the effective alpha of the transition matrix"))
         if self.counted is not None:
@@ -218,7 +286,12 @@ class Noise:
     def _from_rate(self, rate: float, num_classes: int) -> KnownAlpha:
         """α at which this share of labels is wrong; both readings of a rate are told."""
         if self.matrix is None:
-            alpha = float(alpha_from_noise_rate(rate, num_classes))  # that of structured noise, too
+            try:
+                alpha = float(alpha_from_noise_rate(rate, num_classes))  # that of structured noise, too
+            except InputError as error:
+                if 0 <= rate <= 1:
+                    raise UnknownAlpha(str(error), Estimate(None, reason=str(error))) from error
+                raise
         else:
             wrong = 1 - float(np.diag(np.asarray(self.matrix)).mean())  # of noisy labels
             if not 0 <= rate < wrong:
@@ -247,21 +320,29 @@ def audits(known: KnownAlpha, num_classes: int) -> tuple[Audit, ...]:
     )
 
 
+def _check_signal(T: NDArray) -> None:
+    """UnknownAlpha where the rows of a transition matrix are alike."""
+    if not rms_signal(T) > _NO_SIGNAL:
+        reason = "labels of this transition matrix carry no signal: their law is the same for every class"
+        raise UnknownAlpha(reason, Estimate(None, reason=reason))
+
+
 def effective_alpha(labels: Labels) -> float:
-    """α of uniform noise with as much signal; InputError where there is none."""
+    """α of uniform noise with as much signal; UnknownAlpha where there is none."""
     alpha = float(labels.effective_alpha)
     if alpha > LARGEST and isinstance(labels, MatrixNoise):
-        raise InputError(
+        reason = (
             f"labels of this noise matrix carry no signal at alpha = {labels.alpha:g}: their law is the same for "
             "every class, and nothing can be learned from them"
         )
+        raise UnknownAlpha(reason, Estimate(None, reason=reason))
     return alpha
 
 
 def _from_sample(found: Any) -> KnownAlpha:
     alpha = found.alpha
     if alpha.value is None or alpha.interval is None:
-        raise InputError(f"the checked labels give no alpha to work with: {alpha.reason}")
+        raise UnknownAlpha(str(alpha.reason), alpha)
     how = f"95 % interval from n = {found.checked:,} checked labels, {found.wrong:,} of them wrong"
     return KnownAlpha(alpha.value, alpha.interval, how, found.checked)
 

@@ -22,6 +22,7 @@ from effbatch.plan.recipe import Recipe
 from effbatch.theory.detection import clean_labels_factor
 
 _TO_ADVISE = "has moved to advise, which takes a network and data: effbatch.advise(network, data, steps=T)"
+KEPT = ("batch_size", "num_classes", "optimizer", "schedule", "steps", "examples", "anchor")  # where nothing is known
 MOVED = dict.fromkeys(("spectra", "short_runs", "network", "dataset", "probe"), _TO_ADVISE)
 
 
@@ -129,6 +130,26 @@ class Prediction(Shown):
     __repr__ = Shown.__str__
 
 
+@dataclass(frozen=True)
+class Unanswered(Shown):
+    """The answer of `predict` where no α is known: its keys, with every number null, and why."""
+
+    num_classes: float
+    alpha: Estimate
+    reason: str
+    batch_size: int
+    recipe: Recipe
+    anchor: Anchor | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Prediction.to_dict`, its numbers unknown."""
+        usual = predict(0, self.batch_size, num_classes=int(self.num_classes), recipe=self.recipe, anchor=self.anchor)
+        keys = usual.to_dict()
+        unknown = {key: value if key in KEPT else _unknown(value, self.reason) for key, value in keys.items()}
+        unknown["recommended"] |= {"law": None, "why": self.reason}
+        return unknown | {"alpha_interval": self.alpha.interval, "alpha_how": None, "reason": self.reason}
+
+
 def predict(
     alpha: float | Estimate | None = None,
     batch_size: int | None = None,
@@ -199,3 +220,13 @@ def _spans(everywhere: Sequence[Any], alphas: Alphas) -> Any:
     if isinstance(first, dict):
         return {key: _spans([one[key] for one in everywhere], alphas) for key in first}
     return None if first is None else alphas.span(everywhere)
+
+
+def _unknown(value: Any, reason: str) -> Any:
+    """The same keys without numbers."""
+    if isinstance(value, Mapping):
+        changed = {"applies": False, "reason": reason}
+        return {key: changed.get(key, _unknown(inner, reason)) for key, inner in value.items()}
+    if isinstance(value, str | bool):
+        return value
+    return [] if isinstance(value, list) else None

@@ -163,6 +163,7 @@ def asked(
         raise InputError("laws need a budget in steps or examples, got epochs: advise knows how many labels they are")
     classes = whole_number("the number of classes", noise.classes(num_classes))
     in_range("the number of classes", classes, "a whole number", least=2)
+    noise = noise.settled
     known = dict(laws.LAWS)
     for name, values in (parameters or {}).items():
         known[name] = with_parameters(laws.get(name), **values)

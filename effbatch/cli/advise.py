@@ -14,6 +14,7 @@ from effbatch.cli.options import (
     DATA_ARGUMENT,
     DATA_DIR,
     DEVICE,
+    FROM_ESTIMATE,
     JSON,
     NETWORK_ARGUMENT,
     NOISE_KIND,
@@ -67,6 +68,7 @@ class Optimizer(Name):
 @click.option("--alpha-interval", type=(float, float), help="Its low and high limit, with or without --alpha.")
 @click.option("--noise-rate", type=Share(), help="Share of wrong labels, in place of alpha.")
 @AUDITED
+@FROM_ESTIMATE
 @click.option("--checked-labels", type=click.Path(), help="Rows index, right label of such training examples.")
 @NOISE_KIND
 @click.option(

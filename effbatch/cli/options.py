@@ -163,6 +163,9 @@ AUDITED = _stacked(
         "--counts", type=click.Path(), help="K×K counts of such labels: rows checked class, columns given label."
     ),
 )
+FROM_ESTIMATE = click.option(
+    "--from-estimate", type=click.File(), help="Alpha, its interval and classes from `estimate --json`; - reads stdin."
+)
 ANCHOR = _stacked(
     click.option("--anchor-lr", type=float, help="A learning rate that was tuned ..."),
     click.option("--anchor-batch", type=int, help="... at this batch size ..."),
@@ -172,7 +175,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 
 
 def noise_of(given: dict[str, Any], **known: Any) -> Noise:
-    """The noise that NOISE_KIND took, its files read, with what else is known of it."""
+    """The noise that NOISE_KIND, AUDITED and FROM_ESTIMATE took, their files read, with what else is known of it."""
     from effbatch.advice.noise import Noise
     from effbatch.audit.stratified import equally_many_checked
     from effbatch.audit.tables import read_counts
@@ -182,13 +185,22 @@ def noise_of(given: dict[str, Any], **known: Any) -> Noise:
         if (path := given.get(name)) is not None:
             known[name] = read_matrix(path)
     if (path := given.get("counts")) is not None:
-        known["counts"] = read_counts(path, whole_are_counts=True).counts
+        table = read_counts(path, whole_are_counts=True)
+        known |= {"counts": table.counts, "class_names": table.names}
         if (each := equally_many_checked(known["counts"])) is not None:
             raise InputError(
                 f"counts need a random sample, got {each} checked of every given label: let `effbatch estimate "
                 "--counts ... --sizes N,N,... --json` weight them, and hand its alpha or matrix on"
             )
-    return Noise(given["noise"], delta=given["delta"], **known)
+    if (file := given["from_estimate"]) is not None:
+        try:
+            known["estimate"] = json.load(file) or {}
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"--from-estimate needs what `estimate --json` prints; {file.name} is not that") from error
+    noise = Noise(given["noise"], delta=given["delta"], **known)
+    if noise.handed is not None and noise.handed.remark:
+        click.echo(f"effbatch: {noise.handed.remark}", err=True)
+    return noise
 
 
 def anchor_of(given: dict[str, Any]) -> Anchor | None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from effbatch.advice.handed_on import HandedOn, Unanswered, handed_on
-from effbatch.advice.prediction import Prediction, predict
+from effbatch.advice.noise import Noise, UnknownAlpha
+from effbatch.advice.prediction import Prediction, Unanswered, predict
 from effbatch.cli.options import (
     ANCHOR,
     AUDITED,
     BUDGET,
+    FROM_ESTIMATE,
     NOISE_KIND,
     OPTIMIZER,
     SCHEDULE,
@@ -43,6 +43,8 @@ Examples
 A network and data: effbatch advise --help
 """
 
+TELLING = ("checked", "counts", "transition", "from_estimate")  # how many labels are wrong
+
 
 def _moved(*names: str, is_flag: bool = False) -> Callable[..., Any]:
     """An option of 0.1 that `advise` has now."""
@@ -58,9 +60,7 @@ def _moved(*names: str, is_flag: bool = False) -> Callable[..., Any]:
 @click.option("--alpha", type=float, multiple=True, help="Noisy labels per clean label; repeatable.")
 @click.option("--alpha-interval", type=(float, float), help="Limits of alpha: every number gets its range over them.")
 @click.option("--noise-rate", type=Share(), multiple=True, help="Share of wrong labels, in place of alpha; repeatable.")
-@click.option(
-    "--from-estimate", type=click.File(), help="Alpha, its interval and classes from `estimate --json`; - reads stdin."
-)
+@FROM_ESTIMATE
 @click.option("--batch", type=int, multiple=True, required=True, help="Labelled copies per step; repeatable.")
 @click.option("--classes", type=int, help="Number of classes.  [default: that of a matrix, else 10]")
 @AUDITED
@@ -81,7 +81,6 @@ def command(
     alpha: Sequence[float],
     noise_rate: Sequence[float],
     alpha_interval: tuple[float, float] | None,
-    from_estimate: TextIO | None,
     batch: Sequence[int],
     classes: int | None,
     everything: bool,
@@ -95,33 +94,24 @@ def command(
     """
     names = ("optimizer", "schedule", "steps", "examples")
     recipe, anchor = Recipe(**{name: given[name] for name in names}), anchor_of(given)
-    said = bool(alpha or noise_rate) or any(given[name] is not None for name in ("checked", "counts", "transition"))
-    known: dict[str, Any] = {"alpha_interval": alpha_interval, "checked": given["checked"], "wrong": given["wrong"]}
-    if from_estimate is not None:
-        if said or alpha_interval:
-            raise InputError(
-                "the estimate says how many labels are wrong, got --alpha, --noise-rate, --checked or the like too: "
-                "leave it out"
-            )
-        found = _estimate(from_estimate, as_alpha=given["noise"] != "uniform" or given["matrix"] is not None)
-        known, classes = dict(found.known), found.num_classes if classes is None else classes
-        if found.reason is not None:
-            unknown = [Unanswered(classes, found.alpha, found.reason, size, recipe, anchor) for size in batch]
-            return _show(unknown, as_json=as_json, everything=everything)
-    elif not said:
+    if not (alpha or noise_rate) and all(given[name] is None for name in TELLING):
         raise click.UsageError(
             "Missing option '--alpha' (or '--noise-rate', '--checked', '--counts', '--transition', '--from-estimate')."
         )
-    elif alpha_interval is not None and len(alpha) > 1:
+    if alpha_interval is not None and len(alpha) > 1:
         raise InputError(f"--alpha-interval belongs to one alpha, got {len(alpha)}: ask for one at a time")
-    noise = noise_of(given, **known)
-    alphas: Sequence[float | None] = alpha or [noise.alpha]
+    noise = noise_of(given, alpha_interval=alpha_interval, checked=given["checked"], wrong=given["wrong"])
+    alphas: Sequence[float | None] = alpha or [None]
     rates: Sequence[float | None] = noise_rate or [None]
     levels = [replace(noise, alpha=a, noise_rate=rate) for a, rate in itertools.product(alphas, rates)]
-    answers: list[Prediction | Unanswered] = [
-        predict(batch_size=size, noise=level, recipe=recipe, num_classes=classes, anchor=anchor)
-        for level, size in itertools.product(levels, batch)
-    ]
+
+    def answer(level: Noise, size: int) -> Prediction | Unanswered:
+        try:
+            return predict(batch_size=size, noise=level, recipe=recipe, num_classes=classes, anchor=anchor)
+        except UnknownAlpha as unknown:
+            return Unanswered(level.classes(classes), unknown.alpha, unknown.reason, size, recipe, anchor)
+
+    answers = [answer(level, size) for level, size in itertools.product(levels, batch)]
     _show(answers, as_json=as_json, everything=everything)
 
 
@@ -134,18 +124,9 @@ def _show(answers: Sequence[Prediction | Unanswered], *, as_json: bool, everythi
     from effbatch.show.views.advice import prediction_page, predictions_page
 
     known = [answer for answer in answers if isinstance(answer, Prediction)]
-    if len(known) > 1:
-        terminal.echo(predictions_page(known))
-    else:
-        terminal.echo(prediction_page(known[0], everything=everything) if known else page(answers[0]))
-
-
-def _estimate(file: TextIO, *, as_alpha: bool) -> HandedOn:
-    """What an estimate tells of the noise; with `as_alpha` its α, whether or not uniform noise fits."""
-    try:
-        found = handed_on(json.load(file), as_alpha=as_alpha)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"--from-estimate needs what `estimate --json` prints; {file.name} is not that") from error
-    if found.remark:
-        click.echo(f"effbatch: {found.remark}", err=True)
-    return found
+    if known:
+        terminal.echo(predictions_page(known) if len(known) > 1 else prediction_page(known[0], everything=everything))
+    unknown = {answer.reason: answer for answer in answers if isinstance(answer, Unanswered)}
+    for i, answer in enumerate(unknown.values()):
+        click.echo("\n" * bool(known or i), nl=False)
+        terminal.echo(page(answer))

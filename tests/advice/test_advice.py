@@ -398,7 +398,7 @@ def test_the_command_shows_a_screen_or_all(world):
             ["mlp1", "digits", "--steps", "9", "--alpha", "1", "--checked", "2", "--wrong", "1"],
             "got alpha and checked labels: leave one of them out",
         ),
-        (["mlp1", "digits", "--steps", "9", "--checked", "9", "--wrong", "9"], "no alpha to work with"),
+        (["mlp1", "digits", "--steps", "9", "--from-estimate", "-"], "needs what `estimate --json` prints"),
         (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high; got 3.0 to 2.0"),
         (["mlp1", "digits", "--steps", "9", "--batch", "0"], "batch size must be from 1"),
         (["mlp1", "digits", "--steps", "9", "--effort", "9"], "effort must be from 0.5 to 3 .*, got 9.0"),

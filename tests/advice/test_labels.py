@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -24,8 +25,8 @@ COUNTS = [[20, 4, 1], [3, 18, 2], [5, 1, 22]]
 def ask(world, little_images):
     """Advice on the little images at batch size 16 and 50 steps, unless said otherwise."""
 
-    def asked(**how):
-        return effbatch.advise("perceptron", little_images, **{"steps": 50, "batch_sizes": (16,)} | how)
+    def asked(data=little_images, **how):
+        return effbatch.advise("perceptron", data, **{"steps": 50, "batch_sizes": (16,)} | how)
 
     return asked
 
@@ -42,9 +43,26 @@ def ask(world, little_images):
         ({"checked": 40, "wrong": 20}, "noisy", 0.0, "clean labels"),
         ({"labels": "clean", "checked": 40, "wrong": 20}, "clean", pytest.approx(3.0), "clean labels"),
         ({"counts": COUNTS}, "noisy", 0.0, "clean labels"),
+        ({"estimate": estimate_noise(40, 20, 3)}, "noisy", 0.0, "clean labels"),
+        (
+            {"estimate": estimate_noise(40, 20, 3).to_dict(), "labels": "clean"},
+            "clean",
+            pytest.approx(3.0),
+            "clean labels",
+        ),
         ({}, "noisy", 0.0, "noisy labels"),
     ],
-    ids=["clean", "clean, no noise", "noisy", "checked", "checked, clean", "counts", "nothing known"],
+    ids=[
+        "clean",
+        "clean, no noise",
+        "noisy",
+        "checked",
+        "checked, clean",
+        "counts",
+        "estimate",
+        "JSON",
+        "nothing known",
+    ],
 )
 def test_noise_is_simulated_on_clean_labels_only_and_accuracy_is_that_on_clean_ones_where_that_is_known(
     ask, world, how, are, simulated, of
@@ -55,6 +73,56 @@ def test_noise_is_simulated_on_clean_labels_only_and_accuracy_is_that_on_clean_o
     assert said.to_dict()["accuracy"]["of"] == of
     first = " ".join(str(said).split()).partition(":")[0]
     assert ("noisy labels as they are" in first) == (are == "noisy")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"checked": 20, "wrong": 20},
+        {"checked": 6, "wrong": 4},
+        {"labels": "noisy", "noise_rate": 0.67},
+        {"labels": "clean", "alpha": 2.0, "matrix": (1 - np.eye(3)) / 2},  # a third right, a third each of the others
+        {"counts": [[10, 0, 0], [20, 0, 0], [30, 0, 0]]},
+        {"estimate": estimate_noise(20, 20, 3)},
+    ],
+    ids=["all wrong", "no signal in the sample", "rate", "matrix", "one label for all", "estimate"],
+)
+def test_labels_that_tell_no_alpha_get_no_rate_the_reason_and_what_to_do(ask, world, how):
+    said = ask(**how)
+    assert world.asked == []
+    answer, page = said.to_dict(), " ".join(str(said).split())
+    assert (said.learning_rate, said.accuracy, said.alpha.value, said.pay) == (None, None, None, None)
+    for told in (answer["learning_rate"], answer["accuracy"], answer["batch_sizes"][0]["learning_rate"]):
+        assert told["value"] is None
+        assert told["reason"]
+    assert page.startswith(f"? The learning rate cannot be told: {' '.join(answer['learning_rate']['reason'].split())}")
+    assert "check more of them, best as counts" in page
+    assert json.loads(json.dumps(answer, allow_nan=False))["labels"]["alpha"]["value"] is None
+    assert set(answer) == set(ask(labels="clean").to_dict())
+    assert effbatch.plot(said) is not None
+
+
+def test_classes_of_counts_are_those_of_the_data_by_name(ask, world, little_images):
+    named = replace(little_images, class_names=("ape", "bee", "cow"))
+    counts = np.array([[30, 0, 9], [0, 20, 0], [0, 0, 50]])  # apes taken for cows
+    order = [2, 0, 1]
+    names = ("cow", "ape", "bee")
+    exchanged = estimate_from_counts(counts[np.ix_(order, order)], class_names=names)
+    assert not exchanged.uniform.fits
+    right = estimate_from_counts(counts).transition
+    for known in (
+        {"estimate": exchanged},
+        {"estimate": exchanged.to_dict()},
+        {"counts": counts[np.ix_(order, order)], "class_names": names},
+    ):
+        world.asked.clear()
+        ask(data=named, labels="clean", **known)
+        T = MatrixNoise(world.asked[0]["alpha"], world.asked[0]["matrices"][0]).transition_matrix()
+        assert pytest.approx(right) == T
+    with pytest.raises(InputError, match=r"need the classes of .*, got the class 'cow' in them; known: 0, 1, 2"):
+        ask(estimate=exchanged)
+    with pytest.raises(InputError, match="got 3 by num_classes, 4 by the estimate"):
+        ask(estimate=estimate_noise(20, 5, 4))
 
 
 def test_what_is_known_of_the_noise_in_labels_reaches_the_runs(ask, world):

@@ -183,7 +183,6 @@ def test_what_has_moved_says_where(moved):
             ["--alpha", "1", "--batch", "8", "--noise-rate", "0.2"],
             "got alpha and the noise rate: leave one of them out",
         ),
-        (["--noise-rate", "0.95", "--batch", "8"], r"below \(K - 1\)/K = 0.9"),
         (["--noise-rate", "40", "--batch", "8"], "give the share of wrong labels"),
         (
             ["--alpha", "1", "--alpha", "2", "--batch", "8", "--alpha-interval", "0", "9"],
@@ -191,7 +190,6 @@ def test_what_has_moved_says_where(moved):
         ),
         (["--alpha", "1", "--batch", "8", "--matrix", "missing.csv"], "missing.csv cannot be read"),
         (["--batch", "8", "--transition", "missing.csv"], "missing.csv cannot be read"),
-        (["--alpha", "1", "--batch", "8", "--from-estimate", "-"], "got --alpha, .* too: leave it out"),
         (["--alpha", "1", "--batch", "8", "--anchor-lr", "nan", "--anchor-batch", "8"], "learning rate .*got nan"),
     ],
 )

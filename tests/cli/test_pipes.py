@@ -112,6 +112,27 @@ def test_checks_sizes_rates_and_other_noise_are_answered(tmp_path, predict):
         assert piped(*estimate, predict=predict)["alpha"] is not None
 
 
+def test_an_estimate_stands_alone_and_says_the_classes():
+    handed = run("estimate", "--checked", "200", "--wrong", "66", "--classes", "7", "--json")
+    for more, words in (
+        (["--alpha", "1"], "got alpha and the estimate: leave one of them out"),
+        (["--classes", "10"], "one number of classes is needed, got 10 by num_classes, 7 by the estimate"),
+    ):
+        result = CliRunner().invoke(main, ["predict", "--from-estimate", "-", "--batch", "8", *more], input=handed)
+        assert result.exit_code == 2
+        assert words in result.output
+
+
+def test_noise_rates_that_leave_a_signal_are_answered_beside_one_that_does_not():
+    asked = ("predict", "--noise-rate", "0.4", "--noise-rate", "0.95", "--batch", "8")
+    known, unknown = json.loads(run(*asked, "--json"))
+    assert (known["alpha"], unknown["alpha"]) == (pytest.approx(0.8), None)
+    assert "below (K - 1)/K = 0.9" in unknown["reason"]
+    page = run(*asked)
+    assert "α = 0.8" in page
+    assert "? The learning rate cannot be told: the noise rate must be" in page
+
+
 @pytest.mark.parametrize(
     "text", ["{}", "[]", "null", '{"num_classes": 3, "alpha": 1}', "no JSON", '{"num_classes": "x"}']
 )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from effbatch.advice.answers import Advice, Answer
-from effbatch.advice.handed_on import Unanswered
-from effbatch.advice.labels_pay import MORE, RELABELLED
+from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
-from effbatch.advice.prediction import Prediction
+from effbatch.advice.prediction import Prediction, Unanswered
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
@@ -96,13 +95,15 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
     everything  also α, further batch sizes, every stage of runs, where it may not hold, and the whole training loop;
                 else what fits on a screen, the least important left out
     """
+    if advice.pay is None:
+        return _unadvised(advice)
     said: list[Part] = [*_rates(advice), *_accuracies(advice), *_pays(advice), _cost(advice)]
     if everything:
         limits: list[Part] = [Heading("Where this may not hold"), *(f"- {limit}." for limit in advice.limits)]
         parts = [
             *said,
             *_all_batch_sizes(advice),
-            *_labels(advice),
+            *_labels(advice, advice.pay),
             *_stages(advice),
             *(limits if advice.limits else []),
         ]
@@ -122,6 +123,16 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
             rows -= 1
         else:
             read = []
+
+
+def _unadvised(advice: Advice) -> Page:
+    """Why no α is known, and what to do."""
+    low = (advice.alpha.interval or (None,))[0]
+    said = [f"α is at least {_number(low)}."] if low is not None else []
+    todo = [f"{limit[0].upper()}{limit[1:]}." for limit in advice.limits]
+    read = Note(f"{advice.data.name}: {advice.data.read_as}.")
+    title = f"? The learning rate cannot be told: {advice.chosen.learning_rate.reason}."
+    return Page(title, [*said, *todo, "Cost: nothing was trained.", read])
 
 
 def _headline(prediction: Prediction) -> str:
@@ -260,11 +271,11 @@ def _accuracies(advice: Advice) -> list[Part]:
 def _pays(advice: Advice) -> list[Part]:
     """What twice the labels, and a tenth relabelled, would add."""
     worth = advice.pay
-    if worth.more.gain.value is None:
+    if worth is None or worth.more.gain.value is None:
         return []
     more, cleaner = (estimate_text(change.gain.times(100), "points", n=False) for change in (worth.more, worth.cleaner))
     said = f"Twice the labels would add {more}"
-    if advice.alpha.value > 0:
+    if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
     return [f"{said}, if labels are what limits it."]
 
@@ -329,9 +340,9 @@ def _table(advice: Advice, answers: Sequence[Answer]) -> Table:
     return Table("batch_sizes", "Batch sizes, each at its own rate", columns, rows)
 
 
-def _labels(advice: Advice) -> list[Part]:
+def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
     """α and what larger audits would say, and what labels pay in d′."""
-    known, worth = advice.alpha, advice.pay
+    known = advice.alpha
     read = f"{advice.data.name}: {advice.data.read_as}."
     changes = {
         "twice the labels, of the same quality": worth.more,

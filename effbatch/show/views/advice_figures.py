@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from effbatch.advice.answers import Advice
-from effbatch.advice.labels_pay import MORE, RELABELLED
+from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.prediction import Prediction
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
@@ -147,7 +147,7 @@ def of_advice(advice: Advice) -> list[Figure]:
     """Scores of the runs by learning rate, answers by batch size, gains by label."""
     made = [_by_learning_rate(advice)] if advice.chosen.probe is not None else []
     made += [_by_batch_size(advice)] if len(advice.answers) > 1 or not made else []
-    return [*made, _by_label(advice)]
+    return made if advice.pay is None else [*made, _by_label(advice, advice.pay)]
 
 
 def _by_learning_rate(advice: Advice) -> Figure:
@@ -197,9 +197,8 @@ def _marked(x: Sequence[float], y: Sequence[Estimate], chosen: int) -> list[Seri
     return [every, advised] if len(x) > 1 else [advised]
 
 
-def _by_label(advice: Advice) -> Figure:
+def _by_label(advice: Advice, worth: LabelsWorth) -> Figure:
     """What twice the labels, and a tenth of them relabelled, would do to d′ and to accuracy."""
-    worth = advice.pay
     changes = {f"{MORE} times the labels": worth.more, f"{100 * RELABELLED:g} % relabelled": worth.cleaner}
     kinds = Axis("", ticks=(0, 1), domain=(-0.5, 1.5), names=tuple(changes))
     gains, factors = [], []
