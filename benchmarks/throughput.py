@@ -99,7 +99,7 @@ def torch_func(built: list[nn.Module], x: Tensor, y: Tensor, index: Tensor) -> S
     return run
 
 
-def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int) -> Timed:
+def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int, *, device: torch.device = CPU) -> Timed:
     """`train_unit` on a unit of one seed; the time of its steps, in the thread that is busy longest."""
     rates = min(members, 10)
     unit = Unit(
@@ -113,12 +113,14 @@ def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int) ->
     def clocked(*arguments) -> None:  # type: ignore[no-untyped-def]
         began = perf_counter()
         take_steps(*arguments)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds[get_ident()] += perf_counter() - began
 
     def run(steps: int) -> float:
         seconds.clear()
         with patch.object(Members, "steps", clocked):
-            train_unit(replace(unit, steps=steps, checkpoints=(steps,)), data, device=CPU)
+            train_unit(replace(unit, steps=steps, checkpoints=(steps,)), data, device=device)
         return max(seconds.values())
 
     return run
