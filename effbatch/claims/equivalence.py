@@ -18,12 +18,12 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared.accuracy_curves import ACCURACY, by_setting
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, within
-from effbatch.claims.shared.limits import between
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.claims.shared.seed_mean import seed_mean, seed_means
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
+from effbatch.core.figures import Axis, Cell, Figure, Number, Panel, Series, Table
+from effbatch.core.formats import estimate_text
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import ROLNICK_2017
 from effbatch.plan.cube import score
@@ -105,10 +105,8 @@ class EquivalenceClaim(Claim):
         return [self._points(self.value, one, f", {name}") for (name, _), one in zip(settings, estimates, strict=True)]
 
     def _finding(self, difference: Estimate) -> str:
-        sign, side = (-1, "less") if (difference.value or 0) < 0 else (1, "more")
-        value, *limits = (100 * sign * one for one in difference.floats)
-        told = f"{self.value} leaves {value:.1f} points {side} accuracy than {self.reference}"
-        return f"{told} ({between(*sorted(limits))})."
+        told = estimate_text(difference.times(100), "points")
+        return f"The accuracy of {self.value} minus that of {self.reference} is {told}."
 
     def _figure(self, case: Case, finding: str) -> Figure:
         """Accuracy against the learning rate, one panel for each setting of the rest."""
@@ -134,16 +132,16 @@ class EquivalenceClaim(Claim):
         mean, low, high = (100 * values for values in seed_mean(case.accuracy))
         memorised = _memorised(case.cube)
         cells = mean.stack(cell=mean.dims)
-        rows: list[list[str | float | int | None]] = []
+        rows: list[list[Cell]] = []
         for at in cells["cell"].values:
             place = dict(zip(mean.dims, at, strict=True))
             name = ", ".join(str(value) for dim, value in place.items() if mean.sizes[dim] > 1)
-            interval = between(float(low.sel(place)), float(high.sel(place)))
+            accuracy = Estimate(*(float(limit.sel(place)) for limit in (mean, low, high)))
             share = None if memorised is None else 100 * float(memorised.sel(place).mean("seed"))
-            rows.append([name, float(mean.sel(place)), interval, share, case.accuracy.sizes["seed"]])
+            rows.append([name, accuracy, share, case.accuracy.sizes["seed"]])
         caption = f"Accuracy at the best learning rate.{_labels_in_words(case.cube)}"
-        columns = ("setting", "accuracy, %", "95 % interval", "wrong labels repeated, %", "n")
-        return Table("accuracy", caption, columns, rows, ("", ".1f", "", ".1f", "d"))
+        columns = ("setting", "accuracy, % [95 % interval]", "wrong labels repeated, %", "n")
+        return Table("accuracy", caption, columns, rows, ("", "", ".1f", "d"))
 
 
 def _memorised(cube: xr.Dataset) -> xr.DataArray | None:
