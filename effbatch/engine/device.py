@@ -26,6 +26,11 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(("cuda" if found else "cpu") if name == "auto" else name)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice: of a GPU, or of the CPU, for which PyTorch has no exception of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def exact_float32() -> Iterator[None]:
     """No TensorFloat-32 or bfloat16 inside float32 products and convolutions; the caller's settings come back."""

@@ -6,6 +6,7 @@ rest, such as BatchNorm and dropout, is trained member by member, and so is one 
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ from copy import deepcopy
 from threading import Lock
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
@@ -21,6 +23,7 @@ from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.stacking import StackedNetwork, member_of, stacked_parameters
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import logits_of, output, trainable_weights
+from effbatch.networks.untouched import draw_from
 from effbatch.noise.labels import counter_hash
 
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
@@ -66,13 +69,13 @@ def ensemble(
     first = deepcopy(networks[0]).to(device)
     trainable_weights(first)
     with evaluation_mode(first):
-        logits = logits_of(first, images, num_classes, len(images))
+        logits, again = (logits_of(first, images, num_classes, len(images)) for _ in range(2))
     side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
     for way in side_by_side:
         if _gives(way, first, images, logits):  # so it draws no random numbers
             alone = len(networks) * members == 1 and way is not DenseNetwork
             return SequentialMembers(networks, members, device) if alone else way(networks, members, device)
-    return SequentialMembers(networks, members, device, seeds)
+    return SequentialMembers(networks, members, device, seeds, always=not torch.equal(logits, again))
 
 
 def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:
@@ -84,12 +87,21 @@ def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, log
             # a layer without a batching rule runs member by member anyway
             warnings.filterwarnings("error", "There is a performance drop")
             made = way([deepcopy(network)], 1, images.device)
-            made(images.unsqueeze(1))  # layers that draw random numbers raise only in training
+            others = _drawn_elsewhere()
+            made(images.unsqueeze(1))  # layers that draw random numbers of PyTorch raise only in training
+            if _drawn_elsewhere() != others:
+                return False
             with torch.no_grad():
                 same = made(images.unsqueeze(1), training=False)[0, 0].T
     except Exception:  # the user's code may raise anything where it meets what it was not written for
         return False
     return same.shape == logits.shape and torch.allclose(same, logits, rtol=1e-3, atol=1e-4 * float(logits.abs().max()))
+
+
+def _drawn_elsewhere() -> tuple[object, ...]:
+    """The random states of Python and NumPy, from which a user's network may draw."""
+    name, words, *position = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), name, np.asarray(words).tobytes(), position
 
 
 class VectorisedNetwork:
@@ -130,13 +142,19 @@ class SequentialMembers:
     """Any network, one member after another: the modules themselves, their weights slices of `parameters`.
 
     Where `seeds` are given, random layers draw from the member's seed and the number of its step, so that all members
-    of a seed draw alike.
+    of a seed draw alike; in evaluation too where they draw `always`. NumPy and Python draw from them likewise.
     """
 
     channels_last = True
 
     def __init__(
-        self, networks: Sequence[nn.Module], members: int, device: torch.device, seeds: Sequence[int] | None = None
+        self,
+        networks: Sequence[nn.Module],
+        members: int,
+        device: torch.device,
+        seeds: Sequence[int] | None = None,
+        *,
+        always: bool = False,
     ) -> None:
         self.networks = [deepcopy(net).to(device).train() for net in networks for _ in range(members)]
         self.parameters = [w.requires_grad_(False) for w in stacked_parameters(networks, members, device)]
@@ -147,14 +165,15 @@ class SequentialMembers:
             for weight, slice_ in zip(own, slices, strict=True):
                 weight.data = slice_
         self.seeds = None if seeds is None else [seed for seed in seeds for _ in range(members)]
-        self.steps = 0
+        self.always, self.steps = always, 0
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """As `Ensemble`."""
         shared = len(self.networks) // images.shape[1]
         logits = []
         for i, network in enumerate(self.networks):
-            with self._drawing(i) if training else evaluation_mode(network):
+            drawing = self._drawing(i) if training or self.always else nullcontext()
+            with drawing, nullcontext() if training else evaluation_mode(network):
                 logits.append(network(images[:, i // shared]).T)
         self.steps += training
         return self._stacked(logits)
@@ -183,5 +202,5 @@ class SequentialMembers:
     def _drawing_from(self, seed: int) -> Iterator[None]:
         device = self.parameters[0].device
         with _random_state, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))
+            draw_from(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))
             yield

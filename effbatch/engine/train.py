@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from threading import Event, Lock
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
 from effbatch.engine.cost import cost_of
-from effbatch.engine.device import exact_float32, threads_within
+from effbatch.engine.device import exact_float32, out_of_memory, threads_within
 from effbatch.engine.members import Members, Trained
 from effbatch.engine.parts import (
     joined,
@@ -25,6 +26,7 @@ from effbatch.engine.parts import (
 )
 from effbatch.networks.classifier import as_classifier
 from effbatch.networks.loading import load_network
+from effbatch.networks.untouched import process_untouched
 from effbatch.plan.units import Unit
 
 WIDE = 300_000  # numbers that the layers of a unit give out in a step, from which on several threads share one
@@ -48,13 +50,26 @@ def train_unit(
 
     The unit is trained in parts that fit the caches or the GPU's memory, on a CPU as many at once as PyTorch has
     threads; of the parts of a larger whole, only those that cells of this unit are in. A part that does not fit the
-    memory is split and retried, and what this undoes is told as a negative share. InputError where not even one member
-    fits, or the network does not fit the data set.
+    memory is split and retried, and what this undoes is told as a negative share. Random states and PyTorch's default
+    type stay as they were. InputError where not even one member fits, or the network does not fit the data set.
     """
+    with process_untouched():
+        torch.set_default_dtype(torch.float32)
+        return _trained(unit, dataset, device, networks, matrices, on_progress)
+
+
+def _trained(
+    unit: Unit,
+    dataset: DataSet,
+    device: torch.device,
+    networks: Mapping[int, nn.Module] | None,
+    matrices: np.ndarray | None,
+    on_progress: Callable[[float], None],
+) -> Trained:
     whole, shape, K = unit.whole, dataset.image_shape, dataset.num_classes
     if networks is None:
-        networks = {seed: load_network(unit.train.network, shape, K, seed=seed).float() for seed in whole.seeds}
-    networks = {seed: as_classifier(network, K, dataset.x_test) for seed, network in networks.items()}
+        networks = {seed: load_network(unit.train.network, shape, K, seed=seed) for seed in whole.seeds}
+    networks = {s: as_classifier(deepcopy(network).float(), K, dataset.x_test) for s, network in networks.items()}
     one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
     fitting = members_that_fit(one, outputs, unit.batch_size, device)
@@ -119,7 +134,9 @@ class _Training:
                 matrices=self._matrices_of(part),
             )
             return [(part, members.trained(tell, self.stopping))]
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             if part.cells == 1:
                 raise InputError(
                     f"one network {part.train.network} with batch size {part.batch_size} needs more memory than "

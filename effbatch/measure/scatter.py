@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from effbatch.measure.measured import MeasuredMoments
-from effbatch.networks.behaviour import Behaviour, draw_from
+from effbatch.networks.behaviour import Behaviour
 from effbatch.networks.classifier import Classifier, each
 from effbatch.networks.per_image import by_image, image_gradients, output
+from effbatch.networks.untouched import draw_from
 from effbatch.theory.moments import CoupledMoments, GradientMoments
 
 GRADIENT_NUMBERS = 2**22  # of single images' gradients held at once, 16 MiB in single precision: more is not faster

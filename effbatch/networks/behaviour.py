@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from effbatch.networks.classifier import called, each, logits_in
-from effbatch.networks.untouched import untouched
+from effbatch.networks.untouched import draw_from, untouched
 
 ROWS = 32  # images of a batch that is tried
 TRIES = 4  # batches that draw random numbers
@@ -56,13 +54,6 @@ def behaviour(network: nn.Module, images: Any) -> Behaviour:
     shared = draws and all(_same(z, z[:1].expand_as(z)) for z in first)
     others = n > 1 and not _same(logits(mixed, 0)[:1], first[0][:1])
     return Behaviour(draws, shared or others)
-
-
-def draw_from(seed: int) -> None:
-    """Let PyTorch, NumPy and Python draw from `seed`, within `untouched`."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (a user's network may draw from it)
-    random.seed(seed)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

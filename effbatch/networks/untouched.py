@@ -1,4 +1,4 @@
-"""A network -> the same to try out for a while: what calling it changes is as it was afterwards, bit for bit."""
+"""A network, or the process -> the same to try out for a while: what calls change comes back, bit for bit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ def untouched(network: nn.Module, *, training: bool | None = None) -> Iterator[N
     modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
     kept = [dict(vars(module)) for module in modules]
     copies = {id(b): b.detach().clone() for b in network.buffers()}
-    devices = {w.device for w in network.parameters() if w.device.type == "cuda"}
-    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
     try:
         for module in modules:
             for place in ("_buffers", "_parameters", "_modules"):  # a call may change what they hold
@@ -31,11 +29,31 @@ def untouched(network: nn.Module, *, training: bool | None = None) -> Iterator[N
             module._buffers.update({k: copies[id(b)] for k, b in module._buffers.items() if b is not None})
         if training is not None:
             network.train(training)
-        with torch.random.fork_rng(devices=devices):
+        with process_untouched():
             yield
     finally:
         for module, attributes in zip(modules, kept, strict=True):
             vars(module).clear()
             vars(module).update(attributes)
+
+
+@contextmanager
+def process_untouched() -> Iterator[None]:
+    """What a network's code may change of the process comes back: all random states, and PyTorch's default type."""
+    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
+    default = torch.get_default_dtype()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
         random.setstate(python)
         np.random.set_state(numbers)  # noqa: NPY002
+        torch.set_default_dtype(default)
+
+
+def draw_from(seed: int) -> None:
+    """Let PyTorch, NumPy and Python draw from `seed`, within `process_untouched`."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (a user's network may draw from it)
+    random.seed(seed)

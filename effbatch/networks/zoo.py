@@ -6,11 +6,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import nn
 
 from effbatch.core.errors import InputError, hint
 from effbatch.networks import builtin
+from effbatch.networks.untouched import draw_from, process_untouched
 
 Builder = Callable[[Sequence[int], int], nn.Module]
 
@@ -31,10 +31,10 @@ def build(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int)
 
 
 def drawn(make: Callable[[], nn.Module], *, seed: int) -> nn.Module:
-    """What `make` returns with its weights drawn by `seed`; PyTorch's own random state stays as it was.
+    """What `make` returns with its weights drawn by `seed`; random states and PyTorch's default type stay as they were.
 
     They are drawn on the CPU, so that every device gets the same ones.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with process_untouched():
+        draw_from(seed)
         return make()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import EffbatchError, InputError, RunError, first_line
 from effbatch.data.classes import majority_share
 from effbatch.data.dataset import DataSet
 from effbatch.data.held_out import held_out_of
@@ -68,7 +68,8 @@ def probe(
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
     A stratified tenth of the training data is held out, labels as given (300 to 2,000 examples), and scores the runs;
-    the test set is never looked at. Raises InputError where network, data and recipe do not fit together.
+    the test set is never looked at. Raises InputError where network, data and recipe do not fit together, RunError
+    where the network raises while it trains.
     """
     began = perf_counter()
     runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep)
@@ -177,14 +178,22 @@ class _ShortRuns:
         networks = {seed: self.network(seed) for seed in seeds}
 
         def make() -> Trained:
-            return train_unit(
-                unit,
-                data,
-                device=self.device,
-                networks=networks,
-                matrices=self.matrices,
-                on_progress=lambda share: self._tell(share * cost / self._announced),
-            )
+            try:
+                return train_unit(
+                    unit,
+                    data,
+                    device=self.device,
+                    networks=networks,
+                    matrices=self.matrices,
+                    on_progress=lambda share: self._tell(share * cost / self._announced),
+                )
+            except EffbatchError:
+                raise
+            except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
+                raise RunError(
+                    f"a probe needs a network that trains, and in runs of {steps} steps it raised {first_line(error)}: "
+                    "mend it and ask again, with a folder (--out) that keeps the runs before"
+                ) from error
 
         trained = self.keep(self._key(unit, networks, len(subset)), make)
         self.full_runs += cost

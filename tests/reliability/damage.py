@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeps import UNITS, Sweep
-from tally import Tally, alike, reference
+from sweeps import UNITS, Sweep, alike
+from tally import Tally, reference
 
 from effbatch.core.errors import CubeError, SweepError
 from effbatch.plan.cube import open_cube

@@ -7,12 +7,13 @@ import random
 import resource
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sweeps import Sweep
+from sweeps import Command, Sweep
 from tally import Tally, reference
 
 ROOM = "8m"
@@ -28,18 +29,23 @@ def full(home: Path, count: int, rng: random.Random) -> Tally:
     """A disk (tmpfs) that is full after so many pages; then room is made."""
     tally = Tally("disk full (small tmpfs)")
     _, cube = reference(home / "whole")
-    for pages in _spread(PAGES, count, rng):
-        sweep = Sweep(home / f"pages{pages}")
-        with _disk(sweep.out, f"{4 * pages}k") as remount:
-            code = sweep.run()
+    return filled(tally, Sweep, cube, home, _spread(PAGES, count, rng))
+
+
+def filled(tally: Tally, kind: type[Command], truth: Any, home: Path, sizes: Sequence[int], *owed: str) -> Tally:
+    """The same for any command, which comes to `truth` when nothing disturbs it and else owes a sentence."""
+    for pages in sizes:
+        command = kind(home / f"pages{pages}")
+        with _disk(command.out, f"{4 * pages}k") as remount:
+            code = command.run()
             if code == 0:
                 tally.struck["had room enough"] += 1
                 continue
             tally.tried += 1
-            tally.expect(sweep, 1, code)
-            tally.struck[f"{len(sweep.acknowledged())} units kept"] += 1
+            tally.expect(command, 1, code, *owed)
+            tally.struck[f"{len(command.acknowledged())} units kept"] += 1
             remount(f"size={ROOM}")
-            tally.settle(sweep, cube)
+            tally.settle(command, truth)
     return tally
 
 

@@ -1,4 +1,4 @@
-"""Every fault that is tried on sweeps, and how often: in `make test`, and in `make torture`."""
+"""Every fault that is tried on sweeps and on answers, and how often: in `make test`, and in `make torture`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import asking
 import clusters
 import company
 import damage
@@ -58,4 +59,9 @@ FAULTS = [
     Fault(damage.json_files, 200, ALL),
     Fault(damage.cube_file, 50, 2000),
     Fault(damage.refused, 1, 1),
+    Fault(asking.killed_at_random_moments, 2, 40),
+    Fault(asking.killed_at_every_durable_step, 2, ALL),
+    Fault(asking.disk_full, 2, ALL, _MOUNT),
+    Fault(asking.ctrl_c, 1, 10),
+    Fault(asking.two_at_once, 1, 5),
 ]

@@ -13,11 +13,10 @@ from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
-from sweeps import UNITS, Sweep, ended
+from sweeps import UNITS, Command, Sweep, ended
 from tally import Tally, reference
 
 from effbatch.core import durable
-from effbatch.plan.cube import open_cube
 
 CALLS = ("fsync", "replace")  # what makes a file durable
 
@@ -28,23 +27,30 @@ def at_random_moments(home: Path, count: int, rng: random.Random) -> Tally:
     """Each sweep is killed up to eight times, at moments spread over the life of a run, then brought to an end."""
     tally = Tally("`kill -9` at a random moment")
     _, cube = reference(home / "whole")
-    life = Sweep(home / "timed").seconds()
+    return killed_at_random(tally, Sweep, cube, home, count, rng)
+
+
+def killed_at_random(
+    tally: Tally, kind: type[Command], truth: Any, home: Path, count: int, rng: random.Random
+) -> Tally:
+    """The same for any command, which comes to `truth` when nothing disturbs it."""
+    life = kind(home / "timed").seconds()
     for number in range(10 * count):
-        sweep = Sweep(home / f"sweep{number}")
+        command = kind(home / f"run{number}")
         for _ in range(KILLS_PER_SWEEP):
-            child = sweep.start()
+            child = command.start()
             time.sleep(rng.uniform(0, life))
             child.kill()
             if ended(child) == -signal.SIGKILL:
                 tally.tried += 1
-                tally.struck[_where(sweep, child.pid)] += 1
-        tally.settle(sweep, cube)
+                tally.struck[_where(command, child.pid)] += 1
+        tally.settle(command, truth)
         if tally.tried >= count:
             break
     return tally
 
 
-def _where(sweep: Sweep, pid: int | None) -> str:
+def _where(sweep: Command, pid: int | None) -> str:
     """What a killed run was doing, from its journal and what lies in the folder."""
     last = [what for run, what, _ in sweep.events() if run == str(pid)][-1:]
     units = sweep.out / "units"
@@ -60,17 +66,24 @@ def _where(sweep: Sweep, pid: int | None) -> str:
 def at_every_durable_step(home: Path, count: int, rng: random.Random) -> Tally:
     """A new sweep for every call of fsync and of rename, the run killed before or after it; at most `count` of them."""
     tally = Tally("`kill -9` before and after each `fsync` and rename")
-    whole = Sweep(home / "whole")
+    _, cube = reference(home / "whole")
+    return killed_at_durable_steps(tally, Sweep, cube, home, count, rng)
+
+
+def killed_at_durable_steps(
+    tally: Tally, kind: type[Command], truth: Any, home: Path, count: int, rng: random.Random
+) -> Tally:
+    """The same for any command, which comes to `truth` when nothing disturbs it."""
+    whole = kind(home / "counted")
     whole.run(_count)
-    cube = open_cube(whole.out).load()
     calls = Counter((whole.home / "calls").read_text(encoding="utf-8").split())
     aims = [(call, when, n) for call in CALLS for when in ("before", "after") for n in range(calls[call])]
     for call, when, n in rng.sample(aims, min(count, len(aims))):
-        sweep = Sweep(home / f"{when}-{call}-{n}")
-        tally.unexplained += sweep.run(partial(_aim, call=call, when=when, number=n)) != -signal.SIGKILL
+        command = kind(home / f"{when}-{call}-{n}")
+        tally.unexplained += command.run(partial(_aim, call=call, when=when, number=n)) != -signal.SIGKILL
         tally.tried += 1
         tally.struck[f"{when} {call}"] += 1
-        tally.settle(sweep, cube)
+        tally.settle(command, truth)
     return tally
 
 

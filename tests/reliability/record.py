@@ -32,14 +32,15 @@ A finished unit is never lost and never trained again, a damaged file is never u
 command ends with the same cube, bit for bit on one device. This page counts how often that was tried. `make torture`
 writes it; a short version runs with the tests (`tests/reliability`).
 
-Every fault strikes the real command, `effbatch simulate`, on a sweep of four units. Then the same command is given
-again without the fault. Damage to single bytes is tried on the functions that read the files.
+Every fault strikes the real command, `effbatch simulate`, on a sweep of four units, or, in the rows that say so,
+`effbatch advise` with `--out`, on a few short real runs. Then the same command is given again without the fault. Damage
+to single bytes is tried on the functions that read the files.
 
 * **tried**: how often the fault struck
-* **lost**: units whose commit had returned, and which were gone or trained again
+* **lost**: units, or short runs, whose commit had returned, and which were gone or trained again
 * **twice**: units that one run trained twice
-* **unreadable**: sweeps that did not end
-* **different**: cubes not equal to that of an undisturbed sweep, or damaged content that was used
+* **unreadable**: sweeps and answers that did not end
+* **different**: cubes and answers not equal to those of an undisturbed command, or damaged content that was used
 * **unexplained**: runs that ended without the sentence that they owe, or with a traceback
 """
 LOAD_HEAD = """## Large sweeps

@@ -1,4 +1,4 @@
-"""Faults that were tried on sweeps -> how many were survived; one row of the table in docs/reliability.md."""
+"""Faults that were tried on commands -> how many were survived; one row of the table in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import xarray as xr
-from sweeps import SHORT, Prepare, Sweep
+from sweeps import SHORT, Command, Prepare, Sweep
 
 from effbatch.core.errors import EffbatchError
 from effbatch.plan.cube import open_cube
@@ -18,12 +19,12 @@ from effbatch.plan.cube import open_cube
 
 @dataclass
 class Tally:
-    """What became of sweeps after one kind of fault; all but `tried` must stay 0.
+    """What became of sweeps, or of answers, after one kind of fault; all but `tried` must stay 0.
 
     lost         units whose commit had returned, and which were gone or trained again all the same
     twice        units that one run trained twice
     unreadable   sweeps that the same command did not bring to an end
-    different    cubes that are not those of the uninterrupted sweep, bit for bit
+    different    cubes, or answers, that are not those of the undisturbed command, bit for bit
     unexplained  runs that ended without the sentence that they owe, or with a traceback
     struck       where the fault struck, or what was seen, with counts
     """
@@ -41,14 +42,14 @@ class Tally:
     def survived(self) -> bool:
         return self.tried > 0 and not (self.lost + self.twice + self.unreadable + self.different + self.unexplained)
 
-    def expect(self, sweep: Sweep, code: int, came: int, *sentences: str) -> None:
+    def expect(self, sweep: Command, code: int, came: int, *sentences: str) -> None:
         """Count a run that ended otherwise than with `code` and these sentences."""
         said = sweep.said
         if came != code or "Traceback" in said or not all(sentence in said for sentence in sentences):
             self.unexplained += 1
             self.struck[f"exit {came}: {said.strip().splitlines()[-1:]}"] += 1
 
-    def settle(self, sweep: Sweep, reference: xr.Dataset, prepare: Prepare | None = None) -> None:
+    def settle(self, sweep: Command, truth: Any, prepare: Prepare | None = None) -> None:
         """Give the same command again without a fault, and count what is wrong with the sweep then."""
         lost, code = sweep.lost(), sweep.run(prepare)
         self.lost += max(lost, sweep.lost())
@@ -58,7 +59,7 @@ class Tally:
             self.struck[f"exit {code}: {sweep.said.strip().splitlines()[-1:]}"] += 1
             return
         try:
-            self.different += not alike(open_cube(sweep.out), reference)
+            self.different += not sweep.same(truth)
         except EffbatchError:
             self.unreadable += 1
 
@@ -77,13 +78,3 @@ def _undisturbed(steps: int) -> TemporaryDirectory[str]:
     if sweep.run():
         raise RuntimeError(sweep.said)
     return folder
-
-
-def alike(one: xr.Dataset, other: xr.Dataset) -> bool:
-    """Whether two cubes hold the same bits, and the same attributes but for when and how fast they were made."""
-    attrs = [{k: str(v) for k, v in cube.attrs.items() if k not in ("made", "train_seconds")} for cube in (one, other)]
-    return (
-        attrs[0] == attrs[1]
-        and set(one.variables) == set(other.variables)
-        and all(one[name].values.tobytes() == other[name].values.tobytes() for name in one.variables)
-    )
