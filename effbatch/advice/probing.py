@@ -143,6 +143,7 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
                     seed=how.seed,
                     device=how.device,
                     on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
+                    on_more=partial(_tell_more, how.tell, question.setting.batch_size),
                     **kept,
                 )
             )
@@ -151,6 +152,10 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
     return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+
+
+def _tell_more(tell: Callable[[str], None], batch_size: float, full_runs: float) -> None:
+    tell(f"the best rate is not between those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}")
 
 
 class _Teller:

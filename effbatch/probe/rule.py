@@ -125,8 +125,8 @@ class Plan:
 
     @property
     def runs(self) -> tuple[tuple[float, float], ...]:
-        """Fraction and expected number of runs of each stage."""
-        return (self.first, 2 * WIDE + 1), (self.last, (NEAR + WALKED) * self.seeds)
+        """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
+        return (self.first, 2 * WIDE + 1), (self.last, NEAR * self.seeds)
 
 
 def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:

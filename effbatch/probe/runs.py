@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from time import perf_counter
 
 import numpy as np
@@ -31,6 +32,7 @@ STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses
 START = 2.0**-8  # of any other optimiser
 TIMED = 3  # steps that a price is measured on
 SUBSET_SEED = 20170530
+TOLD = 1.05  # times the announced cost: more is announced anew
 PER_CLASS = 15  # examples that the shortest runs need, on average
 
 Keep = Callable[[str, Callable[[], Trained]], Trained]
@@ -38,7 +40,7 @@ Keep = Callable[[str, Callable[[], Trained]], Trained]
 
 @dataclass(frozen=True)
 class Price:
-    """What a probe will take, before it begins: in full runs, and in seconds by a few timed steps."""
+    """What a probe will take, before it begins, if no stage goes on: full runs, and seconds by a few timed steps."""
 
     full_runs: float
     seconds: float
@@ -57,6 +59,7 @@ def probe(
     device: str = "auto",
     keep: Keep = lambda key, make: make(),
     on_progress: Callable[[float], None] = lambda share: None,
+    on_more: Callable[[float], None] = lambda full_runs: None,
 ) -> Probe:
     """The optimal learning rate of a recipe, from short real runs that cost about `effort` full ones.
 
@@ -67,6 +70,7 @@ def probe(
     known_alpha  what is known of the noise that the labels have already, where none is simulated
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
+    on_more      is told what all of it will cost, in full runs, before runs begin that the price did not announce
     A stratified tenth of the training data is held out, labels as given (300 to 2,000 examples), and scores the runs;
     the test set is never looked at. Raises InputError where network, data and recipe do not fit together, RunError
     where the network raises while it trains.
@@ -74,7 +78,7 @@ def probe(
     began = perf_counter()
     runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep)
     plan = runs.planned(effort)
-    runs.announce(plan, on_progress)
+    runs.announce(plan, on_progress, on_more)
     found = find(
         runs.train,
         plan,
@@ -136,18 +140,20 @@ class _ShortRuns:
         self.looks = LOOKS if self.fixed and copies > self.whole else 1
         self.order = np.random.Generator(np.random.PCG64(SUBSET_SEED)).permutation(len(self.part.y_train))
         self.full_runs = 0.0
-        self._announced, self._tell = 1.0, lambda share: None
+        self._announced = self._told = inf
+        self._tell = self._more = lambda number: None
 
     def planned(self, effort: float) -> Plan:
         """The stages; their shortest runs see some examples of every class."""
         return planned(self.steps, effort, least=PER_CLASS * self.part.num_classes / self.whole if self.fixed else 0.0)
 
-    def announce(self, plan: Plan, on_progress: Callable[[float], None]) -> None:
-        """Progress is told in shares of what this plan costs."""
-        self._announced, self._tell = self.expected(plan), on_progress
+    def announce(self, plan: Plan, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
+        """Progress is told in shares of what this plan costs, and what goes beyond it before it begins."""
+        self._announced = self._told = self.expected(plan)
+        self._tell, self._more = on_progress, on_more
 
     def expected(self, plan: Plan) -> float:
-        """The cost of a plan in full runs, scoring included."""
+        """The cost of a plan in full runs, scoring included, if no stage goes on."""
         return sum(number * self._cost(fraction) for fraction, number in plan.runs)
 
     def _cost(self, fraction: float) -> float:
@@ -175,6 +181,9 @@ class _ShortRuns:
             seeds=tuple(seeds),
         )
         cost = unit.cells * self._cost(fraction)
+        if self.full_runs + cost > TOLD * self._told:
+            self._told = self.full_runs + cost
+            self._more(self._told)
         networks = {seed: self.network(seed) for seed in seeds}
 
         def make() -> Trained:

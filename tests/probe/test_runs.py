@@ -16,6 +16,7 @@ from effbatch.data.dataset import DataSet
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.probe.runs import price, probe
+from effbatch.theory.schedules import SCHEDULES
 
 RECIPE = Recipe(optimizer="momentum", schedule="cosine", steps=60, batch_size=16)
 
@@ -90,6 +91,25 @@ def test_progress_ends_near_the_announced_cost_and_a_price_is_told(digits):
     assert announced.seconds > 0
     assert sum(told) == pytest.approx(found.full_runs / announced.full_runs)
     assert found.seconds > 0
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("steps", [100, 500, 2000])
+def test_what_is_spent_was_announced(steps, schedule, little_images):
+    """By the price, or, where a stage goes on past its rates, before these runs begin."""
+
+    def make(seed: int) -> nn.Module:
+        return zoo.build("perceptron", little_images.image_shape, 3, seed=seed)
+
+    recipe = Recipe(schedule=schedule, steps=steps, batch_size=4)
+    more: list[float] = []
+    announced = price(make, little_images, recipe, alpha=2.0).full_runs
+    found = probe(make, little_images, recipe, alpha=2.0, on_more=more.append)
+    first, last = found.stages
+    went_on = len(first.learning_rates) > 7 or len(last.learning_rates) > 3
+    assert bool(more) == (found.full_runs > 1.05 * announced)
+    assert went_on or not more
+    assert found.full_runs == pytest.approx([announced, *more][-1], rel=0.05)
 
 
 def test_noise_by_a_matrix_is_trained_on(digits):
