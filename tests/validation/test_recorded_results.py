@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -9,51 +10,42 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+import records
 
 from effbatch.advice.evidence import FILE, recorded, same_cells
-from effbatch.cli import main
 from effbatch.core.figures import Figure, Table
 from effbatch.core.pages import Code, Heading, Terms
-from effbatch.plan import cube, spec
+from effbatch.plan import spec
+from effbatch.show.rendering import write_markdown
 from effbatch.validation.document import report, verdicts
-from effbatch.validation.judged import judge_all
-from effbatch.validation.scorecard import measure
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "simulations" / "results"
-DIGITS = RESULTS / "digits"
+DIGITS = records.RESULTS / "digits"
 REMADE = "python simulations/rejudge.py"
 
 
-@pytest.fixture(scope="module", params=sorted(RESULTS.iterdir()), ids=lambda folder: folder.name)
+@pytest.fixture(scope="module", params=records.FOLDERS, ids=lambda folder: folder.name)
 def folder(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def cubes(folder):
-    return cube.open_cubes(folder)
-
-
-def test_verdicts_are_rebuilt_from_the_cubes(folder, cubes):
+def test_verdicts_are_rebuilt_from_the_cubes(folder):
     stored = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-    judged = judge_all(cubes)
-    assert verdicts(judged, measure(judged)) == stored, REMADE
+    assert verdicts(records.judged(folder), records.card(folder)) == stored, REMADE
 
 
-def test_every_prediction_was_stored_before_training(cubes):
-    for swept in cubes.values():
-        assert json.loads(swept.attrs["predictions"])["before_training"] is True
+def test_every_prediction_was_stored_before_training(folder):
+    for one in records.judged(folder).values():
+        assert one.stored["before_training"] is True
 
 
-def test_the_rules_and_grids_of_the_simulations_are_those_that_were_run(folder, cubes):
+def test_the_rules_and_grids_of_the_simulations_are_those_that_were_run(folder):
     """A threshold or a grid changed after the run would leave the record, and every other test, as they are."""
-    for name, swept in cubes.items():
-        dataset = folder.name if "--dataset" in swept.attrs["arguments"] else None
+    for name, one in records.judged(folder).items():
+        dataset = folder.name if "--dataset" in one.arguments else None
         file = ROOT / "simulations" / f"{name.removesuffix(f'-{dataset}')}.toml"
         today = json.loads(json.dumps(spec.load(file, dataset=dataset).resolved()))
-        run = cube.resolved_spec(swept)
+        run = one.spec
         for table in ("simulation", "data", "train", "grid", "claim"):
             both = today[table].keys() & run[table].keys()  # options that came later are in no record
             assert len(both) >= min(3, len(today[table])), (name, table)
@@ -62,15 +54,13 @@ def test_the_rules_and_grids_of_the_simulations_are_those_that_were_run(folder, 
 
 def test_the_readable_summary_is_current(folder, tmp_path):
     made = tmp_path / "README.md"
-    result = CliRunner().invoke(main, ["report", str(folder), "--out", str(made)])
-    assert result.exit_code == 0, result.output
+    write_markdown(records.report(folder), made)
     assert made.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8"), REMADE
 
 
-def test_the_table_of_simulations_is_current():
-    made = subprocess.run(
-        [sys.executable, "make_readme.py"], cwd=ROOT / "simulations", capture_output=True, text=True, check=True
-    ).stdout
+def test_the_table_of_simulations_is_current(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "simulations")
+    made = importlib.import_module("make_readme").page({at.name: records.judged(at) for at in records.FOLDERS})
     assert made == (ROOT / "simulations" / "README.md").read_text(encoding="utf-8"), REMADE
     for path in (ROOT / "simulations").glob("*.toml"):
         assert f"`{path.stem}" in made
@@ -133,7 +123,9 @@ def test_the_findings_quote_the_recorded_verdicts(folder, name, form):
 
 def test_every_interval_quoted_is_recorded():
     """`1.94 [1.83, 2.04]`, also of Adam and of orders of labels: rounded as quoted, some verdict has these three."""
-    verdicts = [one for path in RESULTS.glob("*/verdicts.json") for one in json.loads(path.read_text())["verdicts"]]
+    verdicts = [
+        one for path in records.RESULTS.glob("*/verdicts.json") for one in json.loads(path.read_text())["verdicts"]
+    ]
     numbers = [number for verdict in verdicts for number in verdict["numbers"] if number["low"] is not None]
     triples = [(number["value"], number["low"], number["high"]) for number in numbers]
     triples += [(-value, -high, -low) for value, low, high in triples]  # "12.5 points more" of a loss of 12.5
@@ -145,13 +137,8 @@ def test_every_interval_quoted_is_recorded():
 
 
 def test_data_sets_are_told_apart_in_one_report():
-    cubes = {
-        name: swept
-        for folder in sorted(RESULTS.iterdir())
-        for name, swept in cube.open_cubes(folder).items()
-        if name.startswith("uniform_noise")
-    }
-    made = report(judge_all(cubes), [])
+    everything = {name: one for at in records.FOLDERS for name, one in records.judged(at).items()}
+    made = report({name: one for name, one in everything.items() if name.startswith("uniform_noise")}, [])
     assert [chapter.title for chapter in made.claims] == [
         "Accuracy against label noise",
         "Accuracy against label noise: fashion-mnist-14",
@@ -162,8 +149,8 @@ def test_data_sets_are_told_apart_in_one_report():
     } <= set(made.figures)
 
 
-def test_no_caption_sentence_or_cell_of_a_report_holds_a_number_that_is_none(cubes):
-    made = report(judge_all(cubes), [])
+def test_no_caption_sentence_or_cell_of_a_report_holds_a_number_that_is_none(folder):
+    made = records.report(folder)
     for chapter in (made.front, *made.chapters):
         for part in (*chapter.parts, *chapter.further):
             if not isinstance(part, Code):  # a command, or a spec
@@ -182,8 +169,8 @@ def words(part):
     return map(str, part.of.values()) if isinstance(part, Terms) else [part if isinstance(part, str) else part.text]
 
 
-def test_the_first_page_tells_the_question_three_to_five_findings_one_figure_and_what_to_do(cubes):
-    front = report(judge_all(cubes), []).front
+def test_the_first_page_tells_the_question_three_to_five_findings_one_figure_and_what_to_do(folder):
+    front = records.report(folder).front
     advice = [part for part in front.parts if isinstance(part, Heading)]
     findings = [part for part in front.parts[1 : front.parts.index(front.all(Table)[0])] if isinstance(part, str)]
     assert 3 <= len(findings) <= 5
