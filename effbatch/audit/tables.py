@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.audit.shares import counts_from_shares
-from effbatch.core.delimited import Cells, cells_of, is_number, read_text
+from effbatch.core.delimited import SUMS, Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
 from effbatch.noise.matrixfile import read_matrix
 
 MAX_CLASSES = 200  # resampling takes seconds there, and nobody checks 40,000 kinds of mistake by hand
-SUMS = ("all", "total", "totals", "sum", "sums", "grand total", "")
 _COLUMNS_FIRST = ("given", "given label", "given labels", "noisy", "noisy label", "noisy labels")
 _SHOWN = 6  # names in the line that says what was read
 
@@ -147,7 +146,7 @@ def _aligned(table: _Named) -> _Named:
     """Rows and columns of the same names in the order of the columns; a class that one side lacks has counts of 0."""
     for side, names in (("row", table.rows), ("column", table.columns)):
         for name in names or ():
-            if name.casefold() in SUMS:
+            if name.casefold() in (*SUMS, ""):
                 raise InputError(
                     f"the {side} {name!r} needs to hold the sums of the others, got other numbers: mend it, or leave "
                     "it out"

@@ -14,6 +14,7 @@ from pathlib import Path
 from effbatch.core.errors import InputError
 
 MAX_BYTES = 100_000_000
+SUMS = ("all", "total", "totals", "sum", "sums", "grand total")  # what rows and columns of sums are called
 SEPARATORS = "\t;,"  # the first that gives rows of one length; a decimal comma can stand in none but the last
 
 _BETWEEN_THOUSANDS = {".": r",\s'’", ",": r".\s'’"}  # by decimal mark
@@ -53,12 +54,12 @@ class Cells:
     rows: list[list[str]]
     separator: str
 
-    def numbers(self, cells: Iterable[str]) -> list[float]:
+    def numbers(self, cells: Iterable[str], *, counts: bool = True) -> list[float]:
         """The numbers in some of the cells, all with one decimal mark; ValueError names what is none.
 
-        A percent sign is left out. Where point and comma can both be the decimal mark, it is the point between commas,
-        else the mark that leaves whole numbers, else the one that makes the other stand between thousands, if some
-        numbers have no mark. What then still has two readings is an error.
+        A percent sign is left out. Where point and comma can both be the decimal mark of counts, it is the point
+        between commas, else the mark that leaves whole numbers, else the one that makes the other stand between
+        thousands, if some numbers have no mark. What then still has two readings is an error.
         """
         cells = list(cells)
         if self.separator == "," and (plain := _plain(cells)) is not None:
@@ -70,10 +71,10 @@ class Cells:
                 raise ValueError("some numbers have a decimal point and others a decimal comma")
             raise ValueError(f"{wrong!r} is not a number" if wrong else "a cell is empty: write 0")
         first, *others = readings.values()
-        if not others or others == [first] or self.separator == ",":
+        if not others or others == [first] or (counts and self.separator == ","):
             return first
-        whole = [values for values in readings.values() if all(v.is_integer() for v in values)]
-        if len(whole) == 1:
+        whole = counts and [values for values in readings.values() if all(v.is_integer() for v in values)]
+        if whole and len(whole) == 1:
             return whole[0]
         if whole and any(cell.isdigit() for cell in cells):
             return max(whole, key=sum)

@@ -16,7 +16,8 @@ from effbatch.core.errors import InputError
 from effbatch.data.reading import array_of
 
 MAX_CLASSES = 1_000_000
-UNKNOWN = -1  # what many tools write where an example has no label
+UNKNOWN = (-1, -100)  # what many tools write where an example has no label,
+UNKNOWN_BYTE = 255  # or this, far above all other labels
 IMBALANCED = 3  # times as many examples of the commonest class as of the rarest: then shares are told
 
 Labels = NDArray[np.int64]
@@ -46,14 +47,37 @@ def class_indices(what: str, *halves: Any, num_classes: Any = None) -> tuple[lis
             )
         return [array.astype(np.int64) for array, _ in read], tuple(map(str, range(classes)))
     found = np.unique(np.concatenate([np.unique(array) for array, _ in read]))
-    if found.dtype.kind == "i" and found[0] == UNKNOWN and len(found) > 2:
-        raise InputError(
-            f"labels of {what} hold -1 beside {found[1]} to {found[-1]}, a class or the mark of a missing label: "
-            "leave those examples out, or give the class another number"
-        )
+    _refuse_marks(what, found)
     names = ("False", "True") if found.dtype.kind == "b" else tuple(map(str, found.tolist()))
     found = np.array([False, True]) if found.dtype.kind == "b" else found
     return [np.searchsorted(found, array).astype(np.int64) for array, _ in read], names
+
+
+def _refuse_marks(what: str, found: np.ndarray) -> None:
+    """InputError where one of the labels may stand for a missing one, or two of them for one class."""
+    mark, others = None, found
+    if found.dtype.kind == "i" and len(found) > 2:
+        if found[0] in UNKNOWN and found[1] >= 0:
+            mark, others = found[0], found[1:]
+        elif found[0] >= 0 and found[-1] == UNKNOWN_BYTE > found[-2] + 1:
+            mark, others = found[-1], found[:-1]
+    if mark is not None:
+        raise InputError(
+            f"labels of {what} hold {mark} beside {others[0]} to {others[-1]}, a class or the mark of a missing label: "
+            "leave those examples out, or give the class another number"
+        )
+    if found.dtype.kind == "U":
+        if missing := {"", "nan"} & {*found.tolist()}:
+            raise InputError(
+                f"labels of {what} hold {min(missing)!r}, as where a label is missing: leave those examples out, or "
+                "name the class"
+            )
+        alike: dict[str, str] = {}
+        for name in found.tolist():
+            if len(name) > 1 and (other := alike.setdefault(name.casefold(), name)) != name:
+                raise InputError(
+                    f"labels of {what} hold {other!r} and {name!r}, one class or two: write them alike, or number them"
+                )
 
 
 def majority_share(labels: Any) -> float:
@@ -102,7 +126,10 @@ def _read(what: str, labels: Any) -> tuple[np.ndarray, int]:
         )
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind == "U":
+        y = np.char.strip(y)  # spaces around words mean nothing
     if y.dtype.kind == "f":
+        y = y.astype(np.float64)
         if not (np.isfinite(y).all() and (y == np.floor(y)).all() and (np.abs(y) < 2**53).all()):
             raise InputError(f"{what} needs whole numbers or words, got fractions or NaN: give class indices")
         y = y.astype(np.int64)

@@ -69,7 +69,7 @@ def _length(value: Any) -> int | None:
     """How many examples or labels it holds; None for a single one."""
     if isinstance(value, str | bytes) or getattr(value, "shape", None) == () or not hasattr(value, "__len__"):
         return None
-    return len(value)
+    return value.shape[0] if hasattr(value, "toarray") else len(value)
 
 
 def _is_half(value: Any) -> bool:
@@ -92,6 +92,7 @@ def _half(data: Any) -> tuple[Any, Any]:
     """All examples and labels of a half; of a DataLoader its Dataset's, as batches and order do not matter here."""
     data = getattr(data, "dataset", data)
     if _is_pair(data):
+        _check_index(*data)
         return data[0], data[1]
     if isinstance(data, Mapping):
         return _pair(data)
@@ -111,6 +112,17 @@ def _half(data: Any) -> tuple[Any, Any]:
         few = ", ".join(map(str, sorted(shapes, key=str)[:3]))
         raise InputError(f"the examples of {type(data).__name__} need one shape, got {few}: resize or pad them")
     return np.stack(x), np.stack(y)
+
+
+def _check_index(x: Any, y: Any) -> None:
+    """InputError where rows of pandas are numbered alike, but stand in another order."""
+    if not (hasattr(x, "iloc") and hasattr(y, "iloc")) or x.index.equals(y.index):
+        return
+    if x.index.sort_values().equals(y.index.sort_values()):
+        raise InputError(
+            "examples and labels need rows in one order, got the same index in another: sort one like the other "
+            "(labels.loc[examples.index]), or leave the index out (.to_numpy())"
+        )
 
 
 def _examples(data: Any) -> Iterable[Any]:

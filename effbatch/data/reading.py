@@ -43,8 +43,12 @@ PLAIN = Reading()
 def array_of(what: str, value: Any) -> np.ndarray:
     """An array, tensor, list, Series, ... as NumPy has it. InputError where rows differ in length."""
     if hasattr(value, "detach"):  # a tensor, perhaps of a type that NumPy lacks
-        value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value
+        value = value.detach().cpu().to_dense()
+        value = value.float() if "float" in str(value.dtype) and value.itemsize < 4 else value
+    elif hasattr(value, "toarray"):  # of scipy.sparse
+        value = value.toarray()
+    if np.ma.is_masked(value):
+        raise InputError(f"{what} needs a value everywhere, got a mask over some: fill in, or leave those examples out")
     try:
         return np.asarray(value)
     except ValueError as error:

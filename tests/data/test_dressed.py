@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from effbatch.core.errors import InputError
@@ -43,7 +44,10 @@ LABELS = {
     "whole floats": lambda y: y.astype(float),
     "list": lambda y: y.tolist(),
     "list of words": lambda y: WORDS[y].tolist(),
-    "Series": lambda y: pd.Series(WORDS[y], index=np.arange(len(y))[::-1]),
+    "Series": lambda y: pd.Series(WORDS[y], index=100 + np.arange(len(y))[::-1]),
+    "padded words": lambda y: [f" {word}" if i % 2 else f"{word} " for i, word in enumerate(WORDS[y])],
+    "masked array without a mask": lambda y: np.ma.array(y, mask=False),
+    "half precision": lambda y: y.astype(np.float16),
     "tensor": torch.as_tensor,
     "narrow tensor": lambda y: torch.as_tensor(y, dtype=torch.int8),
 }
@@ -65,6 +69,8 @@ INPUTS = {
     "list": ("images", lambda x: x.tolist()),
     "tensor": ("images", lambda x: torch.as_tensor(x[:, None])),
     "tensor with a gradient": ("images", lambda x: torch.as_tensor(x[:, None]).requires_grad_()),
+    "sparse tensor": ("features", lambda x: torch.as_tensor(SHAPES["features"](x)).to_sparse()),
+    "sparse matrix": ("features", lambda x: sparse.csr_matrix(SHAPES["features"](x))),
     "tensor of bytes": ("images", lambda x: torch.as_tensor(BYTES(x).astype(np.uint8))),
     "colour, first": ("colour", SHAPES["colour"]),
     "colour, last": ("colour", lambda x: SHAPES["colour"](x).transpose(0, 2, 3, 1)),
@@ -154,7 +160,8 @@ def test_every_dress_is_the_same_data_set_in_a_file(tmp_path, labels, inputs, ki
 
 
 def _numpy(value):
-    return value.detach().numpy() if hasattr(value, "detach") else value
+    value = value.toarray() if hasattr(value, "toarray") else value
+    return value.detach().to_dense().numpy() if hasattr(value, "detach") else value
 
 
 class Pictures(Dataset):
@@ -299,6 +306,17 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
         ({"x_train": X, "y_train": Y, "x_test": X}, "needs examples and labels of each half, got x_test alone"),
         ((X[:20], np.array(["a", None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
         (((X[:20], Y[:20]), (X[20:], WORDS[Y[20:]])), "need one type in both halves, got int64 and <U3"),
+        ((X, np.where(Y == 1, -100, Y)), "hold -100 beside 0 to 2, a class or the mark of a missing label"),
+        ((X, np.where(np.arange(30) == 7, 255, Y).astype(np.uint8)), "hold 255 beside 0 to 2, a class or the mark"),
+        ((X, np.ma.array(Y, mask=Y == 1)), "y_train of arrays needs a value everywhere, got a mask over some"),
+        ((np.ma.array(X, mask=X > 0.5), Y), "x_train of arrays needs a value everywhere, got a mask over some"),
+        ((X, np.where(Y == 1, "", WORDS[Y])), "hold '', as where a label is missing"),
+        ((X, np.array(["ape", np.nan] * 15)), "hold 'nan', as where a label is missing"),
+        ((X, np.array(["ape", "Ape", "bee"])[Y]), "hold 'Ape' and 'ape', one class or two: write them alike"),
+        (
+            (pd.DataFrame(X[:, 0]), pd.Series(WORDS[Y], index=range(29, -1, -1))),
+            "need rows in one order, got the same index in another: sort one like the other",
+        ),
     ],
 )
 def test_what_is_not_clear_is_named_with_what_decides(data, sentence):
@@ -321,6 +339,12 @@ TABLE = pd.DataFrame({"a": X[:, 0, 0], "b": X[:, 1, 1], "species": WORDS[Y]})
         ("bars.csv", {"index": False, "sep": "|"}),
         ("bom.csv", {"index": False, "encoding": "utf-8-sig"}),
         ("quoted.csv", {"index": False, "quoting": 2}),
+        ("points.csv", {"index": False, "sep": ";"}),
+        ("tabs_commas.tsv", {"index": False, "sep": "\t", "decimal": ","}),
+        ("bars_commas.csv", {"index": False, "sep": "|", "decimal": ","}),
+        ("commas_quoted.csv", {"index": False, "decimal": ","}),
+        ("spaces.csv", {"index": False, "sep": " "}),
+        ("utf16.csv", {"index": False, "encoding": "utf-16"}),
     ],
 )
 def test_a_table_is_read_however_it_was_written(tmp_path, name, options):
@@ -330,6 +354,61 @@ def test_a_table_is_read_however_it_was_written(tmp_path, name, options):
     np.testing.assert_allclose(data.x_train, as_dataset(TABLE, label="species").x_train)
     assert (data.class_names, data.image_shape) == (("ape", "bee", "cow"), (2,))
     assert as_dataset(f"{path}:species").fingerprint == data.fingerprint
+
+
+def written(change) -> str:
+    """The table as text, with another text in place of some of it."""
+    return change(TABLE.to_csv(index=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (written(lambda t: f"# of the zoo\n\n{t}"), ""),
+        (written(lambda t: t.replace(",", ", ")), ""),
+        (written(lambda t: t.replace("\n", ",\n")), ""),
+        (written(lambda t: t.replace("species", " species ")), ""),
+        (TABLE.rename(index=lambda i: 7 * i % 30).to_csv(), "'Unnamed: 0' left out, which numbers the rows"),
+        (TABLE.assign(ID=1000 - np.arange(30)).to_csv(index=False), "'ID' left out, which numbers the rows"),
+        (
+            written(lambda t: f"{t}{TABLE.a.sum()},{TABLE.b.sum()},Total\n"),
+            "a fifth of every class drawn for testing, a last row of sums left out",
+        ),
+    ],
+    ids=["comment", "spaces", "commas at the end", "heading", "index", "ID", "sums"],
+)
+def test_what_tables_hold_beside_their_cells_is_left_out_and_said(tmp_path, text, said):
+    (tmp_path / "t.csv").write_text(text)
+    data = as_dataset(tmp_path / "t.csv", label="species")
+    assert data.class_names == ("ape", "bee", "cow")
+    np.testing.assert_allclose(data.x_train, as_dataset(TABLE, label="species").x_train)
+    assert said in data.in_words
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "values"),
+    [
+        (",", ("5%", "7%"), {5.0, 7.0}),
+        (",", ('"1,5"', '"0,25"'), {1.5, 0.25}),
+        (",", ('"1,500.5"', '"2,250"'), {1500.5, 2250.0}),
+        (";", ("1.500,5", "3"), {1500.5, 3.0}),
+        (";", ("-1.5", "2.25"), {-1.5, 2.25}),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path, separator, cells, values):
+    rows = ["label" + separator + "a", *(f"{word}{separator}{cells[i % 2]}" for i, word in enumerate(WORDS[Y]))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    assert {*as_dataset(tmp_path / "t.csv").x_train.ravel().tolist()} == values
+
+
+def test_windows_letters_and_numbers_of_two_readings(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(TABLE.replace("ape", "bär").to_csv(index=False).encode("cp1252"))
+    assert as_dataset(path, label="species").class_names == ("bee", "bär", "cow")
+    for text in ("a;label\n" + "1.500;x\n2.250;y\n" * 9, "a,label\n" + '"1,500",x\n"2,250",y\n' * 9):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"'1.500' may be .* write numbers without marks between thousands"):
+            as_dataset(path)
 
 
 def test_the_column_of_labels_is_found_by_its_name_or_asked_for(tmp_path):
@@ -352,7 +431,12 @@ def test_the_column_of_labels_is_found_by_its_name_or_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"c": "word"}, "every feature .* needs to be a number, got words in 'c'"),
+        ({"c": "word"}, "every feature .* needs to be a number, got words in 'c', like 'word'"),
+        ({"c": np.where(Y == 1, "?", "1")}, "got words in 'c', like '?'"),
+        (
+            {"species": np.where(np.arange(30) < 29, WORDS[Y], "Total")},
+            "the last row of table, 'Total', may be a class",
+        ),
         ({"c": np.where(Y == 1, np.nan, 1.0)}, "needs a value in every cell, got empty ones in 'c'"),
         ({"split": "train"}, "the column split .* needs train and test, got train"),
     ],
@@ -364,8 +448,15 @@ def test_tables_that_cannot_be_used(change, sentence):
 
 def test_a_column_says_which_rows_are_for_testing():
     split = np.where(np.arange(30) < 20, "train", "test")
-    data = as_dataset(TABLE.assign(split=split), label="species")
-    assert (len(data.x_train), len(data.x_test)) == (20, 10)
+    for column in ("split", "Split"):
+        data = as_dataset(TABLE.assign(**{column: split}), label="species")
+        assert (len(data.x_train), len(data.x_test)) == (20, 10)
+    three = np.where(np.arange(30) < 20, "train", np.where(np.arange(30) < 25, "val", "test"))
+    np.testing.assert_allclose(as_dataset(TABLE.assign(split=three), label="species").x_test, data.x_test[5:])
+    named = TABLE.set_axis([("x", "a"), ("x", "b"), ("y", "")], axis=1)
+    twice = TABLE.set_axis(["a", "a", "species"], axis=1)
+    for frame, label in ((named, "('y', '')"), (twice, "species")):
+        np.testing.assert_allclose(as_dataset(frame, label=label).x_train, as_dataset(TABLE, label="species").x_train)
 
 
 def test_two_npy_files_are_examples_and_labels(tmp_path):

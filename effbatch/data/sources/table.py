@@ -1,6 +1,7 @@
 """A table with a column of labels, .csv, .tsv or .parquet -> a `DataSet`: every other column is a feature.
 
-A name may say which column holds the labels: flowers.csv:species. A column `split` (train, test) divides the rows.
+A name may say which column holds the labels: flowers.csv:species. A column `split` (train, test) divides the rows. What
+numbers the rows, and a last row of sums, is left out.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from effbatch.core.delimited import SUMS, is_number
 from effbatch.core.errors import InputError, hint
 from effbatch.data.dataset import DataSet
 from effbatch.data.reading import PLAIN, Reading
 from effbatch.data.sources import TESTING, TRAINING, arrays
+from effbatch.data.sources.tablefile import read_table
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 LABELS = ("label", "labels", "target", "class", "y")  # columns that are taken for labels where nothing else is said
 SPLIT = "split"
-SEPARATORS = ",;\t|"
 UNNAMED = "Unnamed: "  # what pandas calls a column without a heading
-MAX_BYTES = 4 * 2**30
+NUMBERING = ("id", "index")  # columns that tell rows apart, where all their numbers differ
 
 
 def takes(name: str) -> bool:
@@ -35,7 +37,7 @@ def load(name: str, reading: Reading = PLAIN) -> DataSet:
     path, column = _parts(name)
     if column:
         reading = replace(reading, label=column)
-    return from_frame(Path(path).name, _read(Path(path)), reading=reading, source=name)
+    return from_frame(Path(path).name, read_table(Path(path)), reading=reading, source=name)
 
 
 def from_frame(name: str, frame: Any, test: Any = None, *, reading: Reading = PLAIN, source: str = "") -> DataSet:
@@ -46,49 +48,79 @@ def from_frame(name: str, frame: Any, test: Any = None, *, reading: Reading = PL
     number or is missing.
     """
     reading.only(name, "label", "tokens")
-    if test is not None:
-        return _of_halves(name, frame, test, reading, source)
-    if SPLIT not in map(str, frame.columns) or reading.label == SPLIT:
-        return arrays.dataset(name, _parted(name, frame, reading), reading=_settled(reading), source=source)
-    parts = frame[SPLIT].astype(str).str.casefold()
-    testing = parts.isin(TESTING).to_numpy()
-    if testing.all() or not testing.any() or not parts[~testing].isin(TRAINING).all():
-        found = ", ".join(map(str, frame[SPLIT].unique()[:4]))
-        raise InputError(f"the column split of {name} needs train and test, got {found}: rename it, or its values")
-    frame = frame.drop(columns=SPLIT)
-    return _of_halves(name, frame[~testing], frame[testing], reading, source)
+    halves = [_named(half) for half in (frame, test) if half is not None]
+    label = label_column(name, list(halves[0].columns), reading.label)
+    halves[0], remarks = _without_sums(name, halves[0], label)
+    numbering = [column for column in halves[0] if column != label and _numbers_rows(column, halves[0][column])]
+    remarks += [f"{_few(numbering)} left out, which numbers the rows"] if numbering else []
+    halves = [half.drop(columns=numbering, errors="ignore") for half in halves]
+    split = next((c for c in halves[0] if c.casefold() == SPLIT and c != label), None)
+    if test is None and split is not None:
+        halves = _divided(name, halves[0], split)
+    # columns have names: whole numbers in them are features unless somebody says otherwise
+    reading = replace(reading, label=label, tokens=bool(reading.tokens))
+    data = arrays.dataset(name, *(_parted(name, half, label) for half in halves), reading=reading, source=source)
+    return replace(data, read_as=", ".join([data.read_as, *remarks]))
 
 
-def _of_halves(name: str, train: Any, test: Any, reading: Reading, source: str) -> DataSet:
-    halves = [_parted(name, half, reading) for half in (train, test)]
-    return arrays.dataset(name, *halves, reading=_settled(reading), source=source)
+def _named(frame: Any) -> Any:
+    """A table whose columns have texts for names, without those that hold and are called nothing."""
+    frame = frame.set_axis([str(column).strip() for column in frame.columns], axis=1)
+    return frame.loc[:, [not (c.startswith(UNNAMED) and frame[c].isna().all()) for c in frame.columns]]
 
 
-def _settled(reading: Reading) -> Reading:
-    """Columns have names: whole numbers in them are features unless somebody says otherwise."""
-    return replace(reading, tokens=bool(reading.tokens))
+def _numbers_rows(column: str, values: Any) -> bool:
+    """Whether it is an index, written out: whole numbers, all different, under no heading or one that says so."""
+    named = column.startswith(UNNAMED) or column.casefold() in NUMBERING
+    return named and values.dtype.kind in "iu" and bool(values.is_unique)
 
 
-def _parted(name: str, frame: Any, reading: Reading) -> tuple[Any, Any]:
+def _without_sums(name: str, frame: Any, label: str) -> tuple[Any, list[str]]:
+    """Without a last row called total, or like it, that holds the sums of the others; what was done, in words."""
+    called = frame[label].astype(str).str.strip().str.casefold()
+    if len(frame) < 3 or called.iloc[-1] not in SUMS or (called.iloc[:-1] == called.iloc[-1]).any():
+        return frame, []
+    numbers = frame.drop(columns=label).select_dtypes("number")
+    if not np.allclose(numbers.iloc[:-1].sum(), numbers.iloc[-1], rtol=1e-3):
+        raise InputError(
+            f"the last row of {name}, {frame[label].iloc[-1]!r}, may be a class or hold sums, and its numbers are "
+            "none: leave it out, or rename it"
+        )
+    return frame.iloc[:-1], ["a last row of sums left out"]
+
+
+def _divided(name: str, frame: Any, split: str) -> list[Any]:
+    """The rows to train on, and those to test on: of test, validation, ... the first that is there."""
+    parts = frame[split].astype(str).str.strip().str.casefold()
+    testing = next((part for part in TESTING if (parts == part).any()), None)
+    if testing is None or not parts.isin(TRAINING).any() or not parts.isin((*TRAINING, *TESTING)).all():
+        found = ", ".join(map(str, frame[split].unique()[:4]))
+        raise InputError(f"the column {split} of {name} needs train and test, got {found}: rename it, or its values")
+    frame = frame.drop(columns=split)
+    return [frame[parts.isin(TRAINING).to_numpy()], frame[(parts == testing).to_numpy()]]
+
+
+def _parted(name: str, frame: Any, label: str) -> tuple[Any, Any]:
     """The features (n, d) and the labels of a table."""
-    frame = frame.rename(columns=str)
-    label = label_column(name, list(frame.columns), reading.label)
+    if label not in frame:
+        raise InputError(f"both halves of {name} need the column {label!r}, got one without it: add it")
     features = frame.drop(columns=label)
-    first = features.columns[0] if len(features.columns) else ""
-    if first.startswith(UNNAMED) and features[first].tolist() == list(
-        range(len(frame))
-    ):  # a DataFrame's index, written out
-        features = features.drop(columns=first)
     if not len(features.columns):
         raise InputError(f"{name} needs columns of features beside {label!r}, got none: add some")
-    words = [column for column in features if features[column].dtype.kind not in "biuf"]
-    if words:
+    words = [column for column, kind in features.dtypes.items() if kind.kind not in "biuf"]
+    if words and len(frame):
+        held = features.iloc[:, [*features.columns].index(words[0])]
+        strange = next((cell for cell in held if isinstance(cell, str) and not is_number(cell)), held.iloc[0])
         raise InputError(
-            f"every feature of {name} needs to be a number, got words in {_few(words)}: encode or leave them out"
+            f"every feature of {name} needs to be a number, got words in {_few(words)}, like {str(strange)!r}: encode "
+            "or leave them out"
         )
-    missing = [column for column in (*features, label) if frame[column].isna().any()]
+    missing = [column for column, empty in frame.isna().any().items() if empty]
     if missing:
-        raise InputError(f"{name} needs a value in every cell, got empty ones in {_few(missing)}: fill in or leave out")
+        raise InputError(
+            f"{name} needs a value in every cell, got empty ones in {_few(missing)} (NA, None and nan are read as "
+            "empty): fill in or leave out"
+        )
     return features.to_numpy(np.float64), frame[label].to_numpy()
 
 
@@ -106,6 +138,8 @@ def _parts(name: str) -> tuple[str, str]:
 def label_column(name: str, columns: list[str], given: str | None) -> str:
     """The column of labels, the one `given` or the one whose name says so; InputError where neither is there."""
     if given is not None:
+        if columns.count(given) > 1:
+            raise InputError(f"{name} needs one column {given!r}, got {columns.count(given)}: rename the others")
         if given not in columns:
             raise InputError(f"{name} has no column {given!r}; {hint(given, columns)}", column=given)
         return given
@@ -120,26 +154,3 @@ def label_column(name: str, columns: list[str], given: str | None) -> str:
 
 def _few(names: list[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _read(path: Path) -> Any:
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"a table has at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}: split it"
-            )
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            heading = file.readline()
-        between = "\t" if path.suffix.lower() == ".tsv" else max(SEPARATORS, key=heading.count)
-        decimal = "," if between == ";" else "."  # where the decimal point is a comma
-        return pd.read_csv(path, sep=between, decimal=decimal, encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"the table {path} cannot be read: {error.strerror or error}") from error
-    except ImportError as error:
-        raise InputError(f"{path} needs pyarrow to be read, got none: pip install pyarrow") from error
-    except (ValueError, UnicodeDecodeError) as error:  # ParserError and EmptyDataError are ValueErrors
-        raise InputError(f"{path} is not a table that pandas reads: {str(error).partition(chr(10))[0]}") from error
