@@ -22,6 +22,9 @@ rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` ru
 `--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results), one folder a data
 set; `effbatch report simulations/results/digits` makes the report again without training. The claims on a data set are
 judged together: p is corrected for their number (Holm 1979). This page is made by `python simulations/rejudge.py`.
+
+The CIFAR-10 of these runs comes from JPEG copies, whose pixels differ slightly from the original ones. `human_noise`
+uses the labels of CIFAR-10N (Wei et al. 2022), licensed CC BY-NC 4.0, for non-commercial use only.
 """
 HEADER = ("simulation", "figure", "claim", "predicted", "measured", "verdict", "p", "networks", "training")
 
