@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.advice.answers import Answer, Cost
+from effbatch.core.announced import announce, to_stderr
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.kept import Kept
@@ -32,12 +33,9 @@ if TYPE_CHECKING:
 
 EFFORT = (0.5, 3.0)  # full runs
 TELL_EVERY = 10.0  # seconds
+PATIENCE = 5.0  # seconds, after which it is told what is waited for
+COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
-
-
-def to_stderr(sentence: str) -> None:
-    """Where a sentence about the runs goes unless told otherwise."""
-    print(f"effbatch: {sentence}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +116,17 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
 
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
-    prices = [
-        price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), effort=how.effort, device=how.device)
-        for q, noise in zip(questions, noises, strict=True)
-    ]
+    _announce_memory(of, how)
+    waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
+    waiting.daemon = True
+    waiting.start()
+    try:
+        prices = [
+            price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), effort=how.effort, device=how.device)
+            for q, noise in zip(questions, noises, strict=True)
+        ]
+    finally:
+        waiting.cancel()
     runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
     how.tell(f"short real runs worth {runs:.2g} full runs, about {_duration(seconds)}")
     teller = _Teller(how.tell)
@@ -156,6 +161,20 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
 
 def _tell_more(tell: Callable[[str], None], batch_size: float, full_runs: float) -> None:
     tell(f"the best rate is not between those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}")
+
+
+def _announce_memory(of: Subject, how: Probing) -> None:
+    """Say what memory the runs take, if that is much: copies of the data, and networks that train side by side."""
+    from effbatch.engine.device import pick_device
+    from effbatch.engine.parts import bytes_of_training
+
+    training = bytes_of_training(of.make(how.seed)) if pick_device(how.device).type == "cpu" else 0
+    announce(
+        "short real runs",
+        memory=training + COPIES * of.data.x_train.nbytes,
+        instead="fewer examples or a smaller network take less",
+        tell=how.tell,
+    )
 
 
 class _Teller:

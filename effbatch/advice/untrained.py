@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from effbatch.advice.law_answers import LINEARISED, LawPrediction, silent
 from effbatch.advice.probing import Subject
 from effbatch.advice.question import Question
+from effbatch.core.announced import free_memory
 from effbatch.core.estimate import Estimate
 from effbatch.laws.base import SGD, transfers
 from effbatch.noise import Labels, UniformNoise
@@ -32,7 +33,7 @@ Floats = NDArray[np.float64]
 INITIALISATIONS = 4  # their least and greatest hold the median over all with a chance of 1 − 2⁻³ = 88 %
 IMAGES, BLOCK = 1500, 250  # of the kernel, and that it takes gradients of at once: `measure_spectrum`
 MOST_PRODUCTS = 2e11  # some ten seconds of one core
-MOST_BYTES = 1e9
+MOST_BYTES = 1e9  # and a quarter of the free memory: beyond that laws answer alone
 
 REGIME = (
     "no training: features stay as initialised and labels are fresh at every visit, so fixed copies once memorised and "
@@ -116,7 +117,7 @@ def _too_dear(network: nn.Module, num_classes: int, networks: int) -> str | None
     others = sum(w.numel() for w in network.parameters()) - sum(w.numel() for m in dense for w in m.parameters())
     products = networks * IMAGES**2 * num_classes * (outputs + max(others, 0)) / 2
     size = 4 * max(IMAGES * num_classes * outputs, 2 * BLOCK * max(others, 0))
-    if products <= MOST_PRODUCTS and size <= MOST_BYTES:
+    if products <= MOST_PRODUCTS and size <= min(MOST_BYTES, free_memory() / 4):
         return None
     return f"the kernel of this network would take {products:.0e} products and {size:.0e} bytes, more than seconds"
 

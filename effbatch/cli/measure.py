@@ -21,6 +21,7 @@ from effbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from effbatch.core.estimate import Estimate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 NUMBERS_A_SECOND = 1e9  # of gradients of single images, about
+WHILE_MADE = 3  # times the gradients are held while they are made
 
 
 @click.command()
@@ -101,7 +103,8 @@ def command(
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     where = pick_device(device)
-    announce(model, min(len(dataset.y_train), examples or len(dataset.y_train)), dataset.num_classes)
+    n = len(dataset.y_train)
+    announce_gradients(model, dataset.x_train, min(n, examples or n), dataset.num_classes)
     measured = measure_moments(
         model.to(where),
         dataset.x_train,
@@ -143,15 +146,19 @@ def command(
     echo_json(answer)
 
 
-def announce(model: nn.Module, n: int, num_classes: int) -> None:
-    """Say on stderr how long it takes, where that may be more than ten seconds."""
-    numbers = n * (num_classes + 2) * sum(w.numel() for w in model.parameters() if w.requires_grad)
-    if (seconds := numbers / NUMBERS_A_SECOND) > 10:
-        click.echo(
-            f"effbatch: {num_classes + 2:,} gradients of each of {n:,} images, about {seconds:,.0f} s on one CPU core; "
-            "--examples N measures fewer",
-            err=True,
-        )
+def announce_gradients(model: nn.Module, x: np.ndarray, n: int, num_classes: int) -> None:
+    """Say before how long it takes, and how much memory, where that is much: those of one image are held at once."""
+    from effbatch.core.announced import announce
+    from effbatch.measure.gradients import DRAWN, MANY_LABELS
+
+    each = 2 + (num_classes if num_classes <= MANY_LABELS else DRAWN)
+    numbers = each * sum(w.numel() for w in model.parameters() if w.requires_grad)
+    announce(
+        f"{each:,} gradients of each of {n:,} images",
+        seconds=n * numbers / NUMBERS_A_SECOND,
+        memory=WHILE_MADE * 4 * numbers + x.nbytes * n / len(x),
+        instead="--examples N measures fewer, a smaller network takes less memory",
+    )
 
 
 def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from effbatch.core.announced import announce
 from effbatch.core.errors import InputError
 from effbatch.data.classes import MAX_CLASSES, imbalance_in_words
 from effbatch.data.sources import Half
 
+COPIED = 12  # bytes for each pixel, in single precision three times while it is standardised
 MAX_PIXEL = 1e6  # absolute value: fourth powers of it, summed over an image, still fit into float32
 
 
@@ -77,6 +79,11 @@ class DataSet:
 
 def from_bytes(name: str, train: Half, test: Half, num_classes: int, *, source: str) -> DataSet:
     """Bytes 0..255 -> pixels in [0, 1] -> `standardised`; the fingerprint is that of the bytes and labels."""
+    announce(
+        f"reading {len(train.images) + len(test.images):,} images of {name}",
+        memory=COPIED * (train.images.size + test.images.size),
+        instead="fewer or smaller ones take less",
+    )
     x_train, x_test = standardised(*(half.images.astype(np.float32) / 255 for half in (train, test)))
     mark = fingerprint(*train, *test)
     return DataSet(name, x_train, train.labels, x_test, test.labels, num_classes, source, mark)

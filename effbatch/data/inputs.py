@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effbatch.core.announced import announce
 from effbatch.core.errors import InputError
 from effbatch.data.reading import PLAIN, Reading, array_of
 
 FEW = 4  # channels of an image: grey, grey with alpha, RGB, RGB with alpha
+COPIED = 8  # bytes for each number, in single precision, and once more while it is scaled or divided
 HALVES = ("x_train", "x_test")
 
 
@@ -48,6 +50,11 @@ def inputs(what: str, *halves: Any, reading: Reading = PLAIN) -> tuple[list[NDAr
     if reading.tokens or (reading.tokens is None and _may_be_tokens(what, halves[0], arrays)):
         return _tokens(what, arrays)
     shape_of, kind = _layout(what, arrays[0], reading.channels)
+    announce(
+        f"reading {sum(map(len, arrays)):,} examples of {what}",
+        memory=COPIED * sum(array.size for array in arrays),
+        instead="fewer or smaller examples take less",
+    )
     scale, scaled = _scale(what, arrays)
     with np.errstate(over="ignore"):  # infinite pixels are named where the data set is checked
         # copied, so that PyTorch may write there and the caller's arrays stay as they are

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from effbatch.core.announced import SHARE, free_memory
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import logits_of
 from effbatch.plan.units import Unit
@@ -79,9 +80,15 @@ def members_that_fit(network: nn.Module, outputs: int, batch_size: int, device: 
     """
     needed = 2 * BYTES * (sum(w.numel() for w in network.parameters()) + batch_size * outputs)
     if device.type == "cpu":
-        return max(LEAST, CACHE_BYTES // needed)
+        by_memory = SHARE * free_memory() / torch.get_num_threads() // (2 * needed)  # with the state of the optimiser
+        return max(1, int(min(max(LEAST, CACHE_BYTES // needed), by_memory)))
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, int(GPU_SHARE * free) // needed)
+
+
+def bytes_of_training(network: nn.Module) -> int:
+    """What one network for each thread of a CPU takes: weights, gradients and the state of an optimiser."""
+    return 4 * BYTES * sum(w.numel() for w in network.parameters()) * torch.get_num_threads()
 
 
 def images_that_fit(outputs: int, members: int, device: torch.device) -> int:

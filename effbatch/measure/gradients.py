@@ -96,8 +96,7 @@ def measure_moments(
     if num_classes is None:
         raise InputError("the number of classes is needed beside labels, got none: give num_classes")
     y = as_labels(labels, images, num_classes)
-    uniform = np.full((num_classes, num_classes), 1 / num_classes)
-    N = checked_matrix(uniform if noise_matrix is None else noise_matrix, num_classes=num_classes)
+    N = None if noise_matrix is None else checked_matrix(noise_matrix, num_classes=num_classes)
     if max_examples is not None and max_examples < 1:
         raise InputError(f"the number of images to measure must be at least {FEWEST_IMAGES}; {max_examples} came")
     order = np.random.default_rng(seed).permutation(len(y))[:max_examples]
@@ -122,7 +121,7 @@ def measure_moments(
                 f'images are needed, got {len(order)}: measure more, or mode="evaluation"'
             )
         weights = trainable_weights(network)
-        whole = _batch(x, y[chosen], N, next(iter(weights.values())), seed)
+        whole = _batch(x, y[chosen], num_classes, N, next(iter(weights.values())), seed)
         batches = list(whole.parts(size))
         scatter = Scatter(network, weights, Slopes(_cross_entropy), found, seed)
         layers, epochs = scatter.moments(batches)
@@ -139,17 +138,33 @@ def measure_moments(
     )
 
 
-def _batch(x: Tensor, y: NDArray[np.int64], matrix: NDArray[np.floating], weight: Tensor, seed: int) -> Batch:
-    """Images with what `_cross_entropy` takes: labels, rows of N, and the single labels that S_N is summed over."""
-    K, N_y = len(matrix), matrix[y]
-    singles, counts = np.broadcast_to(np.arange(K), (len(y), K)), N_y
+def _batch(
+    x: Tensor, y: NDArray[np.int64], K: int, matrix: NDArray[np.floating] | None, weight: Tensor, seed: int
+) -> Batch:
+    """Images with what `_cross_entropy` takes: labels, rows of N, and the single labels that S_N is summed over.
+
+    matrix  N; None where it is uniform, which then takes no memory
+    """
+
+    def tensor(values: Any, dtype: torch.dtype = weight.dtype) -> Tensor:
+        return torch.as_tensor(values, dtype=dtype, device=weight.device)
+
+    N_y = tensor(1 / K).expand(len(y), K) if matrix is None else tensor(matrix[y])
     if K > MANY_LABELS:
-        drawn = np.random.default_rng(seed).random((len(y), DRAWN, 1))
-        singles = (N_y.cumsum(1)[:, None] < drawn).sum(2).clip(max=K - 1)
-        counts = np.full(singles.shape, 1 / DRAWN)
-    label, single = (torch.as_tensor(np.array(one), device=weight.device) for one in (y, singles))
-    noisy, count = (torch.as_tensor(one, dtype=weight.dtype, device=weight.device) for one in (N_y, counts))
-    return Batch(x, (label, noisy, single), count)
+        single = tensor(_drawn(y, K, matrix, seed), torch.long)
+        return Batch(x, (tensor(y, torch.long), N_y, single), tensor(1 / DRAWN).expand(len(y), DRAWN))
+    return Batch(x, (tensor(y, torch.long), N_y, torch.arange(K, device=weight.device).expand(len(y), K)), N_y)
+
+
+def _drawn(y: NDArray[np.int64], K: int, matrix: NDArray[np.floating] | None, seed: int) -> NDArray[np.int64]:
+    """DRAWN labels of each image, (n, DRAWN), from its row of N: where shares fall among the sums of that row."""
+    share = np.random.default_rng(seed).random((len(y), DRAWN))
+    if matrix is None:
+        return (share * K).astype(np.int64)
+    found = np.empty(share.shape, np.int64)
+    for c in np.unique(y):
+        found[y == c] = np.searchsorted(matrix[c].cumsum(), share[y == c])
+    return found.clip(max=K - 1)
 
 
 def _cross_entropy(z: Tensor, y: Tensor, N_y: Tensor, singles: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,10 +19,12 @@ from torch.utils.data import TensorDataset
 import effbatch
 from effbatch.advice import probing
 from effbatch.cli import main
+from effbatch.core import announced
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
+from effbatch.probe import runs
 from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
 from effbatch.theory import schedules
@@ -117,6 +120,27 @@ def test_a_tuned_rate_stands_beside_what_the_runs_found(ask):
     beside = "carried over from your anchor by square_root_clean_count, the rate would be 0.2"
     assert beside in said.limits
     assert beside in " ".join(str(said).split())
+
+
+def test_memory_and_a_long_wait_are_said_before(ask, monkeypatch, little_images):
+    monkeypatch.setattr(probing, "PATIENCE", 0.01)
+    monkeypatch.setattr(runs, "price", lambda *_, **__: time.sleep(0.2) or runs.Price(1.5, 60.0))
+    told: list[str] = []
+    ask(tell=told.append)
+    assert told == ["a few steps are timed, to say what the short real runs will cost", told[1]]
+    network = nn.Sequential(nn.Flatten(), nn.Linear(little_images.x_train[0].size, 3))
+    needed = 16 * sum(w.numel() for w in network.parameters()) * torch.get_num_threads()
+    needed += 3 * little_images.x_train.nbytes
+    monkeypatch.setattr(announced, "MUCH", needed - 1)
+    monkeypatch.setattr(announced, "free_memory", lambda: 2 * needed)
+    ask(network, tell=told.append)
+    assert (
+        told[2]
+        == f"short real runs, about {needed / 1e9:.3g} GB of memory; fewer examples or a smaller network take less"
+    )
+    monkeypatch.setattr(announced, "free_memory", lambda: needed)
+    with pytest.raises(InputError, match=r"short real runs would need about .* GB of memory, got .* GB free: fewer"):
+        ask(network, tell=told.append)
 
 
 def test_an_earlier_end_is_told(ask, world):

@@ -10,7 +10,9 @@ import torch
 from click.testing import CliRunner
 
 from effbatch.cli import main
-from effbatch.cli.measure import announce
+from effbatch.cli.measure import announce_gradients
+from effbatch.core import announced
+from effbatch.core.errors import InputError
 from effbatch.core.formats import estimate_text
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
@@ -192,9 +194,16 @@ def test_help_says_that_it_runs_code():
     assert "this runs its code" in " ".join(run("--help").split())
 
 
-def test_what_may_take_long_is_said_before(capsys):
-    network = zoo.build("perceptron", (8,), 2000, seed=0)
-    announce(network, 20, 2000)
+def test_what_may_take_long_or_much_memory_is_said_before(capsys, monkeypatch):
+    monkeypatch.setattr(announced, "free_memory", lambda: 1e10)
+    network, x = zoo.build("perceptron", (8,), 60, seed=0), np.zeros((4, 8), np.float32)  # 540 weights
+    announce_gradients(network, x, 20, 60)
     assert capsys.readouterr().err == ""
-    announce(network, 4000, 2000)
-    assert "2,002 gradients of each of 4,000 images, about 144 s on one CPU core" in capsys.readouterr().err
+    announce_gradients(network, x, 400_000, 60)
+    assert "62 gradients of each of 400,000 images, about 13 s on one CPU core; " in capsys.readouterr().err
+    many = zoo.build("perceptron", (8,), 2_000_000, seed=0)  # 18 gradients each, of 18 million weights
+    announce_gradients(many, x, 20, 2_000_000)
+    assert "18 gradients of each of 20 images, about 3.89 GB of memory; --examples" in capsys.readouterr().err
+    monkeypatch.setattr(announced, "free_memory", lambda: 4e9)
+    with pytest.raises(InputError, match=r"would need about 3.89 GB of memory, got 4 GB free: --examples N measures"):
+        announce_gradients(many, x, 20, 2_000_000)

@@ -73,5 +73,13 @@ def test_wide_networks_are_trained_fewer_at_once():
     narrow, wide = (nn.Linear(64, units) for units in (10, 2000))
     assert members_that_fit(narrow, 10, 8, CPU) > 10 * members_that_fit(wide, 2000, 8, CPU)
     assert members_that_fit(nn.Linear(5000, 5000), 5000, 8, CPU) == 4
+
+
+def test_networks_that_fill_the_memory_train_fewer_side_by_side(monkeypatch):
+    large = nn.Linear(5000, 5000)  # 25 million weights: 0.8 GB for two threads, with gradients and optimiser
+    monkeypatch.setattr("effbatch.engine.parts.torch.get_num_threads", lambda: 2)
+    for free, members in ((1e12, 4), (2e9, 1), (2.6e9, 2), (1e6, 1)):
+        monkeypatch.setattr("effbatch.engine.parts.free_memory", lambda free=free: free)
+        assert members_that_fit(large, 5000, 8, CPU) == members
     assert images_that_fit(1000, 10, CPU) == 200
     assert images_that_fit(10**9, 10, CPU) == 1

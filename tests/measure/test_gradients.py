@@ -100,6 +100,22 @@ def test_without_a_matrix_the_noise_is_uniform():
     assert measure_moments(network, x, y, num_classes=K).estimate == uniform.estimate
 
 
+def test_thousands_of_classes_take_no_matrix():
+    x, y = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), np.arange(9) * 1000
+    network = zoo.build("perceptron", (4,), 10_000, seed=0)
+    found = measure_moments(network, x, y, num_classes=10_000)
+    assert found.numbers()["noisy_second_moment"].value == pytest.approx(
+        found.numbers()["clean_second_moment"].value, rel=0.2
+    )
+    few, labels = zoo.build("perceptron", (4,), 100, seed=0), np.arange(9)
+    drawn, given = (
+        measure_moments(few, x, labels, num_classes=100, noise_matrix=matrix).numbers()
+        for matrix in (None, np.full((100, 100), 0.01))
+    )
+    for name, estimate in drawn.items():
+        assert estimate.value == pytest.approx(given[name].value, rel=1e-4)
+
+
 def test_estimates_are_unbiased():
     """The mean over all 4³ samples of three from a population of four images is exactly the population's value."""
     network, (x, y) = little_network(), little_data(4)

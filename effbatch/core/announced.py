@@ -1,0 +1,56 @@
+"""What work will take -> a sentence before it begins where that is much, or a refusal where memory would not do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+from effbatch.core.errors import InputError
+
+LONG, MUCH = 10.0, 1e9  # seconds, bytes: what takes more is told
+SHARE = 0.8  # of the free memory that work may take
+_LIMITS = (  # of a container: the most, and what is in use
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def to_stderr(sentence: str) -> None:
+    """Where a sentence about work goes unless told otherwise."""
+    print(f"effbatch: {sentence}", file=sys.stderr, flush=True)
+
+
+def announce(
+    what: str, *, seconds: float = 0.0, memory: float = 0.0, instead: str, tell: Callable[[str], None] = to_stderr
+) -> None:
+    """Tell what takes more than ten seconds of one CPU core or one gigabyte, and what could be done instead.
+
+    InputError where it takes more than four fifths of the memory that is free.
+    """
+    if memory > SHARE * (free := free_memory()):
+        raise InputError(
+            f"{what} would need about {memory / 1e9:.3g} GB of memory, got {free / 1e9:.3g} GB free: {instead}"
+        )
+    said = [f"about {seconds:,.0f} s on one CPU core"] * (seconds > LONG)
+    said += [f"about {memory / 1e9:.3g} GB of memory"] * (memory > MUCH)
+    if said:
+        tell(f"{what}, {' and '.join(said)}; {instead}")
+
+
+def free_memory() -> float:
+    """Bytes that this process may still take; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return inf
+    return min([free, *(left for files in _LIMITS if (left := _left(*files)) is not None)])
+
+
+def _left(most: str, used: str) -> float | None:
+    try:
+        return float(int(Path(most).read_text()) - int(Path(used).read_text()))
+    except (OSError, ValueError):  # "max" is no number: there is no limit
+        return None
