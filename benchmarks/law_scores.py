@@ -1,8 +1,7 @@
 """Recorded cubes -> effbatch/advice/law_scores.json: how far every law was off where it was tried.
 
 Anchored laws on cells of the recorded sweep that their anchor had not seen, by whether the anchor's labels were clean;
-laws that need no anchor on the held-out cases of the recorded benchmark. "same_cells" has both kinds on the same cells
-of the benchmark: there, and only there, they can be compared.
+laws that need no anchor on the held-out cases of the recorded benchmark. Every recorded `recipe_*` counts, too.
 
 python benchmarks/law_scores.py            # after a recorded cube changed
 """
@@ -20,32 +19,33 @@ from effbatch.fitting import best_learning_rates, compare_laws
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law
-from effbatch.plan.cube import open_cube, resolved_spec
+from effbatch.networks import zoo
+from effbatch.networks.kind import kind_of_network
+from effbatch.plan.cube import open_cubes, resolved_spec
+from effbatch.plan.recipe import Recipe
 
-SIMULATIONS = {  # by optimiser; the rule of the adaptive ones was taken from digits, so digits say nothing of it
-    "sgd": ("digits", "learning_rate"),
-    "adam": ("fashion-mnist-14", "learning_rate_adam-fashion-mnist-14"),
-    "adadelta": ("fashion-mnist-14", "learning_rate_adadelta-fashion-mnist-14"),
+SIMULATIONS = {  # by folder; the rule of the adaptive ones was taken from digits, so digits say nothing of it
+    "digits": ("learning_rate",),
+    "fashion-mnist-14": ("learning_rate_adam-fashion-mnist-14", "learning_rate_adadelta-fashion-mnist-14"),
 }
+RECIPE = "recipe_"  # how the names of the others begin
 BENCHMARK = Path(__file__).parent / "results" / "prediction.json"
 SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
-METHODS = {
-    "square_root_clean_count": "square_root_clean_count, anchored at every other cell",
-    "linearised": "linearised",
-    "probe": "short runs",
-}
+METHODS = {"linearised": "linearised", "probe": "short runs"}  # of plain SGD
+SHAPE = (3, 32, 32)  # of images that every built-in network takes
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 
 
-def scores() -> dict:
-    """The scores as JSON-ready values: of each optimiser from its simulation."""
-    optimizers = {
-        optimizer: _of(open_cube(RECORDED / folder, name)) for optimizer, (folder, name) in SIMULATIONS.items()
-    }
-    same_cells = {name: _benchmarked(method) for name, method in METHODS.items()}
-    laws = optimizers["sgd"]["laws"]
-    laws |= {name: score for name, score in same_cells.items() if name not in laws}
-    return {"optimizers": optimizers, "same_cells": same_cells}
+def scores() -> list[dict]:
+    """The scores as JSON-ready values, a record for each simulation."""
+    records = []
+    for folder in sorted(path for path in RECORDED.iterdir() if (path / "cube.nc").exists()):
+        for name, cube in open_cubes(folder).items():
+            if name.startswith(RECIPE) or name in SIMULATIONS.get(folder.name, ()):
+                records.append(_of(cube))
+    plain = next(record for record in records if record["optimizer"] == "sgd")
+    plain["laws"] |= {name: _benchmarked(method) for name, method in METHODS.items()}
+    return records
 
 
 def _of(cube: xr.Dataset) -> dict:
@@ -62,16 +62,24 @@ def _of(cube: xr.Dataset) -> dict:
     spec = resolved_spec(cube)
     train = spec["train"]
     networks = cube["network"].values if "network" in cube.dims else [train["network"]]
+    recipe = Recipe(
+        optimizer="momentum" if train["optimizer"] == "sgd" and train.get("momentum") else train["optimizer"],
+        **{name: train[name] for name in ("momentum", "schedule", "weight_decay") if train.get(name)},
+    )
+    how = train["optimizer"] if recipe == Recipe(optimizer=recipe.optimizer) else recipe.words
+    kinds = {kind_of_network(zoo.build(str(name), SHAPE, 10, seed=0)) for name in networks}
     source = (
         f"`effbatch validate {cube.attrs['arguments']}` ({', '.join(map(str, networks))} on {spec['data']['dataset']}, "
-        f"{train['optimizer']}, "
+        f"{how}, "
         f"{int(train['budget']['steps'])} steps, α {_range(cube['alpha'])}, B {_range(cube['batch_size'])}, "
         f"{cube.sizes['seed']} seeds, {cube.attrs['made'][:10]})"
     )
     ranges = {key: [float(cube[key].min()), float(cube[key].max())] for key in ("alpha", "batch_size")}
     ranges["num_classes"] = [best.attrs["num_classes"]] * 2
     ranges["steps"] = [int(train["budget"]["steps"])] * 2
-    return {"source": source, **ranges, "laws": laws}
+    of_recipe = {"optimizer": recipe.optimizer, "momentum": recipe.momentum_used}
+    of_recipe |= {"schedule": recipe.schedule, "weight_decay": recipe.weight_decay}
+    return {**of_recipe, "networks": sorted(kinds), "source": source, **ranges, "laws": laws}
 
 
 def _by_anchor(best: xr.Dataset, law: Law) -> dict[str, dict]:
@@ -103,10 +111,15 @@ def _benchmarked(method: str) -> dict:
     recorded = json.loads(BENCHMARK.read_text(encoding="utf-8"))
     (row,) = (row for row in recorded["tables"][SAME_CELLS] if row["method"] == method)
     ranges = {key: _range_of([cell[key] for cell in recorded["rows"]]) for key in ("alpha", "batch_size")}
+    networks = {
+        cell["case"].split("-sgd-")[0].rpartition("-")[2] for cell in recorded["rows"] if "-sgd-" in cell["case"]
+    }
+    kinds = {kind_of_network(zoo.build(name, SHAPE, 10, seed=0)) for name in networks}
     return {
         **_score(row["median_error"], *row["interval"], row["quantile90"], row["n"]),
         "source": f"`python benchmarks/prediction.py` (held-out cases of plain SGD, {recorded['made'][:10]})",
         **ranges,
+        "networks": sorted(kinds),
     }
 
 

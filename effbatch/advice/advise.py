@@ -102,9 +102,14 @@ def advise(
     own = (recipe.batch_size,) if recipe.batch_size is not None else ()
     recipes = [replace(recipe, batch_size=size) for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)]
     of = subject(network, dataset)
+    from effbatch.networks.kind import kind_of_network
+
     try:
         noise = noise.on(dataset)
-        questions = [asked(noise, each, num_classes=dataset.num_classes, anchor=anchor) for each in recipes]
+        kind = kind_of_network(of.make(0))
+        questions = [
+            asked(noise, each, num_classes=dataset.num_classes, anchor=anchor, network=kind) for each in recipes
+        ]
         effective_alpha(questions[0].labels)
     except UnknownAlpha as unknown:
         return _unanswered(of, recipes, unknown, labels_are)
@@ -343,6 +348,7 @@ def _law_at(question: Question, rate: float, size: int, *, alone: bool = False) 
         num_classes=s.num_classes,
         anchor=Anchor(rate, int(s.batch_size), s.alpha),
         evidence={} if alone else None,
+        network=question.network,
     )
     return answered(there).recommended
 

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from effbatch.laws.base import Setting, in_range
+from effbatch.plan.recipe import Recipe
 
 FILE = Path(__file__).with_name("law_scores.json")
-
+OF_RECIPE = ("optimizer", "momentum", "schedule", "weight_decay")  # what records are kept apart by
 
 Range = tuple[float, float]
 EVERYTHING: Range = (0.0, float("inf"))
@@ -26,6 +27,7 @@ class LawScore:
     """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells.
 
     alpha, batch_size, num_classes, steps  least and greatest at which it was tried
+    networks       kinds of them on which it was tried, see `networks.kind`; empty: any
     interval_log2  95 % interval of the median
     """
 
@@ -37,6 +39,7 @@ class LawScore:
     batch_size: Range = EVERYTHING
     num_classes: Range = EVERYTHING
     steps: Range = EVERYTHING
+    networks: tuple[str, ...] = ()
     interval_log2: Range | None = None
 
     def __post_init__(self) -> None:
@@ -49,8 +52,10 @@ class LawScore:
         """The factor to either side that holds 90 % of the errors."""
         return 2.0**self.quantile90_log2
 
-    def beyond(self, setting: Setting) -> str | None:
-        """What of a setting lies outside of the record, in words; None where all of it lies inside."""
+    def beyond(self, setting: Setting, network: str | None = None) -> str | None:
+        """What of a setting, or of the network, lies outside of the record, in words; None where nothing does."""
+        if network is not None and self.networks and network not in self.networks:
+            return f"{network}, on record: {', '.join(self.networks)}"
         steps = setting.steps or (setting.examples and setting.examples / setting.batch_size)
         for what, value, (low, high), margin in (
             ("α", setting.alpha, self.alpha, 1),
@@ -65,28 +70,50 @@ class LawScore:
 
 
 @cache
-def recorded(optimizer: str = "sgd", *, clean_anchor: bool | None = None) -> dict[str, LawScore]:
-    """Score of every law tried with this optimizer, at a constant rate, on cells which its anchor had not seen.
+def recorded(
+    recipe: Recipe | None = None, *, clean_anchor: bool | None = None, network: str | None = None
+) -> dict[str, LawScore]:
+    """Score of every law tried with such a recipe, plain SGD without one, on cells which its anchor had not seen.
 
     clean_anchor  whether the anchor's labels were clean; None: of all anchors. Laws that need none have one score.
-    Empty for an optimizer that no recorded sweep has.
+    network       a kind of network: a record that has it is preferred; of several the one with the larger errors counts
+    Empty for a recipe that no recorded sweep has.
     """
-    content = _content()["optimizers"].get(optimizer, {"laws": {}})
-    laws, which = content.pop("laws"), "clean" if clean_anchor else "noisy"
-    scores = {}
-    for name, score in laws.items():
-        anchors = score.pop("anchors", None)
-        of_anchor = score if anchors is None or clean_anchor is None else anchors.get(which)
-        if of_anchor is not None:
-            scores[name] = LawScore(**content | of_anchor)
+    which, scores = "clean" if clean_anchor else "noisy", dict[str, LawScore]()
+    for record in _matching(recipe or Recipe())[0]:
+        shared = {name: value for name, value in record.items() if name not in ("laws", *OF_RECIPE)}
+        for name, score in record["laws"].items():
+            anchors = score.get("anchors")
+            of_anchor = score if anchors is None or clean_anchor is None else anchors.get(which)
+            if of_anchor is not None:
+                numbers: dict[str, Any] = {k: v for k, v in (shared | of_anchor).items() if k != "anchors"}
+                found = LawScore(**numbers | {"networks": tuple(numbers["networks"])})
+                scores[name] = max(found, scores.get(name, found), key=lambda one: _rank(one, network))
     return scores
 
 
-@cache
-def same_cells() -> dict[str, LawScore]:
-    """Scores of a rule anchored at tuned cells and of what needs no anchor, all on the same cells."""
-    return {name: LawScore(**score) for name, score in _content()["same_cells"].items()}
+def not_recorded(recipe: Recipe) -> str | None:
+    """What of a recipe no recorded sweep has, in words; None where one has all of it."""
+    return _matching(recipe)[1]
 
 
-def _content() -> dict[str, Any]:
-    return json.loads(FILE.read_text(encoding="utf-8"))
+def _rank(score: LawScore, network: str | None) -> tuple[bool, float]:
+    return network in score.networks, score.quantile90_log2
+
+
+def _matching(recipe: Recipe) -> tuple[list[dict[str, Any]], str | None]:
+    """The records of sweeps with such a recipe, else what is missing: its optimiser, schedule or weight decay."""
+    records: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    others = replace(recipe, weight_decay=0.0).regularisation + ["a warm-up"] * bool(recipe.warmup)
+    for words, holds in (
+        (recipe.optimizer, lambda one: one["optimizer"] == recipe.optimizer),
+        (f"momentum {recipe.momentum_used:g}", lambda one: one["momentum"] == recipe.momentum_used),
+        ("Nesterov's momentum", lambda one: not recipe.nesterov),
+        (f"{recipe.schedule} rates", lambda one: one["schedule"] == recipe.schedule),
+        (f"weight decay {recipe.weight_decay:g}", lambda one: one["weight_decay"] >= recipe.weight_decay),
+        (" and ".join(others), lambda one: not others),
+    ):
+        records = [one for one in records if holds(one)]
+        if not records:
+            return [], words
+    return records, None

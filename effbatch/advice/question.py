@@ -11,7 +11,7 @@ import numpy as np
 
 from effbatch import laws
 from effbatch.advice.alpha_interval import POINTS, Alphas, alphas_in
-from effbatch.advice.evidence import LawScore, recorded, same_cells
+from effbatch.advice.evidence import LawScore, not_recorded, recorded
 from effbatch.advice.noise import KnownAlpha, Noise, effective_alpha
 from effbatch.core.errors import InputError, hint
 from effbatch.core.estimate import Estimate
@@ -43,7 +43,8 @@ class Question:
     """Labels, recipe and anchor at one batch size; `asked` makes one.
 
     setting   at α as it is known
-    evidence  recorded errors by law; None: those that effbatch itself recorded with this optimizer, at a constant rate
+    evidence  recorded errors by law; None: those that effbatch itself recorded with such a recipe
+    network   the kind of network that is trained, see `networks.kind`; None where it is not known
     """
 
     setting: Setting
@@ -53,6 +54,7 @@ class Question:
     anchor: Anchor | None = None
     laws: Mapping[str, Law]
     evidence: Mapping[str, LawScore] | None = None
+    network: str | None = None
 
     @cached_property
     def labels_in(self) -> Sequence[Labels]:
@@ -100,51 +102,39 @@ class Question:
         return self.here == self.origin and bool((self.alphas.tried == self.origin.alpha).all())
 
     @property
-    def plain(self) -> bool:
-        """Whether recorded errors are for such a run: uniform noise, a constant rate, no regularisation."""
-        return not self._unplain
-
-    @property
-    def _unplain(self) -> list[str]:
-        """What of the run no recorded sweep has."""
-        said = [] if self.noise.name == "uniform" else [f"{self.noise.name} noise"]
-        return said + ([] if self.recipe.constant else [f"{self.recipe.schedule} rates"]) + self.recipe.regularisation
+    def _not_recorded(self) -> list[str]:
+        """What of the noise and the recipe no recorded sweep has."""
+        noise = [] if self.noise.name == "uniform" else [f"{self.noise.name} noise"]
+        return [*noise, *filter(None, [not_recorded(self.recipe)])]
 
     @cached_property
     def on_record(self) -> Mapping[str, LawScore]:
         """Recorded errors by law from such an anchor, whether or not they were made near this setting."""
         if self.evidence is not None:
             return self.evidence
-        return recorded(self.recipe.optimizer, clean_anchor=self.origin.alpha == 0) if self.plain else {}
+        if self._not_recorded:
+            return {}
+        return recorded(self.recipe, clean_anchor=self.origin.alpha == 0, network=self.network)
 
     @cached_property
     def scores(self) -> dict[str, LawScore]:
         """Recorded errors that hold here; a rate carried nowhere has none of that."""
-        near = self._near(self.on_record)
+        near = {n: s for n, s in self.on_record.items() if s.beyond(self.setting, self.network) is None}
         return {name: score for name, score in near.items() if name in COMPUTED} if self.unmoved else near
 
     def missing(self, law: str) -> str:
         """What the record of a law lacks for this setting, as the end of a sentence."""
         if law in self.on_record:
-            return f" ({self.on_record[law].beyond(self.setting)})"
+            return f" ({self.on_record[law].beyond(self.setting, self.network)})"
         if self.evidence is not None:
             return " here"
-        return f" for {' and '.join(self._unplain) or self.recipe.optimizer}"
-
-    @cached_property
-    def rivals(self) -> dict[str, LawScore]:
-        """Errors of a carried rate and of computed ones on the same cells, where any hold here."""
-        comparable = self.evidence is None and self.plain and self.recipe.optimizer == "sgd"
-        return self._near(same_cells()) if comparable else {}
+        return f" for {' and '.join(self._not_recorded) or self.recipe.optimizer}"
 
     def noted(self, reason: str) -> str:
         """A law's reason, and at which α it was taken where the noise is not the uniform one it was made for."""
         if not isinstance(self.labels, MatrixNoise):
             return reason
         return f"{reason}; made for uniform noise; here at the effective alpha {self.here.alpha:.3g}"
-
-    def _near(self, scores: Mapping[str, LawScore]) -> dict[str, LawScore]:
-        return {name: score for name, score in scores.items() if score.beyond(self.setting) is None}
 
 
 def asked(
@@ -155,6 +145,7 @@ def asked(
     anchor: Anchor | None = None,
     parameters: Mapping[str, Mapping[str, float]] | None = None,
     evidence: Mapping[str, LawScore] | None = None,
+    network: str | None = None,
 ) -> Question:
     """A question about the labels at the batch size of the recipe; InputError where that is missing."""
     if recipe.batch_size is None:
@@ -175,7 +166,14 @@ def asked(
         alpha.value, recipe.batch_size, classes, recipe.optimizer, recipe.schedule, recipe.steps, recipe.examples
     )
     return Question(
-        setting=setting, alpha=alpha, noise=noise, recipe=recipe, anchor=anchor, laws=known, evidence=evidence
+        setting=setting,
+        alpha=alpha,
+        noise=noise,
+        recipe=recipe,
+        anchor=anchor,
+        laws=known,
+        evidence=evidence,
+        network=network,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from effbatch.advice.evidence import LawScore
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.question import COMPUTED, Question
 from effbatch.core.errors import InputError
@@ -38,7 +37,7 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
     """The first law that applies: the linearised theory, then what the optimizer prefers.
 
     With an anchor, the theory comes after what the optimizer prefers: on the same cells a rate carried over from a
-    tuned one was nearer (`same_cells`). One of them always applies: `none` does.
+    tuned one was nearer (benchmarks/results/prediction.md). One of them always applies: `none` does.
     """
     optimizer = question.setting.optimizer
     if optimizer not in _PREFERRED:
@@ -52,7 +51,7 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
         if chosen.interval and name not in question.scores:
             why += "; the interval reflects these, not what the theory leaves out"
     elif said["linearised"].applies and not question.unmoved:
-        why += f"; {_nearer(name, question.rivals)}"
+        why += "; a tuned rate carried over comes before the linearised theory"
     return Recommendation(
         law=name,
         factor=chosen.factor,
@@ -79,19 +78,3 @@ def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
     return f"; its errors are on no record{question.missing(name)}, so it carries no interval" + (
         " but that of alpha" if chosen.factor_interval else ""
     )
-
-
-def _nearer(name: str, rivals: Mapping[str, LawScore]) -> str:
-    """Why a rate carried over from the anchor comes before the one that the linearised theory computes."""
-    if name not in rivals:
-        return "a tuned rate carried over comes before the linearised theory, though no record compares them here"
-    carried, theory = rivals[name], rivals["linearised"]
-    return (
-        f"carried over from tuned cells it missed the best rate by {_median(carried)} on the same n = {carried.n} "
-        f"cells where the linearised theory missed it by {_median(theory)} ({carried.source})"
-    )
-
-
-def _median(score: LawScore) -> str:
-    low, high = score.interval_log2 or (score.median_error_log2,) * 2
-    return f"a factor of {2**score.median_error_log2:.3g} (median, 95 % interval {2**low:.3g} to {2**high:.3g})"

@@ -1,0 +1,22 @@
+"""A network -> its kind in a few words, by its layers: what records of trained networks are kept apart by."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+BODIES = {"recurrent": nn.RNNBase, "attention": nn.MultiheadAttention, "convolutional": _ConvNd}
+NORMALISATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def kind_of_network(network: nn.Module) -> str:
+    """Recurrent, attention, convolutional or dense, in this order, and whether anything is normalised.
+
+    >>> kind_of_network(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)))
+    'dense network with normalisation'
+    """
+    layers = list(network.modules())
+    body = next((name for name, kind in BODIES.items() if any(isinstance(layer, kind) for layer in layers)), "dense")
+    normalised = any(isinstance(layer, NORMALISATIONS) for layer in layers)
+    return f"{body} network{' with normalisation' * normalised}"
