@@ -23,7 +23,7 @@ from effbatch.claims.shared.seed_mean import seed_mean, seed_means
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Cell, Figure, Number, Panel, Series, Table
-from effbatch.core.formats import estimate_text
+from effbatch.core.formats import estimate_text, value_text
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import ROLNICK_2017
 from effbatch.plan.cube import score
@@ -155,7 +155,7 @@ def _labels_in_words(cube: xr.Dataset) -> str:
     """How wrong the labels given are, in a sentence for each data set."""
     return "".join(
         f" Of the labels of {name}, {100 * told['noise_rate']:.1f} % are wrong, as many as of uniform noise with "
-        f"α = {told['alpha']:.2f}."
+        f"α = {value_text(told['alpha'], 2)}."
         for name, told in json.loads(cube.attrs.get("given_labels", "{}")).items()
     )
 

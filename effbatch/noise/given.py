@@ -46,6 +46,12 @@ class GivenLabels:
         """α of uniform noise with as many labels wrong; InputError where that many leave no signal."""
         return float(alpha_from_noise_rate(self.noise_rate, len(self.matrix)))
 
+    @property
+    def alpha_if_any(self) -> float | None:
+        """`alpha`, None where there is none: a record of labels says so, and goes on."""
+        K = len(self.matrix)
+        return self.alpha if self.noise_rate < (K - 1) / K else None
+
     def twin(self, kind: str) -> NDArray[np.float64]:
         """The transition matrix of labels as wrong as these: `same_matrix`, or uniform noise of the `same_rate`."""
         return self.matrix if kind == SAME_MATRIX else UniformNoise(self.alpha, len(self.matrix)).transition_matrix()

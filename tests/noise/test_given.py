@@ -43,5 +43,7 @@ def test_a_class_without_images_has_clean_labels():
 
 
 def test_labels_that_are_all_wrong_have_no_alpha():
+    labels = GivenLabels.of([1, 0], [0, 1], 2)
+    assert labels.alpha_if_any is None
     with pytest.raises(InputError, match="the noise rate must be >= 0 and below"):
-        _ = GivenLabels.of([1, 0], [0, 1], 2).alpha
+        labels.twin("same_rate")
