@@ -1,4 +1,4 @@
-"""The recorded cubes -> all that is made of them: verdicts, summaries, table of simulations, law scores, a figure.
+"""The recorded cubes -> all that is made of them: verdicts, summaries, tables, law scores, a figure.
 
 python simulations/rejudge.py              # after a cube was recorded, or a fit, a claim or a report changed
 """
@@ -32,7 +32,8 @@ def main() -> None:
             (figure,) = (one for one in found.figures if one.name == FIGURE.stem)
             FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
     (HERE / "README.md").write_text(page(folders), encoding="utf-8")
-    subprocess.run([sys.executable, "benchmarks/law_scores.py"], cwd=ROOT, capture_output=True, check=True)
+    for script in ("benchmarks/law_scores.py", "docs/paper_record.py"):
+        subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, check=True)
 
 
 if __name__ == "__main__":

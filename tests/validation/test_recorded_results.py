@@ -156,10 +156,12 @@ def test_data_sets_are_told_apart_in_one_report():
     assert [chapter.title for chapter in made.claims] == [
         "Accuracy against label noise",
         "Accuracy against label noise: fashion-mnist-14",
+        "Accuracy against label noise: mnist",
     ]
     assert {
         "uniform_noise.accuracy_against_alpha",
         "uniform_noise-fashion-mnist-14.accuracy_against_alpha",
+        "uniform_noise-mnist.accuracy_against_alpha",
     } <= set(made.figures)
 
 
