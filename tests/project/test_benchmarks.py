@@ -64,7 +64,7 @@ def test_everything_of_the_gpu_script_runs_small_on_a_cpu(script, tmp_path, monk
 
 def test_the_gpu_script_begins_nothing_when_its_time_is_up_and_sees_other_numbers(script, tmp_path):
     gpu = script("gpu")
-    plan = gpu.Plan(None, tmp_path, gpu.CPU, until=0.0, found={"environment": {}})
+    plan = gpu.Plan(None, tmp_path, gpu.CPU, found={"environment": {}})
     gpu.figure_1(plan)
     assert {row["skipped"] for row in plan.found["figure 1"]} == {"out of time"}
     here = {"train_loss": np.array([1.0, np.nan]), "test_loss": np.array([2.0, 2.0])}
