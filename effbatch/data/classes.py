@@ -145,7 +145,8 @@ def _of_objects(what: str, y: np.ndarray) -> np.ndarray:
     for kinds, kind in (((bool, np.bool_), bool), ((int, float, np.number), float), ((str,), str)):
         if all(isinstance(one, kinds) for one in y.flat):
             return y.astype(kind)
-    strange = next((one for one in y.flat if not isinstance(one, str)), None)
+    others = [one for one in y.flat if not isinstance(one, str)]
+    strange = next((one for one in others if not isinstance(one, int | float | np.number)), others[0])
     raise InputError(f"{what} needs numbers or words throughout, got {strange!r} among them: fill in or leave out")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from effbatch.data.reading import PLAIN, Reading, array_of
 from effbatch.data.sources import TESTING, TRAINING, arrays, table
 
 MAX_EXAMPLES = 10_000_000  # of a Dataset, held in memory
-KEYS = (
-    *(("image", "label"), ("img", "label"), ("pixel_values", "labels"), ("pixel_values", "label")),
-    *(("input_ids", "labels"), ("input_ids", "label"), *arrays.PAIRS),
+KEYS = (  # of the input and the label of an example: the first that are there
+    *arrays.PAIRS,
+    *product(("image", "img", "pixel_values", "feature", "input", *arrays.EXAMPLES), arrays.LABELS),
 )
+WHOLE = ("SequentialSampler", "RandomSampler", "DistributedSampler")  # draw every example alike
+PLAIN_COLLATES = ("default_collate", "default_convert")
 
 
 def from_object(data: Any, reading: Reading = PLAIN) -> DataSet:
@@ -90,14 +93,14 @@ def _is_torch(value: Any) -> bool:
 
 def _half(data: Any) -> tuple[Any, Any]:
     """All examples and labels of a half; of a DataLoader its Dataset's, as batches and order do not matter here."""
-    data = getattr(data, "dataset", data)
+    loader, data = data, getattr(data, "dataset", data)
     if _is_pair(data):
         _check_index(*data)
         return data[0], data[1]
     if isinstance(data, Mapping):
         return _pair(data)
     x, y = [], []
-    for example in _examples(data):
+    for example in _examples(data, loader):
         one, label = _pair(example)
         x.append(array_of("an example", one))
         y.append(array_of("a label", label))
@@ -125,15 +128,37 @@ def _check_index(x: Any, y: Any) -> None:
         )
 
 
-def _examples(data: Any) -> Iterable[Any]:
-    """The examples one after the other; InputError where there are too many."""
+def _examples(data: Any, loader: Any) -> Iterable[Any]:
+    """The examples one after the other, as the loader changes them, where it draws them; InputError for too many."""
+    collate = getattr(loader, "collate_fn", None)
+    if collate is None or getattr(collate, "__name__", "") in PLAIN_COLLATES:
+        return _drawn(data, loader)
+    return (_first(collate([example])) for example in _drawn(data, loader))
+
+
+def _first(batch: Any) -> Any:
+    """The one example in a batch of one."""
+    if isinstance(batch, Mapping):
+        return {key: value[0] if _length(value) == 1 else value for key, value in batch.items()}
+    return [value[0] if _length(value) == 1 else value for value in batch] if isinstance(batch, tuple | list) else batch
+
+
+def _drawn(data: Any, loader: Any) -> Iterable[Any]:
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return iter(data)
     if len(data) > MAX_EXAMPLES:
         raise InputError(
             f"a Dataset is held in memory: at most {MAX_EXAMPLES:,} examples, got {len(data):,}: give a part of it"
         )
-    return (data[i] for i in range(len(data)))
+    sampler = getattr(loader, "sampler", None)
+    index = getattr(sampler, "indices", None)  # of a part
+    others = hasattr(sampler, "weights") or _length(sampler) not in (None, len(data))
+    if index is None and others and type(sampler).__name__ not in WHOLE:
+        raise InputError(
+            f"a DataLoader needs to draw every example alike, got one with a {type(sampler).__name__}, which draws "
+            "other shares of the classes, or a part: give its Dataset, or the examples that are meant"
+        )
+    return (data[int(i)] for i in (range(len(data)) if index is None else index))
 
 
 def _pair(example: Any) -> tuple[Any, Any]:

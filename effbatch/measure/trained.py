@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedParameter
 
 from effbatch.core.errors import InputError
@@ -20,11 +19,12 @@ from effbatch.measure.gradients import DRAWN, MANY_LABELS
 from effbatch.measure.measured import MeasuredMoments
 from effbatch.measure.scatter import Batch, Scatter, Slopes
 from effbatch.networks.behaviour import behaviour
-from effbatch.networks.classifier import Classifier, as_classifier, each
+from effbatch.networks.classifier import Classifier, as_classifier, each, unwrapped
 from effbatch.networks.per_image import as_images, trainable_weights
 from effbatch.networks.untouched import untouched
 
 LABELS = ("labels", "label", "y", "targets", "target")  # keys of a batch that is a mapping
+IGNORED = -100  # the label that PyTorch's losses leave out of their mean, unless told otherwise
 FEW = 64  # images that tell whether network and loss couple them
 CLOSE = 1e-3  # relative, of the loss of a batch to the mean over its images
 FEWEST_WEIGHTED = 16  # images of a batch whose mean class weight is nearly that of all
@@ -91,8 +91,7 @@ class Trained:
     """
 
     def __init__(self, network: nn.Module, first: Seen, loss: Loss | None, alpha: float | None) -> None:
-        wrapped = isinstance(network, DistributedDataParallel | nn.DataParallel)
-        self.owner = network.get_submodule("module") if wrapped else network
+        self.owner = unwrapped(network)
         if any(isinstance(w, UninitializedParameter) for w in self.owner.parameters()):
             raise InputError("layers need their sizes, got lazy ones: they get them in the first step")
         self.loss, self.binary = loss or cross_entropy, False
@@ -122,7 +121,12 @@ class Trained:
             raise InputError(f"at least {FEWEST_UNITS} {'batches' if self.whole else 'images'} are needed, got {units}")
         with untouched(self.owner):
             kept = [self._ready(batch) for batch in kept]
-            shares = self._shares(kept) or [torch.ones(batch.n, device=batch.labels.device) for batch in kept]
+            told = self._shares(kept)
+            if told is None and not self.whole:
+                raise InputError("the loss ignores most labels of these batches, and cannot be told image by image")
+            shares = told or [torch.ones(batch.n, device=batch.labels.device) for batch in kept]
+            if not all((one == 1).all() for one in shares):
+                self.num_classes = None  # other labels in the place of those given would count otherwise
             slopes = Slopes(self._of_image, self._of_batch if self.whole else None)
             scatter = Scatter(self.network, self.weights, slopes, self.found, seed)
             both = zip(kept, shares, strict=True)
@@ -171,21 +175,30 @@ class Trained:
     def _shares(self, batches: Sequence[Seen]) -> list[Tensor] | None:
         """How much each image counts in the mean: class weights over their mean, else 1; None: not told image by image.
 
-        The loss of a batch is Σ w ℓ/Σ w; of one image alone it is ℓ.
+        The loss of a batch is Σ w ℓ/Σ w; of one image alone it is ℓ. Labels that the loss ignores weigh nothing.
         """
-        weight = (self.loss.keywords if isinstance(self.loss, partial) else {}).get("weight")
-        weight = getattr(self.loss, "weight", weight)
+        said = self.loss.keywords if isinstance(self.loss, partial) else {}
+        weight = getattr(self.loss, "weight", said.get("weight"))
+        ignored = getattr(self.loss, "ignore_index", said.get("ignore_index", IGNORED))
         y = [batch.labels for batch in batches]
-        if not isinstance(weight, Tensor) or y[0].is_floating_point() or max(len(one) for one in y) == 1:
+        alone = y[0].is_floating_point() or y[0].ndim > 1 or max(len(one) for one in y) == 1
+        if alone or not (isinstance(weight, Tensor) or any((one == ignored).any() for one in y)):
             return [torch.ones(len(one), device=one.device) for one in y]
         if sum(len(one) for one in y) < FEWEST_WEIGHTED:
             return None
-        w = [weight.to(one.device)[one] for one in y]
+        counted = [one != ignored for one in y]
+        if torch.cat(counted).float().mean() < 0.5:
+            return None  # the number that counts, by which a batch is divided, differs too much between batches
+        w = [
+            of * (weight.to(one.device)[one.where(of, 0)] if isinstance(weight, Tensor) else 1.0)
+            for one, of in zip(y, counted, strict=True)
+        ]
         return [one / torch.cat(w).mean() for one in w]
 
     def _adds_up(self, logits: Tensor, y: Tensor, share: Tensor) -> bool:
         """Whether the loss of the batch is the mean over its images, each counting by its share."""
         alone = torch.stack([self.loss(logits[i : i + 1], y[i : i + 1]).mean() for i in range(len(y))])
+        alone = alone.where(share > 0, 0)  # of an ignored label there is no mean
         mean, together = (alone * share).mean(), self.loss(logits, y).mean()
         return bool((mean - together).abs() <= CLOSE * together.abs())
 
@@ -208,7 +221,7 @@ class Trained:
 
     def _of_image(self, z: Tensor, y: Tensor, share: Tensor, *singles: Tensor) -> Tensor:
         slope = grad(lambda z, y: self.loss(z[None], y[None]).mean())
-        given = (share * slope(z, y))[None]
+        given = torch.where(share > 0, share * slope(z, y), 0)[None]
         if not singles:
             return given
         labels = singles[0].view(-1, *[1] * y.ndim).expand(-1, *y.shape).to(y.dtype)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from effbatch.core.errors import InputError
@@ -92,6 +93,7 @@ def as_classifier(network: nn.Module, num_classes: int | None, images: Images) -
     """
     if isinstance(network, Classifier):
         return network
+    network = unwrapped(network)
     x, evaluated = _accepted(network, images)
     z = logits_in(evaluated)
     if x is None or z is None or not z.ndim or len(z) == 0:
@@ -115,6 +117,16 @@ def as_classifier(network: nn.Module, num_classes: int | None, images: Images) -
     return Classifier(network, takes=whole, single=single, sigmoid=sigmoid, softened=softened)
 
 
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network inside of what runs it on several devices, or compiled; InputError for what is no network."""
+    if not isinstance(network, nn.Module):
+        raise InputError(f"a network needs to be an nn.Module, got {type(network).__name__}: build it first")
+    if isinstance(network, nn.DataParallel | DistributedDataParallel):
+        return unwrapped(network.get_submodule("module"))
+    inner = getattr(network, "_orig_mod", None)  # of torch.compile
+    return unwrapped(inner) if isinstance(inner, nn.Module) else network
+
+
 def remarks(network: nn.Module, images: Images) -> tuple[str, ...]:
     """What is odd about the outputs of a network for these images, one sentence each; mostly none."""
     inner = network.undressed if isinstance(network, Classifier) else network
@@ -128,6 +140,12 @@ def remarks(network: nn.Module, images: Images) -> tuple[str, ...]:
         return (
             "the network ends in a softmax, and cross-entropy takes logits: trained so, its gradients are those of a "
             "softmax of probabilities, small and seldom meant; leave the last Softmax out of training",
+        )
+    z = logits_in(evaluated)
+    if kind is None and z is not None and bool(((z >= 0) & (z <= 1)).all()) and _ends_in_sigmoid(inner, x):
+        return (
+            "the network ends in a sigmoid for each class, and cross-entropy takes logits: trained so, its gradients "
+            "are seldom meant; leave the last Sigmoid out of training",
         )
     if kind == "log-probabilities":
         return ("the network ends in a log-softmax, which changes nothing: cross-entropy takes it for logits",)

@@ -14,7 +14,14 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from effbatch.core.errors import InputError
 from effbatch.data.classes import majority_share
@@ -203,6 +210,19 @@ def test_without_a_test_set_a_fifth_of_every_class_is_drawn(data):
     assert as_dataset(data).fingerprint == read.fingerprint
 
 
+def test_a_loader_stands_for_the_examples_that_it_draws_as_it_changes_them():
+    own = TensorDataset(torch.as_tensor(X), torch.as_tensor(Y))
+    part = as_dataset(DataLoader(own, sampler=SubsetRandomSampler(range(20))))
+    assert part.fingerprint == as_dataset((X[:20], Y[:20])).fingerprint
+    for collate in (
+        lambda batch: (torch.stack([2 * x for x, _ in batch]), torch.stack([y for _, y in batch])),
+        lambda batch: {"input": torch.stack([2 * x for x, _ in batch]), "target": torch.stack([y for _, y in batch])},
+    ):
+        np.testing.assert_allclose(as_dataset(DataLoader(own, collate_fn=collate)).x_train, 2 * as_dataset(own).x_train)
+    with pytest.raises(InputError, match="needs to draw every example alike, got one with a WeightedRandomSampler"):
+        as_dataset(DataLoader(own, sampler=WeightedRandomSampler([1.0] * 29 + [9.0], 30)))
+
+
 TOKENS = RNG.integers(0, 50, (30, 5))
 
 
@@ -305,6 +325,7 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
         ((X, Y, Y), "or a DataLoader, got tuple of 3"),
         ({"x_train": X, "y_train": Y, "x_test": X}, "needs examples and labels of each half, got x_test alone"),
         ((X[:20], np.array(["a", None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
+        ((X[:20], np.array([1, None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
         (((X[:20], Y[:20]), (X[20:], WORDS[Y[20:]])), "need one type in both halves, got int64 and <U3"),
         ((X, np.where(Y == 1, -100, Y)), "hold -100 beside 0 to 2, a class or the mark of a missing label"),
         ((X, np.where(np.arange(30) == 7, 255, Y).astype(np.uint8)), "hold 255 beside 0 to 2, a class or the mark"),

@@ -89,6 +89,43 @@ def test_it_measures_what_is_trained(name):
         assert not low < wrong_trace / wrong_norm < high
 
 
+@pytest.mark.parametrize("loss", [None, weighted, nn.CrossEntropyLoss(ignore_index=2)])
+@pytest.mark.parametrize("first", [0, 5], ids=["from the start", "later"])
+def test_labels_that_the_loss_ignores_count_for_nothing(loss, first):
+    mark = getattr(loss, "ignore_index", -100)
+    x, y = drawn_images(300 * B)
+    unknown = torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < 0.3
+    unknown[: first * B] = False
+    y = torch.where(unknown, mark, y)
+    tracker = NoiseScaleTracker(network(), loss=loss, batches=300, alpha=None if loss else 1.0, **ALL)
+    for i in range(300):
+        tracker.step(x[i * B : i * B + B], y[i * B : i * B + B])
+    record = tracker.history[0]
+
+    def drawn(labels):
+        return torch.where(torch.rand(len(labels), generator=drawing) < 0.3, mark, labels)
+
+    drawing = torch.Generator().manual_seed(2)
+    norm, trace = truth(network(), loss or F.cross_entropy, drawn)
+    assert (tracker.reason, record.noise_scale.n) == (None, 300 * B)
+    for found, right in ((record.norm_squared, norm), (record.covariance_trace, trace)):
+        low, high = found.interval
+        assert abs(found.value - right) < (high - low) / 2 * 1.5, (found, right)
+        assert high - low < right
+
+
+def test_where_most_labels_are_ignored_batches_are_measured_whole_or_none():
+    x, y = drawn_images(8 * B)
+    most = torch.where(torch.arange(len(y)) % 4 > 0, -100, y)
+    for first, n in ((most[:B], 8), (y[:B], None)):
+        tracker = NoiseScaleTracker(network(), batches=8, **ALL)
+        for i in range(8):
+            with warnings.catch_warnings(record=True):
+                tracker.step(x[i * B : i * B + B], first if i == 0 else most[i * B : i * B + B])
+        assert [record.noise_scale.n for record in tracker.history] == ([] if n is None else [n])
+        assert ("the loss ignores most labels" in str(tracker.reason)) == (n is None)
+
+
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_binary_losses_take_logits_and_labels_as_they_come(shape):
     class One(nn.Module):

@@ -208,8 +208,9 @@ class Ends(nn.Module):
         (nn.Softmax(1), "ends in a softmax, and cross-entropy takes logits"),
         (lambda z: z.exp() / z.exp().sum(1, keepdim=True), "ends in a softmax"),
         (nn.LogSoftmax(1), "log-softmax, which changes nothing"),
+        (nn.Sigmoid(), "ends in a sigmoid for each class, and cross-entropy takes logits"),
         (nn.Identity(), None),
-        (nn.Sigmoid(), None),
+        (lambda z: 2 * z.sigmoid(), None),
     ],
 )
 def test_probabilities_for_logits_are_said(end, words):
@@ -377,3 +378,13 @@ def test_what_a_call_changes_is_as_it_was():
 def test_logits_of_a_classifier_come_in_chunks():
     logits = as_classifier(made("object"), K, x)
     torch.testing.assert_close(logits_of(logits, x, K, 4), logits(x).detach())
+
+
+def test_what_runs_a_network_is_looked_into_and_what_is_none_is_refused():
+    network = zoo.build("perceptron", x.shape[1:], K, seed=0)
+    compiled = nn.Module()
+    compiled._orig_mod = network  # as torch.compile wraps it
+    for wrapped in (nn.DataParallel(network), compiled, nn.DataParallel(compiled)):
+        assert as_classifier(wrapped, K, x) is network
+    with pytest.raises(InputError, match=r"a network needs to be an nn.Module, got str: build it first"):
+        measure_moments("mlp1", x, y, num_classes=K)
