@@ -10,8 +10,10 @@ import numpy as np
 from effbatch.audit.repeated import Checks
 from effbatch.core.delimited import cells_of, read_text
 from effbatch.core.errors import InputError, hint
+from effbatch.data.classes import check_spelling
 
 COLUMNS = ("image", "given", "checked")
+UNSURE = ("?", "??", "-", "nan", "NaN", "None", "unsure", "unknown", "unclear")  # what people note without an answer
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def read_checks(path: str | Path, *, num_classes: int | None = None) -> ChecksFi
             )
     if not image:
         raise InputError(f"the checks file needs at least one check, got none in {path}")
+    check_spelling("the checks", sorted({*given, *checked}))
+    if unsure := sorted({*checked} & {*UNSURE} - {*given}):
+        raise InputError(
+            f"each check needs a class, got {unsure[0]!r}, which is no given label: leave checks without an answer out"
+        )
     names = _class_names({*given, *checked}, num_classes)
     number = {name: i for i, name in enumerate(names)}
     labels, found = (np.array([number[c] for c in column]) for column in (given, checked))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from effbatch.audit.shares import counts_from_shares
 from effbatch.core.delimited import SUMS, Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
+from effbatch.data.classes import check_spelling
 from effbatch.noise.matrixfile import read_matrix
 
 MAX_CLASSES = 200  # resampling takes seconds there, and nobody checks 40,000 kinds of mistake by hand
@@ -178,6 +179,7 @@ def _aligned(table: _Named) -> _Named:
     elif rows != columns:
         remarks.append("rows aligned with the columns by name")
     names = columns + only_rows
+    check_spelling("the names of rows and columns", names)
     values = np.zeros((len(names), len(names)))
     values[np.ix_([names.index(n) for n in rows], range(len(columns)))] = table.values
     return _Named(values, names, names, remarks)

@@ -6,7 +6,7 @@ mean the classes that occur, in their natural order. What could mean two things 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,12 +72,17 @@ def _refuse_marks(what: str, found: np.ndarray) -> None:
                 f"labels of {what} hold {min(missing)!r}, as where a label is missing: leave those examples out, or "
                 "name the class"
             )
-        alike: dict[str, str] = {}
-        for name in found.tolist():
-            if len(name) > 1 and (other := alike.setdefault(name.casefold(), name)) != name:
-                raise InputError(
-                    f"labels of {what} hold {other!r} and {name!r}, one class or two: write them alike, or number them"
-                )
+        check_spelling(f"labels of {what}", found.tolist())
+
+
+def check_spelling(what: str, names: Iterable[str]) -> None:
+    """InputError where two names of classes differ in upper and lower case alone; single letters may."""
+    alike: dict[str, str] = {}
+    for name in names:
+        if len(name) > 1 and (other := alike.setdefault(name.casefold(), name)) != name:
+            raise InputError(
+                f"{what} hold {other!r} and {name!r}, one class or two: write them alike, or number the classes"
+            )
 
 
 def majority_share(labels: Any) -> float:

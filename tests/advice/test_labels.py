@@ -125,6 +125,13 @@ def test_classes_of_counts_are_those_of_the_data_by_name(ask, world, little_imag
         ask(estimate=estimate_noise(20, 5, 4))
 
 
+def test_labels_one_and_two_are_two_classes(ask, little_images):
+    two = little_images.y_train % 2 + 1, little_images.y_test % 2 + 1
+    said = ask(data=(little_images.x_train, two[0], little_images.x_test, two[1]), checked=100, wrong=30)
+    assert said.data.num_classes == 2
+    assert said.alpha.value == pytest.approx(1.5)  # of three classes it would be 0.82
+
+
 def test_what_is_known_of_the_noise_in_labels_reaches_the_runs(ask, world):
     ask(labels="noisy", alpha=2.0)
     ask()

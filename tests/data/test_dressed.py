@@ -333,7 +333,10 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
         ((np.ma.array(X, mask=X > 0.5), Y), "x_train of arrays needs a value everywhere, got a mask over some"),
         ((X, np.where(Y == 1, "", WORDS[Y])), "hold '', as where a label is missing"),
         ((X, np.array(["ape", np.nan] * 15)), "hold 'nan', as where a label is missing"),
-        ((X, np.array(["ape", "Ape", "bee"])[Y]), "hold 'Ape' and 'ape', one class or two: write them alike"),
+        (
+            (X, np.array(["ape", "Ape", "bee"])[Y]),
+            "hold 'Ape' and 'ape', one class or two: write them alike, or number the classes",
+        ),
         (
             (pd.DataFrame(X[:, 0]), pd.Series(WORDS[Y], index=range(29, -1, -1))),
             "need rows in one order, got the same index in another: sort one like the other",
