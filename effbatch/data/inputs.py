@@ -41,6 +41,9 @@ def inputs(what: str, *halves: Any, reading: Reading = PLAIN) -> tuple[list[NDAr
 
     Raises InputError for other numbers of dimensions, types that are no numbers, and what could mean two things.
     """
+    columns = [[*x.columns] for x in halves if hasattr(x, "columns")]
+    if len(columns) == 2 and columns[0] != columns[1]:
+        raise InputError(f"x_train and x_test of {what} need the same columns in one order, got others: select them")
     arrays = [_numbers(f"{half} of {what}", x) for half, x in zip(HALVES, halves, strict=False)]
     for half, array in zip(HALVES, arrays, strict=False):
         if array.ndim != arrays[0].ndim:

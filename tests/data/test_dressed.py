@@ -483,6 +483,16 @@ def test_a_column_says_which_rows_are_for_testing():
         np.testing.assert_allclose(as_dataset(frame, label=label).x_train, as_dataset(TABLE, label="species").x_train)
 
 
+def test_columns_of_both_halves_are_those_of_the_first():
+    plain, turned = TABLE[:20], TABLE[["species", "b", "a"]][20:]
+    data = as_dataset({"train": plain, "test": turned}, label="species")
+    np.testing.assert_allclose(data.x_test, TABLE[["a", "b"]][20:])
+    with pytest.raises(InputError, match="both halves of table need the same columns, got 'a', 'c' in one alone"):
+        as_dataset({"train": plain, "test": turned.rename(columns={"a": "c"})}, label="species")
+    with pytest.raises(InputError, match="x_train and x_test of arrays need the same columns in one order"):
+        as_dataset((plain[["a", "b"]], Y[:20], turned[["b", "a"]], Y[20:]))
+
+
 def test_two_npy_files_are_examples_and_labels(tmp_path):
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", Y)

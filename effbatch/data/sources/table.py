@@ -57,10 +57,22 @@ def from_frame(name: str, frame: Any, test: Any = None, *, reading: Reading = PL
     split = next((c for c in halves[0] if c.casefold() == SPLIT and c != label), None)
     if test is None and split is not None:
         halves = _divided(name, halves[0], split)
+    if len(halves[0].columns) < 2:
+        raise InputError(f"{name} needs columns of features beside {label!r}, got none: add some")
+    if len(halves) == 2 and [*halves[1].columns] != [*halves[0].columns]:
+        halves[1] = _like(name, halves[1], [*halves[0].columns])
     # columns have names: whole numbers in them are features unless somebody says otherwise
     reading = replace(reading, label=label, tokens=bool(reading.tokens))
     data = arrays.dataset(name, *(_parted(name, half, label) for half in halves), reading=reading, source=source)
     return replace(data, read_as=", ".join([data.read_as, *remarks]))
+
+
+def _like(name: str, frame: Any, columns: list[str]) -> Any:
+    """The columns of the other half in its order; InputError where they are not the same."""
+    if sorted(frame.columns) != sorted(columns):
+        other = _few(sorted({*columns} ^ {*frame.columns}))
+        raise InputError(f"both halves of {name} need the same columns, got {other} in one alone: add or leave out")
+    return frame[columns]
 
 
 def _named(frame: Any) -> Any:
@@ -102,11 +114,7 @@ def _divided(name: str, frame: Any, split: str) -> list[Any]:
 
 def _parted(name: str, frame: Any, label: str) -> tuple[Any, Any]:
     """The features (n, d) and the labels of a table."""
-    if label not in frame:
-        raise InputError(f"both halves of {name} need the column {label!r}, got one without it: add it")
     features = frame.drop(columns=label)
-    if not len(features.columns):
-        raise InputError(f"{name} needs columns of features beside {label!r}, got none: add some")
     words = [column for column, kind in features.dtypes.items() if kind.kind not in "biuf"]
     if words and len(frame):
         held = features.iloc[:, [*features.columns].index(words[0])]
