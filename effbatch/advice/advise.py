@@ -319,7 +319,7 @@ def _carried(question: Question, chosen: Answer, answers: Sequence[Answer]) -> l
         low, high = (
             _product(*pair) for pair in zip((rate.low, rate.high), law.factor_interval or (None,) * 2, strict=True)
         )
-        reason = None if law.n else f"errors of {law.law} are on no record here: see why"
+        reason = None if law.n else f"no errors of {law.law} are on record here: see why"
         level = rate.level if law.n else None
         there.append(
             Answer(
@@ -391,7 +391,7 @@ def _from_theory(
                 accuracy=accuracy_answer(theory, question, chosen.value),
                 of="noisy labels" if labels_are == "noisy" else "clean labels",
                 law=chosen.law,
-                why=f"{chosen.why}; its interval covers {chosen.covers}" if chosen.covers else chosen.why,
+                why=_why(chosen),
             )
         )
     recipe = questions[0].recipe
@@ -401,6 +401,11 @@ def _from_theory(
     remarks += [f"{', '.join(recipe.regularisation)}: theory and laws know nothing of it"] * bool(recipe.regularisation)
     remarks.append(f"the linearised theory: {theory if isinstance(theory, str) else REGIME}")
     return answers, remarks
+
+
+def _why(chosen: Recommendation) -> str:
+    known = chosen.covers is None or chosen.covers in chosen.why
+    return chosen.why if known else f"{chosen.why}; its interval covers {chosen.covers}"
 
 
 def _estimate(value: float | None, interval: Interval | None, chosen: Recommendation, recorded: bool) -> Estimate:

@@ -58,14 +58,14 @@ class LawScore:
             return f"{network}, on record: {', '.join(self.networks)}"
         steps = setting.steps or (setting.examples and setting.examples / setting.batch_size)
         for what, value, (low, high), margin in (
-            ("α", setting.alpha, self.alpha, 1),
-            ("batches of", setting.batch_size, self.batch_size, MARGIN),
-            ("K =", setting.num_classes, self.num_classes, MARGIN),
-            ("steps:", steps, self.steps, MARGIN),
+            ("α = {:g}", setting.alpha, self.alpha, 1),
+            ("batches of {:,g}", setting.batch_size, self.batch_size, MARGIN),
+            ("K = {:,g}", setting.num_classes, self.num_classes, MARGIN),
+            ("{:,g} steps", steps, self.steps, MARGIN),
         ):
             if value is not None and not low / margin <= value <= margin * high:
                 span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-                return f"{what} {value:,g}, on record: {span}"
+                return f"{what.format(value)} (recorded: {span})"
         return None
 
 

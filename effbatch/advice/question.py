@@ -125,7 +125,7 @@ class Question:
     def missing(self, law: str) -> str:
         """What the record of a law lacks for this setting, as the end of a sentence."""
         if law in self.on_record:
-            return f" ({self.on_record[law].beyond(self.setting, self.network)})"
+            return f" for {self.on_record[law].beyond(self.setting, self.network)}"
         if self.evidence is not None:
             return " here"
         return f" for {' and '.join(self._not_recorded) or self.recipe.optimizer}"

@@ -13,9 +13,9 @@ from effbatch.core.estimate import Interval
 # By optimizer, the laws to choose from (the first that applies) and the reason for the order.
 _SGD = (
     ("square_root_clean_count", "none"),
-    "the rate goes with the square root of the clean labels in a batch, an empirical rule for SGD",
+    "the rate scales with the square root of the clean labels in a batch, an empirical rule for SGD",
 )
-_ADAPTIVE = (("adaptive", "none"), "for Adam and AdaDelta the rate goes as B^¼ (1+α)^−¾, an empirical rule")
+_ADAPTIVE = (("adaptive", "none"), "for Adam and AdaDelta the rate scales as B^¼ (1+α)^−¾, an empirical rule")
 _PREFERRED = {"sgd": _SGD, "momentum": _SGD} | dict.fromkeys(("adam", "adamw", "rmsprop", "adadelta"), _ADAPTIVE)
 
 
@@ -48,7 +48,7 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
     chosen = said[name]
     if name == "linearised":
         why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
-        if chosen.interval and name not in question.scores:
+        if chosen.interval and name not in question.on_record:
             why += "; the interval reflects these, not what the theory leaves out"
     elif said["linearised"].applies and not question.unmoved:
         why += "; a tuned rate carried over comes before the linearised theory"
@@ -67,14 +67,14 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
 def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
     """The errors on record of the chosen law, or why there are none, as a further clause."""
     if (score := question.scores.get(name)) is not None:
+        how = "on" if name in COMPUTED else "carried from one tuned cell to the others of one grid,"
         return (
-            f"; over n = {score.n} cells it missed the measured best rate by a factor of "
-            f"{2**score.median_error_log2:.3g} (median) and {score.spread:.3g} (90th percentile), by {score.source}"
+            f"; {how} n = {score.n} cells, it missed the measured best rate by a factor of "
+            f"{2**score.median_error_log2:.3g} (median) and {score.spread:.3g} (90th percentile): {score.source}"
         )
     if name not in COMPUTED and question.unmoved:
         return "; here the rate stays where it was tuned, so the factor 1 is exact"
     if name in COMPUTED and name not in question.on_record:
         return ""
-    return f"; its errors are on no record{question.missing(name)}, so it carries no interval" + (
-        " but that of alpha" if chosen.factor_interval else ""
-    )
+    interval = f"its interval is only {chosen.covers}" if chosen.covers else "it carries no interval"
+    return f"; no errors are on record{question.missing(name)}, so {interval}"

@@ -50,46 +50,60 @@ class Optimizer(Name):
 @NETWORK_ARGUMENT
 @DATA_ARGUMENT
 @BUDGET
-@click.option("--epochs", type=float, help="... or passes over the training examples.")
-@click.option("--batch", type=int, multiple=True, help="Batch size; repeatable, each is probed.  [default: 128]")
-@click.option("--optimizer", type=Optimizer(OPTIMIZERS), help="Or package.module:function of yours.  [default: sgd]")
-@click.option("--momentum", type=float, help="Where the optimizer is momentum.  [default: 0.9]")
-@click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum.")
-@click.option("--schedule", type=Name(tuple(SCHEDULES)), help="Of the rate.  [default: constant]")
-@click.option("--warmup", type=float, help="Linear, over this share of all steps.")
-@click.option("--weight-decay", type=float, help="As PyTorch has it.")
-@click.option("--label-smoothing", type=float, help="As PyTorch has it.")
-@click.option("--clip", type=float, help="Largest norm of a gradient.")
-@click.option("--recipe", type=click.Path(), help='A TOML file of these: optimizer = "sgd", steps = 500, ...')
+@click.option("--epochs", type=float, help="Budget in passes over the training examples, instead of --steps.")
+@click.option("--batch", type=int, multiple=True, help="Batch size to probe; repeatable.  [default: 128]")
 @click.option(
-    "--labels", type=Name(["clean", "noisy"]), help="Of DATA: clean, noise is simulated on top; noisy, it is in them."
+    "--optimizer",
+    type=Optimizer(OPTIMIZERS),
+    help="The optimiser you train with, or your own as package.module:function.  [default: sgd]",
+)
+@click.option("--momentum", type=float, help="Momentum of `--optimizer momentum`.  [default: 0.9]")
+@click.option("--nesterov", is_flag=True, default=None, help="Use Nesterov's momentum.")
+@click.option(
+    "--schedule", type=Name(tuple(SCHEDULES)), help="How the learning rate changes over the run.  [default: constant]"
+)
+@click.option("--warmup", type=float, help="Warm up linearly over this share of all steps.")
+@click.option("--weight-decay", type=float, help="Weight decay, as in PyTorch's optimisers.")
+@click.option("--label-smoothing", type=float, help="Label smoothing, as in PyTorch's cross-entropy.")
+@click.option("--clip", type=float, help="Clip the gradient to this norm.")
+@click.option(
+    "--recipe", type=click.Path(), help='Read the recipe from a TOML file: optimizer = "sgd", steps = 500, ...'
+)
+@click.option(
+    "--labels",
+    type=Name(["clean", "noisy"]),
+    help="Whether the labels of DATA are clean (noise is simulated on top) or noisy already.",
 )
 @click.option("--alpha", type=float, help="Noisy labels per clean label.")
-@click.option("--alpha-interval", type=(float, float), help="Its low and high limit, with or without --alpha.")
-@click.option("--noise-rate", type=Share(), help="Share of wrong labels, in place of alpha.")
+@click.option("--alpha-interval", type=(float, float), help="Low and high limit of alpha, with or without --alpha.")
+@click.option("--noise-rate", type=Share(), help="Share of wrong labels (0.4 or 40%), instead of --alpha.")
 @AUDITED
 @FROM_ESTIMATE
-@click.option("--checked-labels", type=click.Path(), help="Rows index, right label of such training examples.")
+@click.option("--checked-labels", type=click.Path(), help="CSV of checked training examples: index, right label.")
 @NOISE_KIND
 @click.option(
     "--order",
     type=Name(ORDERS),
-    help="Of the false labels of structured noise.  [default: class c is taken for c + 1, c + 2, ...]",
+    help="Which false labels of structured noise are likely.  [default: class c is taken for c + 1, c + 2, ...]",
 )
 @ANCHOR
-@click.option("--training/--no-training", default=True, help="Train short real runs, or ask theory and laws alone.")
+@click.option("--training/--no-training", default=True, help="Train short real runs, or ask theory and laws only.")
 @click.option(
-    "--effort", type=float, default=1.5, show_default=True, help="What they may cost per batch size, in full runs."
+    "--effort",
+    type=float,
+    default=1.5,
+    show_default=True,
+    help="How many full runs the short runs may cost per batch size.",
 )
-@click.option("--rate", type=float, help="A learning rate of yours: what it costs.")
-@click.option("--out", type=click.Path(file_okay=False), help="A folder that keeps finished runs, to go on from there.")
+@click.option("--rate", type=float, help="Also tell what this learning rate of yours costs.")
+@click.option("--out", type=click.Path(file_okay=False), help="Keep finished runs in this folder, and resume from it.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of data order, initialisation and simulated noise."
+    "--seed", type=int, default=0, show_default=True, help="Seed of data order, initialisation and simulated noise."
 )
 @DEVICE
 @READING
 @DATA_DIR
-@click.option("--all", "everything", is_flag=True, help="All that is known: every run, α, limits, the training loop.")
+@click.option("--all", "everything", is_flag=True, help="Show every run, α, the limits and the whole training loop.")
 @JSON
 def command(network: str, data: str, batch: Sequence[int], everything: bool, as_json: bool, **given: Any) -> None:
     """Advise on the learning rate of NETWORK on DATA for the recipe that you train with.

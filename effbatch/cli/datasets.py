@@ -7,14 +7,16 @@ from typing import Any
 import click
 
 from effbatch.cli.options import DATA_DIR, JSON, echo_json
-from effbatch.core.pages import Heading, Page, Part
+from effbatch.core.figures import Table
+from effbatch.core.pages import Heading, Note, Page, Part
 from effbatch.show import terminal
 
 
 @click.command()
 @DATA_DIR
+@click.option("--all", "everything", is_flag=True, help="Show also sources, licences, and how to get what is not here.")
 @JSON
-def command(as_json: bool) -> None:
+def command(everything: bool, as_json: bool) -> None:
     """List the built-in data sets: images, shape, classes and source; those that are here are read and checked.
 
     Beside them, wherever a data set is named: a file .npz, or hub:NAME of the Hugging Face hub (docs/data.md).
@@ -29,11 +31,17 @@ def command(as_json: bool) -> None:
     if as_json:
         echo_json(found)
         return
+    here = sum(data["state"] == "here" for data in found)
+    title = f"{here} of {len(found)} built-in data sets are here."
+    if not everything:
+        table = Table("datasets", "", ("", ""), [(data["name"], data["size"] or data["state"]) for data in found])
+        how = Note("Sources, licences, and how to get what is not here: effbatch datasets --all")
+        terminal.echo(Page(title, [table, how]))
+        return
     parts: list[Part] = []
     for data in found:
         parts += [Heading(f"{data['name']}: {data['size'] or data['state']}"), data["source"] or data["how"]]
-    here = sum(data["state"] == "here" for data in found)
-    terminal.echo(Page(f"{here} of {len(found)} built-in data sets are here.", parts))
+    terminal.echo(Page(title, parts))
 
 
 def _look_for(name: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _data() -> str:
     here = {name: datasets.is_here(name) for name in datasets.names()}
     usable = ", ".join(f"{name} ({datasets.where(name)})" for name in here if here[name])
     others = ", ".join(name for name in here if not here[name])
-    return f"{usable}; not here: {others} (`effbatch datasets` says how to get them)" if others else usable
+    return f"{usable}; not here: {others} (`effbatch datasets --all` says how to get them)" if others else usable
 
 
 def _hub() -> str:

@@ -65,36 +65,42 @@ class _Numbers(click.ParamType):
 @click.option(
     "--checked",
     type=_Numbers(),
-    help="Labels checked by hand, drawn at random; with --counts of shares, of how many, or how many of each class ...",
+    help="Labels drawn at random and checked by hand; with --counts as shares, in all or per class.",
 )
-@click.option("--wrong", type=int, help="... and how many of them were wrong.")
-@click.option("--noise-rate", type=Share(), help="The share of wrong labels, if somebody states it.")
-@click.option("--classes", type=int, help="Number of classes; with --counts, that of the file.")
-@click.option("--examples", type=int, help="Size of the data set, if the estimate is for this data set alone.")
+@click.option("--wrong", type=int, help="How many of the checked labels were wrong.")
+@click.option("--noise-rate", type=Share(), help="Share of wrong labels (0.4 or 40%), if it is known already.")
+@click.option("--classes", type=int, help="Number of classes.  [default: that of a file]")
+@click.option("--examples", type=int, help="Size of the data set, to estimate α of this data set only.")
 @click.option(
     "--counts",
     type=click.Path(),
-    help="K×K counts, CSV or .npy: rows checked class, columns given label, with or without names and sums.",
+    help="K×K counts, CSV or .npy: rows are checked classes, columns given labels; names and sums may stay.",
 )
 @click.option(
     "--sizes",
     metavar="FILE/N,N,...",
-    help="With --counts of so many checked of each given label: how many the data set has of each.",
+    help="How many of each label the data set has, if --counts holds equally many of each.",
 )
-@click.option("--random-sample", is_flag=True, help="With --counts: as many of each given label came up by chance.")
-@click.option("--checks", type=click.Path(), help="A check a row, several of an image: columns image, given, checked.")
 @click.option(
-    "--relabel", type=Share(), metavar="F", help="Also α once this share of the labels is checked, corrected."
+    "--random-sample",
+    is_flag=True,
+    help="The sample of --counts is random, though it holds equally many of each label.",
 )
-@click.option("--holdout-accuracy", type=Share(), help="Accuracy on held-out noisy labels; bounds α from above.")
-@click.option("--train-loss", type=float, help="Training loss on labels not seen before, in nats; bounds α from above.")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of every interval.")
+@click.option(
+    "--checks", type=click.Path(), help="CSV with one check per row: image, given, checked; images may repeat."
+)
+@click.option(
+    "--relabel", type=Share(), metavar="F", help="Tell also α after this share of the labels is checked and corrected."
+)
+@click.option("--holdout-accuracy", type=Share(), help="Bound α by the accuracy of a model on held-out noisy labels.")
+@click.option("--train-loss", type=float, help="Bound α by the training loss, in nats, on labels not seen before.")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Confidence level of every interval.")
 @click.option(
     "--method",
     type=Name(METHODS),
     default="exact",
     show_default=True,
-    help="Clopper-Pearson (with --examples: exact hypergeometric) limits, or Wilson's.",
+    help="Limits of the interval: Clopper-Pearson (with --examples, hypergeometric) or Wilson.",
 )
 @JSON
 def command(
@@ -138,8 +144,9 @@ def command(
         below = [part for part in shown.parts if not isinstance(part, str)]
         read, left = [f"Read as {read_as}."] if read_as else [], [relabelled_text(after)] if after else []
         terminal.echo(Page(shown.title, [*read, *said, *left, *below]))
-    for name, implied in bounds.items():
-        click.echo()
+    for i, (name, implied) in enumerate(bounds.items()):
+        if found is not None or i:
+            click.echo()
         terminal.echo(bound_page(implied, f"--{name.replace('_', '-')}"))
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import click
 
 from effbatch.cli.options import JSON, echo_json
-from effbatch.core.pages import Heading, Page, Part
+from effbatch.core.figures import Table
+from effbatch.core.pages import Heading, Note, Page, Part
 from effbatch.show import terminal
+
+ASK, MORE = "effbatch predict", "When each law holds, and its source"
 
 
 @click.command()
-@click.option("--bibtex", is_flag=True, help="Print the BibTeX entries of their sources instead.")
+@click.option("--bibtex", is_flag=True, help="Print the BibTeX entries of the sources instead.")
+@click.option("--all", "everything", is_flag=True, help="Show also when each law holds, when not, and its source.")
 @JSON
-def command(bibtex: bool, as_json: bool) -> None:
+def command(bibtex: bool, everything: bool, as_json: bool) -> None:
     """List the laws that predict the best learning rate: formula, when it holds, when it does not, reference.
 
     \b
@@ -29,14 +33,21 @@ def command(bibtex: bool, as_json: bool) -> None:
     if as_json:
         echo_json(laws)
         return
+    title = f"{len(laws)} laws predict the best learning rate; `effbatch predict` shows those that apply."
+    if not everything:
+        rows = [
+            (law["name"], law["formula"].split(", ")[0] if law["asked_by"] == ASK else law["asked_by"]) for law in laws
+        ]
+        terminal.echo(Page(title, [Table("laws", "", ("law", "formula"), rows), Note(f"{MORE}: effbatch laws --all")]))
+        return
     parts: list[Part] = []
     for law in laws:
-        how = "" if law["asked_by"] == "effbatch predict" else f": {law['asked_by']}"
+        how = "" if law["asked_by"] == ASK else f": {law['asked_by']}"
         parts += [Heading(law["name"] + how), law["formula"]]
         parts += [
             f"{word} {law[key]}" for word, key in (("holds", "regime"), ("not", "outside"), ("source", "reference"))
         ]
-    terminal.echo(Page(f"{len(laws)} laws that predict the best learning rate", parts))
+    terminal.echo(Page(title, parts))
 
 
 def _laws() -> list[dict[str, str]]:
@@ -52,7 +63,7 @@ def _laws() -> list[dict[str, str]]:
             "regime": law.regime,
             "outside": outside(law),
             "reference": law.reference,
-            "asked_by": "effbatch predict",
+            "asked_by": ASK,
         }
         for law in LAWS.values()
     ]

@@ -36,18 +36,32 @@ WHILE_MADE = 3  # times the gradients are held while they are made
 @NETWORK_ARGUMENT
 @DATA_ARGUMENT
 @click.option(
-    "--alpha", type=float, multiple=True, default=(0, 1, 10), show_default=True, help="Noisy labels per clean label."
+    "--alpha",
+    type=float,
+    multiple=True,
+    default=(0, 1, 10),
+    show_default=True,
+    help="Noisy labels per clean label; repeatable.",
 )
-@click.option("--noise-rate", type=Share(), multiple=True, help="Share of wrong labels, in place of alpha.")
-@click.option("--batch", type=int, default=128, show_default=True, help="Labelled copies per step.")
-@click.option("--checkpoint", type=click.Path(), help="State dict to measure at; without it, at initialisation.")
 @click.option(
-    "--matrix", type=click.Path(), help="K×K noise matrix, CSV or .npy, rows = true class.  [default: uniform]"
+    "--noise-rate",
+    type=Share(),
+    multiple=True,
+    help="Share of wrong labels (0.4 or 40%), instead of --alpha; repeatable.",
 )
-@click.option("--examples", type=int, help="Training images to measure, drawn by --seed.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation and of --examples.")
-@click.option("--evaluation", is_flag=True, help="In evaluation mode: no dropout, running statistics of BatchNorm.")
-@click.option("--per-layer", is_flag=True, help="The five numbers of every layer, too.")
+@click.option("--batch", type=int, default=128, show_default=True, help="Labelled copies per step.")
+@click.option("--checkpoint", type=click.Path(), help="Measure at this state dict.  [default: at initialisation]")
+@click.option(
+    "--matrix",
+    type=click.Path(),
+    help="CSV or .npy with the law of noisy labels: rows are true classes.  [default: uniform]",
+)
+@click.option("--examples", type=int, help="Number of training images to measure, drawn by --seed.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the initialisation and of --examples.")
+@click.option(
+    "--evaluation", is_flag=True, help="Measure in evaluation mode: no dropout, BatchNorm with its running statistics."
+)
+@click.option("--per-layer", is_flag=True, help="Show also the five numbers of every layer.")
 @READING
 @DATA_DIR
 @DEVICE

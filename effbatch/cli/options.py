@@ -89,27 +89,31 @@ NETWORK_NAMES, DATA_NAMES, SIMULATION_NAMES = map(_completed, (_networks, _datas
 
 NETWORK_ARGUMENT = click.argument("network", shell_complete=NETWORK_NAMES)
 DATA_ARGUMENT = click.argument("data", shell_complete=DATA_NAMES)
-OPTIMIZER = click.option("--optimizer", type=Name(OPTIMIZERS), default="sgd", show_default=True)
+OPTIMIZER = click.option(
+    "--optimizer", type=Name(OPTIMIZERS), default="sgd", show_default=True, help="The optimiser you train with."
+)
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
     callback=_use_data_dir,
     expose_value=False,
-    help="Where data sets lie, one folder each.  [default: $EFFBATCH_DATA_DIR, else ~/.cache/effbatch/data]",
+    help="Read data sets from here, one folder each.  [default: $EFFBATCH_DATA_DIR, else ~/.cache/effbatch/data]",
 )
-QUICK = click.option("--quick", is_flag=True, help="The small grid of each simulation: minutes on two CPU cores.")
+QUICK = click.option(
+    "--quick", is_flag=True, help="Run the small grid of each simulation, in minutes on two CPU cores."
+)
 DATASET = click.option(
     "--dataset",
     metavar="DATA",
     shell_complete=DATA_NAMES,
-    help="Other images than the simulation's own: a name, .npz or hub:NAME.",
+    help="Use these images instead of the simulation's own: a name, .npz or hub:NAME.",
 )
 DEVICE = click.option(
     "--device",
     type=Name(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where to train.",
+    help="The device to compute on.",
 )
 SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Train on the workers of a Dask scheduler: tcp://…")
 WORKERS = click.option(
@@ -129,47 +133,71 @@ def _stacked(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 READING = _stacked(
-    click.option("--label", metavar="COLUMN", help="Of a table: which column holds the labels."),
+    click.option("--label", metavar="COLUMN", help="Read the labels from this column of a table."),
     click.option(
-        "--channels", type=Name(["first", "last"]), help="Of images whose shape does not tell where their channels are."
+        "--channels",
+        type=Name(["first", "last"]),
+        help="Say where the channels are if the shape of the images does not tell.",
     ),
     click.option(
-        "--tokens/--features", default=None, help="What whole numbers (n, d) are: sequences of tokens, or features."
+        "--tokens/--features", default=None, help="Read whole numbers (n, d) as sequences of tokens, or as features."
     ),
 )
 BUDGET = _stacked(
-    click.option("--steps", type=int, help="Optimiser steps that may be made ..."),
-    click.option("--examples", type=int, help="... or labelled copies that may be processed."),
+    click.option("--steps", type=int, help="Budget in optimiser steps."),
+    click.option("--examples", type=int, help="Budget in labelled examples processed, instead of --steps."),
 )
-SCHEDULE = click.option("--schedule", type=Name(tuple(SCHEDULES)), default="constant", show_default=True)
+SCHEDULE = click.option(
+    "--schedule",
+    type=Name(tuple(SCHEDULES)),
+    default="constant",
+    show_default=True,
+    help="How the learning rate changes over the run.",
+)
 NOISE_KIND = _stacked(
-    click.option("--noise", type=Name(NOISE_KINDS), default="uniform", show_default=True),
     click.option(
-        "--delta", type=float, help="Degree of structured noise: 0 uniform to 1, commonest false label as likely."
+        "--noise",
+        type=Name(NOISE_KINDS),
+        default="uniform",
+        show_default=True,
+        help="The kind of label noise; structured means class-conditional.",
     ),
     click.option(
-        "--matrix", type=click.Path(), help="Law of noisy labels, CSV or .npy: rows true class, columns label drawn."
+        "--delta",
+        type=float,
+        help="Degree of structured noise, from 0 (uniform) to 1 (one false label is as likely as the true one).",
+    ),
+    click.option(
+        "--matrix",
+        type=click.Path(),
+        help="CSV or .npy with the law of noisy labels: rows are true classes, columns labels.",
     ),
     click.option(
         "--transition",
         type=click.Path(),
-        help="Law of the given labels, right and wrong, rows true class; it says alpha, too.",
+        help="CSV or .npy with the law of all given labels, right and wrong; replaces --alpha.",
     ),
 )
 AUDITED = _stacked(
-    click.option("--checked", type=int, help="In place of alpha: labels checked by hand, drawn at random ..."),
-    click.option("--wrong", type=int, help="... and how many of them were wrong."),
     click.option(
-        "--counts", type=click.Path(), help="K×K counts of such labels: rows checked class, columns given label."
+        "--checked", type=int, help="Estimate alpha from this many labels, drawn at random and checked by hand."
+    ),
+    click.option("--wrong", type=int, help="How many of the checked labels were wrong."),
+    click.option(
+        "--counts",
+        type=click.Path(),
+        help="K×K counts of checked labels: rows are checked classes, columns given labels.",
     ),
 )
 FROM_ESTIMATE = click.option(
     "--from-estimate", type=click.File(), help="Alpha, its interval and classes from `estimate --json`; - reads stdin."
 )
 ANCHOR = _stacked(
-    click.option("--anchor-lr", type=float, help="A learning rate that was tuned ..."),
-    click.option("--anchor-batch", type=int, help="... at this batch size ..."),
-    click.option("--anchor-alpha", type=float, help="... and this alpha.  [default: 0, clean labels]"),
+    click.option("--anchor-lr", type=float, help="A learning rate that you have tuned."),
+    click.option("--anchor-batch", type=int, help="The batch size at which you tuned --anchor-lr."),
+    click.option(
+        "--anchor-alpha", type=float, help="The alpha at which you tuned --anchor-lr.  [default: 0, clean labels]"
+    ),
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

@@ -58,8 +58,15 @@ def _moved(*names: str, is_flag: bool = False) -> Callable[..., Any]:
 
 @click.command("predict", epilog=_EPILOG)
 @click.option("--alpha", type=float, multiple=True, help="Noisy labels per clean label; repeatable.")
-@click.option("--alpha-interval", type=(float, float), help="Limits of alpha: every number gets its range over them.")
-@click.option("--noise-rate", type=Share(), multiple=True, help="Share of wrong labels, in place of alpha; repeatable.")
+@click.option(
+    "--alpha-interval", type=(float, float), help="Low and high limit of alpha; every number gets its range over them."
+)
+@click.option(
+    "--noise-rate",
+    type=Share(),
+    multiple=True,
+    help="Share of wrong labels (0.4 or 40%), instead of --alpha; repeatable.",
+)
 @FROM_ESTIMATE
 @click.option("--batch", type=int, multiple=True, required=True, help="Labelled copies per step; repeatable.")
 @click.option("--classes", type=int, help="Number of classes.  [default: that of a matrix, else 10]")
@@ -75,7 +82,9 @@ def _moved(*names: str, is_flag: bool = False) -> Callable[..., Any]:
 @_moved("--order")
 @_moved("--momentum")
 @_moved("--probe", is_flag=True)
-@click.option("--all", "everything", is_flag=True, help="Also when each law holds, and the laws that do not apply.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show also when each law holds, and the laws that do not apply."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list for several pairs.")
 def command(
     alpha: Sequence[float],
@@ -125,7 +134,8 @@ def _show(answers: Sequence[Prediction | Unanswered], *, as_json: bool, everythi
 
     known = [answer for answer in answers if isinstance(answer, Prediction)]
     if known:
-        terminal.echo(predictions_page(known) if len(known) > 1 else prediction_page(known[0], everything=everything))
+        several = predictions_page(known, everything=everything) if len(known) > 1 else None
+        terminal.echo(several or prediction_page(known[0], everything=everything))
     unknown = {answer.reason: answer for answer in answers if isinstance(answer, Unanswered)}
     for i, answer in enumerate(unknown.values()):
         click.echo("\n" * bool(known or i), nl=False)

@@ -20,13 +20,15 @@ Exhibit = TypeVar("Exhibit")
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
 @click.option(
     "--out",
-    help="File to write, its ending says what: .pdf, .html or .md; .svg, .png or .csv with --figure, .csv with "
-    "--table. With --format a folder.  [default: report.pdf, or the folder report]",
+    help="File to write: .pdf, .html or .md; .svg, .png or .csv with --figure, .csv with --table; a folder with "
+    "--format.  [default: report.pdf, or the folder report]",
 )
-@click.option("--format", "formats", multiple=True, metavar="pdf,html,md", help="Write these into the folder --out.")
-@click.option("--figure", metavar="NAME", help="Only this figure; an unknown name lists them.")
-@click.option("--table", metavar="NAME", help="Only this table; an unknown name lists them.")
-@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper of a PDF.")
+@click.option(
+    "--format", "formats", multiple=True, metavar="pdf,html,md", help="Write several formats into the folder --out."
+)
+@click.option("--figure", metavar="NAME", help="Write only this figure; an unknown name lists them.")
+@click.option("--table", metavar="NAME", help="Write only this table; an unknown name lists them.")
+@click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper size of the PDF.")
 def command(
     paths: tuple[str, ...],
     out: str | None,

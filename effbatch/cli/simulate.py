@@ -12,12 +12,14 @@ from effbatch.show import terminal
 
 @click.command()
 @click.argument("spec", shell_complete=SIMULATION_NAMES)
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; reused to resume.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), help="Folder of the sweep; give it again to resume."
+)
 @click.option(
     "--only",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Run only these cells of the grid, bit for bit as in all of it: alpha=3, seed=0, ... may be repeated.",
+    help="Run only these cells of the grid, with the same numbers as in the whole sweep; repeatable.",
 )
 @QUICK
 @DATASET

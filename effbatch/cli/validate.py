@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|SPEC]...", shell_complete=SIMULATION_NAMES)
 @click.option(
-    "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder of the results."
+    "--out", default="out", show_default=True, type=click.Path(file_okay=False), help="Folder to write the results to."
 )
 @QUICK
 @DATASET
@@ -64,8 +65,8 @@ def command(
     document.write(judged, card, folder)
     found = {name: one.judgement for name, one in judged.items() if one.judgement is not None}
     show(found)
-    for line in scorecard.headlines(card):
-        terminal.say(line.text, hanging="    ")
+    if goals := Counter(str(line.reached) for line in scorecard.headlines(card)):
+        terminal.say(f"Scorecard: {_counted(goals)} (of {goals.total()} goals; the report has them all).")
     for file in ("verdicts.json", "cube.nc", "report.html", "report.pdf"):
         click.echo(folder / file)
     if strict and any(one.verdict is Verdict.REFUTED for one in found.values()):
@@ -73,6 +74,17 @@ def command(
 
 
 def show(judgements: Mapping[str, Judgement]) -> None:
-    """One paragraph per claim: verdict, name, finding."""
+    """How many claims each verdict got; then by claim its verdict, name and the first sentence of its finding."""
+    from effbatch.claims import Verdict
+
+    counts = Counter(str(judged.verdict) for judged in judgements.values())
+    terminal.say(f"{_counted(counts) or 'No claim was judged'} (of {len(judgements)} claims); read the report for why.")
     for name, judged in judgements.items():
-        terminal.say(f"{judged.verdict.upper():<10} {name}: {judged.finding}", hanging=" " * 11)
+        first = judged.finding.split(". ")[0].removesuffix(".")
+        colour = {Verdict.SUPPORTED: "green", Verdict.REFUTED: "red"}.get(judged.verdict, "yellow")
+        terminal.say(f"{judged.verdict.upper():<10} {name}: {first}.", hanging=" " * 11, colour=colour)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """{"met": 3, "not met": 2} -> "3 met, 2 not met"."""
+    return ", ".join(f"{n} {what}" for what, n in counts.items())

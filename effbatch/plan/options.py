@@ -75,7 +75,7 @@ class Options:
 class Data(Options):
     """What the networks see: the table [data]."""
 
-    dataset: str = key("digits", "name of a data set (`effbatch datasets`)")
+    dataset: str = key("digits", "name of a data set (`effbatch datasets` lists them)")
     clean_examples: int = key(0, "clean images, drawn anew for each seed; 0 takes all training images", low=0)
     noise: str = key("uniform", "what the α noisy copies of a clean image are, see below", choices=NOISE_KINDS)
     copies: str = key("fresh", "when noisy copies are drawn, see below", choices=("fresh", "fixed", "expected"))

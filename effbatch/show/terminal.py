@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -14,8 +14,9 @@ from effbatch.core.formats import formatted, is_quantity, wrapped
 from effbatch.core.pages import Code, Heading, Note, Page, Part, Terms
 
 WIDTH = 80  # columns
+SCREEN = 24  # lines of 80 columns, for an answer that nobody asked all of
 WIDEST = 100  # of a line of prose: longer ones are hard to read
-BOLD, DIM = {"bold": True}, {"dim": True}
+BOLD, DIM, HEADING = {"bold": True}, {"dim": True}, {"bold": True, "fg": "cyan"}
 _PLAIN: dict[str, Any] = {}
 
 
@@ -24,16 +25,28 @@ def as_text(page: Page, width: int = WIDTH) -> str:
     return "\n".join(lines for lines, _ in _styled(page, width))
 
 
+def on_a_screen(made: Callable[[int], Page], rows: int, least: int = 1) -> Page:
+    """The page of the most rows, from `rows` down to `least`, that fits 24 lines of 80 columns."""
+    shortest = made(least)
+    return next((p for p in map(made, range(rows, least, -1)) if as_text(p).count("\n") < SCREEN), shortest)
+
+
 def echo(page: Page) -> None:
-    """Print the page as wide as the terminal, headings bold and notes dim where it knows styles (or FORCE_COLOR)."""
-    forced = True if os.environ.get("FORCE_COLOR") else None
+    """Print the page as wide as the terminal, headings in colour and notes dim where it knows styles."""
     for lines, style in _styled(page, columns()):
-        click.echo(click.style(lines, **style) if style and lines else lines, color=forced)
+        _print(lines, style)
 
 
-def say(text: str, *, hanging: str = "") -> None:
-    """Print one sentence, its further lines after `hanging`."""
-    click.echo(_prose(text, columns(), hanging=hanging))
+def say(text: str, *, hanging: str = "", colour: str | None = None) -> None:
+    """Print one sentence, its further lines after `hanging`, in a colour where the terminal knows any."""
+    _print(_prose(text, columns(), hanging=hanging), {"fg": colour} if colour else _PLAIN)
+
+
+def _print(lines: str, style: dict[str, Any]) -> None:
+    """Styled on a terminal (or with FORCE_COLOR), without colours where NO_COLOR is set."""
+    forced = True if os.environ.get("FORCE_COLOR") else None
+    style = {key: value for key, value in style.items() if key != "fg" or not os.environ.get("NO_COLOR")}
+    click.echo(click.style(lines, **style) if style and lines else lines, color=forced)
 
 
 def columns() -> int:
@@ -48,7 +61,7 @@ def _styled(page: Page, width: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for part in page.parts:
         if isinstance(part, Heading) or (isinstance(part, Table) and part.caption):
             yield "", _PLAIN
-            yield _prose(part.text if isinstance(part, Heading) else part.caption, width), BOLD
+            yield _prose(part.text if isinstance(part, Heading) else part.caption, width), HEADING
             indent = "  "
         for lines in _lines(part, width, indent):
             yield lines, DIM if isinstance(part, Note) else _PLAIN

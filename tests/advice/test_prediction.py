@@ -168,7 +168,7 @@ def test_recommendation_by_optimizer(optimizer, law, factor, words):
     assert recommended.factor == pytest.approx(factor)
     assert recommended.interval is None
     assert recommended.n is None
-    assert "on no record here" in recommended.why
+    assert "no errors are on record here" in recommended.why
     assert re.search(words, recommended.why)
 
 
@@ -302,26 +302,26 @@ def test_recorded_errors_are_those_of_anchors_with_clean_or_with_noisy_labels():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"alpha": 50}, "on no record (α 50, on record: 0 to 31)"),
-        ({"batch_size": 512}, "on no record (batches of 512, on record: 8 to 128)"),
-        ({"num_classes": 1000}, "on no record (K = 1,000, on record: 10)"),
-        ({"steps": 100_000}, "on no record (steps: 100,000, on record: 1000)"),
-        ({"examples": 128 * 400}, "on no record (steps: 400, on record: 1000)"),
-        ({"schedule": "cosine"}, "on no record for cosine rates"),
-        ({"optimizer": "rmsprop"}, "on no record for rmsprop"),
-        ({"recipe": Recipe(weight_decay=0.1)}, "on no record for weight decay 0.1"),
-        ({"recipe": Recipe(optimizer="momentum", momentum=0.5)}, "on no record for momentum 0.5"),
-        ({"recipe": Recipe(optimizer="momentum", nesterov=True)}, "on no record for Nesterov's momentum"),
-        ({"recipe": Recipe(optimizer="momentum"), "steps": 5000}, "on no record (steps: 5,000, on record: 500)"),
-        ({"recipe": Recipe(label_smoothing=0.1, warmup=0.1)}, "on no record for label smoothing 0.1 and a warm-up"),
-        ({"noise": "structured", "delta": 0.5}, "on no record for structured noise"),
+        ({"alpha": 50}, "for α = 50 (recorded: 0 to 31)"),
+        ({"batch_size": 512}, "for batches of 512 (recorded: 8 to 128)"),
+        ({"num_classes": 1000}, "for K = 1,000 (recorded: 10)"),
+        ({"steps": 100_000}, "for 100,000 steps (recorded: 1000)"),
+        ({"examples": 128 * 400}, "for 400 steps (recorded: 1000)"),
+        ({"schedule": "cosine"}, "for cosine rates"),
+        ({"optimizer": "rmsprop"}, "for rmsprop"),
+        ({"recipe": Recipe(weight_decay=0.1)}, "for weight decay 0.1"),
+        ({"recipe": Recipe(optimizer="momentum", momentum=0.5)}, "for momentum 0.5"),
+        ({"recipe": Recipe(optimizer="momentum", nesterov=True)}, "for Nesterov's momentum"),
+        ({"recipe": Recipe(optimizer="momentum"), "steps": 5000}, "for 5,000 steps (recorded: 500)"),
+        ({"recipe": Recipe(label_smoothing=0.1, warmup=0.1)}, "for label smoothing 0.1 and a warm-up"),
+        ({"noise": "structured", "delta": 0.5}, "for structured noise"),
     ],
     ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
 )
 def test_outside_of_the_record_there_is_no_interval_and_the_answer_says_what_is_missing(how, words):
     said = predict(**{"alpha": 3, "batch_size": 128} | how).recommended
     assert (said.factor_interval, said.n) == (None, None)
-    assert f"its errors are {words}, so it carries no interval" in said.why
+    assert f"no errors are on record {words}, so it carries no interval" in said.why
     assert predict(3, 128, steps=1000).recommended.factor_interval is not None
 
 
@@ -524,7 +524,7 @@ def test_recorded_errors_widen_what_the_theory_says():
     ).recommended
     assert said.interval == pytest.approx((bare.interval[0] / 2, bare.interval[1] * 2))
     assert said.covers == "least to greatest of n = 3 initialisations and 90 % of n = 54 recorded errors"
-    assert "over n = 54 cells it missed" in said.why
+    assert "on n = 54 cells, it missed" in said.why
 
 
 def test_where_less_is_always_better_the_theory_does_not_apply():

@@ -156,7 +156,11 @@ def test_text_has_every_number_and_nothing_is_cut(width):
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     assert "…" not in text
     words, moments = " ".join(text.split()), measured()
-    assert words.startswith("Gradients of perceptron on digits, at initialisation n = 1,297 training images")
+    scale, batch = (
+        estimate_text(one, n=False) for one in (moments.noise_scale(10), moments.effective_batch_size(10, 128))
+    )
+    assert words.startswith(f"At α = 10: noise scale {scale}; a batch of 128 counts as {batch} clean labels")
+    assert "(perceptron on digits, at initialisation). n = 1,297 training images" in words
     for number in (*moments.numbers().values(), moments.noise_scale(10), moments.effective_batch_size(10, 128)):
         assert number.interval is not None
         assert estimate_text(number, n=False) in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -51,7 +52,9 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
     prediction = predict(50, 128, anchor=Anchor(0.1, 64, 2.0))
     value = 0.1 * (2 * 3 / 51) ** 0.5
     assert prediction.recommended.interval is None  # α = 50 is beyond the record
-    assert words.startswith(f"Use learning rate {value:.3g}: 0.343 times the anchor's 0.1 at batch size 64, α = 2.")
+    assert words.startswith(
+        f"Use learning rate {value:.3g} (no interval): 0.343 times the anchor's 0.1 at batch size 64, α = 2."
+    )
     on_record = words_of(run("--alpha", "20", "--batch", "128", *ANCHOR, width=width))
     value, (low, high) = 0.1 * (2 * 3 / 21) ** 0.5, predict(20, 128, anchor=Anchor(0.1, 64, 2.0)).recommended.interval
     assert on_record.startswith(f"Use learning rate {value:.3g} [{low:.3g}, {high:.3g}]: 0.535 times the anchor's 0.1")
@@ -62,7 +65,7 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
         assert name in words
         assert law.reason in words
         assert not law.applies or f"× {law.factor:.3g}" in words
-    for number in ("0.0492", "2.51", "332,928", "51 times", f"{prediction.labels.loss_floor:.4g} nat", "88.2 %"):
+    for number in ("0.0492", "2.51", "332,928", "× 51", f"{prediction.labels.loss_floor:.4g} nat", "88.2 %"):
         assert number in words
 
 
@@ -74,23 +77,37 @@ def test_one_screen_answers_with_the_laws_that_apply():
 
 
 def test_without_an_anchor_the_headline_is_a_factor():
-    assert run("--alpha", "3", "--batch", "128").startswith("Multiply the learning rate")
+    assert run("--alpha", "3", "--batch", "128").startswith(
+        "Multiply your best clean-label learning rate at B = 128 by "
+    )
     spread = 2 ** recorded(clean_anchor=True)["square_root_clean_count"].quantile90_log2
     assert f"by 0.500 [{0.5 / spread:.3g}, {0.5 * spread:.3g}]" in words_of(run("--alpha", "3", "--batch", "128"))
-    assert run("--alpha", "0", "--batch", "128").startswith("Keep the learning rate")
+    assert run("--alpha", "0", "--batch", "128").startswith("Keep your best clean-label learning rate at B = 128.")
 
 
-@pytest.mark.parametrize("width", [50, 80])
+@pytest.mark.parametrize("width", [60, 80])
 def test_several_pairs_are_one_table(width):
     text = run("--alpha", "0", "--alpha", "3", "--batch", "64", "--batch", "2048", *ANCHOR, width=width)
     assert max(len(line) for line in text.splitlines()) <= width
-    rows = [line.split() for line in text.splitlines() if line.strip()[:1].isdigit()]
-    assert [row for row in rows if len(row) == 6] == [
-        ["0", "64", "1.73", "0.173", "64", "0"],
-        ["0", "2,048", "9.8", "0.98", "2,048", "0"],
-        ["3", "64", "0.866", "0.0866", "4", f"{predict(3, 64).labels.loss_floor:.4g}"],
-        ["3", "2,048", "4.9", "0.49", "128", f"{predict(3, 64).labels.loss_floor:.4g}"],
+    assert text.startswith("Use learning rate 0.0866 to 0.98, row by row.")
+    floor = f"{predict(3, 64).labels.loss_floor:.4g}"
+    rows = [" ".join(line.split()) for line in text.splitlines() if line.strip()[:1].isdigit()]
+    low, high = predict(3, 64, anchor=Anchor(0.1, 64, 2.0)).recommended.interval
+    assert rows[-4].startswith("0 64 0.173 [")
+    assert rows[-3:] == [
+        "0 2,048 0.98 2,048 0",
+        f"3 64 0.0866 [{low:.3g}, {high:.3g}] 4 {floor}",
+        f"3 2,048 0.49 128 {floor}",
     ]
+
+
+def test_more_pairs_than_a_screen_holds_are_cut_unless_all_is_asked_for():
+    many = [part for alpha in range(30) for part in ("--alpha", str(alpha))]
+    text = run(*many, "--batch", "64")
+    assert len(text.splitlines()) <= 24
+    left = int(re.search(r"^(\d+) more rows: --all$", text, flags=re.MULTILINE)[1])
+    assert sum(bool(re.match(r" ?\d+ +64 ", line)) for line in text.splitlines()) == 30 - left
+    assert sum(bool(re.match(r" ?\d+ +64 ", line)) for line in run(*many, "--batch", "64", "--all").splitlines()) == 30
 
 
 def test_json_with_an_interval_of_alpha_and_other_noise_is_the_prediction(tmp_path):
@@ -112,13 +129,11 @@ def test_text_has_the_ranges_over_alpha(width):
     words = words_of(text)
     spread = 2 ** recorded(clean_anchor=True)["square_root_clean_count"].quantile90_log2
     low, high = 17**-0.5 / spread, 10**-0.5 * spread
-    assert words.startswith(
-        f"Multiply the learning rate best on clean labels at this batch size by 0.277 [{low:.3g}, {high:.3g}]"
-    )
+    assert words.startswith(f"Multiply your best clean-label learning rate at B = 128 by 0.277 [{low:.3g}, {high:.3g}]")
     for part in (
         "α = 12.0 [9.0, 16.0]",
         "22,000 [13,000, 37,000]",
-        "13.0 [10.0, 17.0] times as many",
+        "× 13.0 [10.0, 17.0]",
         "83.1 % [81.0, 84.7]",
         "the interval of alpha and 90 %",
     ):

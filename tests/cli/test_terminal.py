@@ -48,7 +48,7 @@ def fitted(sweep):
 
 @pytest.mark.parametrize("width", [40, 50, 80, 200])
 def test_fit_cuts_no_number_at_any_width(sweep, fitted, width):
-    text = run("fit", sweep, width=width)
+    text = run("fit", sweep, "--all", width=width)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     assert "…" not in text
     words = " ".join(text.split())
@@ -83,9 +83,33 @@ def test_fit_collapses_every_network_by_itself(tmp_path):
         re.match(r"network (\w+): δ = ([\d.]+) ", sentence).groups() for sentence in said if "network" in sentence
     )
     assert {name: float(delta) for name, delta in found.items()} == pytest.approx({"narrow": 1, "wide": 2}, abs=0.1)
-    text = run("fit", tmp_path / "cube.nc", "--target", 0.7, width=50)
+    text = run("fit", tmp_path / "cube.nc", "--target", 0.7, "--all", width=50)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 50
     assert all(" ".join(sentence.split()) in " ".join(text.split()) for sentence in said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "--alpha", 50, "--batch", 128],
+        ["predict", "--checked", 200, "--wrong", 66, "--batch", 128, "--anchor-lr", 0.1, "--anchor-batch", 64],
+        ["predict", "--alpha", 20, "--batch", 128, "--noise", "structured", "--delta", 0.8, "--optimizer", "adam"],
+        ["estimate", "--checked", 200, "--wrong", 66, "--classes", 10],
+        ["estimate", "--checked", 20, "--wrong", 20, "--classes", 10],
+        ["measure", "perceptron", "digits"],
+        ["fit", RESULTS, "--name", "learning_rate"],
+        ["laws"],
+        ["datasets"],
+        ["doctor"],
+        ["advise", "mlp1", "digits", "--steps", 50, "--alpha", 3, "--no-training", "--batch", 32, "--batch", 64],
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments[:3])),
+)
+def test_an_answer_fits_a_screen_and_begins_with_what_was_asked(arguments):
+    lines = run(*arguments).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"\d|\?|Nothing|Missing", lines[0])
 
 
 def test_a_pipe_gets_no_escape_codes_and_no_color_gets_no_colour(sweep):
@@ -129,9 +153,10 @@ def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
     found = Judgement(verdict=Verdict.SUPPORTED, finding=finding, numbers=[])
     show({"learning_rate": found})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("SUPPORTED  learning_rate: ")
+    assert lines[0].startswith("1 supported (of 1 claims)")
+    assert "SUPPORTED  learning_rate: " in "\n".join(lines)
     assert max(map(len, lines)) <= width
-    assert " ".join(" ".join(lines).split()).endswith("as was said")
+    assert " ".join(" ".join(lines).split()).endswith("as was said.")
 
 
 def test_laws_as_json():
@@ -145,7 +170,7 @@ def test_laws_as_json():
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_laws_say_when_they_hold_within_the_width(width):
-    text = run("laws", width=width)
+    text = run("laws", "--all", width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     words = " ".join(text.split())
     for law in json.loads(run("laws", "--json")):
@@ -175,13 +200,14 @@ def test_data_sets_and_checks_keep_within_the_width(width, monkeypatch):
     long = "is not there: put the files of this data set into its folder, or let them be fetched from the hub"
     monkeypatch.setattr(doctor, "CHECKS", {"data sets": lambda: long})
     for command in ("datasets", "doctor"):
-        lines = [line for line in run(command, width=width).splitlines() if "/" not in line]  # no path is broken
+        more = ["--all"] * (command == "datasets")
+        lines = [line for line in run(command, *more, width=width).splitlines() if "/" not in line]  # no path is broken
         assert max(map(len, lines)) <= width
     assert long in " ".join(run("doctor", width=width).split())
 
 
 def test_a_terminal_of_no_width_gets_a_word_a_line():
-    assert run("estimate", "--classes", "10", "--train-loss", "1.9", width=0).split()[0] == "From"
+    assert run("estimate", "--classes", "10", "--train-loss", "1.9", width=0).split()[0] == "α"
 
 
 def test_datasets_as_json_say_what_is_here_or_how_to_get_it(tmp_path):

@@ -18,7 +18,7 @@ from effbatch.show.notebook import as_html
 def test_a_prediction_shows_rate_reason_and_every_law_that_applies():
     answer = effbatch.predict(alpha=50, batch_size=128)
     html = answer._repr_html_()
-    assert "Multiply the learning rate best on clean labels" in html
+    assert "Multiply your best clean-label learning rate at B = 128" in html
     assert "Law square_root_clean_count: " in html
     assert all((f"<td>{name}</td>" in html) == law.applies for name, law in answer.learning_rate.items())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from effbatch.advice.answers import Advice, Answer
+from effbatch.advice.evidence import LawScore
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction, Unanswered
@@ -12,45 +13,73 @@ from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
 from effbatch.core.pages import Code, Heading, Note, Page, Part, page
-from effbatch.show.terminal import as_text
+from effbatch.show.terminal import SCREEN, as_text, on_a_screen
 from effbatch.show.views import advice_figures  # noqa: F401 (registers their figures)
 
 ROWS = 5  # batch sizes on a screen
-SCREEN = 24  # lines of 80 columns, for an answer that nobody asked all of
 
 
 @page.register
 def prediction_page(prediction: Prediction, *, everything: bool = False) -> Page:
     """The recommended rate and why, the laws that apply, and what the noise costs.
 
-    everything  also when each law holds, and the laws that do not apply
+    everything  also when each law holds, and the laws that do not apply; else what fits on a screen, the worst laws
+                left out
     """
+    if everything:
+        return _prediction(prediction, None)
+    return on_a_screen(lambda rows: _prediction(prediction, rows), len(_applying(prediction)))
+
+
+def _prediction(prediction: Prediction, rows: int | None) -> Page:
+    """The page with so many laws in a table, or, with None, everything."""
     chosen, said = prediction.recommended, prediction.learning_rate
     parts: list[Part] = [f"Law {chosen.law}: {chosen.why}.", Note(_situation(prediction))]
     if prediction.noise["unlearnable"]:
         parts.append(_unlearnable(prediction))
-    applying = sorted((name for name in said if said[name].applies), key=lambda name: (name != chosen.law, name))
-    if everything:
-        parts.append(Heading("Learning rate by law, exact given the law"))
-        parts += [_law(name, said[name]) for name in applying]
+    if rows is None:
+        parts.append(Heading("Learning rate by law"))
+        parts += [_law(name, said[name]) for name in _applying(prediction)]
         parts.append(Heading("Laws that do not apply here"))
         parts += [f"- {name}: {said[name].reason}." for name in sorted(said) if not said[name].applies]
     else:
-        kind = "factor" if chosen.value is None else "rate"
-        cells = {name: _number_of(kind, said[name]) for name in applying}
-        rows = [(name, cell) for name, cell in cells.items() if cell is not None]
-        parts.append(Table("laws", "Learning rate by law (when each holds: --all)", ("law", kind), rows))
-    parts += _costs(prediction)
-    if everything:
+        parts.append(_law_table(prediction, rows))
+    parts.append(_costs(prediction))
+    if rows is None:
         effective = "The laws are for uniform noise, and take the effective α: that of the signal left. "
         parts.append(
             Note(
                 f"{effective if prediction.noise['reason'] else ''}B/(1+α)² and B(1+α)² hold exactly where the network "
-                "still answers 1/K for every class and its noise scale is large; loss floor and wrong labels are "
-                "exact. Measured values show their sample size; `effbatch validate` measures more."
+                "still answers 1/K for every class and its noise scale is large; the loss floor and the share of wrong "
+                "labels are exact. `effbatch validate` measures how far each law is off."
             )
         )
     return Page(_headline(prediction), parts)
+
+
+def _applying(prediction: Prediction) -> list[str]:
+    """The laws that apply: the recommended one, then by their recorded error, those without a record last."""
+    chosen, scores = prediction.recommended, prediction.question.scores
+    off = {
+        name: scores[name].median_error_log2 if name in scores else float("inf") for name in prediction.learning_rate
+    }
+    applying = (name for name, law in prediction.learning_rate.items() if law.applies)
+    return sorted(applying, key=lambda name: (name != chosen.law, off[name], name))
+
+
+def _law_table(prediction: Prediction, most: int) -> Table:
+    """A row for each of the best laws, and by what factor each missed the best rates on record."""
+    kind, scores = "factor" if prediction.recommended.value is None else "rate", prediction.question.scores
+    cells = {name: _number_of(kind, prediction.learning_rate[name]) for name in _applying(prediction)}
+    rows = [(name, cell, _missed(scores.get(name))) for name, cell in cells.items() if cell is not None]
+    known = any(missed for *_, missed in rows)
+    columns = ("law", kind, "missed by (median)") if known else ("law", kind)
+    title = f"Learning rate by law, {'best' if known else 'recommended'} first (reasons and the rest: --all)"
+    return Table("laws", title, columns, [row[: len(columns)] for row in rows[:most]])
+
+
+def _missed(score: LawScore | None) -> str:
+    return "" if score is None else f"a factor of {2**score.median_error_log2:.3g}"
 
 
 @page.register
@@ -63,29 +92,36 @@ def unanswered_page(unknown: Unanswered) -> Page:
     )
 
 
-def predictions_page(predictions: Sequence[Prediction]) -> Page:
-    """Several of them as one table of what the recommended laws say."""
-    first = predictions[0].recommended
-    anchored = first.value is not None
-    what = "Learning rate" if anchored else "Factor on the rate tuned with clean labels at the same batch size"
-    columns = ("α", "B", "factor", *(["rate"] if anchored else []), "B/(1+α)²", "loss floor")
+def predictions_page(predictions: Sequence[Prediction], *, everything: bool = False) -> Page:
+    """Several of them as one table of what the recommended laws say; not all of them where a screen is too small."""
+    if everything:
+        return _predictions(predictions, len(predictions))
+    return on_a_screen(lambda rows: _predictions(predictions, rows), len(predictions))
+
+
+def _predictions(predictions: Sequence[Prediction], most: int) -> Page:
+    said = [p.recommended for p in predictions]
+    anchored = said[0].value is not None
+    numbers = [one.value if anchored else one.factor for one in said]
+    known = [number for number in numbers if number is not None]
+    span = " to ".join(dict.fromkeys(_number(number) for number in (min(known), max(known))))
+    what = f"Use learning rate {span}" if anchored else f"Multiply your best clean-label learning rate by {span}"
+    columns = ("α", "B", "rate" if anchored else "factor", "B/(1+α)²", "loss floor")
     rows = [
         (
             _number(p.setting.alpha),
             p.setting.batch_size,
-            _number(p.recommended.factor),
-            *([_number(p.recommended.value)] if anchored else []),
+            _number_of(columns[2], p.learning_rate[p.recommended.law]),
             _number(p.effective_batch_size["signal_to_noise"]),
             f"{p.labels.loss_floor:.4g}",
         )
-        for p in predictions
+        for p in predictions[:most]
     ]
-    note = (
-        "B/(1+α)² is the effective batch size by signal-to-noise ratio; the loss floor is exact, in nat; factors are "
-        "exact given the law. Ask for one pair to see every law."
-    )
-    why = f"{first.why[0].upper()}{first.why[1:]}."
-    return Page(f"{what}, by {first.law}.", [why, Table("predictions", "", columns, rows), Note(note)])
+    note = "B/(1+α)²: effective batch size by signal-to-noise ratio. Loss floor: in nats. Ask for one pair to see more."
+    left = [f"{len(predictions) - most:,} more rows: --all"] if most < len(predictions) else []
+    why = next((one.why for one in said if one.factor_interval), said[0].why)
+    parts = [f"Law {said[0].law}: {why}.", Table("predictions", "", columns, rows), *left, Note(note)]
+    return Page(f"{what}{'' if anchored else ' at the same batch size'}, row by row.", parts)
 
 
 @page.register
@@ -137,14 +173,15 @@ def _unadvised(advice: Advice) -> Page:
 
 def _headline(prediction: Prediction) -> str:
     chosen, anchor = prediction.recommended, prediction.anchor
-    clean = "best on clean labels at this batch size"
     if chosen.value is None:
+        clean = f"your best clean-label learning rate at B = {prediction.setting.batch_size:,}"
         if chosen.factor == 1:
-            return f"Keep the learning rate {clean}."
-        return f"Multiply the learning rate {clean} by {_text(chosen.factor, chosen.factor_interval)}."
-    rate = f"Use learning rate {_text(chosen.value, chosen.interval)}"
+            return f"Keep {clean}."
+        return f"Multiply {clean} by {_sure(chosen.factor, chosen.factor_interval)}."
     if chosen.factor is None or anchor is None:
-        return f"{rate}."
+        return f"Use learning rate {_sure(chosen.value, chosen.interval)}."
+    moved = chosen.factor != 1 or chosen.interval is not None
+    rate = f"Use learning rate {_sure(chosen.value, chosen.interval) if moved else _number(chosen.value)}"
     return (
         f"{rate}: {_number(chosen.factor)} times the anchor's {_number(anchor.learning_rate)} at batch size "
         f"{anchor.batch_size:,}, α = {_number(anchor.alpha)}."
@@ -191,26 +228,24 @@ def _number_of(kind: str, law: LawPrediction) -> str | None:
     return None if value is None else _text(value, interval)
 
 
-def _costs(prediction: Prediction) -> list[Part]:
+def _costs(prediction: Prediction) -> Table:
     spans, labels, effective = prediction.intervals or {}, prediction.labels, prediction.effective_batch_size
     of_labels, of_effective = spans.get("labels", {}), spans.get("effective_batch_size", {})
     ratio, count = (_text(effective[rule], of_effective.get(rule)) for rule in ("signal_to_noise", "clean_count"))
     restoring = _text(prediction.restoring_batch_size, spans.get("restoring_batch_size"))
-    parts: list[Part] = [
-        Heading("What the noise costs"),
-        f"- Effective batch: {ratio} by signal to noise, B/(1+α)²; {count} by B/(1+α).",
-        f"- Restoring batch, B(1+α)²: {restoring} labels.",
+    rows = [
+        ("effective batch by signal to noise, B/(1+α)²", ratio),
+        ("effective batch by clean labels, B/(1+α)", count),
+        ("batch that restores the signal, B(1+α)²", restoring),
     ]
     if prediction.clean_labels_factor is not None:
         factor = _text(prediction.clean_labels_factor, spans.get("clean_labels_factor"))
-        parts.append(f"- Clean labels for equal accuracy: {factor} times as many, if noise limits it.")
+        rows.append(("clean labels for equal accuracy, if noise limits it", f"× {factor}"))
     floor = of_labels.get("loss_floor")
     floor = f"{labels.loss_floor:.4g}" if floor is None else _text(labels.loss_floor, floor)
-    return [
-        *parts,
-        f"- Loss floor: {floor} nat; a training loss below it is memorising wrong labels.",
-        f"- Wrong labels: {_percent(labels.noise_rate, of_labels.get('noise_rate'))}.",
-    ]
+    rows.append(("training loss below which wrong labels are memorised", f"{floor} nats"))
+    rows.append(("wrong labels", _percent(labels.noise_rate, of_labels.get("noise_rate"))))
+    return Table("costs", "What the noise costs", ("", ""), rows)
 
 
 def _title(advice: Advice) -> str:
@@ -408,6 +443,11 @@ def _percents(accuracy: Estimate) -> str:
 
 def _percent(value: float, interval: Interval | None) -> str:
     return f"{100 * value:.3g} %" if interval is None else estimate_text(_estimate(value, interval).times(100), "%")
+
+
+def _sure(value: float | None, interval: Interval | None) -> str:
+    """A number with its interval, or with the words that it has none."""
+    return _text(value, interval) if interval else f"{_number(value)} (no interval)"
 
 
 def _text(value: float | None, interval: Interval | None) -> str:

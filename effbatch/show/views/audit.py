@@ -11,19 +11,21 @@ from effbatch.core.formats import estimate_text, p_text, value_text
 from effbatch.core.pages import Note, Page, Part, page
 
 RARE = 3  # times rarer than classes of equal size
-_MOST_CLASSES = 12  # in a table, to stay on one screen
+_MOST_CLASSES = 10  # in a table, to stay on one screen
 
 BY_CHANCE = "noisy labels per clean label (a noisy label can be right by chance)"
+NEXT = "Next: append `--json | effbatch predict --from-estimate - --batch 128`."
 
 
 @page.register
 def sample_page(found: NoiseEstimate) -> Page:
     """α, the share of wrong labels, and what both rest on."""
     said = [_wrong_labels(found), _basis(found)]
-    if found.alpha.reason:
-        said.append(f"Of α: {found.alpha.reason}.")
-    alpha = estimate_text(found.alpha, n=False)
-    return Page(f"α = {alpha} {BY_CHANCE}, if noise is uniform.", said)
+    if found.alpha.value is None:
+        at_least = "" if found.alpha.low is None else f" It is at least {value_text(found.alpha.low)}."
+        return Page(f"? α cannot be told: {found.alpha.reason}.{at_least}", said)
+    said += [f"α: {found.alpha.reason}."] if found.alpha.reason else []
+    return Page(f"α = {estimate_text(found.alpha, n=False)} {BY_CHANCE}, if noise is uniform.", [*said, NEXT])
 
 
 @page.register
@@ -50,14 +52,15 @@ def counts_page(found: CountsEstimate) -> Page:
     else:
         title = f"{_wrong_labels(sample)[:-1]}, and not uniformly: use the matrix of the classes below, not one α."
         alpha = estimate_text(sample.alpha, n=False)
-        reason = f" Of α: {sample.alpha.reason}." if sample.alpha.reason else ""
+        reason = f" α: {sample.alpha.reason}." if sample.alpha.reason else ""
         said = [
             _basis(sample),
             f"Uniform noise does not fit the counts {tested}. α = {alpha} {BY_CHANCE} is only an average.{reason}",
-            "Hand the matrix on: effbatch estimate ... --json | effbatch predict --from-estimate - --batch 128",
+            NEXT,
         ]
     said += _rare(found)
-    said += [_signal("Root-mean-square", found.rms_signal), _signal("Least", found.least_signal)]
+    signals = f"{_signal('root mean square', found.rms_signal)}; {_signal('least', found.least_signal)}"
+    said.append(f"Signal of the labels: {signals}.")
     return Page(title, [*said, *_classes(found)])
 
 
@@ -90,8 +93,9 @@ def relabelled_text(after: Relabelled) -> str:
 
 def bound_page(bound: Bound, source: str) -> Page:
     """What a model's accuracy or loss, the `source`, implies for α."""
-    limit = "" if bound.alpha_at_most is None else f"α <= {bound.alpha_at_most:.3g}: "
-    return Page(f"From {source} {bound.given:g}: {limit}{bound.reason}.", [f"This assumes {bound.assumes}."])
+    limit = "? no bound on α" if bound.alpha_at_most is None else f"α is at most {bound.alpha_at_most:.3g}"
+    why = [f"{bound.reason[0].upper()}{bound.reason[1:]}.", f"This assumes {bound.assumes}."]
+    return Page(f"{limit}, from {source} {bound.given:g}; check labels by hand for an interval.", why)
 
 
 def _wrong_labels(found: NoiseEstimate) -> str:
@@ -106,8 +110,8 @@ def _basis(found: NoiseEstimate) -> str:
 
 
 def _signal(name: str, signal: Estimate) -> str:
-    note = f"; {signal.reason}" if signal.reason else ""
-    return f"{name} signal of the labels: {estimate_text(signal, n=False)}{note}."
+    note = f" ({signal.reason})" if signal.reason else ""
+    return f"{name} {estimate_text(signal, n=False)}{note}"
 
 
 def _classes(found: CountsEstimate) -> list[Part]:
@@ -128,5 +132,5 @@ def _classes(found: CountsEstimate) -> list[Part]:
                 taken = f"{found.name(int(false.argmax()))} {100 * false.max():.3g} %"
         verdict = "" if m.verdict is Learnability.LEARNABLE else str(m.verdict)
         rows.append((found.name(c), m.margin.n, right, taken, m.margin, verdict))
-    title = "Each class: its label right, its commonest false label, and the lead of the one over the other"
+    title = "Each class: how often right, its commonest false label, and the lead"
     return [Table("margins", title, ("class", "checked", "right", "often taken for", "lead", ""), rows), *notes]

@@ -7,34 +7,58 @@ from typing import Any
 
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Cell, Figure, Table, figures
+from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Heading, Note, Page, Part, page
 from effbatch.fitting import Fit, FitOutcome
 from effbatch.fitting.figures import accuracy_map, rates_and_laws, steps_collapsed
 from effbatch.fitting.of_cube import place_text, words
+from effbatch.show.terminal import on_a_screen
 
 
 @page.register
-def fit_page(found: Fit) -> Page:
-    """Best rates, the exponents they follow, the laws beside them, and the collapse of the steps to a target."""
+def fit_page(found: Fit, *, everything: bool = True) -> Page:
+    """Best rates, the exponents they follow, the laws beside them, and the collapse of the steps to a target.
+
+    everything  every row; else as many of each table as fit on a screen
+    """
     said = found.to_dict()
-    rates = said["best_learning_rates"]
-    parts = [*_rates(rates), *_exponents(said["exponents"]), *_laws(said["laws"])]
+    longest = max(len(said[key]) for key in ("best_learning_rates", "exponents", "laws"))
+    if everything:
+        return _fit(said, found, longest)
+    return on_a_screen(lambda rows: _fit(said, found, rows), longest)
+
+
+def _fit(said: Mapping[str, Any], found: Fit, most: int) -> Page:
+    rates, laws = said["best_learning_rates"], said["laws"]
+    told = [row for row in rates if row["best_learning_rate"] is not None]
+    inside = f"{len(told)} of {len(rates)} settings have their best learning rate inside the grid."
+    title = f"{inside} Widen the grid." if not told else inside
+    parts: list[Part] = []
+    if laws:
+        off = estimate_text(_estimate(laws[0], "median_error"), "powers of two")
+        title = f"Best on unseen cells: law {laws[0]['law']}, median error {off}."
+        parts.append(inside)
+    parts += [*_laws(laws, most), *_exponents(said["exponents"], most), *_rates(rates, most)]
     if found.steps is not None:
         target = found.steps.attrs["target"]
         parts.append(Heading(f"Steps to an accuracy of {target:g}: collapse on B/(1+α)^δ (95 % intervals)"))
         parts += said["collapse"]
-    inside = sum(row["best_learning_rate"] is not None for row in rates)
-    return Page(f"{inside} of {len(rates)} settings have their best learning rate inside the grid.", parts)
+    return Page(title, parts)
 
 
-def _rates(rates: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _some(title: str, rows: Sequence[Any], most: int) -> str:
+    """The title of a table, and how many of its rows are left out."""
+    return title if len(rows) <= most else f"{title}; {most} of {len(rows)} (--all)"
+
+
+def _rates(rates: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     dims = _dims(rates, {"best_learning_rate", "low", "high", "best_accuracy", "n", "outcome"})
     rows = [(*_place(row, dims), _best(row), row["best_accuracy"], row["n"]) for row in rates]
     headings = (*map(words, dims), "best rate", "accuracy", "n")
-    title = "Best learning rate [95 % interval], accuracy there, n seeds"
+    title = _some("Best learning rate [95 % interval]; n seeds", rows, most)
     missing = dict.fromkeys(row["outcome"] for row in rates if row["best_learning_rate"] is None)
     return [
-        Table("rates", title, headings, rows, (*[""] * len(dims), "", ".1%")),
+        Table("rates", title, headings, rows[:most], (*[""] * len(dims), "", ".1%")),
         *(f"{_spaced(outcome)}: the setting {FitOutcome[outcome.upper()].sentence}" for outcome in missing),
     ]
 
@@ -45,14 +69,14 @@ def _best(row: Mapping[str, Any]) -> Cell:
     return _estimate(row, "best_learning_rate")
 
 
-def _exponents(powers: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _exponents(powers: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     dims = _dims(powers, {"exponent", "low", "high", "n"})
     rows = [(*_place(row, dims), _estimate(row, "exponent"), row["n"]) for row in powers]
-    title = "Exponents of the best rate [95 % interval], n cells"
-    return [Table("exponents", title, (*map(words, dims), "exponent", "n"), rows)]
+    title = _some("Exponents of the best rate [95 % interval]; n cells", rows, most)
+    return [Table("exponents", title, (*map(words, dims), "exponent", "n"), rows[:most])]
 
 
-def _laws(laws: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _laws(laws: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     if not laws:
         return []
     numbers = ("quantile90", "regret", "regret95", "n")
@@ -63,10 +87,9 @@ def _laws(laws: Sequence[Mapping[str, Any]]) -> list[Part]:
     headings = ("law", "median error", "90th", "lost", "95th", "n", "")
     forms = ("", "", ".2f", ".1f", ".1f")
     return [
-        Table("laws", "Laws on n cells that they have not seen", headings, rows, forms),
+        Table("laws", _some("Laws on n cells that they have not seen", rows, most), headings, rows[:most], forms),
         Note(
-            "Error of the rate in powers of two: median [95 % interval], 90th percentile. Accuracy lost by it in "
-            "points: mean, 95th percentile. anchored: tuned at one other cell; fitted: to all other cells."
+            "Error in powers of two, accuracy lost in points. anchored: tuned at one other cell; fitted: to all others."
         ),
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Panel, Series, Table, figures, limits, noise_axis
+from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Note, Page, Part, page
 from effbatch.measure.gradients import NetworkMoments
 from effbatch.measure.measured import CONFIDENCE, SYMBOLS, MeasuredMoments
@@ -49,7 +50,12 @@ def moments_page(
     said = [one.reason for one in found if one.reason is not None]
     if isinstance(measured, NetworkMoments):
         said = [*measured.remarks, *said]
-    return Page(f"Gradients of {of}" if of else "Gradients", [*parts, *map(_sentence, dict.fromkeys(said))])
+    alpha, scale, batch = at[-1]
+    title = f"? {scale.reason}" if scale.value is None else f"noise scale {estimate_text(scale, n=False)}"
+    if batch.value is not None:
+        title += f"; a batch of {batch_size:,} counts as {estimate_text(batch, n=False)} clean labels"
+    of = f" ({of})" if of else ""
+    return Page(f"At α = {alpha:g}: {title}{of}.", [*parts, *map(_sentence, dict.fromkeys(said))])
 
 
 def _overhead(measured: NetworkMoments) -> str:
