@@ -120,7 +120,7 @@ def _predictions(predictions: Sequence[Prediction], most: int) -> Page:
     note = "B/(1+α)²: effective batch size by signal-to-noise ratio. Loss floor: in nats. Ask for one pair to see more."
     left = [f"{len(predictions) - most:,} more rows: --all"] if most < len(predictions) else []
     why = next((one.why for one in said if one.factor_interval), said[0].why)
-    parts = [f"Law {said[0].law}: {why}.", Table("predictions", "", columns, rows), *left, Note(note)]
+    parts: list[Part] = [f"Law {said[0].law}: {why}.", Table("predictions", "", columns, rows), *left, Note(note)]
     return Page(f"{what}{'' if anchored else ' at the same batch size'}, row by row.", parts)
 
 
