@@ -55,7 +55,7 @@ class LawScore:
     def beyond(self, setting: Setting, network: str | None = None) -> str | None:
         """What of a setting, or of the network, lies outside of the record, in words; None where nothing does."""
         if network is not None and self.networks and network not in self.networks:
-            return f"{network}, on record: {', '.join(self.networks)}"
+            return f"a {network} (recorded: {', '.join(self.networks)})"
         steps = setting.steps or (setting.examples and setting.examples / setting.batch_size)
         for what, value, (low, high), margin in (
             ("α = {:g}", setting.alpha, self.alpha, 1),

@@ -287,7 +287,10 @@ def test_an_error_is_that_of_the_kind_of_network():
     )
     assert dense.n == recorded()["square_root_clean_count"].n
     assert convolutional.n is None
-    assert "on no record (convolutional network, on record: dense network), so it carries no" in convolutional.why
+    assert (
+        "no errors are on record for a convolutional network (recorded: dense network), so it carries no"
+        in convolutional.why
+    )
 
 
 def test_recorded_errors_are_those_of_anchors_with_clean_or_with_noisy_labels():
