@@ -60,32 +60,31 @@ class Evaluation:
 
 
 class WrongLabels:
-    """Wrongly labelled images that each seed trains on, as many for all seeds: `image` and `label`, (S, n).
+    """Wrongly labelled images that each seed trains on: `image`, `label` and which of them are `wrong`, all (S, n).
 
-    InputError where a seed has no wrong label.
+    A seed with fewer than another is filled up with images that do not count. InputError where one has none.
     """
 
     def __init__(self, stream: Stream, clean_labels: Tensor) -> None:
         label = stream.labels(stream.subset[None], torch.zeros_like(stream.subset)[None, :, None])[0, :, 0]
         wrong = label != clean_labels[stream.subset]
-        count = min(WRONG_LABELS, int(wrong.sum(1).min()))
-        if not count:
+        if not wrong.any(1).all():
             raise InputError(
                 '[train] measure = ["memorised"] needs wrong labels among the training images of every seed, got none: '
                 "leave it out, or take more clean_examples"
             )
-        chosen = torch.stack([of_seed.nonzero()[:count, 0] for of_seed in wrong])
-        self.image, self.label = stream.subset.gather(1, chosen), label.gather(1, chosen)
+        wrong_first = wrong.byte().argsort(dim=1, descending=True, stable=True)
+        chosen = wrong_first[:, : min(WRONG_LABELS, int(wrong.sum(1).max()))]
+        self.image, self.label, self.wrong = (values.gather(1, chosen) for values in (stream.subset, label, wrong))
 
     @torch.no_grad()
     def repeated(self, network: Ensemble, images: Images, chunk: int) -> Tensor:
         """The share of them to which each member gives the wrong label that they have, (S, M)."""
-        S, count = self.label.shape
         repeated = torch.zeros(network.parameters[0].shape[:2], device=self.label.device)
-        for image, label in zip(self.image.split(chunk, 1), self.label.split(chunk, 1), strict=True):
-            logits = network(images.batch(image.T.flatten(), S), training=False)
-            repeated += (logits.max(dim=2).indices == label[:, None]).sum(-1)
-        return repeated / count
+        for image, label, wrong in zip(*(v.split(chunk, 1) for v in (self.image, self.label, self.wrong)), strict=True):
+            logits = network(images.batch(image.T.flatten(), len(image)), training=False)
+            repeated += ((logits.max(dim=2).indices == label[:, None]) & wrong[:, None]).sum(-1)
+        return repeated / self.wrong.sum(1, keepdim=True)
 
 
 def history_images(train: Train, dataset: DataSet) -> int:

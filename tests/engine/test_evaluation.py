@@ -83,3 +83,11 @@ def test_twins_are_memorised_with_labels_of_their_own(wrongly_labelled):
     assert (train_unit(twin, wrongly_labelled, device=CPU)["memorised_history"][0, 1, :, -1] > 0.9).all()
     with pytest.raises(InputError, match="needs wrong labels among the training images of every seed, got none"):
         train_unit(twin, clean_given, device=CPU)
+
+
+def test_what_a_seed_memorises_does_not_depend_on_the_seeds_beside_it(wrongly_labelled):
+    asked = unit(noise="same_rate", measure=("memorised",), alphas=(0.0,), seeds=(0, 3, 5), steps=60)
+    together = train_unit(asked, wrongly_labelled, device=CPU)["memorised_history"]
+    for s, seed in enumerate(asked.seeds):
+        alone = train_unit(replace(asked, seeds=(seed,)), wrongly_labelled, device=CPU)["memorised_history"]
+        np.testing.assert_array_equal(alone[..., 0, :], together[..., s, :])
