@@ -1,7 +1,7 @@
 """Adam's best rate from that of SGD, by four formulas, on networks trained with both.
 
-Adam divides the gradient of coordinate i by the root of v_i, a running mean of g_i². Both optimisers then inject the same
-noise, and descend equally fast along it, where (docs/theory.md)
+Adam divides the gradient of coordinate i by the root of v_i, a running mean of g_i². Both optimisers are then equally noisy
+where (docs/theory.md)
 
     η_Adam Σ_i √q_i = η_SGD Σ_i q_i,      q_i = E g_i² of a batch of B
 
@@ -31,6 +31,7 @@ from effbatch.fitting import best_learning_rates
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
 from effbatch.plan.cube import open_cubes, resolved_spec
+from effbatch.theory.adaptive import adam_over_sgd
 from effbatch.theory.dynamics import best_learning_rate
 from effbatch.theory.schedules import multipliers
 
@@ -68,10 +69,16 @@ CASES = (
     _recorded("conv2, MNIST", "conv2", "mnist", "recipe_conv2", "recipe_conv2_adamw", seen=True),
     _recorded("mlp2ln, MNIST", "mlp2ln", "mnist", "recipe_mlp2ln", "recipe_mlp2ln_adamw", seen=True),
     *(
-        Case(f"{name}, digits", f"benchmarks/untried_networks.py:{function}", "digits", *(("theory", f"{name}_{o}") for o in ("sgd", "adam")))
+        Case(
+            f"{name}, digits",
+            f"benchmarks/untried_networks.py:{function}",
+            "digits",
+            ("theory", f"{name}_sgd"),
+            ("theory", f"{name}_adam"),
+        )
         for name, (function, *_) in NETWORKS.items()
     ),
-)  # fmt: skip
+)
 
 
 def rows(case: Case, cubes: Mapping[str, Mapping[str, xr.Dataset]]) -> Iterator[dict]:
@@ -121,7 +128,7 @@ def _predicted(run: Run, sgd_rate: float, schedule: str, adams_schedule: str, mo
     start = run.at_start()
     q, single = start["squares"], start["single"]
     P = len(q)
-    plain, first = np.sqrt(single / (P * run.batch_size)), rate_ratio(q, q)
+    plain, first = np.sqrt(single / (P * run.batch_size)), adam_over_sgd(q)
     along_sgd = run.along("sgd", sgd_rate * (1 - momentum), schedule, momentum)
     along_adam = run.along("adam", plain * sgd_rate, adams_schedule)
     spectrum, divided = _spectra(run.network, run.dataset)
@@ -132,7 +139,7 @@ def _predicted(run: Run, sgd_rate: float, schedule: str, adams_schedule: str, mo
         shift = np.log2(on_adam / on_sgd)
         on_adam = float(best_learning_rate(divided, *of, schedule=adams_schedule)) / np.sqrt(run.batch_size)
         kernel = np.log2(on_adam / on_sgd)
-    ratios = {"plain": plain, "start": first, "quarter": rate_ratio(along_sgd, along_adam)}
+    ratios = {"plain": plain, "start": first, "quarter": adam_over_sgd(along_sgd, along_adam)}
     said = {name: float(np.log2(ratio) + shift) for name, ratio in ratios.items()}
     return {
         **said,
@@ -141,11 +148,6 @@ def _predicted(run: Run, sgd_rate: float, schedule: str, adams_schedule: str, mo
         "parameters": P,
         "S_start": single,
     }
-
-
-def rate_ratio(sgd_squares: np.ndarray, adam_squares: np.ndarray) -> float:
-    """η_Adam/η_SGD = Σ q_i/Σ √q_i: the first along SGD's run, the second along Adam's."""
-    return float(sgd_squares.sum() / np.sqrt(adam_squares).sum())
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ g = (1+α)²/(ξ + C). x enters as x/B, in n, and as xT, so that
 
 √(B/(1+α)) is σ = ν = g = 1, f = ½, j = 0. At fixed examples n = BT the rate is linear in B, whatever the spectrum. For
 power laws h_k ∝ k^−a, e_k ∝ k^−b, z_k ∝ k^−c, in the middle of the spectrum and with most of it learned, ν = 1, j = 0,
-and σ lies between s = (b−1)/a (unlearned) and r = (c−1)/a (forgetting). Under heavy noise f → 1 − j, g → 1: there the best
-rate no longer depends on α.
+and σ lies between s = (b−1)/a (unlearned) and r = (c−1)/a (forgetting). Under heavy noise f → 1 − j and g → 1: there the
+best rate no longer depends on α.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LocalExponents:
 def local_exponents(
     spectrum: Spectrum, alpha: ArrayLike, batch_size: ArrayLike, steps: ArrayLike, *, edge: float | None = None
 ) -> LocalExponents:
-    """The exponents of the best rate at every (alpha, batch_size, steps), which broadcast; uniform noise, constant rate.
+    """Exponents of the best rate at every (alpha, batch_size, steps), which broadcast; uniform noise, constant rate.
 
     `edge` caps the rate, by default at 2K/h_1, where uniform output is no longer stable. Derived above, from the
     recursion of Bordelon & Pehlevan (2022, arXiv 2106.02713) at small steps.
@@ -148,12 +148,12 @@ def _forces(
     h, e, z = spectrum.eigenvalues, spectrum.target_energies, spectrum.initial_energies
     way = np.outer(x, h) * steps
     left = np.exp(-way)
-    u, u2, initial = left @ e, left**2 @ e, (1 + alpha) ** 2 * (left**2 @ z)
-    learned = -np.expm1(-2 * way)
+    u2, initial = left**2 @ e, (1 + alpha) ** 2 * (left**2 @ z)
+    moved, learned = -np.expm1(-way), -np.expm1(-2 * way)  # 1 − E_k, 1 − E_k²
     energy = (1 + alpha) ** 2 - 1 + u2  # ξ + C; C at the end of the run is what is not learned
     noise = x / (2 * batch) * (learned @ h) * energy
-    stand = 2 * ((way * left) @ e) / (1 - u)  # −2u′/(1 − u)
-    unlearned = 2 * ((way * left**2) @ e) + stand * (u2 - u)
+    stand = 2 * ((way * left) @ e) / (moved @ e)  # −2u′/(1 − u)
+    unlearned = 2 * ((way * left**2) @ e) - stand * ((left * moved) @ e)
     forgetting = (1 + alpha) ** 2 * 2 * ((way * left**2) @ z) + stand * initial
     pull = unlearned + forgetting + stand * noise
     push = x / (2 * batch) * ((learned + 2 * way * left**2) @ h) * energy
