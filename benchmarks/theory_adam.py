@@ -1,7 +1,7 @@
 """Adam's best rate from that of SGD, by four formulas, on networks trained with both.
 
-Adam divides the gradient of coordinate i by the root of v_i, a running mean of g_i². Both optimisers are then equally noisy
-where (docs/theory.md)
+Adam divides the gradient of coordinate i by the root of v_i, a running mean of g_i². Both optimisers are then
+equally noisy where (docs/theory.md)
 
     η_Adam Σ_i √q_i = η_SGD Σ_i q_i,      q_i = E g_i² of a batch of B
 

@@ -1,4 +1,4 @@
-"""The runs of the tests of the theory, as specs by name: Adam beside SGD on networks that nothing was worked out on."""
+"""The runs that test the theory, as specs by name: Adam beside SGD on untried networks, and what moves an exponent."""
 
 from __future__ import annotations
 
@@ -31,4 +31,41 @@ def _adam_test(name: str, optimizer: str) -> str:
     """
 
 
-SWEEPS = {f"{name}_{optimizer}": _adam_test(name, optimizer) for name in NETWORKS for optimizer in ("sgd", "adam")}
+def _exponent_test(name: str, train: str, grid: str) -> str:
+    return f"""
+        [simulation]
+        name = "{name}"
+        [data]
+        dataset = "digits"
+        [train]
+        optimizer = "sgd"
+        evaluations = 1
+        {train}
+        [grid]
+        batch_size = [32]
+        {grid}
+        seed = 10
+    """
+
+
+_RATES = "learning_rate = {{ start = {}, stop = {}, factor = 1.4142135623730951 }}"
+_STARTS = ["mlp1", *(f"benchmarks/untried_networks.py:mlp1_{start}" for start in ("zero", "large"))]
+EXPONENT_TESTS = {
+    "start": _exponent_test(  # how much there is to forget
+        "start",
+        "budget = { steps = 1000 }",
+        f"network = {_STARTS}\nalpha = [1, 3, 7, 15]\n" + _RATES.format(2**-6, 1),
+    ),
+    "smoothing": _exponent_test(
+        "smoothing",
+        'network = "mlp1"\nbudget = { steps = 1000 }',
+        "label_smoothing = [0.0, 0.3]\nalpha = [0, 3, 15]\n" + _RATES.format(2**-5, 4),
+    ),
+    "steps": _exponent_test(
+        "steps",
+        'network = "mlp1"',
+        "budget = [{ steps = 50 }, { steps = 500 }, { steps = 5000 }]\nalpha = [1, 7]\n" + _RATES.format(2**-7, 1),
+    ),
+}
+ADAM_TESTS = {f"{name}_{optimizer}": _adam_test(name, optimizer) for name in NETWORKS for optimizer in ("sgd", "adam")}
+SWEEPS = ADAM_TESTS | EXPONENT_TESTS

@@ -34,3 +34,21 @@ class Bag(nn.Module):
         level = ((images.flatten(1) - WHITE) / (BLACK - WHITE) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
         tokens = level + LEVELS * torch.arange(PIXELS, device=images.device)
         return self.head(self.embedding(tokens).sum(1).div(PIXELS**0.5).relu())
+
+
+def mlp1_zero() -> nn.Sequential:
+    """`mlp1` for the digits whose last layer starts at zero: there is no function at initialisation to forget."""
+    return _mlp1(0.0)
+
+
+def mlp1_large() -> nn.Sequential:
+    """`mlp1` for the digits whose last layer starts three times as large."""
+    return _mlp1(3.0)
+
+
+def _mlp1(scale: float) -> nn.Sequential:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 64), nn.ReLU(), nn.Linear(64, CLASSES))
+    with torch.no_grad():
+        for weight in network[-1].parameters():
+            weight.mul_(scale)
+    return network

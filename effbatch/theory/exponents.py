@@ -20,8 +20,8 @@ g = (1+α)²/(ξ + C). x enters as x/B, in n, and as xT, so that
 
 √(B/(1+α)) is σ = ν = g = 1, f = ½, j = 0. At fixed examples n = BT the rate is linear in B, whatever the spectrum. For
 power laws h_k ∝ k^−a, e_k ∝ k^−b, z_k ∝ k^−c, in the middle of the spectrum and with most of it learned, ν = 1, j = 0,
-and σ lies between s = (b−1)/a (unlearned) and r = (c−1)/a (forgetting). Under heavy noise f → 1 − j and g → 1: there the
-best rate no longer depends on α.
+and σ lies between s = (b−1)/a (unlearned) and r = (c−1)/a (forgetting). Under heavy noise f → 1 − j and g → 1: the best
+rate no longer depends on α.
 """
 
 from __future__ import annotations
