@@ -2,17 +2,21 @@
 
     python benchmarks/theory.py                 # from the recorded cubes, no training but a quarter of a run per cell
 
-Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg. Exponents: least squares of ln η on ln B and
-ln(1+α) over the cells of one network whose best rate lies inside the grid (HC3 limits), of the measured rates and, on the
-same cells, of the rates that the closed form (`theory/exponents.py`) and the whole recursion give, both capped by the edge
-of a confident softmax. Adam: `theory_adam.py`. Rules: the rate tuned on clean labels, times a power of 1 + α.
+Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg.
+
+Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one network whose best rate lies inside the grid
+           (HC3 limits): of the measured rates and, on the same cells, of those that the closed form
+           (`theory/exponents.py`) and the whole recursion give, capped by the edge of a confident softmax
+Tests      `theory_runs.py`, predicted before they ran (theory_exponents_predicted.json)
+Adam       `theory_adam.py`
+Rules      the rate tuned on clean labels, times a power of 1 + α
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +24,10 @@ import numpy as np
 import theory_adam
 import xarray as xr
 
-from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Panel, Series, noise_axis
 from effbatch.fitting import FitOutcome, best_learning_rates
+from effbatch.fitting.peak import peak
+from effbatch.fitting.resampling import bootstrap_weights, interval
 from effbatch.fitting.student import student_quantile
 from effbatch.plan.cube import resolved_spec, score
 from effbatch.show import charts
@@ -36,6 +41,8 @@ RESULTS = HERE / "results"
 RECORDED = HERE.parent / "simulations" / "results"
 FIGURE = HERE.parent / "docs" / "figures" / "rate_rules.svg"
 CUBE = RESULTS / "theory.nc"
+SEEDS = 10  # of the tests
+TOLERANCE = 0.2  # between predicted and measured power, or octaves
 POWERS = {"sgd": (-0.5, 0.0, -1.0, -2.0), "adaptive": (-0.75, 0.0, -1.0, -2.0)}  # of 1 + α; the recommended one first
 DATASETS = {"digits": "digits", "fashion-mnist-14": "Fashion-MNIST 14×14", "mnist": "MNIST"}
 
@@ -91,8 +98,8 @@ def _of_cubes(cubes: dict) -> Iterator[tuple[str, Spectrum, dict, list]]:
         for name, cube in named.items():
             spec = resolved_spec(cube)
             train = spec["train"]
-            ours = name.startswith(("learning_rate", "recipe_")) or folder == "theory"
-            if not ours or train["optimizer"] != "sgd" or "bn" in train["network"]:
+            ours = name.startswith(("learning_rate", "recipe_")) or name.endswith("_sgd")
+            if not ours or train["optimizer"] != "sgd" or "bn" in train["network"]:  # BatchNorm: no kernel of images
                 continue
             best = best_learning_rates(cube)
             networks = best["network"].values if "network" in best.dims else [train["network"]]
@@ -130,6 +137,67 @@ def _of_benchmark() -> Iterator[tuple[str, Spectrum, dict, list]]:
         label = f"{network}, {DATASETS[dataset]}, {steps} steps" + _how(train)
         cells = [(row["alpha"], row["batch_size"], row["measured"]) for row in mine]
         yield label, initial_spectrum(network, dataset, seed=0), train, cells
+
+
+# What moves an exponent
+
+
+def test_rows(cubes: dict) -> list[dict]:
+    """The tests of `theory_runs`: predicted, measured with its 95 % interval over seeds, and a verdict."""
+    told = json.loads((RESULTS / "theory_exponents_predicted.json").read_text(encoding="utf-8"))
+    own, found = cubes["theory"], []
+    if "start" in own:
+        alphas = np.log2(1 + own["start"]["alpha"].values)
+        start = {str(name).rpartition(":")[2]: name for name in own["start"]["network"].values}
+        powers = {
+            n: _over_seeds(own["start"].sel(network=full), lambda o: _slope(alphas, o)) for n, full in start.items()
+        }
+        for name, resampled in powers.items():
+            found.append(_test(f"power of 1+α, {name}", told["start"][name]["alpha_exponent"], resampled))
+        gap = told["start"]["mlp1_zero"]["alpha_exponent"] - told["start"]["mlp1_large"]["alpha_exponent"]
+        found.append(_test("power of 1+α, mlp1_zero minus mlp1_large", gap, powers["mlp1_zero"] - powers["mlp1_large"]))
+    if "smoothing" in own:
+        for alpha, shift in zip(told["smoothing"]["alpha"], told["smoothing"]["shift_log2"], strict=True):
+            with_, without = (
+                _over_seeds(own["smoothing"].sel(alpha=[alpha], label_smoothing=s), lambda o: o[..., 0])
+                for s in (0.3, 0.0)
+            )
+            found.append(_test(f"octaves that label smoothing 0.3 moves the rate, α = {alpha}", shift, with_ - without))
+    if "steps" in own:
+        steps = np.log2([50, 500, 5000])
+        for alpha in own["steps"]["alpha"].values:
+            resampled = _over_seeds(own["steps"].sel(alpha=alpha), lambda o: _slope(steps, o))
+            found.append(
+                _test(f"power of T, α = {alpha:g}", told["steps"][f"alpha {alpha:g}"]["steps_exponent"], resampled)
+            )
+    return found
+
+
+def _over_seeds(cube: xr.Dataset, of: Callable[[np.ndarray], np.ndarray], resamples: int = 1000) -> np.ndarray:
+    """`of` the log2 of the best rates along the one dim that is left, first of all seeds, then of resampled ones."""
+    scores = score(cube).squeeze(drop=True)
+    (along,) = (set(scores.dims) - {"learning_rate", "seed"}) or {None}
+    scores = scores.transpose(*([along] if along else []), "learning_rate", "seed")
+    values = scores.values if along else scores.values[None]
+    n = values.shape[-1]
+    weights = np.vstack([np.full(n, 1 / n), bootstrap_weights(n, resamples, 0)])
+    x = np.log2(cube["learning_rate"].values)
+    return of(np.stack([peak(x, np.einsum("rs,ls->rl", weights, curve)).location for curve in values], axis=-1))
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    centred = x - x.mean()
+    return y @ centred / (centred @ centred)
+
+
+def _test(name: str, predicted: float, values: np.ndarray) -> dict:
+    """Supported within 0.2 of the prediction for sure, refuted if surely farther off, undecided else."""
+    low, high = (float(limit) for limit in interval(values[0], values[1:], SEEDS, 0.95))
+    far = max(predicted - low, high - predicted)
+    near = max(predicted - high, low - predicted)
+    verdict = "supported" if far <= TOLERANCE else "refuted" if near > TOLERANCE else "undecided"
+    measured = {"measured": float(values[0]), "low": low, "high": high}
+    return {"test": name, "predicted": predicted, **measured, "verdict": verdict}
 
 
 # Rules of the rate
@@ -191,8 +259,8 @@ def rule_figure(rows: list[dict]) -> Figure:
         axis = Axis("accuracy kept, % of the best", "linear", domain=(0, 105))
         panels.append(Panel(noise_axis(alphas), axis, tuple(series), title))
     caption = (
-        "The learning rate tuned on clean labels, kept or divided by powers of 1 + α, at the same batch size and number "
-        "of steps: accuracy in % of that of the best rate at this α, with 95 % intervals over seeds."
+        "The learning rate tuned on clean labels, kept or divided by powers of 1 + α, at the same batch size and "
+        "number of steps: accuracy in % of that of the best rate at this α, with 95 % intervals over seeds."
     )
     return Figure("rate_rules", caption, tuple(panels))
 
@@ -220,8 +288,22 @@ def as_markdown(content: dict) -> str:
             cells += [f"{row[name][term][0]:.2f}" if name in row else "" for name in ("closed form", "recursion")]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", _how_many(content["exponents"]), ""]
-    lines += ["## Adam's best rate from that of SGD", ""]
-    lines += ["Median |error| in powers of two, α > 0; bias in brackets: below 0 too low. n cells.", ""]
+    lines += ["## Predicted before the runs: what moves an exponent", ""]
+    lines += [
+        "`mlp1` on digits, B = 32, SGD, 10 seeds. Supported: within 0.2 of the prediction over the whole interval.",
+        "",
+    ]
+    lines += ["| what | predicted | measured | verdict |", "|---" * 4 + "|"]
+    for row in content["tests"]:
+        lines.append(
+            f"| {row['test']} | {row['predicted'] + 0:.2f} | {row['measured']:.2f} [{row['low']:.2f}, {row['high']:.2f}] | "
+            f"{row['verdict']} |"
+        )
+    lines += ["", "## Adam's best rate from that of SGD", ""]
+    lines += [
+        "α > 0. Median |error| in powers of two; bias, below 0 too low; mean of the points of accuracy lost. n cells.",
+        "",
+    ]
     lines += ["| network | n | " + " | ".join(theory_adam.FORMULAS) + " |", "|---" * 6 + "|"]
     for name, table in content["adam"]["summaries"].items():
         shown = [_shown(table.get(formula)) for formula in theory_adam.FORMULAS]
@@ -233,7 +315,7 @@ def as_markdown(content: dict) -> str:
         if row.get("measured") is None:
             continue
         errors = ["" if row[f] is None else f"{row[f] - row['measured']:+.2f}" for f in theory_adam.FORMULAS]
-        low, high = (f"{v:.1f}" if v is not None else "?" for v in (row["low"], row["high"]))
+        low, high = (f"{v:.1f}" if v is not None else "?" for v in (row["low"], row["high"]))  # ?: open
         lines.append(
             f"| {_bold(row['case'], not row['seen'])} | {row['alpha']:g} | {row['batch_size']} | "
             f"{row['measured']:.2f} [{low}, {high}] | " + " | ".join(errors) + " |"
@@ -260,7 +342,8 @@ def _shown(one: dict | None) -> str:
     if one is None:
         return ""
     low, high = one["interval"]
-    return f"{one['median_error']:.2f} [{low:.2f}, {high:.2f}] ({one['bias']:+.2f})"
+    points = "" if one["lost"] is None else f"; {one['lost']:.1f}"
+    return f"{one['median_error']:.2f} [{low:.2f}, {high:.2f}]; {one['bias']:+.2f}{points}"
 
 
 def _how_many(rows: list[dict]) -> str:
@@ -271,9 +354,8 @@ def _how_many(rows: list[dict]) -> str:
             mine = [row for row in rows if name in row]
             inside = sum(row["measured"][term][1] <= row[name][term][0] <= row["measured"][term][2] for row in mine)
             error = np.median([abs(row[name][term][0] - row["measured"][term][0]) for row in mine])
-            said.append(
-                f"power of {label} by the {name}: inside the interval in {inside} of {len(mine)}, median error {error:.2f}"
-            )
+            where = f"inside the interval in {inside} of {len(mine)}"
+            said.append(f"power of {label} by the {name}: {where}, median error {error:.2f}")
     return "; ".join(said) + "."
 
 
@@ -281,14 +363,16 @@ def main() -> None:
     """Compute every table, and write record and figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--kept", type=Path, help="folder for the rows of each network, so that running again resumes")
     options = parser.parse_args()
     cubes = theory_adam.cubes_of(RECORDED, CUBE)
     recorded = {name: cube for name, cube in cubes.items() if name != "theory"}
     content = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": "CPU",
-        "exponents": exponent_rows(cubes),
-        "adam": adam(cubes),
+        "exponents": kept(options.kept, "exponents", lambda: exponent_rows(cubes)),
+        "tests": test_rows(cubes),
+        "adam": adam(cubes, options.kept),
         "rules": rule_rows(recorded),
     }
     content = json.loads(
@@ -300,15 +384,33 @@ def main() -> None:
     print(as_markdown(content))
 
 
-def adam(cubes: dict) -> dict:
+def adam(cubes: dict, folder: Path | None) -> dict:
     """Rows of every case with Adam's runs, and summaries over α > 0: by case, of the held-out ones, of all."""
-    rows = [row for case in theory_adam.CASES for row in theory_adam.rows(case, cubes) if "measured" in row]
+    rows = []
+    for case in theory_adam.CASES:
+        found = kept(folder, case.name, lambda case=case: list(theory_adam.rows(case, cubes)))
+        rows += [row | {"lost": theory_adam.lost(case, row, cubes)} for row in found if "measured" in row]
+    rows += kept(folder, "momentum", theory_adam.benchmarked)
     noisy = [row for row in rows if row["alpha"] > 0]
     held_out = list(dict.fromkeys(row["case"] for row in rows if not row["seen"]))
     groups = {name: [r for r in noisy if r["case"] == name] for name in dict.fromkeys(r["case"] for r in noisy)}
-    groups |= {"all held out": [r for r in noisy if not r["seen"]], "all": noisy}
+    groups |= {"all held out": [r for r in noisy if not r["seen"]]}
+    recipes = [row for row in noisy if ", MNIST, " in row["case"]]
+    groups |= {"all but the recipes on MNIST": [r for r in noisy if r not in recipes], "the recipes on MNIST": recipes}
     summaries = {name: theory_adam.summary(some) for name, some in groups.items() if some}
     return {"rows": rows, "held_out": [*held_out, "all held out"], "summaries": summaries}
+
+
+def kept(folder: Path | None, name: str, compute: Callable[[], list[dict]]) -> list[dict]:
+    """What is computed, from the file of this name in the folder where it is there."""
+    file = None if folder is None else folder / f"{name}.json"
+    if file is not None and file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    rows = compute()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(rows), encoding="utf-8")
+    return rows
 
 
 if __name__ == "__main__":

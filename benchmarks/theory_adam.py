@@ -13,6 +13,7 @@ equally noisy where (docs/theory.md)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,9 +29,10 @@ from torch.nn.functional import cross_entropy
 
 from effbatch.data import datasets
 from effbatch.fitting import best_learning_rates
+from effbatch.fitting.regret import lost_score
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
-from effbatch.plan.cube import open_cubes, resolved_spec
+from effbatch.plan.cube import open_cubes, resolved_spec, score
 from effbatch.theory.adaptive import adam_over_sgd
 from effbatch.theory.dynamics import best_learning_rate
 from effbatch.theory.schedules import multipliers
@@ -66,8 +68,8 @@ CASES = (
         "learning_rate_adam-fashion-mnist-14",
         seen=True,
     ),
-    _recorded("conv2, MNIST", "conv2", "mnist", "recipe_conv2", "recipe_conv2_adamw", seen=True),
-    _recorded("mlp2ln, MNIST", "mlp2ln", "mnist", "recipe_mlp2ln", "recipe_mlp2ln_adamw", seen=True),
+    _recorded("conv2, MNIST, momentum", "conv2", "mnist", "recipe_conv2", "recipe_conv2_adamw", seen=True),
+    _recorded("mlp2ln, MNIST, momentum", "mlp2ln", "mnist", "recipe_mlp2ln", "recipe_mlp2ln_adamw", seen=True),
     *(
         Case(
             f"{name}, digits",
@@ -107,6 +109,41 @@ def rows(case: Case, cubes: Mapping[str, Mapping[str, xr.Dataset]]) -> Iterator[
                 middle = np.log2(adam_rate * friction / rate)
                 here |= {"adam": adam_rate, "measured": middle, "low": middle - under, "high": middle + off}
             yield here
+
+
+def benchmarked() -> list[dict]:
+    """`mlp1` on digits with momentum and with Adam, 400 steps: best rates of results/prediction.json, no intervals."""
+    recorded = json.loads((Path(__file__).parent / "results" / "prediction.json").read_text(encoding="utf-8"))
+    tuned = {
+        how: {
+            (r["alpha"], r["batch_size"]): r["measured"] for r in recorded["rows"] if r["case"] == f"digits-mlp1-{how}"
+        }
+        for how in ("momentum-constant-400", "adam-constant-400")
+    }
+    found = []
+    for (alpha, B), rate in tuned["momentum-constant-400"].items():
+        sgd, adam = rate / 0.1, tuned["adam-constant-400"][alpha, B]
+        said = _predicted(Run("mlp1", "digits", alpha, B, 400), sgd, "constant", "constant", 0.9)
+        row = {
+            "case": "mlp1, digits, momentum",
+            "seen": True,
+            "alpha": alpha,
+            "batch_size": B,
+            "sgd": sgd,
+            "steps": 400,
+        }
+        measured = {"adam": adam, "measured": float(np.log2(adam / sgd)), "low": np.nan, "high": np.nan}
+        found.append(row | said | measured | {"lost": dict.fromkeys(FORMULAS, np.nan)})
+    return found
+
+
+def lost(case: Case, row: Mapping, cubes: Mapping[str, Mapping[str, xr.Dataset]]) -> dict[str, float]:
+    """Points of accuracy lost by Adam's rate of each formula against the best of the grid."""
+    cube = cubes[case.adam[0]][case.adam[1]]
+    curve = score(cube).sel({key: row[key] for key in ("alpha", "batch_size")}).mean("seed").squeeze(drop=True)
+    rates = np.array([row["sgd"] * 2 ** row[name] for name in FORMULAS])
+    points, _ = lost_score(cube["learning_rate"].values, curve.values, rates)
+    return {name: 100 * float(value) for name, value in zip(FORMULAS, points, strict=True)}
 
 
 def _best(cube: xr.Dataset, network: str) -> xr.Dataset:
@@ -254,6 +291,7 @@ def summary(found: list[dict]) -> dict[str, dict]:
         error = np.array([row[name] - row["measured"] for row in found if np.isfinite(row[name] - row["measured"])])
         if not len(error):
             continue
+        points = np.array([row["lost"][name] for row in found if np.isfinite(row[name])])
         medians = np.median(np.abs(rng.choice(error, (2000, len(error)))), axis=1)
         low, high = np.quantile(medians, [0.025, 0.975])
         table[name] = {
@@ -262,6 +300,7 @@ def summary(found: list[dict]) -> dict[str, dict]:
             "interval": [float(low), float(high)],
             "quantile90": float(np.quantile(np.abs(error), 0.9)),
             "bias": float(np.median(error)),
+            "lost": float(np.nanmean(points)) if np.isfinite(points).any() else np.nan,
         }
     return table
 

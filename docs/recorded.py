@@ -24,6 +24,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages: a gallery and a summary for each data set, and the benchmarks."""
     benchmarks = ROOT / "benchmarks" / "results"
     sources = {"benchmark.md": benchmarks / "prediction.md", "recipes.md": benchmarks / "advice.md"}
+    sources["theory-record.md"] = benchmarks / "theory.md"
     for folder in sorted(RECORDED.iterdir()):
         gallery = "\n\n".join(_gallery(folder, files, config)) + "\n"
         files.append(File.generated(config, f"gallery/{folder.name}.md", content=gallery))
