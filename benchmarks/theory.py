@@ -296,8 +296,8 @@ def as_markdown(content: dict) -> str:
     lines += ["| what | predicted | measured | verdict |", "|---" * 4 + "|"]
     for row in content["tests"]:
         lines.append(
-            f"| {row['test']} | {row['predicted'] + 0:.2f} | {row['measured']:.2f} [{row['low']:.2f}, {row['high']:.2f}] | "
-            f"{row['verdict']} |"
+            f"| {row['test']} | {row['predicted'] + 0:.2f} | {row['measured']:.2f} "
+            f"[{row['low']:.2f}, {row['high']:.2f}] | {row['verdict']} |"
         )
     lines += ["", "## Adam's best rate from that of SGD", ""]
     lines += [
