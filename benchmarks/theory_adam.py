@@ -33,7 +33,7 @@ from effbatch.fitting.regret import lost_score
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
 from effbatch.plan.cube import open_cubes, resolved_spec, score
-from effbatch.theory.adaptive import adam_over_sgd
+from effbatch.theory.adam_rate import adam_over_sgd
 from effbatch.theory.dynamics import best_learning_rate
 from effbatch.theory.schedules import multipliers
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from effbatch.core.errors import InputError
-from effbatch.theory.adaptive import adam_over_sgd
+from effbatch.theory.adam_rate import adam_over_sgd
 
 SCALES = np.geomspace(0.1, 3, 60)  # of the features: coordinates of unequal gradients
 BATCH = 8
