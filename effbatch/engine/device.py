@@ -13,7 +13,7 @@ import torch
 
 from effbatch.core.errors import InputError
 
-ARITHMETIC = "float32, without TensorFloat-32 or bfloat16"
+ARITHMETIC = "float32, without TensorFloat-32; bfloat16 in products and convolutions where the spec asks for it"
 
 
 def pick_device(name: str = "auto") -> torch.device:

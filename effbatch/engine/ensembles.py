@@ -26,6 +26,7 @@ from effbatch.networks.per_image import logits_of, output, trainable_weights
 from effbatch.networks.untouched import draw_from
 from effbatch.noise.labels import counter_hash
 
+TOGETHER = {"float32": 300_000, "bfloat16": 3_000_000}  # at most, by precision: see docs/notes/engine-speed.md
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
 _random_state = Lock()  # PyTorch's own generator is one for all threads
 
@@ -34,10 +35,12 @@ class Ensemble(Protocol):
     """S·M networks; `parameters` are their weights (S, M, ...), ready for autograd.
 
     channels_last   the order in memory of an image's numbers that makes them fast
+    replayable      whether every step is the same operations on the device: it can be captured as a graph
     """
 
     parameters: list[Tensor]
     channels_last: bool
+    replayable: bool
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
@@ -60,22 +63,31 @@ def ensemble(
     seeds: Sequence[int],
     images: Tensor,
     num_classes: int,
+    outputs: int = 0,
+    precision: str = "float32",
 ) -> Ensemble:
     """`members` copies of each network, one network per seed, to be trained side by side.
 
     A way to train them all at once is taken only if it gives the first network's own logits of `images` (n, C, H, W),
-    a few will do. InputError where the network does not take them, or has no parameter to train.
+    a few will do. Nor is it taken on a CPU where the layers of one network give out so many numbers in a step,
+    `outputs`, that members would push each other from the caches. InputError where the network does not take the
+    images, or has no parameter to train.
     """
     first = deepcopy(networks[0]).to(device)
     trainable_weights(first)
     with evaluation_mode(first):
         logits, again = (logits_of(first, images, num_classes, len(images)) for _ in range(2))
+    one_by_one = len(networks) * members == 1 or (device.type == "cpu" and outputs > TOGETHER[precision])
+    made: Ensemble | None = None
     side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
-    for way in side_by_side:
+    for way in side_by_side[precision != "float32" :]:  # a dense network has buffers, which are of float32
         if _gives(way, first, images, logits):  # so it draws no random numbers
-            alone = len(networks) * members == 1 and way is not DenseNetwork
-            return SequentialMembers(networks, members, device) if alone else way(networks, members, device)
-    return SequentialMembers(networks, members, device, seeds, always=not torch.equal(logits, again))
+            alone = one_by_one and way is not DenseNetwork
+            made = SequentialMembers(networks, members, device) if alone else way(networks, members, device)
+            break
+    if made is None:
+        made = SequentialMembers(networks, members, device, seeds, always=not torch.equal(logits, again))
+    return made if precision == "float32" else InBfloat16(made)
 
 
 def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:
@@ -104,10 +116,28 @@ def _drawn_elsewhere() -> tuple[object, ...]:
     return random.getstate(), name, np.asarray(words).tobytes(), position
 
 
+class InBfloat16:
+    """What the ensemble `within` computes, its products and convolutions in bfloat16, by PyTorch's mixed precision.
+
+    Weights, their gradients, logits and loss stay in single precision, so that small steps are not lost (Micikevicius
+    et al. 2018, arXiv 1710.03740); bfloat16 needs no scaling of the loss (Kalamkar et al. 2019, arXiv 1905.12322).
+    """
+
+    def __init__(self, within: Ensemble) -> None:
+        self.within, self.parameters = within, within.parameters
+        self.channels_last, self.replayable = within.channels_last, within.replayable
+        self.gradients, self.member = within.gradients, within.member
+
+    def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
+        """As `Ensemble`."""
+        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+            return self.within(images, training=training).float()
+
+
 class VectorisedNetwork:
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
 
-    channels_last = True
+    channels_last = replayable = True
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = deepcopy(networks[0]).to(device).train()
@@ -145,7 +175,7 @@ class SequentialMembers:
     of a seed draw alike; in evaluation too where they draw `always`. NumPy and Python draw from them likewise.
     """
 
-    channels_last = True
+    channels_last, replayable = True, False
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from effbatch.data.dataset import DataSet
 from effbatch.engine import graphs
 from effbatch.engine.cost import cost_of
 from effbatch.engine.dense import DenseNetwork
-from effbatch.engine.ensembles import SequentialMembers, ensemble
+from effbatch.engine.ensembles import ensemble
 from effbatch.engine.evaluation import Evaluation, WrongLabels
 from effbatch.engine.images import Images
 from effbatch.engine.loss import CrossEntropies
@@ -63,7 +63,16 @@ class Members:
         self.unit, self.dataset, self.device = unit, dataset, device
         A, L, S = map(len, unit.axes)
         few = torch.as_tensor(dataset.x_test[:4], device=device)
-        self.network = ensemble(networks, A * L, device, seeds=unit.seeds, images=few, num_classes=dataset.num_classes)
+        self.network = ensemble(
+            networks,
+            A * L,
+            device,
+            seeds=unit.seeds,
+            images=few,
+            num_classes=dataset.num_classes,
+            outputs=outputs * unit.batch_size,
+            precision=unit.train.precision,
+        )
         self.optimizer: Optimizer = optimizer_of(self.network.parameters, unit.train)
         self.schedule = multipliers(unit.train.schedule, unit.steps, warmup=unit.train.warmup)
         rates = torch.tensor(unit.learning_rates, dtype=torch.float32, device=device)
@@ -113,7 +122,7 @@ class Members:
         self.window = max(1, WINDOW // B) if self.descending is not None else 1
         self.block_steps = self.window * max(1, BLOCK_LABELS // (S * A * B * self.window))
         capture = graphs.capture_on(self.device)
-        fixed = not isinstance(self.network, SequentialMembers) and self.optimizer.replayable
+        fixed = self.network.replayable and self.optimizer.replayable
         self.replayed: dict[int, Callable[..., None]] = {}  # by number of steps, where they are
         if capture and fixed:
             self.replayed = {steps: graphs.Replayed(self._take, capture) for steps in {1, self.window}}

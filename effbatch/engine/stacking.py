@@ -25,7 +25,7 @@ LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer
 class StackedNetwork:
     """S·M networks trained side by side; `parameters` holds the stacked tensors, ready for autograd."""
 
-    channels_last = True
+    channels_last = replayable = True
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]

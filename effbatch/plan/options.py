@@ -20,6 +20,7 @@ from effbatch.theory.schedules import SCHEDULES
 MAX_NAME = 100  # characters; it becomes the name of a folder
 MAX_BUDGET = 1e12  # steps, examples or epochs
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")  # `engine.optimizers` has one class for each
+PRECISIONS = ("float32", "bfloat16")  # weights, gradients and loss are float32 in both
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
     "uniform": (),
     "structured": ("delta", "order"),
@@ -104,6 +105,7 @@ class Train(Options):
     clip: float | None = key(
         None, "largest norm of a network's gradient, see below; by default any", takes=float, low=SMALLEST, since="0.2"
     )
+    precision: str = key("float32", "of products and convolutions, see below", choices=PRECISIONS, since="0.2")
     schedule: str = key("constant", "factor on the learning rate along the run, see below", choices=SCHEDULES)
     warmup: float = key(0.0, "share of all steps with a linear rise; not with one_cycle", low=0, below=1)
     budget: Mapping[str, float] = key(

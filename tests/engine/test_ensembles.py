@@ -16,7 +16,7 @@ from torch import nn
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
 from effbatch.engine.dense import DenseNetwork
-from effbatch.engine.ensembles import SequentialMembers, VectorisedNetwork, ensemble
+from effbatch.engine.ensembles import TOGETHER, SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.engine.train import train_unit
 from effbatch.networks import zoo
@@ -179,6 +179,36 @@ def test_one_member_alone_is_trained_as_it_is(name, own, little_images):
         assert type(alone) is SequentialMembers
         assert (alone.seeds is None) == (WAYS[name] is not SequentialMembers), "random layers alone need the seed"
     torch.testing.assert_close(alone(images.unsqueeze(1), training=False)[0, 0].T, net.eval()(images))
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_members_too_large_for_the_caches_take_turns(name, own, little_images):
+    net = load_network(f"{own}:{name}", little_images.image_shape, 3, seed=0)
+    images = torch.as_tensor(little_images.x_test[:4])
+    for precision, most in TOGETHER.items():
+        options = {"seeds": [0], "images": images, "num_classes": 3, "precision": precision}
+        few, many = (ensemble([net], 2, CPU, outputs=outputs, **options) for outputs in (most, most + 1))
+        few, many = (getattr(one, "within", one) for one in (few, many))
+        if precision == "float32":
+            assert type(few) is WAYS[name]
+        assert type(many) is (DenseNetwork if type(few) is DenseNetwork else SequentialMembers)
+
+
+@pytest.mark.parametrize("name", sorted(WAYS.keys() - set(RANDOM)))
+def test_in_bfloat16_weights_gradients_and_logits_stay_in_single_precision(name, own, little_images):
+    """Products have 8 bits: logits and gradients are those of float32 to a few percent, and not to seven digits."""
+    nets = [load_network(f"{own}:{name}", little_images.image_shape, 3, seed=0)]
+    images = torch.as_tensor(little_images.x_test[:32]).unsqueeze(1)
+    slope, found = torch.randn(1, 2, 3, len(images)), []
+    for precision in ("float32", "bfloat16"):
+        made = ensemble(nets, 2, CPU, seeds=[0], images=images[:4, 0], num_classes=3, precision=precision)
+        logits = made(images)
+        found.append([logits.detach().clone(), *(g.clone() for g in made.gradients(logits, slope))])
+        assert {w.dtype for w in made.parameters} == {torch.float32}
+    assert {values.dtype for values in found[1]} == {torch.float32}
+    for of in (slice(1), slice(1, None)):  # logits, and gradients of all weights together: some are mere rounding
+        exact, rough = (torch.cat([values.flatten() for values in one[of]]) for one in found)
+        assert 1e-5 < float((exact - rough).norm() / exact.norm()) < 0.05
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

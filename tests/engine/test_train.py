@@ -50,6 +50,17 @@ def test_every_cell_matches_the_plain_loop(case, little_images):
     assert_cells_match(block, little_images, train_unit(block, little_images, device=CPU))
 
 
+@pytest.mark.parametrize("network", ["mlp1", "conv2", "resnet8bn"])
+def test_training_in_bfloat16_ends_near_that_in_float32(network, little_images):
+    block = replace(unit(network=network, learning_rates=(0.01, 0.02)), steps=10, checkpoints=(10,))
+    exact, rough = (
+        train_unit(replace(block, train=replace(block.train, precision=p)), little_images, device=CPU)
+        for p in ("float32", "bfloat16")
+    )
+    np.testing.assert_allclose(rough["test_loss"], exact["test_loss"], rtol=0.05)
+    assert not np.array_equal(rough["test_loss"], exact["test_loss"])
+
+
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 @pytest.mark.parametrize(
     "others",
