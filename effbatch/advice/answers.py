@@ -9,6 +9,7 @@ from effbatch.advice.snippet import snippet
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
+from effbatch.plan.practice import Departure, departure
 from effbatch.plan.recipe import Recipe
 from effbatch.probe.rule import Probe
 
@@ -141,6 +142,11 @@ class Advice(Shown):
         return self.chosen.accuracy.value
 
     @property
+    def practice(self) -> Departure | None:
+        """How far the rate is from those that people use with this optimiser; None where none is published."""
+        return departure(self.recipe, self.learning_rate)
+
+    @property
     def snippet(self) -> str:
         """PyTorch that uses the answer; `train_set` and `network` are the user's."""
         factor = None if self.chosen.factor is None else self.chosen.factor.value
@@ -171,6 +177,7 @@ class Advice(Shown):
                 "batch_sizes": [self._numbers(answer) for answer in (*self.answers, *self.others)],
                 "labels_pay": pay,
                 "rate": yours,
+                "practice": self.practice,
                 "limits": self.limits,
                 "snippet": self.snippet,
             }

@@ -271,6 +271,18 @@ def test_the_answer_fits_a_screen(ask, world, how):
     assert "optimizer = " in page
 
 
+@pytest.mark.parametrize(("optimizer", "far"), [("adam", True), ("momentum", False), ("rmsprop", False)])
+def test_a_rate_far_from_common_practice_says_so(optimizer, far, ask):
+    said = ask(batch_sizes=(32,), optimizer=optimizer)
+    words = "the rate is 20 times 0.001, the nearest that published recipes"
+    page, everything = (" ".join(as_text(advice_page(said, everything=all)).split()) for all in (False, True))
+    assert (words in page) == (words in everything) == far
+    assert ("Beside common practice" in everything) == (optimizer != "rmsprop")
+    practice = said.to_dict()["practice"]
+    assert (practice is None) == (optimizer == "rmsprop")
+    assert practice is None or practice["factor"] == pytest.approx(20 if far else 1)
+
+
 def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
     said = ask(batch_sizes=(32, 64), rate=0.04)
     page = " ".join(str(said).split())

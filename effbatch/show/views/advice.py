@@ -13,10 +13,12 @@ from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
 from effbatch.core.pages import Code, Heading, Note, Page, Part, page
+from effbatch.plan.practice import Departure
 from effbatch.show.terminal import SCREEN, as_text, on_a_screen
 from effbatch.show.views import advice_figures  # noqa: F401 (registers their figures)
 
 ROWS = 5  # batch sizes on a screen
+FAR = 2  # times the nearest published rate, from which the answer says so
 
 
 @page.register
@@ -136,8 +138,10 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
     said: list[Part] = [*_rates(advice), *_accuracies(advice), *_pays(advice), _cost(advice)]
     if everything:
         limits: list[Part] = [Heading("Where this may not hold"), *(f"- {limit}." for limit in advice.limits)]
+        practice = [f"Beside common practice, {_practice(advice.practice)}."] if advice.practice else []
         parts = [
             *said,
+            *practice,
             *_all_batch_sizes(advice),
             *_labels(advice, advice.pay),
             *_stages(advice),
@@ -333,7 +337,22 @@ def _changes(advice: Advice) -> list[str]:
         low, high = audit.alpha.low, audit.alpha.high
         about = f"from {_number(low)} to {_number(high)}" if high is not None else f"to at least {_number(low)}"
         changes.append(f"{audit.checked:,} labels checked by hand would tell α {about}")
+    practice = advice.practice
+    if practice is not None and not 1 / FAR <= practice.factor <= FAR:
+        changes.insert(1, _practice(practice))
     return changes + list(advice.limits[1:2])
+
+
+def _practice(practice: Departure) -> str:
+    """How far the rate is from those in use, and whose are nearest."""
+    if not practice.nearest:
+        return "the rate lies between those of published recipes for noisy labels"
+    first = practice.nearest[0]
+    names = ", ".join(one.name for one in practice.nearest)
+    return (
+        f"the rate is {_number(practice.factor)} times {_number(first.learning_rate)}, the nearest that published "
+        f"recipes for noisy labels use ({names}; they keep it whatever the noise)"
+    )
 
 
 def _lines_to_change(snippet: str) -> str:
