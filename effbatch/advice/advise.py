@@ -17,11 +17,12 @@ from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
 from effbatch.advice.untrained import REGIME, accuracy_answer, linearised, rate_answer
-from effbatch.audit.checked_labels import counts_of
+from effbatch.audit.checked_labels import checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
+from effbatch.data.held_out import checked_out
 from effbatch.laws.base import OPTIMIZERS, one_of
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.probe.rule import Probe
@@ -77,7 +78,8 @@ def advise(
     recipe       optimiser, schedule, regularisation and budget; it needs a budget, the same for all batch sizes
     batch_sizes  each is probed; 128 without
     anchor       a rate that was tuned: without training, laws carry it over
-    checked_labels  training examples checked by hand: rows (index, right label), or a file of them
+    checked_labels  training examples checked by hand, a random sample of them: rows (index, right label), or a file.
+                 They tell α, and from 300 of them on (at most half of all) also score the runs, on clean labels
     given        fields of `Noise`, `Recipe` and `Probing` one by one: alpha, noise_rate, checked, wrong, ...,
                  optimizer, schedule, steps, ..., training=False for laws and theory alone, effort, rate, out, seed, ...
     Where nothing tells α (all checked labels are wrong), nothing is trained, and there is no rate, with the reason.
@@ -93,15 +95,18 @@ def advise(
     if not recipe.budget:
         raise InputError("advice needs a budget, got none: give steps, examples or epochs, one of them")
     dataset = as_dataset(data)
+    held_out = None
     if checked_labels is not None:
-        noise = replace(noise, counts=counts_of(checked_labels, dataset))
+        index, right = checked_in(checked_labels, dataset)
+        noise, held_out = replace(noise, counts=counts_of(index, right, dataset)), checked_out(dataset, index, right)
     labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
     noise = _level(noise, labels_are)
     if recipe.epochs is not None:
         recipe = replace(recipe, epochs=None, examples=max(1, math.ceil(recipe.epochs * len(dataset.y_train))))
     own = (recipe.batch_size,) if recipe.batch_size is not None else ()
     recipes = [replace(recipe, batch_size=size) for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)]
-    of = subject(network, dataset)
+    of = replace(subject(network, dataset), held_out=held_out)
+    scored: Literal["as given", "checked"] = "as given" if held_out is None else "checked"
     from effbatch.networks.kind import kind_of_network
 
     try:
@@ -115,7 +120,7 @@ def advise(
         return _unanswered(of, recipes, unknown, labels_are)
     if how.training:
         probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
-        answers = [_from_runs(q, found, labels_are) for q, found in zip(questions, probes, strict=True)]
+        answers = [_from_runs(q, found, labels_are, scored) for q, found in zip(questions, probes, strict=True)]
         remarks = _remarks(of, questions[0], labels_are)
     else:
         answers, remarks = _from_theory(of, questions, labels_are)
@@ -137,6 +142,7 @@ def advise(
             noise=answered(question).noise if question.recipe.optimizer in OPTIMIZERS else {},
             majority=majority_share(dataset.y_train),
             audits=audits(question.alpha, dataset.num_classes) if noise.name == "uniform" else (),
+            scored=scored,
         ),
         recipe=replace(question.recipe, steps=chosen.steps, examples=None),
         answers=tuple(answers),
@@ -252,8 +258,11 @@ def _choice(answers: Sequence[Answer], *, by_examples: bool) -> tuple[Answer, tu
 # --- from runs ---
 
 
-def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "noisy"]) -> Answer:
-    """The answer of a probe: its rate also over the interval of a simulated α, its accuracy on clean labels."""
+def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "noisy"], by: str) -> Answer:
+    """The answer of a probe: its rate also over the interval of a simulated α, its accuracy on clean labels.
+
+    by  which labels scored the runs, "as given" or "checked"
+    """
     rate, accuracy = found.learning_rate, found.accuracy
     scored: Estimate | None = None
     why = f"fitted to short real runs worth {found.full_runs:.2g} full runs"
@@ -263,7 +272,7 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
         rate = replace(rate, low=low, high=high)
         why += f" at α = {question.alpha.value:.3g}, carried over the interval of α by the law"
     on_clean = labels_are == "clean" or bool(question.noise.sources)
-    if labels_are == "noisy" and on_clean:
+    if labels_are == "noisy" and on_clean and by == "as given":
         converted = on_clean_labels(accuracy, question.alphas.at_ends(question.labels_in))
         if on_clean := converted.value is not None:
             scored, accuracy = accuracy, converted

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
 BY_THEORY = "of the linearised network at this rate after all steps, on a held-out part of the training data"
 BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
+BY_CHECKED = "at the end of all steps at this rate, from short real runs, on the examples checked by hand"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class LabelsAsked:
     noise     kind of noise and what it leaves to be learned, see `Prediction.noise`
     majority  the share of the commonest class: what answering it always reaches
     audits    what checking labels by hand would narrow α to; empty where α is exact
+    scored    by which labels runs are scored: those "as given", or those "checked" by hand where they are enough
     """
 
     are: Literal["clean", "noisy"]
@@ -47,6 +49,7 @@ class LabelsAsked:
     noise: dict[str, Any]
     majority: float
     audits: tuple[Audit, ...]
+    scored: Literal["as given", "checked"] = "as given"
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ class Advice(Shown):
         runs = answer.probe is not None
         rate, accuracy = answer.learning_rate.to_json(), answer.accuracy.to_json()
         rate |= {"plateau": answer.plateau, "factor": answer.factor, "law": answer.law, "why": answer.why}
-        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": BY_RUNS if runs else BY_THEORY}
+        by_runs = BY_CHECKED if self.labels.scored == "checked" else BY_RUNS
+        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": by_runs if runs else BY_THEORY}
         names = ("fraction", "steps", "learning_rates", "seeds")
         stages = [
             {name: getattr(one, name) for name in names}

@@ -71,13 +71,15 @@ class Probing:
 class Subject:
     """What is trained: the network at an initialisation by seed, what to call it, and its data.
 
-    given  one module whose weights are given: seeds then change the order of the data alone
+    given     one module whose weights are given: seeds then change the order of the data alone
+    held_out  the same data with the examples that score the runs in place of its test set; None: a part of them
     """
 
     make: Callable[[int], nn.Module]
     name: str
     data: DataSet
     given: bool = False
+    held_out: DataSet | None = None
 
 
 def subject(network: Any, data: DataSet) -> Subject:
@@ -116,13 +118,14 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
 
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
+    shared: dict[str, Any] = {"held_out": of.held_out, "effort": how.effort, "device": how.device}
     _announce_memory(of, how)
     waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
     waiting.daemon = True
     waiting.start()
     try:
         prices = [
-            price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), effort=how.effort, device=how.device)
+            price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), **shared)
             for q, noise in zip(questions, noises, strict=True)
         ]
     finally:
@@ -143,10 +146,9 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
                     of.data,
                     question.recipe,
                     **noise,
+                    **shared,
                     known_alpha=known,
-                    effort=how.effort,
                     seed=how.seed,
-                    device=how.device,
                     on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
                     on_more=partial(_tell_more, how.tell, question.setting.batch_size),
                     **kept,

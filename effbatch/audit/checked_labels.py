@@ -1,4 +1,4 @@
-"""Training examples checked by hand, rows (index, right label) -> counts of right against given labels."""
+"""Training examples checked by hand, rows (index, right label) -> which they are, and counts of right against given."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 DRAWN = "drawn for testing"  # in what a data set was read as
 
 
-def counts_of(checked: Any, data: DataSet) -> np.ndarray:
-    """How often each right label (rows) was given as each label (columns), (K, K).
+def counts_of(index: np.ndarray, right: np.ndarray, data: DataSet) -> np.ndarray:
+    """How often each right label (rows) was given as each label (columns), (K, K), of examples by their index."""
+    counts = np.zeros((data.num_classes, data.num_classes))
+    np.add.at(counts, (right, data.y_train[index]), 1)
+    return counts
+
+
+def checked_in(checked: Any, data: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """Index and right label of every checked example.
 
     checked  rows (index, label), or a file of them, with or without a first row of names. Indices are those of the
              training examples, from 0; labels are whole numbers, or names of classes
@@ -48,9 +55,7 @@ def counts_of(checked: Any, data: DataSet) -> np.ndarray:
         twice = next((i for i in index if index.count(i) > 1), None)
         got = "none" if twice is None else f"{twice} twice"
         raise InputError(f"checked labels need training examples, each once, got {got}: leave one out")
-    counts = np.zeros((data.num_classes, data.num_classes))
-    np.add.at(counts, (np.array(label), data.y_train[index]), 1)
-    return counts
+    return np.array(index), np.array(label)
 
 
 def _rows(path: str | PathLike[str]) -> Sequence[Sequence[str]]:

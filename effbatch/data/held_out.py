@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -50,4 +51,25 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED) -> DataSet:
         x_test=data.x_train[out],
         y_test=data.y_train[out],
         clean_labels=None if data.clean_labels is None else data.clean_labels[kept],
+    )
+
+
+def checked_out(data: DataSet, index: np.ndarray, right: np.ndarray) -> DataSet | None:
+    """The training examples less those checked by hand, which stand, rightly labelled, in place of the test set.
+
+    None where they are fewer than 300, or more than half of the examples: too few to score runs, or to train them.
+    """
+    kept = np.ones(len(data.y_train), dtype=bool)
+    kept[index] = False
+    if len(index) < FEWEST_SCORED or 2 * len(index) > len(kept):
+        return None
+    checked = hashlib.sha256(np.stack([index, right]).astype("<i8").tobytes()).hexdigest()
+    return replace(
+        data,
+        x_train=data.x_train[kept],
+        y_train=data.y_train[kept],
+        x_test=data.x_train[index],
+        y_test=right.astype(data.y_train.dtype),
+        clean_labels=None if data.clean_labels is None else data.clean_labels[kept],
+        fingerprint=f"{data.fingerprint}, checked {checked}",
     )

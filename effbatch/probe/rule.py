@@ -163,6 +163,7 @@ def find(
     held_out: int,
     majority: float,
     alpha: float | None,
+    scored_alpha: float = 0.0,
     seed: int = 0,
 ) -> Probe:
     """The optimal rate of a full run of `steps`, from `train(rates, fraction, seeds)`.
@@ -170,6 +171,7 @@ def find(
     start               a first guess of the rate: the stages walk from there
     held_out, majority  how many held-out examples there are, and the share of their commonest class
     alpha               noisy labels per clean one in what is trained on; None where it is not known
+    scored_alpha        the same in the held-out labels, uniform noise; 0 where they are clean, or nothing is known
     """
     shift, middle = shift_exponent(alpha), round(log2(start))
 
@@ -203,7 +205,7 @@ def find(
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
         plateau=_plateau(last, m),
-        accuracy=_accuracy(last, num_classes, held_out),
+        accuracy=_accuracy(last, num_classes, held_out, scored_alpha),
         stop_at=_stop_at(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
@@ -287,18 +289,23 @@ def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
     return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
 
 
-def _accuracy(stage: Stage, num_classes: int, held_out: int) -> Estimate:
-    """Accuracy at the end of the full run: d′ grows on from the last stage, the more slowly the larger it is."""
+def _accuracy(stage: Stage, num_classes: int, held_out: int, alpha: float) -> Estimate:
+    """Accuracy at the end of the full run: d′ grows on from the last stage, the more slowly the larger it is.
+
+    d′ is that of accuracy a on clean labels, of which held-out labels with α show λ a + (1 − λ)/K, λ = 1/(1 + α).
+    """
     lowest, highest = 1 / num_classes + 0.5 / held_out, 1 - 0.5 / held_out
-    reached = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
+    signal, by_chance = 1 / (1 + alpha), alpha / (1 + alpha) / num_classes
+    scored = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
+    reached = float(np.clip((scored - by_chance) / signal, lowest, highest))
     d = float(d_prime(reached, num_classes))
     threefold = log(1 / stage.fraction) / log(3)
     growth = max(0.0, min(log(3), GROWTH[0] / d - GROWTH[1]) if d > 0 else log(3))  # d′ ∝ n at most
-    sampled = sqrt(reached * (1 - reached) / held_out)
+    sampled = sqrt(scored * (1 - scored) / held_out) / signal
     slope = (float(forced_choice(d * 1.01, num_classes)) - float(forced_choice(d, num_classes))) / 0.01
     spread = sqrt((GROWTH_NOISE * threefold) ** 2 + (sampled / max(slope, 1e-9)) ** 2)
     value, low, high = (
-        float(forced_choice(d * exp(growth * threefold + side * NORMAL_90 * spread), num_classes))
+        by_chance + signal * float(forced_choice(d * exp(growth * threefold + side * NORMAL_90 * spread), num_classes))
         for side in (0, -1, 1)
     )
     return Estimate(value, low, high, n=held_out, level=LEVEL)

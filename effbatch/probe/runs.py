@@ -54,6 +54,7 @@ def probe(
     alpha: float = 0.0,
     matrices: np.ndarray | None = None,
     known_alpha: float | None = None,
+    held_out: DataSet | None = None,
     effort: float = 1.5,
     seed: int = 0,
     device: str = "auto",
@@ -68,15 +69,16 @@ def probe(
     alpha        noisy labels per clean one, simulated on top of the labels of the data, afresh at every visit
     matrices     N (1, K, K), rows = true class: their law, where it is not uniform
     known_alpha  what is known of the noise that the labels have already, where none is simulated
+    held_out     the same data with other examples held out, in place of its test set, such as `checked_out` has
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
     on_more      is told what all of it will cost, in full runs, before runs begin that the price did not announce
-    A stratified tenth of the training data is held out, labels as given (300 to 2,000 examples), and scores the runs;
+    Without `held_out`, a stratified tenth of the training data, labels as given (300 to 2,000), scores the runs;
     the test set is never looked at. Raises InputError where network, data and recipe do not fit together, RunError
     where the network raises while it trains.
     """
     began = perf_counter()
-    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep)
+    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out)
     plan = runs.planned(effort)
     runs.announce(plan, on_progress, on_more)
     found = find(
@@ -88,6 +90,7 @@ def probe(
         held_out=len(runs.part.y_test),
         majority=majority_share(runs.part.y_test),
         alpha=alpha if alpha else known_alpha,
+        scored_alpha=0.0 if alpha or held_out else known_alpha or 0.0,
         seed=seed,
     )
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
@@ -99,11 +102,12 @@ def price(
     recipe: Recipe,
     *,
     alpha: float = 0.0,
+    held_out: DataSet | None = None,
     effort: float = 1.5,
     device: str = "auto",
 ) -> Price:
     """What `probe` will cost: seconds from a few real steps at all rates of the first stage."""
-    runs = _ShortRuns(network, data, recipe, alpha, None, pick_device(device), lambda key, make: make())
+    runs = _ShortRuns(network, data, recipe, alpha, None, pick_device(device), lambda key, make: make(), held_out)
     plan = runs.planned(effort)
     rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * WIDE + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
@@ -127,6 +131,7 @@ class _ShortRuns:
         matrices: np.ndarray | None,
         device: torch.device,
         keep: Keep,
+        held_out: DataSet | None,
     ) -> None:
         if recipe.batch_size is None or not recipe.budget:
             raise InputError("a probe needs a recipe with batch size and budget, got none: give both")
@@ -135,7 +140,7 @@ class _ShortRuns:
         self.whole = len(data.y_train)
         self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + alpha))
         copies = self.steps * self.batch_size
-        self.part = held_out_of(data, most=copies // SCORED_SHARE)
+        self.part = held_out or held_out_of(data, most=copies // SCORED_SHARE)
         self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
         self.looks = LOOKS if self.fixed and copies > self.whole else 1
         self.order = np.random.Generator(np.random.PCG64(SUBSET_SEED)).permutation(len(self.part.y_train))

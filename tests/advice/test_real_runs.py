@@ -12,6 +12,7 @@ from torch import nn
 import effbatch
 from effbatch.core.kept import Kept
 from effbatch.data.dataset import DataSet
+from effbatch.data.held_out import checked_out
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,34 @@ def test_noisy_labels_are_trained_on_as_they_are_and_accuracy_is_told_on_clean_o
     known = zip((clean.value, *clean.interval), (scored.value, *scored.interval), strict=True)
     assert all(a == pytest.approx(np.clip(2 * (s - 1 / 6), 0, 1)) for a, s in known)
     assert (said.chosen.of, ask(noisy, labels=None, alpha=None).chosen.of) == ("clean labels", "noisy labels")
+
+
+def test_enough_checked_labels_score_the_runs_on_clean_labels(images, tmp_path):
+    rng = np.random.default_rng(4)
+    wrong = rng.random(700) < 0.5
+    noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))  # α = 1
+    drawn = rng.permutation(700)
+    many, few = (list(zip(drawn[:n].tolist(), images.y_train[drawn[:n]].tolist(), strict=True)) for n in (320, 299))
+    how = {"labels": None, "alpha": None, "steps": 120, "out": tmp_path}
+    said, usual = (ask(noisy, checked_labels=rows, **how) for rows in (many, few))
+    assert (said.labels.scored, usual.labels.scored) == ("checked", "as given")
+    assert (said.alpha.checked, said.chosen.accuracy.n, usual.chosen.accuracy.n) == (320, 320, 300)
+    assert (said.chosen.of, said.chosen.as_scored, usual.chosen.of) == ("clean labels", None, "clean labels")
+    assert usual.chosen.as_scored is not None
+    width = [np.diff(one.chosen.accuracy.interval).item() for one in (said, usual)]
+    assert width[0] < width[1]  # 1 + α times the signal
+    assert usual.accuracy < 1
+    low, high = said.chosen.accuracy.interval
+    assert low - 0.05 < ask(images, alpha=1.0, steps=120).accuracy < high + 0.05
+    assert "on the examples checked by hand" in said.to_dict()["accuracy"]["how"]
+    mistaken = [(i, (c + 1) % 3) for i, c in many]
+    assert ask(noisy, checked_labels=mistaken, **how).accuracy != said.accuracy  # not read from the runs kept before
+
+
+def test_more_than_half_of_the_examples_are_not_taken_from_training(images):
+    index = np.arange(351)
+    assert checked_out(images, index, images.y_train[index]) is None
+    part = checked_out(images, index[:350], images.y_train[index[:350]])
+    assert (len(part.y_train), len(part.y_test)) == (350, 350)
+    assert np.array_equal(part.x_test, images.x_train[:350])
+    assert np.array_equal(part.x_train, images.x_train[350:])

@@ -111,6 +111,25 @@ def test_runs_that_never_beat_chance_give_no_rate_and_say_why():
     assert "no run of 167 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
 
 
+def test_the_accuracy_on_noisy_labels_grows_as_that_on_clean_ones_does():
+    """Uniform noise of α shows λ a + (1 − λ)/K of an accuracy a, at a third of the steps and at the end alike."""
+
+    def end(scored_alpha):
+        def train(rates, fraction, seeds):
+            found = World(-3.0, 0.0).train(rates, fraction, seeds)
+            shown = found.accuracy / (1 + scored_alpha) + scored_alpha / (1 + scored_alpha) / 10
+            return Runs(accuracy=shown, loss=found.loss, history=found.history)
+
+        options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 1.0}
+        return find(train, PLAN, **options, scored_alpha=scored_alpha).accuracy
+
+    clean, noisy = end(0.0), end(1.0)
+    assert clean.value > 0.8
+    assert noisy.value == pytest.approx(clean.value / 2 + 0.05)
+    assert noisy.high < 0.55  # which a network that is always right would show
+    assert noisy.high - noisy.low > (clean.high - clean.low) / 2  # n tells less of it
+
+
 def test_the_plateau_costs_a_point_at_its_ends():
     low, high = World(-3.0, 0.0).found(0.0).plateau
     assert (log2(low), log2(high)) == pytest.approx((-3 - 2**0.5, -3 + 2**0.5))

@@ -291,7 +291,7 @@ def _rates(advice: Advice) -> list[Part]:
         said.append(f"Stop at step {chosen.stop_at:,}: from there on the accuracy falls, by more than the noise.")
     if advice.yours is not None:
         rate, costs = advice.yours
-        on = " on the noisy labels" if advice.labels.are == "noisy" else ""
+        on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
         points = costs.reason if costs.value is None else f"it costs {estimate_text(costs.times(100), 'points')}{on}"
         said.append(f"Your rate {_number(rate)}: {points}.")
     return said
