@@ -161,7 +161,10 @@ def _rate(best: xr.Dataset, at: Mapping[str, float]) -> tuple[float, float, floa
 
 
 def _predicted(run: Run, sgd_rate: float, schedule: str, adams_schedule: str, momentum: float) -> dict[str, float]:
-    """log2 η_Adam/η_SGD by every formula, and the effective share of coordinates (Σ√q)²/(P Σq) at the start."""
+    """log2 η_Adam/η_SGD by every formula; the share of coordinates (Σ√q)²/(P Σq) that count; S at the start and later.
+
+    S_start of one copy of the untrained network; S_sgd and S_adam, B Σq from an eighth to a quarter of either run.
+    """
     start = run.at_start()
     q, single = start["squares"], start["single"]
     P = len(q)
@@ -184,6 +187,8 @@ def _predicted(run: Run, sgd_rate: float, schedule: str, adams_schedule: str, mo
         "share": float(np.sqrt(q).sum() ** 2 / (P * q.sum())),
         "parameters": P,
         "S_start": single,
+        "S_sgd": float(run.batch_size * along_sgd.sum()),
+        "S_adam": float(run.batch_size * along_adam.sum()),
     }
 
 

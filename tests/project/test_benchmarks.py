@@ -70,3 +70,36 @@ def test_the_gpu_script_begins_nothing_when_its_time_is_up_and_sees_other_number
     here = {"train_loss": np.array([1.0, np.nan]), "test_loss": np.array([2.0, 2.0])}
     assert gpu.greatest_difference(here, {**here, "test_loss": np.array([2.0, 2.1])}) == pytest.approx(0.05)
     assert gpu.greatest_difference(here, {**here, "train_loss": np.array([1.0, 1.0])}) == math.inf
+
+
+def test_the_kernel_that_adam_sees_is_that_of_the_scaled_coordinates(script):
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 2))
+    scale = {name: torch.rand_like(w) for name, w in net.named_parameters()}
+    scaled, x = script("theory_adam").Scaled(net, scale), torch.randn(4, 3)
+    assert torch.equal(scaled(x), net(x))
+
+    def jacobian(network):
+        return [
+            torch.cat([g.flatten() for g in torch.autograd.grad(network(one[None])[0, 0], list(network.parameters()))])
+            for one in x
+        ]
+
+    J, ours = torch.stack(jacobian(net)), torch.stack(jacobian(scaled))
+    D = torch.cat([d.flatten() for d in scale.values()])
+    torch.testing.assert_close(ours @ ours.T, J @ torch.diag(D) @ J.T)
+
+
+def test_a_test_is_supported_only_where_its_whole_interval_is_near(script):
+    judged, spread = script("theory")._test, np.linspace(-0.05, 0.05, 201)
+    for measured, verdict in ((0.1, "supported"), (0.2, "undecided"), (0.5, "refuted")):
+        found = judged("power", 0.0, np.concatenate([[measured], measured + spread]))
+        assert (found["verdict"], found["low"] < measured < found["high"]) == (verdict, True)
+
+
+def test_exponents_of_a_power_law_come_back(script):
+    alpha, B = (grid.ravel() for grid in np.meshgrid([0.0, 1, 3, 7], [8.0, 32, 128]))
+    found = script("theory").fitted(alpha, B, 0.1 * B**0.6 * (1 + alpha) ** -0.4)
+    assert [found["batch_size"][0], found["alpha"][0]] == pytest.approx([0.6, -0.4])
