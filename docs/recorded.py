@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from effbatch.core.figures import Figure
 from effbatch.core.pages import Code
@@ -18,18 +20,30 @@ from effbatch.validation.judged import judge_all
 
 ROOT = Path(__file__).parent.parent
 RECORDED = ROOT / "simulations" / "results"
+LINK = re.compile(r"\]\((?:\.\./)+((?:benchmarks|simulations)/results/[\w/-]+\.md)")
+
+
+def _sources() -> dict[str, Path]:
+    """Page of the site -> the file of the checkout that it shows."""
+    benchmarks = ROOT / "benchmarks" / "results"
+    records = {f"results/{folder.name}.md": folder / "README.md" for folder in sorted(RECORDED.iterdir())}
+    names = {"benchmark": "prediction", "recipes": "advice", "theory-record": "theory"}
+    return {f"{page}.md": benchmarks / f"{file}.md" for page, file in names.items()} | records
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Links to recorded files, which lead somewhere in a checkout, lead to the pages that show them."""
+    shown = {str(file.relative_to(ROOT)): name for name, file in _sources().items()}
+    up = "../" * page.file.src_uri.count("/")
+    return LINK.sub(lambda link: f"]({up}{shown[link[1]]}" if link[1] in shown else link[0], markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages: a gallery and a summary for each data set, and the benchmarks."""
-    benchmarks = ROOT / "benchmarks" / "results"
-    sources = {"benchmark.md": benchmarks / "prediction.md", "recipes.md": benchmarks / "advice.md"}
-    sources["theory-record.md"] = benchmarks / "theory.md"
     for folder in sorted(RECORDED.iterdir()):
         gallery = "\n\n".join(_gallery(folder, files, config)) + "\n"
         files.append(File.generated(config, f"gallery/{folder.name}.md", content=gallery))
-        sources[f"results/{folder.name}.md"] = folder / "README.md"
-    for name, source in sources.items():
+    for name, source in _sources().items():
         files.append(File.generated(config, name, content=source.read_text(encoding="utf-8")))
     return files
 

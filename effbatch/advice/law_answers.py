@@ -26,7 +26,7 @@ PROBE = (
 class LawPrediction:
     """What one law says; numbers are None, and `reason` tells why, where it does not apply.
 
-    factor           η/η_anchor, exact given the law; without an anchor, relative to clean labels at the same B; None
+    factor           η/η_anchor, by the law's formula; without an anchor, relative to clean labels at the same B; None
                      where the law gives the rate alone
     factor_interval  its range over what `covers` names: the interval of α, recorded errors of the law
     value            η = factor × anchor rate; without an anchor None, or the rate itself where the law computes it

@@ -149,6 +149,17 @@ def test_links_of_readme_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere_in_a_checkout(page):
+    links = re.findall(r"\]\(((?!http|#)[^)\s#]+)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_links_to_recorded_files_lead_to_their_pages_in_the_site(site):
+    page = (site / "findings" / "index.html").read_text(encoding="utf-8")
+    assert all(f'href="../{target}/"' in page for target in ("results/digits", "benchmark"))
+
+
 def test_package_project_citation_and_changelog_agree_on_the_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")

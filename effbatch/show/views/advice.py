@@ -413,9 +413,9 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
         for name, change in changes.items()
     ]
     equal = (
-        f"relabelling {100 * worth.equal_share:.3g} % of them at random gains d′ as much as {MORE} times the labels do"
+        f"relabelling a random {100 * worth.equal_share:.3g} % of them raises d′ as much as {MORE} times the labels do"
         if worth.equal_share is not None
-        else f"{MORE} times the labels gain d′ more than relabelling all of them does"
+        else f"{MORE} times the labels raise d′ more than relabelling all of them does"
     )
     e = worth.elasticities
     columns = ("", "α", "steps", "d′ (exact, linear regime)", "accuracy")
