@@ -48,7 +48,10 @@ PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak wi
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
 GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
-GROWTH_NOISE = 0.085  # standard deviation of that
+GOES_ON = 0.47  # or by this share of what it grew from the first stage to the last; between both lies what is said
+AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
+GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
+LEAST_D = 0.02  # below that nothing is learned yet
 POINT = 0.01  # of accuracy: what a rate on the plateau may cost
 WIDEST = 2.0  # octaves that a plateau is told beyond the peak, to either side
 
@@ -205,7 +208,7 @@ def find(
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
         plateau=_plateau(last, m),
-        accuracy=_accuracy(last, num_classes, held_out, scored_alpha),
+        accuracy=_accuracy(told, num_classes, held_out, scored_alpha),
         stop_at=_stop_at(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
@@ -289,26 +292,43 @@ def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
     return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
 
 
-def _accuracy(stage: Stage, num_classes: int, held_out: int, alpha: float) -> Estimate:
-    """Accuracy at the end of the full run: d′ grows on from the last stage, the more slowly the larger it is.
+def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float) -> Estimate:
+    """Accuracy at the end of the full run: d′ grows on from the last stage.
 
     d′ is that of accuracy a on clean labels, of which held-out labels with α show λ a + (1 − λ)/K, λ = 1/(1 + α).
     """
     lowest, highest = 1 / num_classes + 0.5 / held_out, 1 - 0.5 / held_out
     signal, by_chance = 1 / (1 + alpha), alpha / (1 + alpha) / num_classes
-    scored = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
-    reached = float(np.clip((scored - by_chance) / signal, lowest, highest))
-    d = float(d_prime(reached, num_classes))
-    threefold = log(1 / stage.fraction) / log(3)
-    growth = max(0.0, min(log(3), GROWTH[0] / d - GROWTH[1]) if d > 0 else log(3))  # d′ ∝ n at most
-    sampled = sqrt(scored * (1 - scored) / held_out) / signal
-    slope = (float(forced_choice(d * 1.01, num_classes)) - float(forced_choice(d, num_classes))) / 0.01
-    spread = sqrt((GROWTH_NOISE * threefold) ** 2 + (sampled / max(slope, 1e-9)) ** 2)
+
+    def d_of(stage: Stage) -> tuple[float, float]:  # and the standard error of its logarithm
+        scored = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
+        d = float(d_prime(np.clip((scored - by_chance) / signal, lowest, highest), num_classes))
+        slope = (float(forced_choice(d * 1.01, num_classes)) - float(forced_choice(d, num_classes))) / 0.01
+        return d, sqrt(scored * (1 - scored) / held_out) / signal / max(slope, 1e-9)
+
+    (d, sampled), (early, _) = d_of(stages[-1]), d_of(stages[0])
+    growth, noise = _growth(early, d, log(stages[-1].fraction / stages[0].fraction))
+    to_go = log(1 / stages[-1].fraction)
+    spread = sqrt((noise * to_go) ** 2 + sampled**2)
     value, low, high = (
-        by_chance + signal * float(forced_choice(d * exp(growth * threefold + side * NORMAL_90 * spread), num_classes))
+        by_chance + signal * float(forced_choice(d * exp(growth * to_go + side * NORMAL_90 * spread), num_classes))
         for side in (0, -1, 1)
     )
     return Estimate(value, low, high, n=held_out, level=LEVEL)
+
+
+def _growth(early: float, late: float, between: float) -> tuple[float, float]:
+    """By how much ln d′ grows on for a factor e in steps, and its standard deviation, from d′ at two stages.
+
+    Two guesses, each wrong where the other is not: where noise is what there is to learn through, d′ grows the more
+    slowly the larger it is, whatever it did before; where the task is hard, it goes on growing as it did. What they
+    differ by is a part of what is not known.
+    """
+    usual = max(0.0, min(AVERAGING, (GROWTH[0] / late - GROWTH[1]) / log(3))) if late > 0 else AVERAGING
+    if between <= 0:
+        return usual, 2 * GROWTH_NOISE / log(3)
+    as_before = max(0.0, min(AVERAGING, GOES_ON * log(late / max(early, LEAST_D)) / between))
+    return (usual + as_before) / 2, sqrt((GROWTH_NOISE / log(3)) ** 2 + ((usual - as_before) / 2) ** 2)
 
 
 def _stop_at(stage: Stage, steps: int, held_out: int) -> int | None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import exp, hypot, log, log2
 
 import numpy as np
 import pytest
 import torch
 
 from effbatch.core.errors import InputError
-from effbatch.probe.rule import COARSE, FINE, PEAK_NOISE, Plan, Runs, find, planned, shift_exponent
+from effbatch.probe.rule import (
+    COARSE,
+    FINE,
+    GOES_ON,
+    GROWTH_NOISE,
+    PEAK_NOISE,
+    Plan,
+    Runs,
+    _growth,
+    find,
+    planned,
+    shift_exponent,
+)
 from effbatch.theory.schedules import multipliers
 
 PLAN = Plan(1 / 25, 1 / 3, 1)
@@ -128,6 +140,34 @@ def test_the_accuracy_on_noisy_labels_grows_as_that_on_clean_ones_does():
     assert noisy.value == pytest.approx(clean.value / 2 + 0.05)
     assert noisy.high < 0.55  # which a network that is always right would show
     assert noisy.high - noisy.low > (clean.high - clean.low) / 2  # n tells less of it
+
+
+@pytest.mark.parametrize(("first", "last", "end"), [(0.219, 0.416, 0.505), (0.149, 0.216, 0.242)])
+def test_the_accuracy_of_a_resnet_that_goes_on_growing_slowly_lies_inside(first, last, end):
+    """ResNet-8 on CIFAR-10, momentum and cosine, 500 steps of 64, α = 0 and 8; the rule was found on MNIST."""
+
+    def train(rates, fraction, seeds):
+        found = World(-3.0, 0.0).train(rates, fraction, seeds)
+        reached = np.full_like(found.loss, first if fraction < 0.1 else last)
+        return Runs(accuracy=reached, loss=found.loss, history=found.history)
+
+    options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 2000, "majority": 0.1, "alpha": 0.0}
+    said = find(train, PLAN, **options).accuracy
+    assert said.low < end < said.high
+    assert said.low > last - 0.03
+
+
+def test_what_two_guesses_of_the_growth_differ_by_is_not_known():
+    between = log(25 / 3)
+    for early, late in ((0.5, 2.0), (1.9, 2.0), (0.3, 0.5), (2.9, 3.0)):
+        growth, noise = _growth(early, late, between)
+        usual, as_before = _growth(0.0, late, 0.0)[0], GOES_ON * log(late / early) / between
+        assert growth == pytest.approx((usual + as_before) / 2)
+        assert noise == pytest.approx(hypot(GROWTH_NOISE / log(3), (usual - as_before) / 2))
+    usual, alone = _growth(0.0, 2.0, 0.0)
+    agreed = _growth(2.0 * exp(-usual * between / GOES_ON), 2.0, between)
+    assert agreed == pytest.approx((usual, GROWTH_NOISE / log(3)))
+    assert alone > agreed[1], "one stage tells less than two"
 
 
 def test_the_plateau_costs_a_point_at_its_ends():
