@@ -59,11 +59,20 @@ class Cell:
         """Accuracy of some seeds at a rate; beyond the grid, at its end."""
         return float(np.interp(octave, self.octaves, self.accuracy[:, seeds].mean(1)))
 
+    @property
+    def halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every other seed, and the rest."""
+        even = np.arange(self.accuracy.shape[1]) % 2 == 0
+        return even, ~even
+
+    @property
+    def reachable(self) -> float:
+        """Accuracy at the best rate of half the seeds, read on the others."""
+        return float(np.mean([self.at(self.best(half), ~half) for half in self.halves]))
+
     def regret(self, octave: float) -> float:
-        """Points of accuracy lost at a rate, against the best of half the seeds, read on the others."""
-        S = self.accuracy.shape[1]
-        halves = np.arange(S) % 2 == 0
-        return 100 * float(np.mean([self.at(self.best(h), ~h) - self.at(octave, ~h) for h in (halves, ~halves)]))
+        """Points of accuracy lost at a rate, against what is reachable."""
+        return 100 * (self.reachable - float(np.mean([self.at(octave, ~half) for half in self.halves])))
 
     @property
     def plateau(self) -> float:
@@ -196,13 +205,13 @@ def summary(rows: Sequence[dict]) -> dict:
         "cost, full runs": (rows, lambda some: np.nanmean([r["cost"] for r in some])),
     }
     return {
-        name: {"value": _finite(of(some)), "interval": _interval(some, of), "n": len(some)}
+        name: {"value": _finite(of(some)), "interval": interval(some, of), "n": len(some)}
         for name, (some, of) in quantities.items()
         if some
     }
 
 
-def _interval(rows: Sequence[dict], of: Callable[[Sequence[dict]], float]) -> list[float | None]:
+def interval(rows: Sequence[dict], of: Callable[[Sequence[dict]], float]) -> list[float | None]:
     """95 % by resampling whole recipes."""
     rng = np.random.default_rng(0)
     groups: dict[str, list[dict]] = {}

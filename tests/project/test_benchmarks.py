@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,119 @@ def test_exponents_of_a_power_law_come_back(script):
     alpha, B = (grid.ravel() for grid in np.meshgrid([0.0, 1, 3, 7], [8.0, 32, 128]))
     found = script("theory").fitted(alpha, B, 0.1 * B**0.6 * (1 + alpha) ** -0.4)
     assert [found["batch_size"][0], found["alpha"][0]] == pytest.approx([0.6, -0.4])
+
+
+class Peaked:
+    """A search whose score, at any step, falls off from the rate 2^-6, and less so after few steps."""
+
+    steps = 500
+
+    def __init__(self):
+        self.trained = 0
+
+    def start(self, rate):
+        done = 0
+
+        def on_to(step):
+            nonlocal done
+            self.trained, done = self.trained + step - done, step
+            return -((math.log2(rate) + 6) ** 2) * step / self.steps
+
+        return on_to
+
+    def cost(self, steps, scorings=1):
+        return steps / self.steps + 0.01 * scorings
+
+
+@pytest.mark.parametrize(("name", "within"), [("best of short runs", 2), ("Optuna TPE, ASHA, slow", 3)])
+def test_a_rival_finds_a_known_rate_within_its_budget(script, name, within):
+    package, method = script("rivals").RIVALS[name]
+    pytest.importorskip(package)
+    search = Peaked()
+    (answer,) = method(search)
+    assert abs(answer.octave + 6) < within
+    assert 1.2 < answer.cost <= 1.5
+    assert search.trained / search.steps < answer.cost < 1.25 * search.trained / search.steps
+
+
+def test_one_full_run_of_optuna_is_a_random_rate(script):
+    pytest.importorskip("optuna")
+    search = Peaked()
+    answers = script("rivals").optuna_full(search)
+    assert search.trained == 0
+    assert np.std([a.octave for a in answers]) == pytest.approx(16 / 12**0.5, rel=0.3)
+    search.steps, search.cost = 100, lambda steps, scorings=1: steps / 500
+    (answer,) = script("rivals").optuna_full(search)
+    assert (search.trained, answer.cost) == (700, pytest.approx(1.4))
+
+
+def test_the_range_test_suggests_where_the_loss_falls_most(script):
+    rates = np.geomspace(2.0**-16, 1, 100)
+    losses = 2.3 - 2 / (1 + np.exp(-(np.arange(100) - 60) / 2))
+    at = int(np.argmin(np.abs(np.log2(rates) - script("rivals").suggested(rates, losses))))
+    assert 58 <= at <= 66  # a smoothed loss lags behind
+    assert math.isnan(script("rivals").suggested(rates, [*losses[:12], math.nan]))
+
+
+@pytest.fixture
+def task(script):
+    """The rivals' view of a cell of 120 steps on 400 images, whose recorded accuracy is highest at 2^-5."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 1, 8, 8)).astype(np.float32), rng.integers(0, 10, 400)
+    x[np.arange(400), 0, 0, y % 8] += 4
+    data = DataSet("made", x, y, x[:100], y[:100], 10, "made here")
+    train = {"network": "mlp1", "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0, "schedule": "cosine"}
+    octaves = np.arange(-9.0, -1)
+    accuracy = np.tile((0.5 - (octaves + 5) ** 2 / 100)[:, None], 4)
+    cell = script("advice").Cell(
+        simulation="recipe_made",
+        train={**train, "budget": {"steps": 120}},
+        dataset="made",
+        alpha=1.0,
+        batch_size=16,
+        octaves=octaves,
+        accuracy=accuracy,
+    )
+    return script("rivals").Task(cell, data, script("rivals").held_out_of(data, most=300))
+
+
+def test_a_rival_trains_the_recipe_and_its_run_goes_on_where_it_stopped(script, task):
+    in_parts, whole = task.start(2.0**-5), task.start(2.0**-5)
+    early = in_parts(40)
+    assert early < in_parts(120) == whole(120)
+    (found,) = script("rivals").range_test(task)
+    assert -16 < found.octave < 0
+    assert found.cost == pytest.approx(100 / 120)
+
+
+@pytest.mark.parametrize("name", ["Prodigy", "D-Adaptation", "schedule-free"])
+def test_a_rate_free_rival_learns(script, task, name):
+    package, method = script("rivals").RIVALS[name]
+    pytest.importorskip(package)
+    answers = method(replace(task, cell=replace(task.cell, alpha=0.0)))
+    assert [a.cost for a in answers] == [0, 0]
+    assert np.isnan([a.octave for a in answers]).all()
+    assert min(a.accuracy for a in answers) > 0.2  # chance is 0.1
+    row = script("rivals").row_of(task.cell, name, answers)
+    assert row["regret"] == pytest.approx(100 * (0.5 - np.mean([a.accuracy for a in answers])))
+
+
+def test_answers_are_kept_and_the_page_pairs_them_with_the_probe(script, task, tmp_path, monkeypatch):
+    rivals, name = script("rivals"), "best of short runs"
+    monkeypatch.setattr(rivals, "task_of", lambda cell: task)
+    assert rivals.answers_of(task.cell, name, tmp_path, cached=True) is None
+    answers = rivals.answers_of(task.cell, name, tmp_path, cached=False)
+    assert repr(rivals.answers_of(task.cell, name, tmp_path, cached=True)) == repr(answers)  # NaN is not NaN
+    row = rivals.row_of(task.cell, name, answers)
+    assert row["regret"] == pytest.approx(task.cell.regret(answers[0].octave))
+    probe = [{**row, "method": "probe", "regret": row["regret"] + 1}]
+    record = rivals.record_of([row], probe)
+    assert record["methods"][name]["regret less the probe's"]["value"] == pytest.approx(-1)
+    assert "-1.00 [-1.00, -1.00]" in rivals.as_markdown(json.loads(json.dumps(record)))
+
+
+def test_a_rival_without_its_package_is_skipped_with_a_message(script, task, tmp_path, monkeypatch, capsys):
+    rivals = script("rivals")
+    monkeypatch.setitem(rivals.RIVALS, "Prodigy", ("no_such_package", rivals.range_test))
+    assert rivals.answers_of(task.cell, "Prodigy", tmp_path, cached=False) is None
+    assert "Prodigy needs the package no_such_package" in capsys.readouterr().out
