@@ -273,19 +273,30 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def main() -> None:
-    """Measure every cell, write advice.json and advice.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """What this script and that of the rivals are asked alike."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--cubes", type=Path, action="append", default=[])
     parser.add_argument("--data-dir", type=Path)
-    options = parser.parse_args()
+    return parser
+
+
+def prepared(options: argparse.Namespace) -> Path:
+    """The folder that keeps answers, made; the data sets come from the folder asked for."""
     if options.data_dir:
         os.environ[VARIABLE] = str(options.data_dir)
-    options.out.mkdir(parents=True, exist_ok=True)
-    kept = options.out / "advice"
-    kept.mkdir(exist_ok=True)
+    kept: Path = options.out / "advice"
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def main() -> None:
+    """Measure every cell, write advice.json and advice.md."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--cubes", type=Path, action="append", default=[])
+    options = parser.parse_args()
+    kept = prepared(options)
     cubes = {}
     for folder in options.cubes or [f for f in sorted(RECORDED.iterdir()) if (f / "cube.nc").exists()]:
         cubes |= {name: cube for name, cube in open_cubes(folder).items() if name.startswith("recipe_")}

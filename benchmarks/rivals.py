@@ -24,10 +24,8 @@ beyond the grid of rates that of its end, which flatters whoever is far off.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,17 +33,17 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from zlib import crc32
 
 import numpy as np
 import torch
-from advice import RECORDED, RESULTS, Answer, Cell, cells_of, interval
+from advice import RECORDED, RESULTS, Answer, Cell, cells_of, interval, parser_of, prepared
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
 from effbatch.data.held_out import held_out_of
-from effbatch.data.sources import VARIABLE
 from effbatch.engine.cost import SCORED
 from effbatch.engine.evaluation import calibrated_loss
 from effbatch.engine.visits import Stream
@@ -57,7 +55,7 @@ from effbatch.theory.schedules import multipliers
 
 LOW, HIGH = 2.0**-16, 1.0
 BUDGET = 1.5  # full runs
-SEED = 1000  # one that the record does not have
+SEED = 1000  # of networks and batches: one that the record does not have
 STUDIES = 20
 RUNGS, REDUCTION = (1 / 25, 4 / 25, 16 / 25, 1), 4
 SHORT = 1 / 10  # of a full run: an epoch, where runs have ten
@@ -134,6 +132,7 @@ class Search(Protocol):
     """What a search for a rate may ask for."""
 
     steps: int
+    seed: int  # of what the search draws
 
     def start(self, rate: float) -> Callable[[int], float]:
         """A run at a rate, as the function that trains it on to a step and gives its score there."""
@@ -153,6 +152,11 @@ class Task:
     @property
     def steps(self) -> int:
         return int(self.cell.train["budget"]["steps"])
+
+    @property
+    def seed(self) -> int:
+        """Of what a search draws: another one for every cell, so that luck averages out."""
+        return crc32(f"{self.cell.simulation} {self.cell.alpha:g} {self.cell.batch_size}".encode()) % 10**6
 
     @property
     def schedule(self) -> Rates:
@@ -207,8 +211,8 @@ def optuna_full(search: Search) -> list[Answer]:
     """Full runs, as many as the budget has."""
     trials = max(1, int(BUDGET / search.cost(search.steps)))
     if trials == 1:
-        return [Answer(_proposed(SEED + k), cost=search.cost(search.steps)) for k in range(STUDIES)]
-    study, rate = study_of(SEED)
+        return [Answer(_proposed(search.seed + k), cost=search.cost(search.steps)) for k in range(STUDIES)]
+    study, rate = study_of(search.seed)
     study.optimize(lambda trial: search.start(rate(trial))(search.steps), n_trials=trials)
     return [Answer(float(np.log2(study.best_params["rate"])), cost=trials * search.cost(search.steps))]
 
@@ -226,7 +230,7 @@ def optuna_pruned(search: Search, bootstrap: int) -> list[Answer]:
     pruner = optuna.pruners.SuccessiveHalvingPruner(
         min_resource=rungs[0], reduction_factor=REDUCTION, bootstrap_count=bootstrap
     )
-    study, rate_of = study_of(SEED, pruner=pruner)
+    study, rate_of = study_of(search.seed, pruner=pruner)
     spent, found = 0.0, []
     while spent + search.cost(rungs[0]) <= BUDGET:
         trial = study.ask()
@@ -248,7 +252,7 @@ def optuna_pruned(search: Search, bootstrap: int) -> list[Answer]:
 def best_of_short(search: Search) -> list[Answer]:
     """Random rates, a tenth of the steps each, prefixes of the full run."""
     steps = max(1, round(SHORT * search.steps))
-    draw = drawn(SEED)
+    draw = drawn(search.seed)
     rates = [draw() for _ in range(int(BUDGET / search.cost(steps)))]
     best = max(rates, key=lambda rate: search.start(rate)(steps))
     return [Answer(float(np.log2(best)), cost=len(rates) * search.cost(steps))]
@@ -361,10 +365,8 @@ def row_of(cell: Cell, name: str, answers: Sequence[Answer]) -> dict:
 
 def probe_rows(record: dict, rows: Sequence[dict]) -> list[dict]:
     """Those of the probe in the record of `advice.py`, on the cells of `rows`."""
-    cells, kept = (
-        {_cell(row) for row in rows},
-        ("method", "simulation", "alpha", "batch_size", *("error", "regret", "cost")),
-    )
+    kept = ("method", "simulation", "alpha", "batch_size", "error", "regret", "cost")
+    cells = {_cell(row) for row in rows}
     return [
         {name: row[name] for name in kept} for row in record["rows"] if row["method"] == "probe" and _cell(row) in cells
     ]
@@ -445,17 +447,11 @@ def _finite(value: float) -> float | None:
 
 def main() -> None:
     """Run every rival on every cell, or read what it said; write rivals.json and rivals.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--only", action="append", default=[])
+    parser = parser_of(__doc__)
     parser.add_argument("--cubes", type=Path, default=RECORDED / "mnist")
-    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--cached", action="store_true")
     options = parser.parse_args()
-    if options.data_dir:
-        os.environ[VARIABLE] = str(options.data_dir)
-    kept = options.out / "advice"
-    kept.mkdir(exist_ok=True, parents=True)
+    kept = prepared(options)
     rows = []
     for simulation, cube in open_cubes(options.cubes).items():
         if not simulation.startswith("recipe_") or (options.only and simulation not in options.only):

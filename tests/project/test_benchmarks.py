@@ -109,7 +109,7 @@ def test_exponents_of_a_power_law_come_back(script):
 class Peaked:
     """A search whose score, at any step, falls off from the rate 2^-6, and less so after few steps."""
 
-    steps = 500
+    steps, seed = 500, 0
 
     def __init__(self):
         self.trained = 0
@@ -178,6 +178,11 @@ def task(script):
         accuracy=accuracy,
     )
     return script("rivals").Task(cell, data, script("rivals").held_out_of(data, most=300))
+
+
+def test_the_luck_of_a_search_is_another_one_in_every_cell(task):
+    other = replace(task, cell=replace(task.cell, alpha=2.0))
+    assert task.seed == replace(task).seed != other.seed
 
 
 def test_a_rival_trains_the_recipe_and_its_run_goes_on_where_it_stopped(script, task):
