@@ -19,7 +19,7 @@ schedule-free           SGD or AdamW at its default rate, constant: not rate-fre
 
 The last three give a network, not a rate: each trains once on all training data, and its test accuracy counts (mean of
 two seeds). Cost is what comes before the full run that everybody makes at the end. Regret is that of `advice.py`;
-beyond the grid of rates that of its end, which flatters whoever is far off.
+beyond the grid of rates that of its end, which flatters whoever is far off, so the share of such answers is told.
 """
 
 from __future__ import annotations
@@ -60,7 +60,14 @@ STUDIES = 20
 RUNGS, REDUCTION = (1 / 25, 4 / 25, 16 / 25, 1), 4
 SHORT = 1 / 10  # of a full run: an epoch, where runs have ten
 RANGE_STEPS, SMOOTHED, DIVERGED, SKIPPED = 100, 0.05, 5, (10, 5)
-COLUMNS = ("error, median", "regret, mean", "regret, 95th percentile", "regret less the probe's", "cost, full runs")
+COLUMNS = (
+    "error, median",
+    "regret, mean",
+    "regret, 95th percentile",
+    "regret less the probe's",
+    "share beyond the grid",
+    "cost, full runs",
+)
 
 Rates = np.ndarray  # of every step
 
@@ -350,15 +357,21 @@ def answers_of(cell: Cell, name: str, kept: Path, *, cached: bool) -> list[Answe
 
 
 def row_of(cell: Cell, name: str, answers: Sequence[Answer]) -> dict:
-    """A rival on a cell: error in powers of two and regret in points, None where it has no answer; cost."""
+    """A rival on a cell: error in powers of two, regret in points, share of rates beyond the grid, cost.
+
+    None for what it has no answer for.
+    """
+    octaves = np.array([a.octave for a in answers])
+    beyond = (octaves < cell.octaves[0]) | (octaves > cell.octaves[-1])
     regrets = [cell.regret(a.octave) if np.isfinite(a.octave) else 100 * (cell.reachable - a.accuracy) for a in answers]
     return {
         "method": name,
         "simulation": cell.simulation,
         "alpha": cell.alpha,
         "batch_size": cell.batch_size,
-        "error": _finite(np.mean([abs(a.octave - cell.best()) for a in answers])),
+        "error": _finite(np.abs(octaves - cell.best()).mean()),
         "regret": _finite(np.mean(regrets)),
+        "beyond": float(beyond.mean()) if np.isfinite(octaves).all() else None,
         "cost": float(np.mean([a.cost for a in answers])),
     }
 
@@ -382,6 +395,10 @@ def summary(rows: Sequence[dict], probe: Sequence[dict]) -> dict:
         (answered, lambda some: np.mean([r["regret"] for r in some])),
         (answered, lambda some: np.quantile([r["regret"] for r in some], 0.95)),
         (paired, lambda some: np.mean([r["less"] for r in some])),
+        (
+            [row for row in rows if row.get("beyond") is not None],  # the probe's record does not say it
+            lambda some: np.mean([r["beyond"] for r in some]),
+        ),
         (rows, lambda some: np.mean([r["cost"] for r in some])),
     )
     return {

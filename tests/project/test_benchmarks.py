@@ -214,6 +214,8 @@ def test_answers_are_kept_and_the_page_pairs_them_with_the_probe(script, task, t
     assert repr(rivals.answers_of(task.cell, name, tmp_path, cached=True)) == repr(answers)  # NaN is not NaN
     row = rivals.row_of(task.cell, name, answers)
     assert row["regret"] == pytest.approx(task.cell.regret(answers[0].octave))
+    far = [rivals.Answer(octave) for octave in (-12.0, -9.0, -5.0, -1.0)]
+    assert rivals.row_of(task.cell, name, far)["beyond"] == 0.5
     probe = [{**row, "method": "probe", "regret": row["regret"] + 1}]
     record = rivals.record_of([row], probe)
     assert record["methods"][name]["regret less the probe's"]["value"] == pytest.approx(-1)
