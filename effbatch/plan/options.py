@@ -100,7 +100,7 @@ class Train(Options):
     optimizer: str = key("sgd", "see below", choices=OPTIMIZERS, own=True)
     momentum: float = key(0.0, "μ, for sgd", low=0, below=1)
     nesterov: bool = key(False, "Nesterov's momentum, with sgd and μ > 0")
-    weight_decay: float = key(0.0, "λ, see below", low=0, high=LARGEST)
+    weight_decay: float = key(0.0, "γ, see below", low=0, high=LARGEST)
     label_smoothing: float = key(0.0, "ε, see below", low=0, below=1, since="0.2")
     clip: float | None = key(
         None, "largest norm of a network's gradient, see below; by default any", takes=float, low=SMALLEST, since="0.2"
