@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from effbatch.advice.alpha_interval import times
 from effbatch.advice.answers import Advice, Answer, Cost, Data, LabelsAsked
 from effbatch.advice.clean_accuracy import on_clean_labels
-from effbatch.advice.labels_pay import labels_worth
+from effbatch.advice.labels_pay import LINEAR, labels_worth
 from effbatch.advice.noise import NoAlpha, Noise, UnknownAlpha, audits, effective_alpha
 from effbatch.advice.prediction import answered
 from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
@@ -150,7 +150,7 @@ def advise(
         chosen=chosen,
         as_good=as_good,
         why=why,
-        pay=labels_worth(_on_clean(chosen), question.labels, chosen.steps),
+        pay=labels_worth(_on_clean(chosen), question.labels, chosen.steps, _growth(chosen)),
         yours=None if how.rate is None else (how.rate, costs_at(how.rate, chosen)),
         cost=cost,
         passes=passes,
@@ -364,6 +364,11 @@ def _law_at(question: Question, rate: float, size: int, *, alone: bool = False) 
 
 def _product(limit: float | None, factor: float | None) -> float | None:
     return None if limit is None or factor is None else limit * factor
+
+
+def _growth(answer: Answer) -> Estimate:
+    """The power of the labels seen by which d′ grows: what the runs have shown, else that of the linear regime."""
+    return LINEAR if answer.probe is None or answer.probe.growth is None else answer.probe.growth
 
 
 def _on_clean(answer: Answer) -> Estimate:

@@ -105,6 +105,7 @@ class Probe:
     learning_rate  optimal rate, 90 % interval, n = runs; no value where no rate learns, and the reason
     plateau        any rate between costs less than about one point of accuracy; None where it goes on beyond
     accuracy       on held-out examples with labels as given, after all steps at that rate, 0 to 1; 90 % interval
+    growth         power of the number of steps by which d′ of clean labels goes on growing, 0 to ½; None: not seen
     stop_at        step after which that accuracy falls by more than its noise; None where it does not
     full_runs      cost: runs of all steps, one seed; seconds  as measured
     """
@@ -116,6 +117,7 @@ class Probe:
     stages: tuple[Stage, ...]
     full_runs: float
     seconds: float = 0.0
+    growth: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -204,11 +206,13 @@ def find(
         )
     told = [stage for stage in stages if learned(stage)]
     m, deviation = optimum(told, shift)
+    accuracy, growth = _accuracy(told, num_classes, held_out, scored_alpha)
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
         plateau=_plateau(last, m),
-        accuracy=_accuracy(told, num_classes, held_out, scored_alpha),
+        accuracy=accuracy,
+        growth=growth,
         stop_at=_stop_at(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
@@ -292,8 +296,8 @@ def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
     return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
 
 
-def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float) -> Estimate:
-    """Accuracy at the end of the full run: d′ grows on from the last stage.
+def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float) -> tuple[Estimate, Estimate]:
+    """Accuracy at the end of the full run, d′ growing on from the last stage, and by which power of the steps it does.
 
     d′ is that of accuracy a on clean labels, of which held-out labels with α show λ a + (1 − λ)/K, λ = 1/(1 + α).
     """
@@ -314,7 +318,11 @@ def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: f
         by_chance + signal * float(forced_choice(d * exp(growth * to_go + side * NORMAL_90 * spread), num_classes))
         for side in (0, -1, 1)
     )
-    return Estimate(value, low, high, n=held_out, level=LEVEL)
+    least, most = (float(np.clip(growth + side * NORMAL_90 * noise, 0, AVERAGING)) for side in (-1, 1))
+    return (
+        Estimate(value, low, high, n=held_out, level=LEVEL),
+        Estimate(growth, least, most, n=held_out, level=LEVEL),
+    )
 
 
 def _growth(early: float, late: float, between: float) -> tuple[float, float]:

@@ -362,6 +362,15 @@ def test_gains_are_those_of_d_at_the_accuracy_reached():
     assert (worth.more.gain.n, worth.more.gain.level) == (20, 0.9)
 
 
+def test_what_is_gained_at_a_slower_growth_of_d_is_less():
+    reached, power = Estimate(0.5, n=20, level=0.9), Estimate(0.2, 0.1, 0.4)
+    worth = labels_worth(replace(reached, low=0.45, high=0.55), UniformNoise(4.0, 10), 100, power)
+    d = d_prime([0.5, 0.45, 0.55], 10)
+    for change, signal in ((worth.more, 2), (worth.cleaner, (5 / (1 + worth.cleaner.alpha)) ** 2)):
+        gains = [float(g) for p in (0.2, 0.1, 0.4) for g in accuracy(d * signal**p, 10) - accuracy(d, 10)]
+        assert change.gain.floats == pytest.approx((gains[0], min(gains), max(gains)), abs=1e-9)
+
+
 @pytest.mark.parametrize("reached", [0.0, 0.05, 1.0])
 def test_at_chance_and_where_all_is_right_nothing_is_gained(reached):
     worth = labels_worth(Estimate(reached), UniformNoise(4.0, 10), 100)

@@ -316,7 +316,8 @@ def _pays(advice: Advice) -> list[Part]:
     said = f"Twice the labels would add {more}"
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
-    return [f"{said}, if labels are what limits it."]
+    as_before = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
+    return [f"{said}, {as_before}."]
 
 
 def _cost(advice: Advice) -> str:
