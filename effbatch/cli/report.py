@@ -20,7 +20,7 @@ Exhibit = TypeVar("Exhibit")
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
 @click.option(
     "--out",
-    help="File to write: .pdf, .html or .md; .svg, .png or .csv with --figure, .csv with --table; a folder with "
+    help="File to write: .pdf, .html or .md; .svg, .pdf, .png or .csv with --figure, .csv with --table; a folder with "
     "--format.  [default: report.pdf, or the folder report]",
 )
 @click.option(
@@ -28,6 +28,11 @@ Exhibit = TypeVar("Exhibit")
 )
 @click.option("--figure", metavar="NAME", help="Write only this figure; an unknown name lists them.")
 @click.option("--table", metavar="NAME", help="Write only this table; an unknown name lists them.")
+@click.option(
+    "--width",
+    type=Name(("one-column", "two-columns")),
+    help="With --figure, for .svg and .pdf: as wide as a column of a paper, 85 mm, or two, 175 mm.",
+)
 @click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper size of the PDF.")
 def command(
     paths: tuple[str, ...],
@@ -35,6 +40,7 @@ def command(
     formats: tuple[str, ...],
     figure: str | None,
     table: str | None,
+    width: str | None,
     paper: str,
 ) -> None:
     """Render the report of cubes that `effbatch validate` wrote.
@@ -43,6 +49,7 @@ def command(
     effbatch report out --out again.pdf --paper letter
     effbatch report a/cube.nc b/cube.nc --format pdf,html,md --out both
     effbatch report out --figure collapse --out collapse.svg
+    effbatch report out --figure collapse --out collapse.pdf --width one-column
     effbatch report out --table scorecard --out scorecard.csv
     """
     from effbatch.core.errors import InputError
@@ -55,6 +62,12 @@ def command(
         raise InputError(
             f"--paper is that of a PDF; {', '.join(map(str, targets))} is none: leave it out, or end --out in .pdf"
         )
+    if was_given("paper") and kind == "figure":
+        raise InputError("--paper is for a whole report, got it with --figure: leave it out, or give --width")
+    if width and (kind != "figure" or targets[0].suffix not in (".svg", ".pdf")):
+        raise InputError(
+            f"--width is for a --figure as .svg or .pdf, got {targets[0]}: leave it out, or name a --figure"
+        )
     if formats:
         _make(targets[0].parent)
     cubes: dict = {}
@@ -66,7 +79,7 @@ def command(
     judged = judge_all(cubes)
     report = document.report(judged, scorecard.measure(judged))
     for target in targets:
-        _WRITERS[kind, target.suffix](report, target, figure or table or "", paper)
+        _WRITERS[kind, target.suffix](report, target, figure or table or "", width if figure else paper)
         click.echo(target)
 
 
@@ -114,28 +127,31 @@ def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
     return exhibits[name]
 
 
-def _report(report: Report, target: Path, name: str, paper: str) -> None:
+def _report(report: Report, target: Path, name: str, paper: str | None) -> None:
     from effbatch.show.rendering import write_html, write_markdown, write_pdf
 
     if target.suffix == ".pdf":
-        write_pdf(report, target, paper=paper)
+        write_pdf(report, target, paper=paper or "a4")
     else:
         {".html": write_html, ".md": write_markdown}[target.suffix](report, target)
 
 
-def _figure(report: Report, target: Path, name: str, paper: str) -> None:
+def _figure(report: Report, target: Path, name: str, width: str | None) -> None:
     from effbatch.core.formats import figure_csv
-    from effbatch.show.charts import draw, png
+    from effbatch.show.charts import draw, pdf, png, printed_svg
     from effbatch.show.rendering import replace_file
 
     figure = _named(report.figures, "figure", name)
-    if target.suffix == ".png":
-        replace_file(target, png(figure))
-    else:
-        replace_file(target, (draw(figure).svg if target.suffix == ".svg" else figure_csv(figure)).encode())
+    made = {
+        ".csv": lambda: figure_csv(figure).encode(),
+        ".png": lambda: png(figure),
+        ".pdf": lambda: pdf(figure, width),
+        ".svg": lambda: (printed_svg(figure, width) if width else draw(figure).svg).encode(),
+    }
+    replace_file(target, made[target.suffix]())
 
 
-def _table(report: Report, target: Path, name: str, paper: str) -> None:
+def _table(report: Report, target: Path, name: str, _: str | None) -> None:
     from effbatch.core.formats import table_csv
     from effbatch.show.rendering import replace_file
 
@@ -143,8 +159,8 @@ def _table(report: Report, target: Path, name: str, paper: str) -> None:
     replace_file(target, table_csv(_named(report.tables, "table", name)).encode())
 
 
-_WRITERS: dict[tuple[str, str], Callable[[Report, Path, str, str], None]] = {
+_WRITERS: dict[tuple[str, str], Callable[[Report, Path, str, str | None], None]] = {
     **{("report", ending): _report for ending in (".pdf", ".html", ".md")},
-    **{("figure", ending): _figure for ending in (".svg", ".png", ".csv")},
+    **{("figure", ending): _figure for ending in (".svg", ".pdf", ".png", ".csv")},
     ("table", ".csv"): _table,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Literal
 
@@ -22,3 +23,8 @@ def bundled(name: Literal["templates", "simulations"]) -> Path:
         f"effbatch needs its folder of {name}; neither {installed} nor {checkout} is there: install effbatch again",
         name=name,
     )
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """An address that holds what it points to."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

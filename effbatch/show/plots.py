@@ -13,10 +13,12 @@ from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError, hint
 from effbatch.core.figures import Figure, figures
 from effbatch.core.formats import figure_csv
-from effbatch.show.charts import Drawing, draw, png
+from effbatch.show.charts import Drawing, draw, pdf, png, printed_svg
+from effbatch.show.charts.printed import Width
 from effbatch.show.views.advice_figures import figures_along
 
-SUFFIXES = (".svg", ".png", ".csv")
+SUFFIXES = (".svg", ".pdf", ".png", ".csv")
+PAPER = (".svg", ".pdf")  # what has a width in a paper
 # The one that Jupyter, VS Code and others draw; tests/show/test_plots.py draws the same picture by it as by the newest.
 VEGA_LITE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
@@ -50,13 +52,22 @@ class Plot:
     def _drawing(self) -> Drawing:
         return draw(self.figure, alone=True)
 
-    def save(self, path: str | Path) -> None:
-        """Write the figure as .svg or .png, or what it shows as .csv; InputError for any other ending."""
+    def save(self, path: str | Path, *, width: Width | None = None) -> None:
+        """Write the figure as .svg, .pdf or .png, or what it shows as .csv; InputError for any other ending.
+
+        width  "one-column" (85 mm) or "two-columns" (175 mm) of a paper, for .svg and .pdf: fonts embedded, no caption
+        """
         target = Path(path)
         if target.suffix not in SUFFIXES:
             raise InputError(f"a plot is saved as {', '.join(SUFFIXES)}; {str(path)!r} came: give one of these endings")
-        if target.suffix == ".png":
+        if width is not None and target.suffix not in PAPER:
+            raise InputError(f"a width is for {' and '.join(PAPER)}, got {str(path)!r}: leave it out, or save as .pdf")
+        if target.suffix == ".pdf":
+            content = pdf(self.figure, width, alone=True)
+        elif target.suffix == ".png":
             content = png(self.figure, alone=True)
+        elif width is not None:
+            content = printed_svg(self.figure, width).encode()
         else:
             content = (self._drawing.svg if target.suffix == ".svg" else figure_csv(self.figure)).encode()
         try:
@@ -103,14 +114,14 @@ class Plots(Sequence[Plot]):
             raise InputError(f"plot {which!r} is not among these; {hint(which, self.names)}", name=which)
         return self.all[self.names.index(which)]
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, width: Width | None = None) -> None:
         """Write the only plot, see `Plot.save`; InputError where there are several."""
         if len(self) > 1:
             raise InputError(
                 f"a file holds one plot, and these are {len(self)} ({', '.join(self.names)}): save one of them, "
                 f'plot(answer)["{self.names[0]}"].save({str(path)!r})'
             )
-        self.all[0].save(path)
+        self.all[0].save(path, width=width)
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.all))

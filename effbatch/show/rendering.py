@@ -6,7 +6,6 @@ figure is in it as SVG, and a script, where one runs, puts the interactive chart
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,7 +22,7 @@ from effbatch.core.errors import InputError, RunError
 from effbatch.core.figures import Figure, Table
 from effbatch.core.formats import aligned, formatted, is_quantity, marked_up
 from effbatch.core.pages import Code, Heading, Note, Part, Terms
-from effbatch.core.resources import bundled
+from effbatch.core.resources import bundled, data_url
 from effbatch.laws.bibliography import readable
 from effbatch.show import charts
 from effbatch.show.markdown import cells, code_span, markdown_text, slug
@@ -201,7 +200,7 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         "slug": slug,
         "math": marked_up,
         "key": charts.reading_key,
-        "image": lambda drawing: _data_url("image/svg+xml", drawing.svg.encode()),
+        "image": lambda drawing: data_url("image/svg+xml", drawing.svg.encode()),
     }
     return environment
 
@@ -233,12 +232,7 @@ def _font(templates: Path, file: str, embed: bool) -> Markup:
     path = templates / "fonts" / file
     if not embed:
         return Markup(f"fonts/{file}")
-    return Markup(_data_url(f"font/{path.suffix[1:]}", path.read_bytes()))
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    """An address that holds what it points to."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Markup(data_url(f"font/{path.suffix[1:]}", path.read_bytes()))
 
 
 @cache

@@ -20,6 +20,18 @@ IGNORED = {
         "report out --figure collapse --out a.svg --paper letter",
         "--paper is that of a PDF; a.svg is",
     ),
+    "paper of a figure as PDF": (
+        "report out --figure collapse --out a.pdf --paper letter",
+        "--paper is for a whole report, got it with --figure: leave it out, or give --width",
+    ),
+    "width of a PNG": (
+        "report out --figure collapse --out a.png --width one-column",
+        "--width is for a --figure as .svg or .pdf, got a.png",
+    ),
+    "width of a report": (
+        "report out --out a.pdf --width one-column",
+        "--width is for a --figure as .svg or .pdf, got a.pdf: leave it out, or name a --figure",
+    ),
     "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper is that of a PDF; a.csv is"),
     "paper of a page": ("report out --out a.html --paper a4", "--paper is that of a PDF; a.html is none"),
     "paper of no format": ("report out --format html,md --out b --paper letter", "PDF; b/report.html, b/report.md is"),

@@ -166,7 +166,7 @@ def test_groups_differ_by_more_than_colour_and_nothing_depends_on_the_page(case)
                 assert len(set(looks)) == len(looks)
 
 
-@pytest.mark.parametrize("ending", ["svg", "png", "csv"])
+@pytest.mark.parametrize("ending", ["svg", "pdf", "png", "csv"])
 def test_a_plot_is_saved(tmp_path, ending):
     file = tmp_path / f"laws.{ending}"
     plot = effbatch.plot(effbatch.predict(alpha=6, batch_size=32))
@@ -178,7 +178,7 @@ def test_a_plot_is_saved(tmp_path, ending):
             {name: law.factor for name, law in said.items() if law.applies}
         )
     else:
-        assert file.read_bytes().startswith({"svg": b"<svg", "png": b"\x89PNG"}[ending])
+        assert file.read_bytes().startswith({"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}[ending])
 
 
 def test_the_recommended_law_stands_on_top_in_a_look_of_its_own():
@@ -232,9 +232,19 @@ REFUSED = {
         "none is done after 0 steps",
     ),
     "another ending": (
-        lambda: effbatch.plot(ONE).save("rate.pdf"),
+        lambda: effbatch.plot(ONE).save("rate.eps"),
         InputError,
-        r"saved as \.svg, \.png, \.csv; 'rate\.pdf' came",
+        r"saved as \.svg, \.pdf, \.png, \.csv; 'rate\.eps' came",
+    ),
+    "a width of a PNG": (
+        lambda: effbatch.plot(ONE).save("rate.png", width="one-column"),
+        InputError,
+        r"a width is for \.svg and \.pdf, got 'rate\.png': leave it out",
+    ),
+    "another width": (
+        lambda: effbatch.plot(ONE).save("rate.pdf", width="two-column"),
+        InputError,
+        "one-column or two-columns, got 'two-column'; did you mean",
     ),
     "no folder": (lambda: effbatch.plot(ONE).save("no/folder/rate.csv"), RunError, "give a writable folder"),
 }

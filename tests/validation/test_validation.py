@@ -141,7 +141,12 @@ def test_all_formats_are_written_into_a_folder(validated, tmp_path):
 def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
     out, _, _ = validated
     name = sorted(report(judge_all(open_cubes(out / "accuracy_curve")), []).figures)[0]
-    for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG"), (".csv", b"panel,x is,y is,series,role,x,y")):
+    for ending, start in (
+        (".svg", b"<svg"),
+        (".pdf", b"%PDF"),
+        (".png", b"\x89PNG"),
+        (".csv", b"panel,x is,y is,series,role,x,y"),
+    ):
         file = tmp_path / f"one{ending}"
         run("report", out / "accuracy_curve", "--figure", name, "--out", file)
         assert file.read_bytes().startswith(start)

@@ -11,6 +11,7 @@ from typing import Any
 from effbatch.core.errors import InputError
 from effbatch.core.figures import Axis, Panel
 from effbatch.core.formats import typeset
+from effbatch.show.charts.look import TICKS
 
 MARGIN = 0.04  # of the axis, left free beyond the outermost value
 POSITIVE = ("log", "log2")  # scales that show nothing else
@@ -23,15 +24,18 @@ SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
 
 
 def channels(
-    panel: Panel, domains: tuple[tuple[float, float], tuple[float, float]], name: str
+    panel: Panel, domains: tuple[tuple[float, float], tuple[float, float]], name: str, ticks: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Encodings of the fields x and y on scales of these `domains`, of the panel that Vega will call `name`."""
+    """Encodings of the fields x and y on scales of these `domains`, of the panel that Vega will call `name`.
+
+    ticks  about how many x has where none are given
+    """
     x, y = (
         {
             "field": field,
             "type": "quantitative",
             "title": typeset(axis.label),
-            **_axis(axis, domain, f"{name}_{field}"),
+            **_axis(axis, domain, f"{name}_{field}", ticks if field == "x" else TICKS),
         }
         for field, axis, domain in zip("xy", (panel.x, panel.y), domains, strict=True)
     )
@@ -108,14 +112,14 @@ def _domain(axis: Axis, values: Iterable[float | None]) -> tuple[float, float]:
     return back(low - margin), back(high + margin)
 
 
-def _axis(axis: Axis, domain: tuple[float, float], scale_name: str) -> dict[str, Any]:
+def _axis(axis: Axis, domain: tuple[float, float], scale_name: str, count: int) -> dict[str, Any]:
     """Scale and axis options of one channel, whose scale Vega will call `scale_name`."""
     scale: dict[str, Any] = {"domain": list(domain), "nice": False}
     base = 2 if axis.scale == "log2" else 10
     kinds: dict[str, dict[str, Any]] = {"linear": {"zero": False}, "log1p": {"type": "symlog", "constant": 1}}
     scale |= kinds.get(axis.scale, {"type": "log", "base": base})
     if axis.scale == "linear" and axis.ticks is None:
-        return {"scale": scale, "axis": {"tickCount": 6}}
+        return {"scale": scale, "axis": {"tickCount": count}}
     if axis.ticks is not None:
         fine = ticks = [float(tick) for tick in axis.ticks]
     elif axis.scale == "log1p":

@@ -36,15 +36,20 @@ def draw(figure: Figure, *, alone: bool = False) -> Drawing:
     Points without both coordinates are left out. InputError if a series has lists of different lengths or a value
     that its logarithmic axis cannot show.
     """
+    spec = inked(specification(figure), figure, caption=True) if alone else specification(figure)
+    return Drawing(spec, picture(spec, figure))
+
+
+def picture(spec: dict[str, Any], figure: Figure) -> str:
+    """The SVG document of a specification of `figure`."""
     import vl_convert
 
     _register_fonts()
-    spec = _printed(specification(figure), figure, caption=True) if alone else specification(figure)
     still = {**spec, "concat": [{**panel, "layer": panel["layer"][:-1]} for panel in spec["concat"]]}  # no hover points
     svg = vl_convert.vegalite_to_svg(still, vl_version=vega_lite_version(), allowed_base_urls=[])
     svg = re.sub(r' (?:role="graphics-|aria-roledescription=")[^"]*"', "", svg)  # the whole is one image with a title
     svg = _rename_ids(svg, "".join(c if c.isalnum() else "-" for c in figure.name))
-    return Drawing(spec, svg.replace(">", f"><title>{escape(figure.caption)}</title>", 1))
+    return svg.replace(">", f"><title>{escape(figure.caption)}</title>", 1)
 
 
 def png(figure: Figure, *, alone: bool = False) -> bytes:
@@ -53,7 +58,7 @@ def png(figure: Figure, *, alone: bool = False) -> bytes:
 
     _register_fonts()
     return vl_convert.vegalite_to_png(
-        _printed(specification(figure), figure, caption=alone),
+        inked(specification(figure), figure, caption=alone),
         vl_version=vega_lite_version(),
         scale=PIXELS_PER_PX,
         ppi=72.0,
@@ -86,7 +91,7 @@ def reading_key(figure: Figure) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _printed(spec: dict[str, Any], figure: Figure, *, caption: bool) -> dict[str, Any]:
+def inked(spec: dict[str, Any], figure: Figure, *, caption: bool = False) -> dict[str, Any]:
     """`spec` in dark ink on white, with its caption and key where they are wanted."""
     ink = json.loads(json.dumps(spec).replace(f'"{INK}"', f'"{PRINTED_INK}"'))
     if caption:

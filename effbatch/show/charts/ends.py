@@ -18,14 +18,18 @@ LINE = 13  # px from one name to the next
 SHIFT = 20  # px that a name may stand above or below the end of its curve
 SHORT = 2 * MARGIN  # of the width, that a curve may end before the axis does
 LONGEST = {1: 24, 2: 11}  # characters, by the number of panels in a row; in a row of three there is no room
+NARROW = 8  # characters, in a column of a paper
 ROLES = ("measured", "predicted", "rival")  # whose end it is, where a group has several series
 CHARACTER = 0.6  # of the size of the font, its width
 SYMBOL = 24  # px before a name
 
 
-def names_at_ends(figure: Figure, groups: Mapping[str, Sequence[Series]], in_row: int) -> list[list[dict[str, Any]]]:
+def names_at_ends(
+    figure: Figure, groups: Mapping[str, Sequence[Series]], in_row: int, *, narrow: bool = False
+) -> list[list[dict[str, Any]]]:
     """For every panel the names of its groups at data coordinates; empty where one of them finds no place."""
-    if len(groups) < 2 or in_row not in LONGEST or max(map(len, groups)) > LONGEST[in_row]:
+    longest = NARROW if narrow else LONGEST.get(in_row, 0)
+    if len(groups) < 2 or max(map(len, groups)) > longest:
         return []
     names = [_panel(panel, groups, PANEL_HEIGHT[in_row]) for panel in figure.panels]
     return names if all(names) else []

@@ -8,6 +8,7 @@ screen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 FONT = "Inter, Noto Sans Math, sans-serif"
@@ -23,9 +24,24 @@ PANEL_HEIGHT = {1: 190, 2: 200, 3: 170}
 MAP_HEIGHT = {1: 190, 2: 160, 3: 120}
 ROW_HEIGHT = 23  # of a category
 LABEL_FONT = 11  # px
+TICKS = 6  # about, of a linear axis
 
 
-def config(groups: Iterable[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Row:
+    """How panels fill a row: its width in px, the most of them side by side, and the width of one where it is set."""
+
+    width: float = ROW_WIDTH
+    most: int = max(PANEL_WIDTH)
+    panel: int | None = None
+
+    @property
+    def ticks(self) -> int:
+        """About how many an axis without given ones has."""
+        return TICKS if self.panel is None else max(3, min(TICKS, self.panel // 45))
+
+
+def config(groups: Iterable[str], row: Row) -> dict[str, Any]:
     """Look of every chart: bare axes, a faint grid, ink that follows the page."""
     return {
         "font": FONT,
@@ -51,7 +67,7 @@ def config(groups: Iterable[str]) -> dict[str, Any]:
             "titlePadding": 8,
         },
         "legend": {
-            "columns": max(1, ROW_WIDTH // (40 + 6 * max(map(len, groups), default=0))),
+            "columns": max(1, int(row.width) // (40 + 6 * max(map(len, groups), default=0))),
             "labelColor": INK,
             "labelFontSize": LABEL_FONT,
             "labelLimit": 0,

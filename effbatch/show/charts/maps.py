@@ -28,11 +28,14 @@ def tiles(panel: Panel, heat: Heat) -> Iterator[dict[str, float]]:
             yield {"x": float(x), "y": y, "value": column[y], **sides}
 
 
-def map_layers(panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
+def map_layers(
+    panel: Panel, heat: Heat, data: str, x: dict[str, Any], y: dict[str, Any], *, narrow: bool = False
+) -> list[dict[str, Any]]:
     """The tiles, in `data`, and on them the series, from the back to the front; last what only hovering needs."""
     # Squares, since WeasyPrint draws no gradient.
     square = {"symbolType": "square", "symbolSize": 1.5 * SYMBOL_SIZE, "symbolStrokeWidth": 0}
-    legend = {"title": heat.label, "orient": "top", "type": "symbol", "columns": 6, "titleOrient": "left", **square}
+    legend = {"title": heat.label, "orient": "top", "type": "symbol", "titleOrient": "left", **square}
+    legend |= {"columns": 6} if not narrow else {"columns": 4, "titleOrient": "top"}
     scale = {"scheme": "viridis", "domain": list(heat.domain)}
     shade = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
     value = {"field": "value", "type": "quantitative", "title": heat.label, "format": ".4~g"}

@@ -12,7 +12,7 @@ from effbatch.core.formats import typeset
 from effbatch.show.charts.axes import channels, domains
 from effbatch.show.charts.curves import curve_layers, groups_of, name_layers
 from effbatch.show.charts.ends import names_at_ends, room
-from effbatch.show.charts.look import MAP_HEIGHT, PANEL_HEIGHT, PANEL_WIDTH, ROW_HEIGHT, ROW_WIDTH, config
+from effbatch.show.charts.look import MAP_HEIGHT, PANEL_HEIGHT, PANEL_WIDTH, ROW_HEIGHT, ROW_WIDTH, Row, config
 from effbatch.show.charts.maps import map_layers, tiles
 from effbatch.show.charts.marks import rows
 
@@ -20,30 +20,32 @@ from effbatch.show.charts.marks import rows
 # left to the page, which has to scroll.
 DRAG = "[pointerdown[event.pointerType == 'mouse'], window:pointerup] > window:pointermove!"
 WHEEL = "wheel![event.ctrlKey]"
+PAGE = Row()
 
 
-def specification(figure: Figure) -> dict[str, Any]:
+def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
     """The Vega-Lite specification of `figure`; the last layer of every panel is what only hovering needs."""
     if not figure.panels:
         raise InputError(f"figure {figure.name!r} needs at least one panel and has none: give its panels")
     groups = groups_of(figure)
-    in_row = min(len(figure.panels), max(PANEL_WIDTH))
-    ends = names_at_ends(figure, groups, in_row)
+    in_row = min(len(figure.panels), row.most)
+    narrow = row.width < ROW_WIDTH
+    ends = names_at_ends(figure, groups, in_row, narrow=narrow)
     legend = None if ends else figure.legend
     free = ROW_WIDTH - PANEL_WIDTH[1] - 55 if in_row == 1 else 0  # px beside the panel and its axis
-    width = PANEL_WIDTH[in_row] - max(0, room(ends) - free)
+    width = row.panel or PANEL_WIDTH[in_row] - max(0, room(ends) - free)
     datasets: dict[str, list[dict[str, Any]]] = {}
     panels = []
     for i, panel in enumerate(figure.panels):
         name = f"panel{i}"
         x_domain, y_domain = domains(panel)
         datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
-        x, y = channels(panel, (x_domain, y_domain), name)
+        x, y = channels(panel, (x_domain, y_domain), name, row.ticks)
         if panel.heat is None:
             layers = curve_layers(panel, x, y, groups, legend)
         else:
             datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
-            layers = map_layers(panel, panel.heat, f"heat{i}", x, y)
+            layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=narrow)
         layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups) and not ends)
         if ends:
             datasets[f"ends{i}"] = ends[i]
@@ -66,7 +68,7 @@ def specification(figure: Figure) -> dict[str, Any]:
         "spacing": 24,
         "concat": panels,
         "resolve": {"scale": {"color": "shared", "shape": "shared", "fill": "shared"}},
-        "config": config(groups),
+        "config": config(groups, row),
         "datasets": datasets,
     }
 
