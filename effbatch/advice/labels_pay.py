@@ -80,7 +80,7 @@ def _gain(reached: Estimate, factor: float, power: Estimate, num_classes: int) -
     known = [a for a in (reached.value, reached.low, reached.high) if a is not None]
     powers = np.array([g for g in (power.value, power.low, power.high) if g is not None])[:, None]
     d = np.maximum(d_prime(np.clip(known, 1 / num_classes, 1 - 1e-9), num_classes), 0)
-    gains = (accuracy(d * factor ** (2 * powers), num_classes) - accuracy(d, num_classes)).ravel()
+    gains = (accuracy(d * factor ** (2 * powers), num_classes) - accuracy(d, num_classes)).ravel().round(6)
     bounded = len(known) == 3
     low, high = (float(gains.min()), float(gains.max())) if bounded else (None, None)
     return replace(reached, value=float(gains[0]), low=low, high=high, level=reached.level if bounded else None)

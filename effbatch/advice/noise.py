@@ -309,15 +309,21 @@ class Noise:
 
 
 def audits(known: KnownAlpha, num_classes: int) -> tuple[Audit, ...]:
-    """What larger audits than the one made would say; nothing where α is exact."""
+    """What larger audits than the one made would say, where that is more than is known; nothing where α is exact."""
     if known.interval is None:
         return ()
     rate = float(UniformNoise(known.value, num_classes).noise_rate)
-    return tuple(
-        Audit(checked, round(checked * rate), estimate_noise(checked, round(checked * rate), num_classes).alpha)
-        for checked in AUDITS
-        if checked > known.checked
-    )
+    wrong = {checked: round(checked * rate) for checked in AUDITS if checked > known.checked}
+    would_be = [
+        Audit(checked, some, estimate_noise(checked, some, num_classes).alpha) for checked, some in wrong.items()
+    ]
+    width = _width(*known.interval)
+    return tuple(audit for audit in would_be if _width(audit.alpha.low, audit.alpha.high) < width)
+
+
+def _width(low: float | None, high: float | None) -> float:
+    """Of an interval; infinite where it is open above."""
+    return np.inf if high is None else high - (low or 0.0)
 
 
 def _check_signal(T: NDArray) -> None:

@@ -25,10 +25,11 @@ class Reference(NamedTuple):
 
 
 def readable(bibtex: str) -> Reference:
-    """An entry of this file's form as one line; any other text as it is."""
-    if not bibtex.startswith("@"):
+    """An entry with author, year and title, values in braces or quotes, as one line; any other text as it is."""
+    values = re.findall(r'(\w+)\s*=\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\}|"([^"]*)"|(\d+))', bibtex)
+    fields = {name.lower(): _plain(" ".join((a or b or c).split())) for name, a, b, c in values}
+    if not bibtex.startswith("@") or not {"author", "year", "title"} <= fields.keys():
         return Reference(bibtex, "")
-    fields = {name: _plain(value) for name, value in re.findall(r"^  (\w+) = \{(.*)\},?$", bibtex, re.MULTILINE)}
     where = fields.get("publisher", "")
     if "journal" in fields:
         where = " ".join(filter(None, (fields["journal"], fields.get("volume"))))

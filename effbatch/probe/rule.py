@@ -52,7 +52,7 @@ GOES_ON = 0.47  # or by this share of what it grew from the first stage to the l
 AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
 GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
 LEAST_D = 0.02  # below that nothing is learned yet
-POINT = 0.01  # of accuracy: what a rate on the plateau may cost
+POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
 WIDEST = 2.0  # octaves that a plateau is told beyond the peak, to either side
 
 
@@ -210,7 +210,7 @@ def find(
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m),
+        plateau=_plateau(last, m, POINT / (1 + scored_alpha)),
         accuracy=accuracy,
         growth=growth,
         stop_at=_stop_at(last, steps, held_out),
@@ -287,12 +287,12 @@ def _learned(stage: Stage, held_out: int, majority: float) -> bool:
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(stage: Stage, m: float) -> tuple[float | None, float | None]:
-    """Rates about 2^m that cost a point by the parabola of the accuracies around the stage's peak."""
+def _plateau(stage: Stage, m: float, point: float) -> tuple[float | None, float | None]:
+    """Rates about 2^m that cost so much accuracy by the parabola of those around the stage's peak."""
     accuracy, at = stage.accuracy.mean(1), int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
     below, top, above = accuracy[at - 1 : at + 2]
     bend = (2 * top - below - above) / (2 * stage.spacing**2)
-    wide = sqrt(POINT / bend) if bend > POINT / WIDEST**2 else None
+    wide = sqrt(point / bend) if bend > point / WIDEST**2 else None
     return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
 
 

@@ -42,3 +42,6 @@ def test_every_source_names_authors_year_title_and_place():
 
 def test_other_text_stays_as_it_is():
     assert readable("a talk") == ("a talk", "")
+    one_line = '@misc{doe, title={A {B}ig  trial}, author = "Doe, Jane", year=2026}'
+    assert readable(one_line) == ("Doe, J. (2026). A Big trial.", "")
+    assert readable("@misc{doe, title={No author}}") == ("@misc{doe, title={No author}}", "")
