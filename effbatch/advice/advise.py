@@ -24,6 +24,7 @@ from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
 from effbatch.data.held_out import checked_out
 from effbatch.laws.base import OPTIMIZERS, one_of
+from effbatch.plan.label_noise import given_labels
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.probe.rule import Probe
 
@@ -100,6 +101,8 @@ def advise(
         index, right = checked_in(checked_labels, dataset)
         noise, held_out = replace(noise, counts=counts_of(index, right, dataset)), checked_out(dataset, index, right)
     labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
+    if (theirs := given_labels(dataset)) is not None and noise.name == "uniform" and not noise.sources:
+        noise = Noise(transition=theirs.matrix)
     noise = _level(noise, labels_are)
     if recipe.epochs is not None:
         recipe = replace(recipe, epochs=None, examples=max(1, math.ceil(recipe.epochs * len(dataset.y_train))))

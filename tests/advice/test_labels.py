@@ -175,7 +175,7 @@ def test_built_in_labels_are_clean_whatever_is_known_of_alpha(world):
 def test_labels_that_people_gave_are_noisy_and_trained_on_as_they_are(world, little_images):
     given = replace(little_images, name="cifar10n-worse", clean_labels=little_images.y_train)
     said = effbatch.advise("perceptron", given, steps=20, batch_sizes=(8,))
-    assert (said.labels.are, said.chosen.of, world.asked[0]["alpha"]) == ("noisy", "noisy labels", 0.0)
+    assert (said.labels.are, said.chosen.of, world.asked[0]["alpha"]) == ("noisy", "clean labels", 0.0)
     assert effbatch.advise("perceptron", given, noise_rate=0.4, steps=20).chosen.of == "clean labels"
     with pytest.raises(InputError, match="the labels of cifar10n-worse are noisy, got labels = 'clean'"):
         effbatch.advise("perceptron", given, labels="clean", steps=20)
@@ -219,6 +219,20 @@ def test_audits_narrow_the_interval_and_only_larger_ones_are_offered():
     assert audits(Noise(alpha=2.0).known(10), 10) == ()
     larger = audits(Noise(alpha=0.66, alpha_interval=(0.6, 0.72)).known(10), 10)  # from an audit made elsewhere
     assert larger == (), "none of these would tell more"
+
+
+def test_where_the_clean_labels_of_a_data_set_are_known_so_is_their_noise(ask, little_images):
+    clean = little_images.y_train
+    wrong = np.arange(len(clean)) % 5 == 0
+    given = replace(little_images, y_train=np.where(wrong, (clean + 1) % 3, clean), clean_labels=clean)
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (clean, given.y_train), 1)
+    advice = ask(given)
+    assert (advice.labels.are, advice.chosen.of) == ("noisy", "clean labels")
+    expected = Noise(transition=counts / counts.sum(1, keepdims=True)).known(3).value
+    assert advice.alpha.value == pytest.approx(expected)
+    assert advice.labels.audits == ()
+    assert ask(given, labels="noisy", alpha=3.0).alpha.value == 3.0, "what is said counts more"
 
 
 # --- labels checked by hand ---
