@@ -78,6 +78,27 @@ def read_counts(
     return CountsTable(counts, names, (*table.remarks, *([remark] if remark else [])))
 
 
+def read_named_matrix(path: str | Path) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """The matrix in a file and the names of its classes, where it has them; then rows in the order of the columns.
+
+    InputError where it cannot be read as that.
+    """
+    try:
+        return read_matrix(path), None
+    except InputError:
+        if Path(path).suffix == ".npy":
+            raise
+    try:
+        named = _named(cells_of(read_text(path, "the matrix file")))
+    except ValueError as error:
+        raise InputError(
+            f"the matrix file {path} must hold numbers only, in rows of one length, as CSV, with or without names of "
+            f"the classes, or .npy without pickles; it does not ({str(error).rstrip('.')})"
+        ) from error
+    table = _aligned(named)
+    return table.values, None if table.rows is None else tuple(table.rows)
+
+
 def _named(cells: Cells) -> _Named:
     """Names and numbers: names are what no number is, what stands beside an empty corner, or what makes it square."""
     rows = cells.rows

@@ -206,12 +206,12 @@ def noise_of(given: dict[str, Any], **known: Any) -> Noise:
     """The noise that NOISE_KIND, AUDITED and FROM_ESTIMATE took, their files read, with what else is known of it."""
     from effbatch.advice.noise import Noise
     from effbatch.audit.stratified import equally_many_checked
-    from effbatch.audit.tables import read_counts
-    from effbatch.noise.matrixfile import read_matrix
+    from effbatch.audit.tables import read_counts, read_named_matrix
 
     for name in ("matrix", "transition"):
         if (path := given.get(name)) is not None:
-            known[name] = read_matrix(path)
+            known[name], names = read_named_matrix(path)
+            known |= {} if names is None else {"class_names": names}
     if (path := given.get("counts")) is not None:
         table = read_counts(path, whole_are_counts=True)
         known |= {"counts": table.counts, "class_names": table.names}

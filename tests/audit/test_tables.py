@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effbatch.audit.sizes import read_sizes
-from effbatch.audit.tables import read_counts
+from effbatch.audit.tables import read_counts, read_named_matrix
 from effbatch.core.errors import InputError
 
 BELTS = np.array([[70, 0, 4], [2, 90, 0], [5, 1, 80]])
@@ -95,6 +95,24 @@ def test_what_pandas_writes(tmp_path, names, margins):
     without_index = read(tmp_path, pd.crosstab(*examples_of(BELTS, names)).to_csv(index=False))
     np.testing.assert_array_equal(without_index.counts, BELTS)
     assert without_index.names == said
+
+
+def test_a_matrix_may_name_its_classes(tmp_path):
+    T = np.array([[0.8, 0.1, 0.1], [0.0, 0.7, 0.3], [0.3, 0.1, 0.6]])
+    file, names = tmp_path / "T.csv", ("cat", "dog", "ape")
+    frame = pd.DataFrame(T, index=names, columns=names)
+    for text in (frame.to_csv(), frame.loc[["ape", "dog", "cat"]].to_csv(sep=";", decimal=",")):
+        file.write_text(text)
+        matrix, read = read_named_matrix(file)
+        assert (matrix.tolist(), read) == (T.tolist(), names)
+    np.savetxt(file, T, delimiter=",")
+    assert read_named_matrix(file)[1] is None
+    file.write_text(frame.astype(str).replace("0.7", "x").to_csv())
+    with pytest.raises(InputError, match="'x' is not a number"):
+        read_named_matrix(file)
+    file.write_text(frame.rename(index={"ape": "Ape"}).to_csv())
+    with pytest.raises(InputError, match="only the rows have Ape, only the columns ape"):
+        read_named_matrix(file)
 
 
 def test_shares_become_counts_with_their_numbers(tmp_path):
