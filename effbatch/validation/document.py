@@ -177,7 +177,7 @@ def _costs(judged: Judged) -> Table:
         attrs = one.cube.attrs
         steps, seconds = int(attrs["model_steps"]), float(attrs["train_seconds"])
         made = str(attrs["made"])[:16].replace("T", " ")
-        device = f"{attrs['device']}, bfloat16" if "bfloat16" in attrs["arithmetic"] else str(attrs["device"])
+        device = f"{attrs['device']}, bfloat16" if "bfloat16" in attrs.get("arithmetic", "") else str(attrs["device"])
         rows.append([name, one.networks, steps, seconds, one.stored.get("seconds"), made, device])
     first, total = max(rows, key=lambda row: row[3]), sum(row[3] for row in rows)  # type: ignore[arg-type, return-value, misc]
     caption = (

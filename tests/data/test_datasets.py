@@ -75,7 +75,7 @@ def test_the_option_names_the_data_directory(monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "is_usable", lambda: True)
     monkeypatch.setattr(fashion_mnist, "SYSTEM", tmp_path / "none")  # reading it takes seconds
     (tmp_path / "cifar10").mkdir()
-    listed = CliRunner().invoke(main, ["datasets", "--data-dir", str(tmp_path)]).output
+    listed = CliRunner().invoke(main, ["datasets", "--all", "--data-dir", str(tmp_path)]).output
     words = " ".join(listed.split())  # lines are wrapped to the terminal
     assert f"cifar10: not here {tmp_path}/cifar10 needs cifar-10-binary.tar.gz" in words
     assert "mnist: not here yet hub:ylecun/mnist is fetched when it is first asked for" in words
@@ -103,7 +103,7 @@ def test_what_is_not_here_is_listed_with_how_to_get_it(monkeypatch):
     assert datasets.is_here("digits")
     monkeypatch.setattr(datasets, "read", missing)
     assert not datasets.is_here("digits")
-    result = CliRunner().invoke(main, ["datasets"])
+    result = CliRunner().invoke(main, ["datasets", "--all"])
     assert result.exit_code == 0
     assert "digits: not here\n  get it from somewhere" in result.output
     listed = " ".join(CliRunner().invoke(main, ["doctor"]).output.split())

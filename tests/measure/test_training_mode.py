@@ -188,7 +188,7 @@ def test_second_moments_at_every_alpha_are_those_of_all_labels_enumerated():
         of_label = {(b, k): np.prod(T[y[b * B : b * B + B], k]) for b, k in squares}
         return sum(squares[key] * chance for key, chance in of_label.items()) / batches
 
-    whole = _batch(x, y, N, parameters[0], 0)
+    whole = _batch(x, y, K, N, parameters[0], 0)
     found = []
     for seed in range(0, 2000, 10):
         scatter = Scatter(network, trainable_weights(network), Slopes(_cross_entropy), Behaviour(False, True), seed)
