@@ -175,6 +175,12 @@ def test_the_plateau_costs_a_point_at_its_ends():
     assert (log2(low), log2(high)) == pytest.approx((-3 - 2**0.5, -3 + 2**0.5))
 
 
+def test_a_point_on_clean_labels_is_less_on_noisy_ones():
+    options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 0.0}
+    low, high = find(World(-3.0, 0.0).train, PLAN, **options, scored_alpha=3.0).plateau
+    assert log2(high) - log2(low) == pytest.approx(2 * 2**0.5 / 2)  # a quarter of the loss, so half as far
+
+
 def test_a_flat_top_has_no_end_to_its_plateau():
     def train(rates, fraction, seeds):
         found = World(-3.0, 0.0).train(rates, fraction, seeds)
