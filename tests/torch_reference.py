@@ -19,6 +19,7 @@ OPTIMIZERS = {
 }
 SCHEDULES = {
     "constant": lambda optimizer, steps: schedulers.ConstantLR(optimizer, factor=1),
+    "linear": lambda optimizer, steps: schedulers.LinearLR(optimizer, 1, 0, total_iters=steps),
     "cosine": lambda optimizer, steps: schedulers.CosineAnnealingLR(optimizer, T_max=steps),
     "step": lambda optimizer, steps: schedulers.MultiStepLR(optimizer, [ceil(steps / 2), ceil(3 * steps / 4)], 0.1),
     "one_cycle": lambda optimizer, steps: schedulers.OneCycleLR(

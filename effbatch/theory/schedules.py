@@ -22,6 +22,11 @@ def constant(steps: int) -> Floats:
     return np.ones(steps)
 
 
+def linear(steps: int) -> Floats:
+    """1 − t/T: down to 0 (`LinearLR` from 1 to 0; how transformers are often fine-tuned)."""
+    return 1 - np.arange(steps) / steps
+
+
 def cosine(steps: int) -> Floats:
     """½(1 + cos(π t/T)), without restarts (Loshchilov & Hutter, 2017, eq. 5)."""
     return 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
@@ -46,6 +51,7 @@ def one_cycle(steps: int) -> Floats:
 
 SCHEDULES: dict[str, Callable[[int], Floats]] = {
     "constant": constant,
+    "linear": linear,
     "cosine": cosine,
     "step": step,
     "one_cycle": one_cycle,

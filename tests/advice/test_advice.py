@@ -336,7 +336,10 @@ def test_the_snippet_trains(ask, recipe, little_images):
     assert ("clip_grad_norm_(network.parameters(), 5.0)" in said.snippet) == (recipe.clip is not None)
 
 
-@pytest.mark.parametrize(("schedule", "warmup"), [("cosine", 0.0), ("step", 0.0), ("one_cycle", 0.0), ("cosine", 0.3)])
+@pytest.mark.parametrize(
+    ("schedule", "warmup"),
+    [("linear", 0.0), ("linear", 0.1), ("cosine", 0.0), ("step", 0.0), ("one_cycle", 0.0), ("cosine", 0.3)],
+)
 def test_the_snippet_schedules_as_the_runs_do(ask, schedule, warmup, little_images):
     said = ask(alpha=0.0, batch_sizes=(16,), recipe=Recipe(steps=20, schedule=schedule, warmup=warmup), steps=None)
     rates: list[float] = []

@@ -439,7 +439,7 @@ def test_no_rate_is_given_where_none_can_be_told():
         ({"learning_rate": np.nan}, "learning_rate needs finite values > 0, got nan"),
         ({"steps": 0}, "steps needs a whole number from 1 to 10,000,000, got 0"),
         ({"momentum": 1.0}, r"momentum needs a value in \[0, 1\), got 1"),
-        ({"schedule": "linear"}, "schedule = 'linear' is not known; known: constant, cosine"),
+        ({"schedule": "square"}, "schedule = 'square' is not known; known: constant, linear, cosine"),
         ({"schedule": [1.0, 0.5]}, r"got shape \(2,\): give"),
     ],
 )
