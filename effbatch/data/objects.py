@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import product
+from dataclasses import replace
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ KEYS = (  # of the input and the label of an example: the first that are there
 )
 WHOLE = ("SequentialSampler", "RandomSampler", "DistributedSampler")  # draw every example alike
 PLAIN_COLLATES = ("default_collate", "default_convert")
+DRAWN_AGAIN = 8  # examples, to see whether they change from draw to draw, as augmented ones do
 
 
 def from_object(data: Any, reading: Reading = PLAIN) -> DataSet:
     """The data set that an object means; see `datasets.as_dataset`.
 
-    A `DataLoader` stands for the `Dataset` that it draws from, with its transforms as they are. InputError for anything
-    that is none of these, and for a `Dataset` whose examples are no pair of input and label.
+    A `DataLoader` stands for the `Dataset` that it draws from. Each example is drawn once; where a second draw gives
+    another input, `read_as` says so. InputError for anything that is none of these, and for a `Dataset` whose examples
+    are no pair of input and label.
     """
     train, test = data, None
     if isinstance(data, Mapping):
@@ -51,7 +54,11 @@ def from_object(data: Any, reading: Reading = PLAIN) -> DataSet:
         return table.from_frame("table", train, test, reading=reading)
     reading.only("data without named columns", "channels", "tokens")
     name = type(getattr(train, "dataset", train)).__name__ if _is_torch(train) else "arrays"
-    return arrays.dataset(name, _half(train), None if test is None else _half(test), reading=reading)
+    first, *others = [_half(half) for half in (train, test) if half is not None]
+    read = arrays.dataset(name, first, *others, reading=reading)
+    if not _augmented(train, first[0]):
+        return read
+    return replace(read, read_as=f"{read.read_as}, each drawn once although a second draw changes it (augmentation?)")
 
 
 def _is_frame(value: Any) -> bool:
@@ -115,6 +122,15 @@ def _half(data: Any) -> tuple[Any, Any]:
         few = ", ".join(map(str, sorted(shapes, key=str)[:3]))
         raise InputError(f"the examples of {type(data).__name__} need one shape, got {few}: resize or pad them")
     return np.stack(x), np.stack(y)
+
+
+def _augmented(data: Any, x: Any) -> bool:
+    """Whether a `Dataset` gives other inputs when its first examples `x` are drawn again."""
+    loader, data = data, getattr(data, "dataset", data)
+    if not (_is_torch(data) and hasattr(data, "__len__") and hasattr(data, "__getitem__")) or _is_pair(data):
+        return False
+    again = [_pair(example)[0] for example in islice(_examples(data, loader), DRAWN_AGAIN)]
+    return any(not np.array_equal(array_of("an example", new), old) for new, old in zip(again, x, strict=False))
 
 
 def _check_index(x: Any, y: Any) -> None:

@@ -223,6 +223,23 @@ def test_a_loader_stands_for_the_examples_that_it_draws_as_it_changes_them():
         as_dataset(DataLoader(own, sampler=WeightedRandomSampler([1.0] * 29 + [9.0], 30)))
 
 
+class Shifted(torch.utils.data.Dataset):
+    """Another shift at every draw, as augmentation makes it."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, index):
+        return torch.as_tensor(X[index]) + torch.rand(()), Y[index]
+
+
+@pytest.mark.parametrize("dressed", [lambda own: own, DataLoader, lambda own: (own, own)])
+def test_examples_that_change_from_draw_to_draw_are_told(dressed):
+    assert "each drawn once although a second draw changes it (augmentation?)" in as_dataset(dressed(Shifted())).read_as
+    same = TensorDataset(torch.as_tensor(X), torch.as_tensor(Y))
+    assert "drawn once" not in as_dataset(dressed(same)).read_as
+
+
 TOKENS = RNG.integers(0, 50, (30, 5))
 
 
