@@ -27,7 +27,8 @@ def _sources() -> dict[str, Path]:
     """Page of the site -> the file of the checkout that it shows."""
     benchmarks = ROOT / "benchmarks" / "results"
     records = {f"results/{folder.name}.md": folder / "README.md" for folder in sorted(RECORDED.iterdir())}
-    names = {"benchmark": "prediction", "recipes": "advice", "theory-record": "theory", "precision": "precision"}
+    names = {"benchmark": "prediction", "recipes": "advice", "theory-record": "theory"}
+    names |= {name: name for name in ("precision", "rivals")}
     return {f"{page}.md": benchmarks / f"{file}.md" for page, file in names.items()} | records
 
 
