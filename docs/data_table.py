@@ -123,8 +123,8 @@ def tables() -> dict[str, str]:
     return {
         "inputs": _markdown(("what you have", "here", "read as"), shown),
         "labels": _markdown(("what you have", "here", "read as"), labels),
-        "containers": _markdown(("in what", "read as"), holders),
-        "questions": _markdown(("what is not clear", "error"), [(k, _refused(*v)) for k, v in ASKED.items()]),
+        "containers": _markdown(("container", "read as"), holders),
+        "questions": _markdown(("ambiguous", "error"), [(k, _refused(*v)) for k, v in ASKED.items()]),
     }
 
 

@@ -32,9 +32,9 @@ NOT_IN_GRID = ("evaluations", "history_images", "measure")  # what is looked at,
 
 SIMULATION = {
     "name": Key(takes=str, meaning=f"letters, digits, - and _, at most {MAX_NAME} characters; required"),
-    "title": Key(takes=str, meaning="of its section in the report"),
-    "claim": Key(takes=str, meaning="what is claimed, in a sentence, for the report"),
-    "figure": Key(takes=str, meaning="what it is modelled on, for the report"),
+    "title": Key(takes=str, meaning="title of its section in the report"),
+    "claim": Key(takes=str, meaning="the claim in one sentence, for the report"),
+    "figure": Key(takes=str, meaning="the figure of a paper that it models, for the report"),
 }
 BUDGETS = {unit: Key(takes=float, above=0, high=MAX_BUDGET) for unit in ("steps", "examples", "epochs")}
 GRID = {
@@ -43,7 +43,7 @@ GRID = {
     "learning_rate": Key(
         takes=float, low=SMALLEST, high=LARGEST, meaning="or `{ start, stop, factor }`, see below; required"
     ),
-    "seed": Key(takes=int, low=0, meaning="or a count, by default 5, see below"),
+    "seed": Key(takes=int, low=0, meaning="or a count; 5 by default, see below"),
 }
 RANGE = {
     "start": Key(takes=float, low=SMALLEST, high=LARGEST),
@@ -77,15 +77,19 @@ class Data(Options):
     """What the networks see: the table [data]."""
 
     dataset: str = key("digits", "name of a data set (`effbatch datasets` lists them)")
-    clean_examples: int = key(0, "clean images, drawn anew for each seed; 0 takes all training images", low=0)
+    clean_examples: int = key(0, "number of clean images, drawn anew for each seed; 0 takes all training images", low=0)
     noise: str = key("uniform", "what the α noisy copies of a clean image are, see below", choices=NOISE_KINDS)
-    copies: str = key("fresh", "when noisy copies are drawn, see below", choices=("fresh", "fixed", "expected"))
-    delta: float | None = key(None, "of structured noise: 0 is uniform, see below", takes=float, low=0, high=1)
-    order: str | None = key(None, "of the false labels of structured noise, see below", takes=str, choices=ORDERS)
-    source: str | None = key(
-        None, "of foreign images: `white`, or a data set with images of the same shape, this one too", takes=str
+    copies: str = key(
+        "fresh", "when labels of noisy copies are drawn, see below", choices=("fresh", "fixed", "expected")
     )
-    matrix: str | None = key(None, "file with the law of noisy labels, see below", takes=str, since="0.2")
+    delta: float | None = key(None, "strength of structured noise, 0 is uniform; see below", takes=float, low=0, high=1)
+    order: str | None = key(None, "ranks the false labels of structured noise, see below", takes=str, choices=ORDERS)
+    source: str | None = key(
+        None,
+        "where foreign images come from: `white`, or a data set with images of the same shape, even this one",
+        takes=str,
+    )
+    matrix: str | None = key(None, "file with the probabilities of noisy labels, see below", takes=str, since="0.2")
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,15 @@ class Train(Options):
     weight_decay: float = key(0.0, "γ, see below", low=0, high=LARGEST)
     label_smoothing: float = key(0.0, "ε, see below", low=0, below=1, since="0.2")
     clip: float | None = key(
-        None, "largest norm of a network's gradient, see below; by default any", takes=float, low=SMALLEST, since="0.2"
+        None,
+        "clips the norm of a network's gradient, see below; by default no clipping",
+        takes=float,
+        low=SMALLEST,
+        since="0.2",
     )
-    precision: str = key("float32", "of products and convolutions, see below", choices=PRECISIONS, since="0.2")
+    precision: str = key(
+        "float32", "precision of products and convolutions, see below", choices=PRECISIONS, since="0.2"
+    )
     schedule: str = key("constant", "factor on the learning rate along the run, see below", choices=SCHEDULES)
     warmup: float = key(0.0, "share of all steps with a linear rise; not with one_cycle", low=0, below=1)
     budget: Mapping[str, float] = key(
@@ -113,10 +123,12 @@ class Train(Options):
         f"optimiser steps, labelled copies, or passes over all copies; at most {MAX_BUDGET:g}",
         of=BUDGETS,
     )
-    evaluations: int = key(12, "along the run, at most the steps, the last one at the end", low=1, high=10_000)
-    history_images: int = key(500, "test images of the histories, 0 for all, see below", low=0)
+    evaluations: int = key(
+        12, "number of evaluations along the run, at most one per step, the last at the end", low=1, high=10_000
+    )
+    history_images: int = key(500, "number of test images in histories, 0 for all; see below", low=0)
     measure: tuple[str, ...] = key(
-        (), "what else is measured along the run, see below", takes=str, choices=MEASURED, many=True
+        (), "further measurements along the run, see below", takes=str, choices=MEASURED, many=True
     )
 
 
@@ -136,9 +148,9 @@ TRAIN_RULES: Sequence[tuple[Callable[[Train], Any], str]] = (  # (what must not 
         lambda t: "moments" in t.measure and t.label_smoothing,
         "measure moments takes labels as they are, got label_smoothing = {label_smoothing}: leave out one of them",
     ),
-    (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}"),
+    (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}: round it"),
     (
         lambda t: t.evaluations > t.budget.get("steps", math.inf),
-        "evaluations must be at most the steps, got {evaluations} with {budget[steps]} steps",
+        "evaluations must be at most the steps, got {evaluations} with {budget[steps]} steps: lower evaluations",
     ),
 )
