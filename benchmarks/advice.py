@@ -1,6 +1,7 @@
 """How good is the learning rate that `advise` gives for real recipes, at what cost? Its probe and rivals on one truth.
 
     python benchmarks/advice.py --data-dir DATA                          # every recorded recipe_* simulation
+    python benchmarks/advice.py --data-dir DATA --dense                  # small dense networks at α = 0, 3, 15
     python benchmarks/advice.py --only recipe_mlp2ln --out /tmp/look     # one recipe, to look
 
 A cell is a recorded recipe at one α and batch size. Truth: the optimal rate of half its seeds, whose accuracy is read
@@ -36,12 +37,14 @@ from effbatch.probe.runs import probe
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 RESULTS = Path(__file__).parent / "results"
 LAW = {"sgd": "square_root_clean_count"}  # by optimiser, "adaptive" for the others
+DENSE = ("learning_rate", "learning_rate_adam", "learning_rate_adadelta")
+DENSE_ALPHAS = (0, 3, 15)
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A recorded recipe at one α and batch size; `accuracy` (rates, seeds)."""
+    """A recorded recipe at one α and batch size; `accuracy` (rates, seeds). Recipes differ by `simulation`."""
 
     simulation: str
     train: dict
@@ -141,16 +144,27 @@ METHODS: dict[str, Method] = {
 }
 
 
-def cells_of(name: str, cube: xr.Dataset) -> Iterator[Cell]:
-    """The cells of a recorded recipe, at uniform noise."""
+def dense_cells(cubes: dict[str, xr.Dataset]) -> Iterator[tuple[str, list[Cell]]]:
+    """The cells of dense networks among recorded cubes, by recipe: the name of the cube, which has the data, and network."""
+    for name, whole in cubes.items():
+        if name.split("-")[0] in DENSE:
+            cube = whole.sel(alpha=list(DENSE_ALPHAS))
+            for network in cube["network"].values if "network" in cube.dims else [None]:
+                recipe, one = (f"{name}, {network}", cube.sel(network=network)) if network else (name, cube)
+                yield recipe, list(cells_of(recipe, one, network))
+
+
+def cells_of(name: str, cube: xr.Dataset, network: str | None = None) -> Iterator[Cell]:
+    """The cells of a recorded recipe, at uniform noise; `network` where its grid has several."""
     spec = resolved_spec(cube)
     accuracy = score(cube)
+    own = {} if network is None else {"network": str(network)}
     for alpha in cube["alpha"].values:
         for batch_size in cube["batch_size"].values:
             here = accuracy.sel(alpha=alpha, batch_size=batch_size).transpose("learning_rate", "seed")
             yield Cell(
                 simulation=name,
-                train={"momentum": 0.0, "weight_decay": 0.0, **spec["train"]},
+                train={"momentum": 0.0, "weight_decay": 0.0, **spec["train"], **own},
                 dataset=spec["data"]["dataset"],
                 alpha=float(alpha),
                 batch_size=int(batch_size),
@@ -227,10 +241,11 @@ def interval(rows: Sequence[dict], of: Callable[[Sequence[dict]], float]) -> lis
 
 def page(record: dict) -> str:
     """The record as Markdown."""
+    command = record.get("command", "python benchmarks/advice.py")
     lines = [
-        "# Learning rates for real recipes",
+        "# Learning rates for dense networks" if "--dense" in command else "# Learning rates for real recipes",
         "",
-        f"`python benchmarks/advice.py`, {record['made'][:10]}, {record['device']}; n = {record['cells']} cells of "
+        f"`{command}`, {record['made'][:10]}, {record['device']}; n = {record['cells']} cells of "
         f"{len(record['simulations'])} recipes. Errors in powers of two, regret and accuracy in points, 95 % intervals "
         "over recipes.",
         "",
@@ -295,14 +310,19 @@ def main() -> None:
     """Measure every cell, write advice.json and advice.md."""
     parser = parser_of(__doc__)
     parser.add_argument("--cubes", type=Path, action="append", default=[])
+    parser.add_argument("--dense", action="store_true")
     options = parser.parse_args()
-    kept = prepared(options)
-    cubes = {}
+    kept, stem = prepared(options), "advice_dense" if options.dense else "advice"
+    recipes: dict[str, list[Cell]] = {}
     for folder in options.cubes or [f for f in sorted(RECORDED.iterdir()) if (f / "cube.nc").exists()]:
-        cubes |= {name: cube for name, cube in open_cubes(folder).items() if name.startswith("recipe_")}
-    rows, names = [], [name for name in cubes if not options.only or name in options.only]
+        cubes = open_cubes(folder)
+        if options.dense:
+            recipes |= dict(dense_cells(cubes))
+        else:
+            recipes |= {name: list(cells_of(name, cube)) for name, cube in cubes.items() if name.startswith("recipe_")}
+    rows, names = [], [name for name in recipes if not options.only or name in options.only]
     for name in names:
-        cells = list(cells_of(name, cubes[name]))
+        cells = recipes[name]
         for cell in cells:
             rows += measured(cell, [other for other in cells if other is not cell], kept)
             print(
@@ -313,6 +333,7 @@ def main() -> None:
                 flush=True,
             )
     record = {
+        "command": "python benchmarks/advice.py" + (" --dense" if options.dense else ""),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": "CPU",
         "cells": len(rows) // len(METHODS),
@@ -320,8 +341,8 @@ def main() -> None:
         "methods": {m: summary([row for row in rows if row["method"] == m]) for m in METHODS},
         "rows": rows,
     }
-    (options.out / "advice.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (options.out / "advice.md").write_text(page(record), encoding="utf-8")
+    (options.out / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (options.out / f"{stem}.md").write_text(page(record), encoding="utf-8")
     print(page(record))
 
 
