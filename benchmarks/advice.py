@@ -145,7 +145,7 @@ METHODS: dict[str, Method] = {
 
 
 def dense_cells(cubes: dict[str, xr.Dataset]) -> Iterator[tuple[str, list[Cell]]]:
-    """The cells of dense networks among recorded cubes, by recipe: the name of the cube, which has the data, and network."""
+    """The cells of dense networks among recorded cubes, by recipe: the name of the cube, and the network."""
     for name, whole in cubes.items():
         if name.split("-")[0] in DENSE:
             cube = whole.sel(alpha=list(DENSE_ALPHAS))
