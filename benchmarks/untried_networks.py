@@ -1,6 +1,8 @@
-"""Networks for the digits that no law was worked out on: batch normalisation, a smooth convolution, an embedding."""
+"""Networks for the digits that no law or theory was worked out on."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,4 +53,44 @@ def _mlp1(scale: float) -> nn.Sequential:
     with torch.no_grad():
         for weight in network[-1].parameters():
             weight.mul_(scale)
+    return network
+
+
+def he2() -> nn.Sequential:
+    """Two hidden layers of 64 ReLU units from the initialisation of He et al. (2015): a larger kernel to start from."""
+    return _from_he(_stack((64, 64), nn.ReLU))
+
+
+def he6() -> nn.Sequential:
+    """Six hidden layers of 64 ReLU units from the initialisation of He et al. (2015)."""
+    return _from_he(_stack((64,) * 6, nn.ReLU))
+
+
+def relu3() -> nn.Sequential:
+    """Three hidden layers of 128 ReLU units."""
+    return _stack((128,) * 3, nn.ReLU)
+
+
+def tanh2() -> nn.Sequential:
+    """Two hidden layers of 64 tanh units: no layer scales beyond 1."""
+    return _stack((64, 64), nn.Tanh)
+
+
+def gelu2() -> nn.Sequential:
+    """Two hidden layers of 64 GELU units: half as steep where inputs are small."""
+    return _stack((64, 64), nn.GELU)
+
+
+def _stack(hidden: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, units in zip((PIXELS, *hidden[:-1]), hidden, strict=True):
+        layers += [nn.Linear(before, units), activation()]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], CLASSES))
+
+
+def _from_he(network: nn.Sequential) -> nn.Sequential:
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
     return network

@@ -81,6 +81,7 @@ def measure_spectrum(
         examples=n,
         held_out=held_out,
         foreign=None if foreign is None else (foreign_modes**2).mean(0),
+        inputs=((vectors.T @ train.flatten(1).double().cpu().numpy()) ** 2).sum(1) / n,
     )
 
 

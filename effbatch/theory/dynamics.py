@@ -63,6 +63,7 @@ more than a few times; memorising them is not in it. Nor are features that move,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -131,8 +132,8 @@ def learning_curve(
     Source: Bordelon & Pehlevan 2022 (arXiv 2106.02713).
     """
     alphas, batches, rates = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
-    _check(alphas, batches, rates, steps, momentum)
-    multipliers = _multipliers(schedule, steps)
+    check(alphas, batches, rates, steps, momentum)
+    multipliers = multipliers_of(schedule, steps)
     shape = alphas.shape
     a, b, eta = (v.reshape(-1, 1) for v in (alphas, batches, rates / (1 - momentum)))
 
@@ -150,7 +151,7 @@ def learning_curve(
     accuracy[~diverged] = (
         accuracy_from_alignment(alignment[~diverged], spectrum.num_classes)
         if spectrum.held_out is None
-        else _held_out_accuracy(spectrum.held_out, labels, a, error, noise)
+        else held_out_accuracy(spectrum.held_out, lambda a: labels.goal(spectrum.held_out.target, a), a, error, noise)
     )
     return LearningCurve(alignment.reshape(shape), accuracy.reshape(shape))
 
@@ -199,6 +200,17 @@ def best_learning_rate(
             noise_matrix=noise_matrix,
         ).accuracy
 
+    best = edge * 2.0 ** highest(accuracy)
+    if confident_edge:
+        best = np.minimum(best, (1 - momentum) * 4 / (h_1 + classes * spectrum.trace / batches))
+    return best
+
+
+def highest(accuracy: Callable[[Floats], Floats]) -> Floats:
+    """The exponent of 2, from -16 to 0, where `accuracy` (..., exponents) is highest; NaN where it is so at -16.
+
+    The best octave, the best quarter octave around it, then the vertex of a parabola through the three best.
+    """
     octaves = np.arange(-16.0, 1.0)
     octave = octaves[accuracy(octaves).argmax(-1)][..., None]
     quarters = octave + np.arange(-4, 5) / 4
@@ -209,10 +221,7 @@ def best_learning_rate(
     vertex = np.take_along_axis(quarters, peak, -1)[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where((bend < 0) & (vertex < 0), 0.25 * (below - above) / (2 * bend), 0.0)
-    best = np.where(octave[..., 0] == octaves[0], np.nan, edge * 2.0 ** (vertex + np.clip(shift, -0.25, 0.25)))
-    if confident_edge:
-        best = np.minimum(best, (1 - momentum) * 4 / (h_1 + classes * spectrum.trace / batches))
-    return best
+    return np.where(octave[..., 0] == octaves[0], np.nan, vertex + np.clip(shift, -0.25, 0.25))
 
 
 @dataclass(frozen=True)
@@ -287,7 +296,7 @@ def _foreign_copies(spectrum: Spectrum, noise_matrix: ArrayLike | None) -> _Fore
     if noise_matrix is not None:
         raise InputError("foreign images carry uniform labels, got a noise matrix too: leave it out")
     assert spectrum.foreign is not None
-    h2, (member, bin_of_mode) = spectrum.eigenvalues**2, _bins(spectrum.eigenvalues)
+    h2, (member, bin_of_mode) = spectrum.eigenvalues**2, binned(spectrum.eigenvalues)
     total = h2 @ member  # 0 where no mode of the bin is ever learned: omega does not matter
     omega = np.divide((h2 * spectrum.foreign) @ member, total, out=np.zeros_like(total), where=total > 0)
     return _ForeignCopies(spectrum.target_energies, omega[bin_of_mode])
@@ -298,7 +307,7 @@ def _step(
 ) -> tuple[Floats, Floats]:
     """Run the recursion: per cell and mode what is left of the mean error, 1 - m_k, and its variance."""
     h = spectrum.eigenvalues
-    member, bin_of_mode = _bins(h)
+    member, bin_of_mode = binned(h)
     rate = eta * (h @ member) / member.sum(0)  # eta~ h of each bin
     start = (labels.energies(alpha) + (1 + alpha) ** 2 * spectrum.initial_energies) @ member
     xi = labels.noise(alpha)
@@ -314,7 +323,7 @@ def _step(
                 c *= keep
                 c += inject * noise
         variance = np.maximum(c - error**2 * start, 0)  # >= 0 but for the rounding of this difference
-        return error[:, bin_of_mode], variance[:, bin_of_mode] * _share(h, member, bin_of_mode)
+        return error[:, bin_of_mode], variance[:, bin_of_mode] * share_of_noise(h, member, bin_of_mode)
 
 
 def _step_foreign(
@@ -322,7 +331,7 @@ def _step_foreign(
 ) -> tuple[Floats, Floats]:
     """`_step` where noisy copies show foreign images."""
     h = spectrum.eigenvalues
-    member, bin_of_mode = _bins(h)
+    member, bin_of_mode = binned(h)
     size = member.sum(0)
     # the means over each bin; q and omega are the same for all of its modes
     mean_h, omega, q = (h @ member) / size, (copies.overlap @ member) / size, (copies.curvature(alpha) @ member) / size
@@ -341,19 +350,19 @@ def _step_foreign(
             c = keep * c + step**2 * (h**2 @ member) / batch * noise
             error = error * (1 - step * mean_h * q)
         variance = np.maximum(c - error**2 * start, 0)
-        return error[:, bin_of_mode], variance[:, bin_of_mode] * _share(h, member, bin_of_mode)
+        return error[:, bin_of_mode], variance[:, bin_of_mode] * share_of_noise(h, member, bin_of_mode)
 
 
-def _bins(h: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def binned(h: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Modes of nearly equal eigenvalues: `x @ member` (n_modes, n_bins) sums x over each bin; the bin of each mode."""
     bins = np.floor(np.log(np.maximum(h / h.max(), _BIN_FLOOR)) / np.log(_BIN_RATIO))
     levels, bin_of_mode = np.unique(bins, return_inverse=True)
     return np.equal.outer(bins, levels).astype(float), bin_of_mode
 
 
-def _share(h: Floats, member: Floats, bin_of_mode: NDArray[np.intp]) -> Floats:
+def share_of_noise(h: Floats, member: Floats, bin_of_mode: NDArray[np.intp]) -> Floats:
     """How the variance of a bin spreads over its modes: noise enters as h², and modes that never move have none."""
-    total = (h**2 @ member)[bin_of_mode]
+    total = (h**2 @ member)[..., bin_of_mode]
     return np.divide(h**2, total, out=np.zeros_like(h), where=total > 0)
 
 
@@ -366,18 +375,22 @@ def _alignment(
     return np.divide(signal, np.sqrt(energy), out=np.zeros_like(signal), where=energy > 0)
 
 
-def _held_out_accuracy(
-    test: HeldOut, labels: _NoisyLabels | _ForeignCopies, alpha: Floats, error: Floats, noise: Floats
+def held_out_accuracy(
+    test: HeldOut, goal: Callable[[float], Floats], alpha: Floats, error: Floats, noise: Floats
 ) -> Floats:
-    """Forced choice per held-out image, from its own mean logits and noise, averaged over the images."""
-    target, classes = test.target, test.target.shape[1]
+    """Forced choice per held-out image, from its own mean logits and noise, averaged over the images.
+
+    `goal(alpha)` (n_modes, K) is where the modes of a cell travel to, in units in which the initial function is
+    1 + alpha times as large; of each cell `error` is what is left of the way and `noise` the variance of each mode.
+    """
+    classes = test.indicators.shape[1]
     rivals = np.arange(classes) != test.labels[:, None]
     with np.errstate(over="ignore"):  # noise that is about to diverge: infinite, and the choice is blind
         # it spreads evenly over the K - 1 centred directions of the logits
         sd = np.sqrt(noise @ (test.modes**2).T / (classes - 1))
     accuracy = np.empty(len(alpha))
     for cell, (a, left) in enumerate(zip(alpha[:, 0], error, strict=True)):
-        moved = (1 - left)[:, None] * (labels.goal(target, a) - (1 + a) * test.initial)
+        moved = (1 - left)[:, None] * (goal(a) - (1 + a) * test.initial)
         mean = (1 + a) * test.start + test.modes @ moved
         lead = np.take_along_axis(mean, test.labels[:, None], 1) - mean
         # the least positive number breaks ties of a noiseless network at random
@@ -387,7 +400,7 @@ def _held_out_accuracy(
     return accuracy
 
 
-def _multipliers(schedule: Schedule, steps: int) -> Floats:
+def multipliers_of(schedule: Schedule, steps: int) -> Floats:
     if isinstance(schedule, str):
         return schedules.multipliers(schedule, steps)
     multipliers = np.asarray(schedule, float)
@@ -399,7 +412,7 @@ def _multipliers(schedule: Schedule, steps: int) -> Floats:
     return multipliers
 
 
-def _check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: float) -> None:
+def check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: float) -> None:
     for name, values, valid, need in (
         ("alpha", alpha, alpha >= 0, ">= 0"),
         ("batch_size", batch, batch >= 1, ">= 1"),

@@ -59,6 +59,8 @@ class Spectrum:
                       for uniform noise only
     foreign           (n_modes,) omega_k, the mean of phi_k² over the foreign images that noisy copies show; None:
                       they show the clean image
+    inputs            (n_modes,) w_k, the energy of the images themselves along each mode, Σ w_k = mean |x|²; what moving
+                      kernels grow by (`moving`), None where it was not taken
     """
 
     eigenvalues: Floats
@@ -68,6 +70,7 @@ class Spectrum:
     examples: int
     held_out: HeldOut | None = None
     foreign: Floats | None = None
+    inputs: Floats | None = None
 
     def __post_init__(self) -> None:
         h, e, z = self.eigenvalues, self.target_energies, self.initial_energies
