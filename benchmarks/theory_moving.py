@@ -3,27 +3,22 @@
     python benchmarks/theory_moving.py predict             # writes results/theory_moving_predicted.json
     python benchmarks/theory_moving.py train --out DIR     # a quarter of an hour of one core; then the cube of all
 
-A case is a network with L layers of weights on a data set, at T steps of SGD. `CASES` nothing was worked out on; those of
-results/prediction.json the theory was worked out on.
+A case is a network with L layers of weights on a data set, at T steps of SGD. Nothing was worked out on `CASES`; the
+theory was worked out on those of results/prediction.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from effbatch.data import datasets
-from effbatch.fitting import FitOutcome, best_learning_rates
-from effbatch.fitting.regret import lost_score
 from effbatch.plan import spec
-from effbatch.plan.cube import open_cubes, score
 from effbatch.sweep import runner
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
 from effbatch.theory.moving import moving_accuracy, moving_rate

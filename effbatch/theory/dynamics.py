@@ -148,11 +148,11 @@ def learning_curve(
     alignment, accuracy = np.full(len(a), np.nan), np.full(len(a), 1 / spectrum.num_classes)
     error, noise, a = error[~diverged], noise[~diverged], a[~diverged]
     alignment[~diverged] = _alignment(spectrum, labels, a, error, noise)
-    accuracy[~diverged] = (
-        accuracy_from_alignment(alignment[~diverged], spectrum.num_classes)
-        if spectrum.held_out is None
-        else held_out_accuracy(spectrum.held_out, lambda a: labels.goal(spectrum.held_out.target, a), a, error, noise)
-    )
+    if (test := spectrum.held_out) is None:
+        accuracy[~diverged] = accuracy_from_alignment(alignment[~diverged], spectrum.num_classes)
+    else:
+        target = test.target
+        accuracy[~diverged] = held_out_accuracy(test, lambda alpha: labels.goal(target, alpha), a, error, noise)
     return LearningCurve(alignment.reshape(shape), accuracy.reshape(shape))
 
 

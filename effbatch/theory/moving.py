@@ -3,15 +3,14 @@
 The recursion of `dynamics`, with three things that are constant there in motion. They follow from what the network has
 learned so far, its L layers of weights, and the energy X = E|x|² of its inputs; nothing is measured along a run.
 
-Kernel. A network of L layers that scales by a^L where every layer scales by a, all layers balanced and aligned, gives an
-image of energy X the output s = a^L √X. Its kernel, the sum over layers of what the others pass on, is then the least
-that any weights can have for that output,
+Kernel. Layers that are balanced and aligned, each scaling by a, turn an image of energy X into an output of size
+s = a^L √X. The kernel, the sum over layers of what the others pass on, is then the least that any weights have for it,
 
     tr theta = L a^(2(L−1)) X = L X^(1/L) s^(2(L−1)/L)
 
-(deep linear networks: Saxe et al. 2014, arXiv 1312.6120). An untrained network is not aligned. Two layers pass on
-h² = h_0² + (2 √X s)², exactly so for w₊² − w₋² (Woodworth et al. 2020, arXiv 2002.09277), and this is taken for all depths,
-mode by mode, the moved part in the shape of the inputs: w_k is their energy along mode k, Σ w_k = X.
+(deep linear networks: Saxe et al. 2014, arXiv 1312.6120). An untrained network is not aligned. For two layers
+h² = h_0² + (2 √X s)², exactly so where the output is (w₊² − w₋²)·x (Woodworth et al. 2020, arXiv 2002.09277). This is
+taken for all depths, mode by mode, the moved part in the shape of the inputs: w_k, their energy along mode k, of sum X.
 
     h_k(t)² = (h_k(0) e^−D)² + (tr theta · w_k/X)²
 
@@ -67,7 +66,7 @@ _LEADS = 200
 
 
 def least_trace(size: ArrayLike, depth: int, input_energy: float) -> Floats:
-    """L X^(1/L) s^(2(L−1)/L): the trace of the kernel of `depth` balanced, aligned layers with mean outputs of `size` s.
+    """L X^(1/L) s^(2(L−1)/L): trace of the kernel of `depth` balanced, aligned layers with outputs of `size` s.
 
     >>> round(float(least_trace(3.0, 1, 64.0)), 6), round(float(least_trace(3.0, 2, 64.0)), 6)
     (64.0, 48.0)
@@ -88,9 +87,9 @@ def moving_accuracy(
 ) -> Floats:
     """Accuracy after `steps` of SGD on uniformly noisy labels, by cell of (alpha, batch_size, learning_rate).
 
-    `depth` is the number of layers with weights. `spectrum` needs `inputs`, as `measure_spectrum` gives it; schedule and
-    momentum are those of `dynamics.learning_curve`. Chance where training runs away. Raises InputError for values out of
-    range and spectra of foreign images or without the energies of the inputs.
+    `depth` is the number of layers with weights. `spectrum` needs `inputs`, as `measure_spectrum` gives it; schedule
+    and momentum are those of `dynamics.learning_curve`. Chance where training runs away. Raises InputError for values
+    out of range and spectra of foreign images or without the energies of the inputs.
     """
     alphas, batches, rates = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
     check(alphas, batches, rates, steps, momentum)
@@ -129,15 +128,15 @@ def moving_rate(
     edge = (1 - momentum) * softmax_edge(spectrum, depth, alphas, batches)
 
     def accuracy(exponents: Floats) -> Floats:
-        rates, how = edge[..., None] * 2.0**exponents, {"schedule": schedule, "momentum": momentum}
-        return moving_accuracy(spectrum, depth, alphas[..., None], batches[..., None], rates, steps, **how)
+        cells = (alphas[..., None], batches[..., None], edge[..., None] * 2.0**exponents)
+        return moving_accuracy(spectrum, depth, *cells, steps, schedule=schedule, momentum=momentum)
 
     return edge * 2.0 ** np.minimum(highest(accuracy), 0)  # the quarter octaves around it reach above
 
 
 def softmax_edge(spectrum: Spectrum, depth: int, alpha: ArrayLike, batch_size: ArrayLike) -> Floats:
     """2 over the greatest curvature on the way to M*, the edge above; broadcast over (alpha, batch_size)."""
-    kernel = _Kernel.of(spectrum, depth)
+    kernel = MovingKernel.of(spectrum, depth)
     alphas, batches = (np.asarray(v, float)[..., None] for v in np.broadcast_arrays(alpha, batch_size))
     K = spectrum.num_classes
     steepest = np.log(K) + _BEYOND
@@ -149,7 +148,7 @@ def softmax_edge(spectrum: Spectrum, depth: int, alpha: ArrayLike, batch_size: A
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class MovingKernel:
     """The kernel of `depth` layers, mode by mode or by the means over bins of modes."""
 
     first: Floats  # h_k(0)
@@ -158,7 +157,7 @@ class _Kernel:
     energy: float  # X
 
     @classmethod
-    def of(cls, spectrum: Spectrum, depth: int) -> _Kernel:
+    def of(cls, spectrum: Spectrum, depth: int) -> MovingKernel:
         if spectrum.inputs is None or spectrum.foreign is not None:
             raise InputError(
                 "a moving kernel needs a spectrum with the energies of its inputs and without foreign images, got "
@@ -170,7 +169,7 @@ class _Kernel:
             )
         return cls(spectrum.eigenvalues, spectrum.inputs, depth, float(spectrum.inputs.sum()))
 
-    def binned(self, member: Floats) -> _Kernel:
+    def binned(self, member: Floats) -> MovingKernel:
         """Means over the bins that `member` (n_modes, n_bins) says."""
         count = member.sum(0)
         return replace(self, first=self.first @ member / count, inputs=self.inputs @ member / count)
@@ -200,7 +199,7 @@ def _step(
     """
     K = spectrum.num_classes
     member, bin_of_mode = binned(spectrum.eigenvalues)
-    modes = _Kernel.of(spectrum, depth)
+    modes = MovingKernel.of(spectrum, depth)
     count, kernel, forgetting = member.sum(0), modes.binned(member), modes.forgetting
     e, z = spectrum.target_energies @ member, spectrum.initial_energies @ member
     goal = _asked(alpha, K)  # M*

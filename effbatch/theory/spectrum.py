@@ -59,8 +59,8 @@ class Spectrum:
                       for uniform noise only
     foreign           (n_modes,) omega_k, the mean of phi_k² over the foreign images that noisy copies show; None:
                       they show the clean image
-    inputs            (n_modes,) w_k, the energy of the images themselves along each mode, Σ w_k = mean |x|²; what moving
-                      kernels grow by (`moving`), None where it was not taken
+    inputs            (n_modes,) w_k, the energy of the images themselves along each mode, Σ w_k = mean |x|²: the shape
+                      in which kernels move (`moving`); None where it was not taken
     """
 
     eigenvalues: Floats

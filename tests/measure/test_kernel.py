@@ -50,6 +50,10 @@ def test_spectrum_rebuilds_the_kernel_of_a_loop_of_gradients(chunk):
     h, test = s.eigenvalues, s.held_out
     np.testing.assert_allclose(h, np.linalg.eigvalsh(gram / 20)[::-1], atol=1e-6 * h[0])
     assert s.trace == pytest.approx(np.trace(gram) / 20, rel=1e-5)
+    assert s.inputs.sum() == pytest.approx(float((x[order] ** 2).sum()) / 20, rel=1e-5)
+    np.testing.assert_allclose(
+        (h * s.inputs).sum(), ((gram / 20) * (x[order, 0] @ x[order, 0].T / 20).numpy()).sum(), rtol=1e-4
+    )
     # rows theta(x, X) theta(X, X)^-1 labels: kernel regression, from the modes and without them
     labels = (np.eye(4)[y[order]] - 1 / 4) / np.sqrt(3 / 4)
     np.testing.assert_allclose(test.modes @ test.target, rows @ np.linalg.solve(gram, labels), atol=1e-3)
