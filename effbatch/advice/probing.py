@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from effbatch.advice.question import Question
     from effbatch.data.dataset import DataSet
+    from effbatch.probe.runs import Price
 
 EFFORT = (0.5, 3.0)  # full runs
 TELL_EVERY = 10.0  # seconds
+MOST_DONE = 0.99  # that is told before the end: a stage may go on
 PATIENCE = 5.0  # seconds, after which it is told what is waited for
 COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
@@ -150,7 +152,7 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
                     known_alpha=known,
                     seed=how.seed,
                     on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
-                    on_more=partial(_tell_more, how.tell, question.setting.batch_size),
+                    on_more=partial(teller.more, one.seconds / max(seconds, 1e-9), one, question.setting.batch_size),
                     **kept,
                 )
             )
@@ -159,10 +161,6 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
     return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
-
-
-def _tell_more(tell: Callable[[str], None], batch_size: float, full_runs: float) -> None:
-    tell(f"the best rate is not between those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}")
 
 
 def _announce_memory(of: Subject, how: Probing) -> None:
@@ -180,18 +178,29 @@ def _announce_memory(of: Subject, how: Probing) -> None:
 
 
 class _Teller:
-    """Tells every few seconds how much of all runs is done, and how long the rest will take at this pace."""
+    """Tells every few seconds how much of all runs is done, and how long the rest will take at this pace.
+
+    All runs are those of the price, 1, and what comes to it when a stage goes on; all is never done before the end.
+    """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.tell, self.done = tell, 0.0
+        self.to_do: dict[float, float] = {}  # beyond the price, by batch size
         self.began = self.told = time.monotonic()
+
+    def more(self, of_all: float, price: Price, batch_size: float, full_runs: float) -> None:
+        """One probe, priced as so large a share of all, will cost so many full runs instead."""
+        self.to_do[batch_size] = of_all * (full_runs / price.full_runs - 1)
+        self.tell(
+            f"the best rate is not between those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}"
+        )
 
     def __call__(self, of_all: float, share: float) -> None:
         """So large a share of one probe, itself `of_all`, was done since the last call."""
         self.done += of_all * share
         now = time.monotonic()
         if now - self.told >= TELL_EVERY and self.done > 0:
-            self.told, done = now, min(self.done, 1.0)
+            self.told, done = now, min(self.done / (1 + sum(self.to_do.values())), MOST_DONE)
             self.tell(f"{done:.0%} of the runs done, {_duration((now - self.began) * (1 / done - 1))} left")
 
 

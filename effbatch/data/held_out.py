@@ -28,16 +28,16 @@ def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
 
 
-def held_out_of(data: DataSet, *, most: int = MOST_SCORED) -> DataSet:
+def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -> DataSet:
     """The training examples less a stratified tenth (300 to 2,000 of them), which stands in place of the test set.
 
-    Not more than `most` and 300 are held out, and of small sets at most half. InputError where there are fewer than 4
-    training examples.
+    One in `share`, if that is not a tenth. Not more than `most` and 300 are held out, and of small sets at most half.
+    InputError where there are fewer than 4 training examples.
     """
     n = len(data.y_train)
     if n < 4:
         raise InputError(f"{data.name} needs at least 4 training examples, to hold some out, got {n}: add some")
-    size = min(n // 2, max(FEWEST_SCORED, min(most, MOST_SCORED, n // SHARE)))
+    size = min(n // 2, max(FEWEST_SCORED, min(most, MOST_SCORED, n // share)))
     rng = np.random.Generator(np.random.PCG64(SEED))
     shuffled = rng.permutation(n)
     by_class = shuffled[np.argsort(data.y_train[shuffled], kind="stable")]  # every k-th of it is a stratified sample

@@ -3,8 +3,8 @@
 Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/3 at three rates,
 factors of two apart, find the peak. Each goes on past an end while the best is there. A short run is the full one in
 small: a fraction f of the steps, the whole schedule, and, where labels stay and may be memorised, the same fraction of
-the examples, so as many passes over them. Its score is the held-out cross-entropy at the best temperature
-(`engine.evaluation`): smoother than accuracy, blind to the confidence of networks that memorise, and at any
+the examples, others for every seed, so as many passes over them. Its score is the held-out cross-entropy at the best
+temperature (`engine.evaluation`): smoother than accuracy, blind to the confidence of networks that memorise, and at any
 temperature linear in the labels, so that noisy labels rank rates as clean ones do.
 
 Short runs want higher rates than long ones. With m = log2 of the optimal rate of the full run, a stage sees its peak at
@@ -15,7 +15,12 @@ and least squares over both stages, with that prior for p, give m and its standa
 of the labels sets the optimal rate and what is unlearned falls as (ηt)^−s, η* ∝ t^(−s/(1+s)), the noisy quadratic model
 (Zhang et al. 2019, arXiv 1907.04164); without label noise nothing pulls the rate down, p = 0. Only observed: s = 2/3,
 that 1 − λ² joins the two, and the size of the noise (docs/notes/probe.md: networks and recipes it was tuned on, and
-its errors on others). The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
+its errors on others). Where labels stay, memorising sets the rate, the more the more passes there are, and all is
+observed:
+
+    p = 0.14 (1 − λ²) log2(passes/4f) ± 0.2
+
+The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
 """
 
@@ -47,13 +52,16 @@ WALKED = 0.5  # rates that it goes on by, on average
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
+STAYING = 0.14  # where labels stay, p grows by this for every doubling of the passes and halving of f, at large α
+FORGIVEN = 4  # passes before that
+STAYING_NOISE = 0.2  # standard deviation of p there
 GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
 GOES_ON = 0.47  # or by this share of what it grew from the first stage to the last; between both lies what is said
 AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
 GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
 LEAST_D = 0.02  # below that nothing is learned yet
 POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
-WIDEST = 2.0  # octaves that a plateau is told beyond the peak, to either side
+WIDEST, NARROWEST = 2.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +129,22 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """Runs of a fraction f ask for a rate p L + bend L² octaves above that of the full run, L = log2(1/f).
+
+    noise  standard deviation of p
+    """
+
+    p: float
+    noise: float
+    bend: float = 0.0
+
+    def by(self, fraction: float) -> float:
+        """The octaves expected."""
+        return self.p * log2(1 / fraction) + self.bend * log2(fraction) ** 2
+
+
+@dataclass(frozen=True)
 class Plan:
     """Fractions of the first and the last stage, and the seeds of the last one."""
 
@@ -150,12 +174,17 @@ def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
     return Plan(first, last, max(1, seeds))
 
 
-def shift_exponent(alpha: float | None) -> tuple[float, float]:
-    """p in η*(t) ∝ t^(−p) and its standard deviation; between all of them where α is not known."""
+def shift_of(alpha: float | None, passes: float | None = None) -> Shift:
+    """What is expected with α noisy labels per clean one; between none and all of it where α is not known.
+
+    passes  over labels that stay, in the full run; None where noise is fresh at every visit
+    """
+    p, bend = (SHIFT, 0.0) if passes is None else (STAYING * log2(passes / FORGIVEN), STAYING)
+    least, more = SHIFT_NOISE if passes is None else (STAYING_NOISE, 0.0)
     if alpha is None:
-        return SHIFT / 2, SHIFT / 2 + sum(SHIFT_NOISE)
+        return Shift(p / 2, least + more + abs(p) / 2, bend / 2)
     noisy = 1 - (1 + alpha) ** -2
-    return SHIFT * noisy, SHIFT_NOISE[0] + SHIFT_NOISE[1] * noisy
+    return Shift(p * noisy, least + more * noisy, bend * noisy)
 
 
 def find(
@@ -169,6 +198,7 @@ def find(
     majority: float,
     alpha: float | None,
     scored_alpha: float = 0.0,
+    passes: float | None = None,
     seed: int = 0,
 ) -> Probe:
     """The optimal rate of a full run of `steps`, from `train(rates, fraction, seeds)`.
@@ -177,8 +207,9 @@ def find(
     held_out, majority  how many held-out examples there are, and the share of their commonest class
     alpha               noisy labels per clean one in what is trained on; None where it is not known
     scored_alpha        the same in the held-out labels, uniform noise; 0 where they are clean, or nothing is known
+    passes              of a full run over labels that stay: shorter ones see fewer of them, as often; None: fresh noise
     """
-    shift, middle = shift_exponent(alpha), round(log2(start))
+    shift, middle = shift_of(alpha, passes), round(log2(start))
 
     def coarse(fraction: float, wide: int, of: int) -> Stage:
         return _stage(train, fraction, steps, [middle + COARSE * k for k in range(-wide, wide + 1)], [of])
@@ -190,7 +221,7 @@ def find(
     if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
         stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE - 1, seed))
     if learned(stages[-1]):
-        below = round(optimum(stages[-1:], shift)[0] - shift[0] * log2(plan.last)) - FINE * (NEAR // 2)
+        below = round(optimum(stages[-1:], shift)[0] + shift.by(plan.last)) - FINE * (NEAR // 2)
         seeds = range(seed + 1, seed + 1 + plan.seeds)
         stages.append(_stage(train, plan.last, steps, [below + FINE * k for k in range(NEAR)], seeds))
     else:  # the longest runs have to look everywhere
@@ -210,7 +241,7 @@ def find(
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m, POINT / (1 + scored_alpha)),
+        plateau=_plateau(last, m, POINT / (1 + scored_alpha), None if passes is None else deviation),
         accuracy=accuracy,
         growth=growth,
         stop_at=_stop_at(last, steps, held_out),
@@ -219,10 +250,11 @@ def find(
     )
 
 
-def optimum(stages: Sequence[Stage], shift: tuple[float, float]) -> tuple[float, float]:
-    """m and its standard deviation: least squares of x_f = m − p log2 f, with the prior `shift` for p."""
-    rows = [(1.0, -log2(stage.fraction), stage.peak, stage.noise) for stage in stages]
-    rows.append((0.0, 1.0, *shift))
+def optimum(stages: Sequence[Stage], shift: Shift) -> tuple[float, float]:
+    """m and its standard deviation: least squares over the stages, with the prior for p."""
+    halvings = [-log2(stage.fraction) for stage in stages]
+    rows = [(1.0, L, stage.peak - shift.bend * L**2, stage.noise) for L, stage in zip(halvings, stages, strict=True)]
+    rows.append((0.0, 1.0, shift.p, shift.noise))
     design = np.array([(a / noise, b / noise) for a, b, _, noise in rows])
     seen = np.array([x / noise for *_, x, noise in rows])
     covariance = np.linalg.inv(design.T @ design)
@@ -287,13 +319,19 @@ def _learned(stage: Stage, held_out: int, majority: float) -> bool:
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(stage: Stage, m: float, point: float) -> tuple[float | None, float | None]:
-    """Rates about 2^m that cost so much accuracy by the parabola of those around the stage's peak."""
-    accuracy, at = stage.accuracy.mean(1), int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
-    below, top, above = accuracy[at - 1 : at + 2]
+def _plateau(stage: Stage, m: float, point: float, deviation: float | None) -> tuple[float | None, float | None]:
+    """Rates about 2^m that cost so much accuracy by the parabola of those around the stage's peak.
+
+    deviation  of m, where labels stay: what the plateau is narrower by. The loss at the best temperature, which bends
+               as accuracy does there, is read in its place: few held-out labels, some of them wrong, say more of it
+    """
+    at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
+    below, top, above = (stage.accuracy if deviation is None else -stage.loss).mean(1)[at - 1 : at + 2]
     bend = (2 * top - below - above) / (2 * stage.spacing**2)
-    wide = sqrt(point / bend) if bend > point / WIDEST**2 else None
-    return (None, None) if wide is None else (2.0 ** (m - wide), 2.0 ** (m + wide))
+    if bend <= point / WIDEST**2:
+        return None, None
+    wide = sqrt(max(NARROWEST**2, point / bend - (deviation or 0.0) ** 2))
+    return 2.0 ** (m - wide), 2.0 ** (m + wide)
 
 
 def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float) -> tuple[Estimate, Estimate]:

@@ -16,7 +16,7 @@ from torch import nn
 from effbatch.core.errors import EffbatchError, InputError, RunError, first_line
 from effbatch.data.classes import majority_share
 from effbatch.data.dataset import DataSet
-from effbatch.data.held_out import held_out_of
+from effbatch.data.held_out import SHARE, held_out_of
 from effbatch.engine.cost import SCORED
 from effbatch.engine.device import pick_device
 from effbatch.engine.members import Trained
@@ -24,14 +24,14 @@ from effbatch.engine.train import train_unit
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
-from effbatch.probe.rule import WIDE, Plan, Probe, Runs, find, planned
+from effbatch.probe.rule import WIDE, Probe, Runs, find, planned
 
-LOOKS = 3  # evaluations along a run that sees its examples again: there an earlier end may be better
+LOOKS = 3  # evaluations along the longest runs, where they see examples again
+SPARED = 3  # where short runs see few of the examples: one in so many scores them
 SCORED_SHARE = 32  # one held-out example for so many labelled copies of a full run, where that is fewer
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
 TIMED = 3  # steps that a price is measured on
-SUBSET_SEED = 20170530
 TOLD = 1.05  # times the announced cost: more is announced anew
 PER_CLASS = 15  # examples that the shortest runs need, on average
 
@@ -73,17 +73,17 @@ def probe(
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
     on_more      is told what all of it will cost, in full runs, before runs begin that the price did not announce
-    Without `held_out`, a stratified tenth of the training data, labels as given (300 to 2,000), scores the runs;
+    Without `held_out`, a stratified tenth of the training data (a third where labels stay, as short runs leave
+    most of them out), labels as given, 300 to 2,000, scores the runs;
     the test set is never looked at. Raises InputError where network, data and recipe do not fit together, RunError
     where the network raises while it trains.
     """
     began = perf_counter()
-    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out)
-    plan = runs.planned(effort)
-    runs.announce(plan, on_progress, on_more)
+    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out, effort)
+    runs.announce(on_progress, on_more)
     found = find(
         runs.train,
-        plan,
+        runs.plan,
         steps=runs.steps,
         start=STARTS.get(recipe.optimizer, START),
         num_classes=data.num_classes,
@@ -91,6 +91,7 @@ def probe(
         majority=majority_share(runs.part.y_test),
         alpha=alpha if alpha else known_alpha,
         scored_alpha=0.0 if alpha or held_out else known_alpha or 0.0,
+        passes=runs.passes,
         seed=seed,
     )
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
@@ -107,15 +108,15 @@ def price(
     device: str = "auto",
 ) -> Price:
     """What `probe` will cost: seconds from a few real steps at all rates of the first stage."""
-    runs = _ShortRuns(network, data, recipe, alpha, None, pick_device(device), lambda key, make: make(), held_out)
-    plan = runs.planned(effort)
+    on = pick_device(device)
+    runs = _ShortRuns(network, data, recipe, alpha, None, on, lambda key, make: make(), held_out, effort)
     rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * WIDE + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
     runs.train(rates, TIMED / runs.steps, [0])  # the first calls load much of PyTorch
     began, before = perf_counter(), runs.full_runs
     runs.train(rates, TIMED / runs.steps, [0])
     a_full_run = (perf_counter() - began) / (runs.full_runs - before)
-    full_runs = runs.expected(plan)
+    full_runs = runs.expected
     return Price(full_runs, full_runs * a_full_run)
 
 
@@ -132,6 +133,7 @@ class _ShortRuns:
         device: torch.device,
         keep: Keep,
         held_out: DataSet | None,
+        effort: float,
     ) -> None:
         if recipe.batch_size is None or not recipe.budget:
             raise InputError("a probe needs a recipe with batch size and budget, got none: give both")
@@ -140,43 +142,46 @@ class _ShortRuns:
         self.whole = len(data.y_train)
         self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + alpha))
         copies = self.steps * self.batch_size
-        self.part = held_out or held_out_of(data, most=copies // SCORED_SHARE)
         self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
-        self.looks = LOOKS if self.fixed and copies > self.whole else 1
-        self.order = np.random.Generator(np.random.PCG64(SUBSET_SEED)).permutation(len(self.part.y_train))
+        least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0
+        self.plan = planned(self.steps, effort, least=least)  # the shortest runs see some examples of every class
+        spared = self.fixed and self.plan.last <= 1 - 1 / SPARED
+        self.part = held_out or held_out_of(data, most=copies // SCORED_SHARE, share=SPARED if spared else SHARE)
+        self.passes = copies / self.whole if self.fixed and copies > self.whole else None
         self.full_runs = 0.0
         self._announced = self._told = inf
         self._tell = self._more = lambda number: None
 
-    def planned(self, effort: float) -> Plan:
-        """The stages; their shortest runs see some examples of every class."""
-        return planned(self.steps, effort, least=PER_CLASS * self.part.num_classes / self.whole if self.fixed else 0.0)
-
-    def announce(self, plan: Plan, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
-        """Progress is told in shares of what this plan costs, and what goes beyond it before it begins."""
-        self._announced = self._told = self.expected(plan)
+    def announce(self, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
+        """Progress is told in shares of what the plan costs, and what goes beyond it before it begins."""
+        self._announced = self._told = self.expected
         self._tell, self._more = on_progress, on_more
 
-    def expected(self, plan: Plan) -> float:
-        """The cost of a plan in full runs, scoring included, if no stage goes on."""
-        return sum(number * self._cost(fraction) for fraction, number in plan.runs)
+    @property
+    def expected(self) -> float:
+        """The cost of the plan in full runs, scoring included, if no stage goes on."""
+        return sum(number * self._cost(fraction) for fraction, number in self.plan.runs)
 
     def _cost(self, fraction: float) -> float:
         """Of one run, in full ones."""
         steps, whole = max(1, round(fraction * self.steps)), self.steps * self.batch_size
-        scored = min(self.looks, steps) * SCORED * len(self.part.y_test)
+        scored = self._looks(fraction) * SCORED * len(self.part.y_test)
         return (steps * self.batch_size + scored) / whole
+
+    def _looks(self, fraction: float) -> int:
+        """Evaluations along a run: where examples are seen again an earlier end may be better, by the last stage."""
+        again = self.passes is not None and fraction >= self.plan.last
+        return min(LOOKS, max(1, round(fraction * self.steps))) if again else 1
 
     def train(self, rates: Sequence[float], fraction: float, seeds: Sequence[int]) -> Runs:
         """As `rule.Train`."""
         steps = max(1, round(fraction * self.steps))
-        size = max(self.batch_size, round(fraction * self.whole)) if self.fixed else len(self.order)
-        subset = np.sort(self.order[:size])
-        data = replace(self.part, x_train=self.part.x_train[subset], y_train=self.part.y_train[subset])
-        looks = min(self.looks, steps)
+        size = max(self.batch_size, round(fraction * self.whole)) if self.fixed else len(self.part.y_train)
+        data, size = self.part, min(size, len(self.part.y_train))
+        looks = self._looks(fraction)
         unit = Unit(
             point={},
-            data=Data(dataset=data.name),
+            data=Data(dataset=data.name, clean_examples=size),
             train=_options(self.recipe, steps, looks),
             batch_size=self.batch_size,
             steps=steps,
@@ -209,7 +214,7 @@ class _ShortRuns:
                     "mend it and ask again, with a folder (--out) that keeps the runs before"
                 ) from error
 
-        trained = self.keep(self._key(unit, networks, len(subset)), make)
+        trained = self.keep(self._key(unit, networks), make)
         self.full_runs += cost
         K = data.num_classes
         return Runs(
@@ -218,9 +223,9 @@ class _ShortRuns:
             history=np.nan_to_num(trained["test_accuracy_history"][0], nan=1 / K),
         )
 
-    def _key(self, unit: Unit, networks: Mapping[int, nn.Module], examples: int) -> str:
+    def _key(self, unit: Unit, networks: Mapping[int, nn.Module]) -> str:
         """A name for all that decides the numbers: unit, data, noise and initial weights."""
-        digest = hashlib.sha256(json.dumps([unit.key, self.part.fingerprint, examples]).encode())
+        digest = hashlib.sha256(json.dumps([unit.key, self.part.fingerprint]).encode())
         if self.matrices is not None:
             digest.update(np.ascontiguousarray(self.matrices).data)
         for network in networks.values():

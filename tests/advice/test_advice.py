@@ -244,7 +244,21 @@ def test_progress_is_told_every_few_seconds(monkeypatch):
     for second, share in ((1, 0.2), (10, 0.8), (12, 0.5), (20, 0.5)):  # of one of two probes, then of the other
         now[0] = float(second)
         teller(0.5, share)
-    assert told == ["50% of the runs done, 10 s left", "100% of the runs done, 0 s left"]
+    assert told == ["50% of the runs done, 10 s left", "99% of the runs done, 0 s left"]
+
+
+def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
+    now, told = [0.0], []
+    monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
+    teller = probing._Teller(told.append)
+    now[0] = 10.0
+    teller(0.5, 1.0)
+    teller.more(0.5, runs.Price(1.5, 20.0), 64, 3.0)
+    now[0] = 20.0
+    teller(0.5, 0.5)
+    assert told[0] == "50% of the runs done, 10 s left"
+    assert told[1] == "the best rate is not between those tried: 3 full runs in all at batch size 64"
+    assert told[2] == "50% of the runs done, 20 s left", "of one probe and a half, three quarters"
 
 
 # --- what it looks like ---

@@ -17,10 +17,11 @@ from effbatch.probe.rule import (
     PEAK_NOISE,
     Plan,
     Runs,
+    Shift,
     _growth,
     find,
     planned,
-    shift_exponent,
+    shift_of,
 )
 from effbatch.theory.schedules import multipliers
 
@@ -30,27 +31,27 @@ PLAN = Plan(1 / 25, 1 / 3, 1)
 class World:
     """Loss 1 + (log2 η − m + p log2 f + noise of stage and seed)²/20, accuracy 0.8 less a tenth of that."""
 
-    def __init__(self, m: float, p: float, noise=lambda spacing: 0.0) -> None:
-        self.m, self.p, self.noise, self.shifts, self.asked = m, p, noise, {}, []
+    def __init__(self, m: float, p: float, noise=lambda spacing: 0.0, bend: float = 0.0) -> None:
+        self.m, self.shift, self.noise, self.shifts, self.asked = m, Shift(p, 0.0, bend), noise, {}, []
 
     def train(self, rates, fraction, seeds) -> Runs:
         self.asked += [(rate, fraction, seed) for rate in rates for seed in seeds]
         spacing = FINE if fraction > 0.2 else COARSE
         shifts = np.array([self.shifts.setdefault((fraction, seed), self.noise(spacing)) for seed in seeds])
-        away = np.log2(rates)[:, None] - self.m + self.p * log2(fraction) + shifts
+        away = np.log2(rates)[:, None] - self.m - self.shift.by(fraction) + shifts
         loss = 1 + away**2 / 20
         accuracy = np.clip(0.8 - away**2 / 200, 0.1, None)
         return Runs(accuracy=accuracy, loss=loss, history=accuracy[..., None])
 
-    def found(self, alpha, *, start=2.0**-3, plan=PLAN):
-        options = {"steps": 500, "num_classes": 10, "held_out": 1000, "majority": 0.1}
+    def found(self, alpha, *, start=2.0**-3, plan=PLAN, passes=None):
+        options = {"steps": 500, "num_classes": 10, "held_out": 1000, "majority": 0.1, "passes": passes}
         return find(self.train, plan, start=start, alpha=alpha, **options)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 15.0], ids="alpha={}".format)
 @pytest.mark.parametrize("m", [-12.3, -3.0, 4.6], ids="best=2^{}".format)
 def test_finds_the_optimum_of_a_world_that_shifts_as_expected(m, alpha):
-    world = World(m, shift_exponent(alpha)[0])
+    world = World(m, shift_of(alpha).p)
     found = world.found(alpha)
     assert log2(found.learning_rate.value) == pytest.approx(m, abs=1e-9)
     assert found.learning_rate.low < 2.0**m < found.learning_rate.high
@@ -64,14 +65,35 @@ def test_a_start_near_the_optimum_costs_what_was_planned():
     assert sum(fraction * number for fraction, number in PLAN.runs) == pytest.approx(7 / 25 + 3 / 3)
 
 
+@pytest.mark.parametrize("passes", [1.5, 20.0, 100.0])
+def test_finds_the_optimum_of_labels_that_stay(passes):
+    """Short runs ask for more the more passes there are, and the tiny first ones for more than that."""
+    shift = shift_of(1.5, passes)
+    world = World(-6.0, shift.p, bend=shift.bend)
+    found = world.found(1.5, passes=passes).learning_rate
+    assert log2(found.value) == pytest.approx(-6.0, abs=1e-9)
+    assert found.low < 2.0**-6 < found.high
+
+
+def test_labels_that_stay_shift_the_optimum_by_the_passes_over_them():
+    noisy = 1 - (1 + 1.5) ** -2
+    for passes, fraction in ((6.0, 1 / 3), (40.0, 1 / 25)):
+        expected = 0.14 * noisy * log2(passes / (4 * fraction)) * log2(1 / fraction)
+        assert shift_of(1.5, passes).by(fraction) == pytest.approx(expected)
+    assert shift_of(0.0, 40.0).by(1 / 3) == 0
+    unknown, most = shift_of(None, 40.0), shift_of(1e9, 40.0)
+    assert unknown.by(1 / 3) == pytest.approx(most.by(1 / 3) / 2)
+    assert unknown.noise > most.noise
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_ninety_percent_intervals_hold_the_optimum_in_so_many_worlds(seeds):
     """Peaks scatter, and p is drawn, as the rule takes it; the binomial interval of 400 draws is ± 3 %."""
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-        p, deviation = shift_exponent(3.0)
-        world = World(-5.4, rng.normal(p, deviation), lambda spacing: rng.normal(0, PEAK_NOISE[spacing]))
+        shift = shift_of(3.0)
+        world = World(-5.4, rng.normal(shift.p, shift.noise), lambda spacing: rng.normal(0, PEAK_NOISE[spacing]))
         rate = world.found(3.0, plan=Plan(1 / 25, 1 / 3, seeds)).learning_rate
         held += rate.low < 2.0**-5.4 < rate.high
     assert 0.86 < held / 400 < 0.94
@@ -179,6 +201,17 @@ def test_a_point_on_clean_labels_is_less_on_noisy_ones():
     options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 0.0}
     low, high = find(World(-3.0, 0.0).train, PLAN, **options, scored_alpha=3.0).plateau
     assert log2(high) - log2(low) == pytest.approx(2 * 2**0.5 / 2)  # a quarter of the loss, so half as far
+
+
+def test_the_plateau_of_labels_that_stay_is_narrower_by_what_the_rate_may_be_off(monkeypatch):
+    """One point of the loss that bends by a twentieth, less the deviation of the rate; never less than a quarter."""
+    found = World(-3.0, 0.0).found(0.0, passes=8.0)
+    deviation = log2(found.learning_rate.high / found.learning_rate.low) / (2 * 1.645)
+    assert deviation > 0.2**0.5 > 0.25, "all of the plateau's half-width"
+    assert log2(found.plateau[1] / found.plateau[0]) == pytest.approx(2 * 0.25)
+    monkeypatch.setattr("effbatch.probe.rule.POINT", 0.05)
+    low, high = World(-3.0, 0.0).found(0.0, passes=8.0).plateau
+    assert log2(high / low) == pytest.approx(2 * (1 - deviation**2) ** 0.5)
 
 
 def test_a_flat_top_has_no_end_to_its_plateau():

@@ -123,10 +123,12 @@ def test_noise_by_a_matrix_is_trained_on(digits):
 def test_labels_that_stay_are_seen_as_often_as_in_the_full_run(digits, monkeypatch):
     """Fixed labels: a fraction of the steps comes with that fraction of the examples; fresh noise with all of them."""
     sizes: list[tuple[int, int]] = []
+    scored: set[int] = set()
     train_unit = __import__("effbatch.probe.runs", fromlist=["x"]).train_unit
 
     def spy(unit, data, **options):
-        sizes.append((unit.steps, len(data.y_train)))
+        sizes.append((unit.steps, unit.data.clean_examples))
+        scored.add(len(data.y_test))
         return train_unit(unit, data, **options)
 
     monkeypatch.setattr("effbatch.probe.runs.train_unit", spy)
@@ -135,9 +137,15 @@ def test_labels_that_stay_are_seen_as_often_as_in_the_full_run(digits, monkeypat
     whole = len(digits.y_train)
     for steps, examples in sizes:
         assert examples / whole == pytest.approx(steps / 600, rel=0.02)
-    sizes.clear()
+    assert scored == {300}, "one for 32 copies, and at least so many"
+    scored.clear()
+    probe(mlp1, digits, replace(recipe, steps=1200))
+    assert scored == {whole // 3}, "of those that short runs leave out"
+    for known in (sizes, scored):
+        known.clear()
     probe(mlp1, digits, recipe, alpha=1.0)
     assert len({examples for _, examples in sizes}) == 1
+    assert scored == {300}
 
 
 def test_finds_the_best_rate_of_a_sweep_of_other_seeds(digits):

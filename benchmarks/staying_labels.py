@@ -1,0 +1,230 @@
+"""How good is the learning rate that the probe gives where labels are wrong for good and seen many times?
+
+    python benchmarks/staying_labels.py                    # every cell: about ten minutes of one core
+    python benchmarks/staying_labels.py --only blobs       # some of them, to look
+
+A cell is a table made here (or digits), its labels made wrong once, a network, a recipe and 5 to 20 passes. Truth: full
+runs on all examples with eight seeds at eleven rates, scored on clean test examples; the probe is asked with three
+other seeds and sees the wrong labels alone. Errors, regret, plateaus, intervals and coverage as in advice.py; intervals
+resample tables. A point lost is one of clean accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from advice import Cell, parser_of, summary
+from torch import nn
+
+from effbatch.data import datasets
+from effbatch.data.dataset import DataSet
+from effbatch.engine.train import train_unit
+from effbatch.plan.recipe import Recipe
+from effbatch.plan.spec import Data, Train
+from effbatch.plan.units import Unit
+from effbatch.probe.runs import probe
+
+SEEDS, ASKED = range(100, 108), (0, 10, 20)  # of the truth, of the probe
+TESTED = 2000
+RECIPES: dict[str, tuple[dict[str, Any], range]] = {  # and log2 of the rates of its truth
+    "sgd": ({"optimizer": "sgd"}, range(-9, 2)),
+    "momentum, cosine": ({"optimizer": "momentum", "weight_decay": 5e-4, "schedule": "cosine"}, range(-12, -1)),
+    "adamw, cosine": ({"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine"}, range(-14, -3)),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table with its wrong labels, a network and a recipe."""
+
+    table: str
+    data: DataSet
+    network: str
+    recipe: str
+    alpha: float
+    batch_size: int
+    steps: int
+
+
+def blobs(seed: int, examples: int, classes: int = 6, features: int = 20) -> DataSet:
+    """Two clouds for every class, as wide as they are far apart."""
+    rng = np.random.default_rng(seed)
+    n = examples + TESTED
+    y = rng.integers(classes, size=n)
+    centres = 0.9 * rng.normal(size=(classes, 2, features))
+    x = (centres[y, rng.integers(2, size=n)] + rng.normal(size=(n, features))).astype(np.float32)
+    train, test = slice(examples), slice(examples, n)
+    return DataSet("blobs", x[train], y[train], x[test], y[test], classes, "made here")
+
+
+def corners(seed: int, examples: int, classes: int = 4, features: int = 30) -> DataSet:
+    """scikit-learn's clouds at the corners of a cube, two for every class, in 10 of the features."""
+    from sklearn.datasets import make_classification
+
+    shape: dict[str, Any] = {"n_features": features, "n_classes": classes, "n_informative": 10, "class_sep": 1.2}
+    x, y = make_classification(examples + TESTED, **shape, flip_y=0, random_state=seed)
+    x = ((x - x.mean(0)) / x.std(0)).astype(np.float32)
+    train, test = slice(examples), slice(examples, None)
+    return DataSet("corners", x[train], y[train], x[test], y[test], classes, "made here")
+
+
+def wrong_for_good(data: DataSet, alpha: float, seed: int) -> DataSet:
+    """α/(1 + α) of the training labels drawn anew from all classes, once."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.random(len(data.y_train)) < alpha / (1 + alpha)
+    y = np.where(drawn, rng.integers(data.num_classes, size=len(drawn)), data.y_train)
+    return replace(data, y_train=y, fingerprint=f"{data.name} {alpha} {seed}")
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    recipes = tuple(RECIPES)
+    for k, network in enumerate(("mlp", "dropout", "batch norm") * 3):
+        data = wrong_for_good(blobs(200 + k, 3200), 1.5, k)
+        yield Case(f"blobs {200 + k}", data, network, recipes[(k + k // 3) % 3], 1.5, 64, 300)
+    for k, alpha in enumerate((0.5, 1.0, 3.0)):
+        data = wrong_for_good(corners(300 + k, 2000), alpha, k)
+        yield Case(f"corners {300 + k}", data, ("batch norm", "deep", "dropout")[k], recipes[k], alpha, 32, 1000)
+    for k, alpha in enumerate((0.5, 1.0, 3.0)):
+        data = wrong_for_good(datasets.load("digits"), alpha, k)
+        yield Case(f"digits {k}", data, ("deep", "dropout", "batch norm")[k], recipes[(k + 1) % 3], alpha, 16, 1200)
+
+
+def network_of(case: Case) -> Callable[[int], nn.Module]:
+    """The untrained network by seed."""
+    features, classes = int(np.prod(case.data.image_shape)), case.data.num_classes
+
+    def layer(before: int, after: int) -> list[nn.Module]:
+        extra: dict[str, list[nn.Module]] = {"dropout": [nn.Dropout(0.2)], "batch norm": [nn.BatchNorm1d(after)]}
+        return [nn.Linear(before, after), *extra.get(case.network, []), nn.ReLU()]
+
+    def make(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        deeper = layer(64, 64) if case.network == "deep" else []
+        return nn.Sequential(nn.Flatten(), *layer(features, 64), *deeper, nn.Linear(64, classes))
+
+    return make
+
+
+def truth(case: Case) -> Cell:
+    """Full runs at all rates."""
+    said, octaves = RECIPES[case.recipe]
+    momentum = said["optimizer"] == "momentum"
+    options = {**said, "optimizer": "sgd", "momentum": 0.9} if momentum else said
+    train = Train(network="given", budget={"steps": case.steps}, evaluations=1, **options)
+    rates = tuple(2.0**k for k in octaves)
+    length = (case.batch_size, case.steps, (case.steps,))
+    unit = Unit({}, Data(case.data.name), train, *length, (0.0,), rates, tuple(SEEDS))
+    networks = {seed: network_of(case)(seed) for seed in SEEDS}
+    trained = train_unit(unit, case.data, device=torch.device("cpu"), networks=networks)
+    accuracy = np.nan_to_num(trained["test_accuracy"][0], nan=1 / case.data.num_classes)
+    return Cell(
+        simulation=case.table,
+        train=options,
+        dataset=case.data.name,
+        alpha=case.alpha,
+        batch_size=case.batch_size,
+        octaves=np.array(octaves, dtype=float),
+        accuracy=accuracy,
+    )
+
+
+def measured(case: Case, effort: float) -> dict:
+    """A row: what the probe says with every seed, held against the truth."""
+    cell = truth(case)
+    recipe = Recipe(**RECIPES[case.recipe][0], steps=case.steps, batch_size=case.batch_size)
+    known = {"known_alpha": case.alpha, "effort": effort, "device": "cpu"}
+    found = [probe(network_of(case), case.data, recipe, seed=seed, **known) for seed in ASKED]
+    answers = [one for one in found if one.learning_rate.value is not None]
+    octaves = np.log2([one.learning_rate.value for one in answers])
+    ends = np.log2([end for one in answers for end in one.plateau or () if end is not None])
+    best, passes = cell.best(), case.steps * case.batch_size / len(case.data.y_train)
+    held = [one.learning_rate.low <= 2.0**best <= one.learning_rate.high for one in answers]
+    promised = [_on_clean(one.accuracy.floats.value, case) for one in answers]
+    return {
+        "simulation": case.table,
+        "network": case.network,
+        "recipe": case.recipe,
+        "alpha": case.alpha,
+        "passes": passes,
+        "best": best,
+        "plateau": cell.plateau,
+        "octaves": octaves.tolist(),
+        "bias": float(np.mean(octaves - best)),
+        "error": float(np.mean(np.abs(octaves - best))),
+        "regret": float(np.mean([cell.regret(octave) for octave in octaves])),
+        "ends": [cell.regret(end) for end in ends],
+        "inside": float(np.mean(held)),
+        "stop_at": [one.stop_at for one in answers],
+        "accuracy_error": float(np.mean(np.array(promised) - 100 * np.array([cell.at(octave) for octave in octaves]))),
+        "cost": float(np.mean([one.full_runs for one in found])),
+    }
+
+
+def _on_clean(noisy: float, case: Case) -> float:
+    """Accuracy on clean labels, in percent, of that on labels with α."""
+    return 100 * (noisy * (1 + case.alpha) - case.alpha / case.data.num_classes)
+
+
+def as_markdown(record: dict) -> str:
+    """The record as Markdown."""
+    numbers = record["summary"]
+    shown = (f"{n['value']:.2f} [{n['interval'][0]:.2f}, {n['interval'][1]:.2f}]" for n in numbers.values())
+    columns = ("table", "network", "recipe", "α", "passes", "optimal η", "plateau, octaves", "bias", "regret")
+    lines = [
+        "# Learning rates where labels are wrong for good",
+        "",
+        f"`python benchmarks/staying_labels.py`, {record['made'][:10]}, {record['device']}; n = {len(record['rows'])} "
+        f"cells, {len(ASKED)} probes each. Errors in powers of two, regret in points of clean accuracy, 95 % intervals "
+        f"over tables. Bias {record['bias']:+.2f}; the ends of plateaus cost {record['ends']:.2f} points on average.",
+        "",
+        _line(numbers),
+        _line("---" for _ in numbers),
+        _line(shown),
+        "",
+        _line([*columns, "intervals that hold", "cost"]),
+        _line("---" for _ in (*columns, "", "")),
+    ]
+    for row in record["rows"]:
+        start = [row["simulation"], row["network"], row["recipe"], f"{row['alpha']:g}", f"{row['passes']:.0f}"]
+        found = [f"{2 ** row['best']:.3g}", f"{row['plateau']:.1f}", f"{row['bias']:+.2f}", f"{row['regret']:.1f}"]
+        lines.append(_line([*start, *found, f"{row['inside']:.0%}", f"{row['cost']:.2f}"]))
+    return "\n".join([*lines, ""])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure every cell, write staying_labels.json and staying_labels.md."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--effort", type=float, default=1.5)
+    options = parser.parse_args()
+    rows = []
+    for case in cases():
+        if not options.only or any(some in case.table for some in options.only):
+            rows.append(measured(case, options.effort))
+            print(json.dumps(rows[-1]), flush=True)
+    biases = [row["bias"] for row in rows]
+    record = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": "CPU",
+        "bias": float(np.mean(biases)),
+        "ends": float(np.mean([end for row in rows for end in row["ends"]])),
+        "summary": summary(rows),
+        "rows": rows,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "staying_labels.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (options.out / "staying_labels.md").write_text(as_markdown(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
