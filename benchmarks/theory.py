@@ -180,7 +180,7 @@ def _over_seeds(cube: xr.Dataset, of: Callable[[np.ndarray], np.ndarray], resamp
     scores = scores.transpose(*([along] if along else []), "learning_rate", "seed")
     values = scores.values if along else scores.values[None]
     n = values.shape[-1]
-    weights = np.vstack([np.full(n, 1 / n), bootstrap_weights(n, resamples, 0)])
+    weights = np.vstack([np.full(n, 1 / n), bootstrap_weights(n, resamples)])
     x = np.log2(cube["learning_rate"].values)
     return of(np.stack([peak(x, np.einsum("rs,ls->rl", weights, curve)).location for curve in values], axis=-1))
 
@@ -192,7 +192,7 @@ def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _test(name: str, predicted: float, values: np.ndarray) -> dict:
     """Supported within 0.2 of the prediction for sure, refuted if surely farther off, undecided else."""
-    low, high = (float(limit) for limit in interval(values[0], values[1:], SEEDS, 0.95))
+    low, high = (float(limit) for limit in interval(values[0], values[1:], SEEDS))
     far = max(predicted - low, high - predicted)
     near = max(predicted - high, low - predicted)
     verdict = "supported" if far <= TOLERANCE else "refuted" if near > TOLERANCE else "undecided"

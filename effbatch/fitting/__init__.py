@@ -13,7 +13,7 @@ from effbatch.fitting.labels_needed import (
     labels_needed,
     slope_ratio,
 )
-from effbatch.fitting.law_fits import FittedLaw, LawOutcome, exponents, fit_law
+from effbatch.fitting.law_fits import exponents
 from effbatch.fitting.of_cube import Fit, fit
 from effbatch.fitting.regret import regret
 from effbatch.fitting.steps import StepsOutcome, best_steps, steps_to_target
@@ -23,10 +23,8 @@ __all__ = [
     "CollapseOutcome",
     "Fit",
     "FitOutcome",
-    "FittedLaw",
     "LabelsFit",
     "LabelsOutcome",
-    "LawOutcome",
     "StepsOutcome",
     "best_learning_rates",
     "best_steps",
@@ -38,7 +36,6 @@ __all__ = [
     "exponents",
     "fit",
     "fit_labels",
-    "fit_law",
     "labels_needed",
     "regret",
     "slope_ratio",

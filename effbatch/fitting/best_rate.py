@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from effbatch.core.errors import InputError
 from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.peak import peak, slope_limits
-from effbatch.fitting.resampling import bootstrap_weights, interval
-from effbatch.fitting.student import MIN_SEEDS
+from effbatch.fitting.resampling import RESAMPLES, bootstrap_weights, interval
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS
 from effbatch.plan.cube import num_classes, resolved_spec, score
 
 _VALUES_AT_ONCE = 4_000_000  # resampled scores held in memory
@@ -39,9 +39,7 @@ class FitOutcome(Flag):
     TOO_FEW_SEEDS = 5, f"cannot tell: fewer than {MIN_SEEDS} seeds ran at every learning rate"
 
 
-def best_learning_rates(
-    cube: xr.Dataset, *, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> xr.Dataset:
+def best_learning_rates(cube: xr.Dataset, *, resamples: int = RESAMPLES) -> xr.Dataset:
     """Best learning rate of every setting, over all grid dims but learning_rate and seed.
 
     The score (accuracy; chance where a cell diverged) is averaged over seeds and its peak found in log2 of the
@@ -62,16 +60,8 @@ def best_learning_rates(
     outcome                           CF flags, see FitOutcome
     seeds                             seeds that ran at every learning rate any seed ran at; others are left out
 
-    Raises InputError for a confidence outside (0, 1), fewer than 2 resamples, or a learning rate not positive.
+    Raises InputError for a learning rate that is not positive.
     """
-    if not 0 < confidence < 1:
-        raise InputError(
-            f"confidence must lie between 0 and 1; {confidence} came: give 0.95, say", confidence=confidence
-        )
-    if resamples < 2:
-        raise InputError(
-            f"a bootstrap needs at least 2 resamples; {resamples} came: give 1000, say", resamples=resamples
-        )
     if not bool((cube["learning_rate"] > 0).all()):
         raise InputError("learning rates must be positive to be compared in octaves; drop those that are not")
     scores = score(cube).sortby("learning_rate")
@@ -79,13 +69,13 @@ def best_learning_rates(
     scores = scores.transpose(*dims, "learning_rate", "seed")
     shape, tail = scores.shape[:-2], scores.shape[-2:]
     rates = scores["learning_rate"].values
-    found = _search(rates, scores.values.reshape(-1, *tail), resamples, seed, confidence)
+    found = _search(rates, scores.values.reshape(-1, *tail), resamples)
     best = xr.Dataset({name: (dims, found[name].reshape(shape), attrs) for name, attrs in _VARIABLES.items()})
     best = best.assign_coords({dim: cube[dim] for dim in dims if dim in cube.coords})
     flags = cf_attributes(FitOutcome, "how the search for the best learning rate ended")
     best["outcome"] = (dims, found["outcome"].astype(np.int8).reshape(shape), flags)
     best["seeds"] = (dims, found["seeds"].astype(int).reshape(shape), {"long_name": "seeds used", "units": "1"})
-    best.attrs = {"confidence": confidence, "resamples": resamples, "bootstrap_seed": seed}
+    best.attrs = {"confidence": CONFIDENCE, "resamples": resamples}
     return _with_settings(cube, best)
 
 
@@ -109,9 +99,7 @@ def _with_settings(cube: xr.Dataset, best: xr.Dataset) -> xr.Dataset:
     return best.assign_attrs(best.attrs | attrs)
 
 
-def _search(
-    learning_rates: NDArray, scores: NDArray, resamples: int, seed: int, confidence: float
-) -> dict[str, NDArray[np.float64]]:
+def _search(learning_rates: NDArray, scores: NDArray, resamples: int) -> dict[str, NDArray[np.float64]]:
     """Variables by name, one value per setting, from scores of shape (settings, learning rates, seeds)."""
     ran = ~np.isnan(scores)
     rates = ran.any(axis=2)
@@ -126,17 +114,17 @@ def _search(
         count = int(use_seeds.sum())
         if count == 0:
             continue
-        weights = bootstrap_weights(count, resamples if count >= MIN_SEEDS else 0, seed)
+        weights = bootstrap_weights(count, resamples if count >= MIN_SEEDS else 0)
         settings = np.flatnonzero(member.ravel() == i)
         pieces = -(-len(settings) * max(resamples, 1) * int(use_rates.sum()) // _VALUES_AT_ONCE)
         for piece in np.array_split(settings, min(pieces, len(settings))):
             curves = scores[piece][:, use_rates][:, :, use_seeds]
-            for name, values in _search_complete(learning_rates[use_rates], curves, weights, confidence).items():
+            for name, values in _search_complete(learning_rates[use_rates], curves, weights).items():
                 found[name][piece] = values
     return found
 
 
-def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray, confidence: float) -> dict[str, NDArray]:
+def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray) -> dict[str, NDArray]:
     """The same for settings without gaps; no rows of weights: too few seeds for an interval."""
     x, mean = np.log2(rates), scores.mean(axis=2)
     best = mean.argmax(axis=1)
@@ -146,7 +134,7 @@ def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray, confiden
         return found
     resampled = np.einsum("glr->rgl", scores @ weights.T)
     _, heights, _ = peak(x, resampled)
-    low, high = slope_limits(x, scores, location, confidence)
+    low, high = slope_limits(x, scores, location)
     # at a cliff the grid point stands for everything between its neighbours
     low = np.where(cliff, np.minimum(low, x[np.maximum(best - 1, 0)]), low)
     high = np.where(cliff, np.maximum(high, x[np.minimum(best + 1, len(x) - 1)]), high)
@@ -163,5 +151,5 @@ def _search_complete(rates: NDArray, scores: NDArray, weights: NDArray, confiden
         "high": np.where(open_high, np.inf, 2.0**high),
     }.items():
         found[name] = np.where(outcome == FitOutcome.INTERIOR, values, np.nan)
-    found["best_accuracy_low"], found["best_accuracy_high"] = interval(height, heights, scores.shape[2], confidence)
+    found["best_accuracy_low"], found["best_accuracy_high"] = interval(height, heights, scores.shape[2])
     return found

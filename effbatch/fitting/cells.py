@@ -31,8 +31,7 @@ def setting_of(cells: xr.Dataset) -> Callable[[np.ndarray], Setting]:
 
     budget = [name for name in ("steps", "examples") if name in cells.coords]
     values = {
-        name: cells[name].broadcast_like(cells["best_learning_rate"]).values.astype(float)
-        for name in ("alpha", "batch_size", *budget)
+        name: np.full(cells.sizes["cell"], cells[name].values, float) for name in ("alpha", "batch_size", *budget)
     }
 
     def setting(index: np.ndarray) -> Setting:

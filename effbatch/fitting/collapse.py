@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,8 +12,8 @@ from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.formats import estimate_text
 from effbatch.fitting.least_squares import Array, least_squares
-from effbatch.fitting.resampling import bootstrap_weights, interval, resampled_estimate
-from effbatch.fitting.student import MIN_SEEDS
+from effbatch.fitting.resampling import RESAMPLES, bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS
 
 _OWN_SHARE = 1e-3  # least part of the derivative along δ that the other parameters must not be able to mimic
 _SPARE_CELLS = 2  # cells beyond the number of parameters, so that a misfit can show
@@ -64,7 +63,6 @@ class Collapse:
     cells: int
     censored: int
     seeds: int
-    confidence: float
     base: Hyperbola | None = None
     extended: Hyperbola | None = None
     spread_before: float = np.nan
@@ -96,9 +94,7 @@ class Collapse:
         return tuple(said)
 
 
-def collapse_exponent(
-    steps: xr.DataArray, *, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> Collapse:
+def collapse_exponent(steps: xr.DataArray, *, resamples: int = RESAMPLES) -> Collapse:
     """Fit S(α, B) = S_min (1 + B_0 (1+α)^δ / B), once with S_min constant and once ∝ (1+α)^ζ.
 
     `steps`: dims (alpha, batch_size, seed), steps to the target of each run, NaN = never (`best_steps` gives
@@ -120,15 +116,13 @@ def collapse_exponent(
     alpha, batch_size = (cells[name].values[complete].astype(float) for name in ("alpha", "batch_size"))
     log_steps = np.log(cells.values[:, complete])
     seeds = len(log_steps)
-    facts: dict[str, Any] = {
-        "cells": int(complete.sum()), "censored": int((~complete).sum()), "seeds": seeds, "confidence": confidence
-    }  # fmt: skip
+    facts = {"cells": int(complete.sum()), "censored": int((~complete).sum()), "seeds": seeds}
     if seeds < MIN_SEEDS:
         return Collapse(CollapseOutcome.TOO_FEW_SEEDS, **facts)
     if len(alpha) < 3 + _SPARE_CELLS or len(np.unique(alpha)) < 2 or len(np.unique(batch_size)) < 2:
         return Collapse(CollapseOutcome.TOO_FEW_CELLS, **facts)
-    resampled = bootstrap_weights(seeds, resamples, seed) @ log_steps
-    base = _fit(alpha, batch_size, log_steps, resampled, 3, confidence)
+    resampled = bootstrap_weights(seeds, resamples) @ log_steps
+    base = _fit(alpha, batch_size, log_steps, resampled, 3)
     if base is None:
         return Collapse(CollapseOutcome.NOT_DETERMINED, **facts)
     mean = log_steps.mean(axis=0)
@@ -140,15 +134,13 @@ def collapse_exponent(
         CollapseOutcome.FITTED,
         **facts,
         base=base,
-        extended=_fit(alpha, batch_size, log_steps, resampled, 4, confidence),
+        extended=_fit(alpha, batch_size, log_steps, resampled, 4),
         spread_before=float(np.exp(np.sqrt(ignoring / (len(alpha) - 2)))),
         quality=float(np.log(base.spread) ** 2 / variance) if variance > 0 else np.nan,
     )
 
 
-def _fit(
-    alpha: Array, batch_size: Array, log_steps: Array, resampled: Array, parameters: int, confidence: float
-) -> Hyperbola | None:
+def _fit(alpha: Array, batch_size: Array, log_steps: Array, resampled: Array, parameters: int) -> Hyperbola | None:
     """The fit with that many parameters; None where the cells do not determine them."""
     if len(alpha) < parameters + _SPARE_CELLS:
         return None
@@ -156,15 +148,13 @@ def _fit(
     if not determined(best, alpha, batch_size):
         return None
     draws, _ = fit_hyperbola(alpha, batch_size, resampled, best[None])
-    low, high = interval(best, draws, len(log_steps), confidence)
+    low, high = interval(best, draws, len(log_steps))
     with np.errstate(over="ignore"):  # a limit beyond the largest float is open
         smallest, clean = (
-            Estimate(*map(float, np.exp([best[i], low[i], high[i]])), n=len(log_steps), level=confidence)
+            Estimate(*map(float, np.exp([best[i], low[i], high[i]])), n=len(log_steps), level=CONFIDENCE)
             for i in (0, 1)
         )
-    delta, *zeta = (
-        resampled_estimate(float(best[i]), draws[:, i], len(log_steps), confidence) for i in range(2, parameters)
-    )
+    delta, *zeta = (resampled_estimate(float(best[i]), draws[:, i], len(log_steps)) for i in range(2, parameters))
     return Hyperbola(
         smallest_steps=smallest,
         critical_batch_size=clean,

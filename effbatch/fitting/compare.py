@@ -15,12 +15,13 @@ from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.law_fits import left_out_rates
 from effbatch.fitting.regret import lost_score, regret, seed_mean, summary
 from effbatch.fitting.resampling import (
+    RESAMPLES,
     bootstrap_counts,
     over_cells,
     percentile_interval,
     percentile_p_value,
 )
-from effbatch.fitting.student import MIN_SEEDS
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law, open_parameters, with_parameters
 
@@ -42,9 +43,7 @@ def compare_laws(
     *,
     cube: xr.Dataset | None = None,
     threshold: float = np.nan,
-    resamples: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
 ) -> xr.Dataset:
     """Error of every law on cells that its anchor has not seen, by `law`.
 
@@ -66,18 +65,12 @@ def compare_laws(
         raise InputError("a comparison needs at least one law; none came: give effbatch.laws.LAWS")
     measured = best if cube is None else best.assign(curve=seed_mean(cube))
     tables = [cells for _, cells in groups(measured) if cells.sizes["cell"] > 1]
-    rows = [_row(law, tables, threshold, resamples, seed, confidence) for law in laws.values()]
-    return _table(dict(zip(laws, rows, strict=True)), ANCHORED, resamples, seed, confidence)
+    rows = [_row(law, tables, threshold, resamples) for law in laws.values()]
+    return _table(dict(zip(laws, rows, strict=True)), ANCHORED)
 
 
 def compare_fitted(
-    best: xr.Dataset,
-    cube: xr.Dataset | None = None,
-    *,
-    threshold: float = np.nan,
-    resamples: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    best: xr.Dataset, cube: xr.Dataset | None = None, *, threshold: float = np.nan, resamples: int = RESAMPLES
 ) -> xr.Dataset:
     """The columns of `compare_laws` for the laws with open parameters, each fitted on the other cells.
 
@@ -89,10 +82,7 @@ def compare_fitted(
     for name, law in LAWS.items():
         if not (parameters := open_parameters(law)):
             continue
-        predicted = left_out_rates(name, best)
-        row = prediction_row(
-            best, predicted, cube, threshold=threshold, resamples=resamples, seed=seed, confidence=confidence
-        )
+        row = prediction_row(best, left_out_rates(name, best), cube, threshold=threshold, resamples=resamples)
         closed = with_parameters(law, **dict.fromkeys(parameters, 1.0))  # the regime is the same for all values
         regimes = []
         for _, cells in groups(best):
@@ -100,7 +90,7 @@ def compare_fitted(
             regimes += [closed.applies(setting, setting)] * cells.sizes["cell"]
         applies = np.mean([regime.ok for regime in regimes]) if row["pairs"] else np.nan
         rows[name] = row | {"applies": applies, "reason": regimes[0].reason if regimes else ""}
-    return _table(rows, FITTED, resamples, seed, confidence)
+    return _table(rows, FITTED)
 
 
 def prediction_row(
@@ -109,9 +99,7 @@ def prediction_row(
     cube: xr.Dataset | None = None,
     *,
     threshold: float = np.nan,
-    resamples: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
 ) -> dict[str, float]:
     """The numbers of `compare_laws` for best rates predicted outright, in the dims of `best`, NaN where there is none.
 
@@ -119,41 +107,43 @@ def prediction_row(
     """
     error = np.abs(np.log2((predicted / best["best_learning_rate"]).values)).ravel()
     error = error[np.isfinite(error)]
-    middle = over_cells(error, np.median, resamples=resamples, seed=seed, confidence=confidence)
-    value, low, high = middle.floats
-    row = {
+    row = _errors(error, over_cells(error, np.median, resamples=resamples), len(error), threshold)
+    return row if cube is None else row | _losses(regret(cube, best, predicted))
+
+
+def _errors(error: NDArray, median: Estimate, cells: int, threshold: float) -> dict[str, float]:
+    value, low, high = median.floats
+    p_value = median.p_value(threshold)
+    return {
         "median_error": value,
         "low": low,
         "high": high,
-        "p_value": _or_nan(middle.p_value(threshold)),
+        "p_value": np.nan if p_value is None else p_value,
         "quantile90": float(np.quantile(error, 0.9)) if len(error) else np.nan,
-        "cells": len(error),
+        "cells": cells,
         "pairs": len(error),
     }
-    if cube is not None:
-        losses = regret(cube, best, predicted)
-        row |= {"regret": float(losses["mean"]), "regret95": float(losses["quantile95"])}
-        row |= {"clamped": int(losses["clamped"])}
-    return row
 
 
-def _table(rows: Mapping[str, Mapping], how: str, resamples: int, seed: int, confidence: float) -> xr.Dataset:
+def _losses(lost: xr.Dataset) -> dict[str, float]:
+    return {
+        "regret": float(lost["mean"]),
+        "regret95": float(lost["quantile95"]),
+        "clamped": int(lost["clamped"]),
+    }
+
+
+def _table(rows: Mapping[str, Mapping], how: str) -> xr.Dataset:
     first = next(iter(rows.values()))
     table = xr.Dataset({name: ("law", [row[name] for row in rows.values()]) for name in first}, {"law": list(rows)})
     table["how"] = ("law", [how] * len(rows))
     for name, unit in _UNITS.items():
         if name in table:
             table[name].attrs["units"] = unit
-    return table.assign_attrs(confidence=confidence, resamples=resamples, bootstrap_seed=seed)
+    return table.assign_attrs(confidence=CONFIDENCE)
 
 
-def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _row(
-    law: Law, tables: list[xr.Dataset], threshold: float, resamples: int, seed: int, confidence: float
-) -> dict[str, object]:
+def _row(law: Law, tables: list[xr.Dataset], threshold: float, resamples: int) -> dict[str, object]:
     """The entry of one law, from the pairs of every group."""
     errors, pairs, lost, off_grid, applying = [], [], [], [], 0
     reason, cells_before = "", 0
@@ -182,23 +172,13 @@ def _row(
                 lost.append(one_lost)
                 off_grid.append(one_off)
     error = np.concatenate([*errors, []])
-    middle = _median(error, pairs, cells_before, resamples, seed, confidence)
-    value, low, high = middle.floats
     row: dict[str, object] = {
-        "median_error": value,
-        "low": low,
-        "high": high,
-        "p_value": _or_nan(middle.p_value(threshold)),
-        "quantile90": np.quantile(error, 0.9) if len(error) else np.nan,
-        "cells": cells_before,
-        "pairs": len(error),
+        **_errors(error, _median(error, pairs, cells_before, resamples), cells_before, threshold),
         "applies": applying / len(error) if len(error) else np.nan,
         "reason": reason,
     }
     if any("curve" in cells for cells in tables):
-        losses = summary(np.concatenate([*lost, []]), np.concatenate([*off_grid, []]))
-        row |= {"regret": float(losses["mean"]), "regret95": float(losses["quantile95"])}
-        row |= {"clamped": int(losses["clamped"])}
+        row |= _losses(summary(np.concatenate([*lost, []]), np.concatenate([*off_grid, []])))
     return row
 
 
@@ -255,7 +235,7 @@ def _drawn_below(place: int, ranks: list[tuple[slice, NDArray]], draws: NDArray)
     return counts
 
 
-def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int, seed: int, confidence: float) -> Estimate:
+def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int) -> Estimate:
     """Median of `error`, its limits from resampled cells; a pair weighs the product of its cells' weights.
 
     No limits with fewer than three cells, or where a law gives no finite error.
@@ -263,7 +243,7 @@ def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int, se
     value = float(np.median(error)) if len(error) else np.nan
     if cells < MIN_SEEDS or not np.isfinite(error).all():
         return Estimate(value, n=cells)
-    resampled = resampled_medians(error, pairs, bootstrap_counts(cells, resamples, seed))
-    low, high = percentile_interval(resampled, cells, confidence)
+    resampled = resampled_medians(error, pairs, bootstrap_counts(cells, resamples))
+    low, high = percentile_interval(resampled, cells)
     test = partial(percentile_p_value, estimate=value, resampled=resampled, count=cells)
-    return Estimate(value, float(low), float(high), n=cells, level=confidence, test=test)
+    return Estimate(value, float(low), float(high), n=cells, level=CONFIDENCE, test=test)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from effbatch.core.estimate import Estimate
 from effbatch.core.flags import Flag, cf_attributes
-from effbatch.fitting.resampling import bootstrap_weights, interval, resampled_estimate
-from effbatch.fitting.student import MIN_SEEDS
+from effbatch.fitting.resampling import RESAMPLES, bootstrap_weights, interval, resampled_estimate
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS
 
 Array = NDArray[np.float64]
 _LEAST_ALPHAS = 3  # one more than a line has parameters, so that a misfit can show
@@ -43,9 +43,7 @@ class LabelsFit:
     cells: int
 
 
-def labels_needed(
-    accuracy: xr.DataArray, target: float, *, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> xr.Dataset:
+def labels_needed(accuracy: xr.DataArray, target: float, *, resamples: int = RESAMPLES) -> xr.Dataset:
     """Clean labels n* with which the seed-mean accuracy reaches `target`, by alpha.
 
     accuracy   dims clean_examples, alpha, seed
@@ -60,7 +58,7 @@ def labels_needed(
     ordered = accuracy.sortby("clean_examples").transpose("seed", "alpha", "clean_examples")
     sizes = np.log(ordered["clean_examples"].values.astype(float))
     seeds = ordered.sizes["seed"]
-    weights = bootstrap_weights(seeds, resamples, seed)
+    weights = bootstrap_weights(seeds, resamples)
     found = _crossing(sizes, ordered.values.mean(axis=0), target)
     resampled = _crossing(sizes, np.tensordot(weights, ordered.values, axes=1), target)
     everything = np.vstack([found, resampled])
@@ -76,7 +74,7 @@ def labels_needed(
     known = outcome == LabelsOutcome.BRACKETED
     found, resampled = np.where(known, found, np.nan), np.where(known, resampled, np.nan)
     low, high = np.full((2, len(found)), np.nan)
-    low[known], high[known] = interval(found[known], resampled[:, known], seeds, confidence)
+    low[known], high[known] = interval(found[known], resampled[:, known], seeds)
     flags = cf_attributes(LabelsOutcome, "what is known of the clean labels needed")
     return xr.Dataset(
         {
@@ -85,7 +83,7 @@ def labels_needed(
             "outcome": ("alpha", outcome.astype(np.int8), flags),
         },
         coords={"alpha": ordered["alpha"].values},
-        attrs={"target": target, "seeds": seeds, "confidence": confidence},
+        attrs={"target": target, "seeds": seeds, "confidence": CONFIDENCE},
     )
 
 

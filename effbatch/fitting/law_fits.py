@@ -1,6 +1,6 @@
-"""A law with open parameters and measured best rates -> its parameters with intervals, and rates for cells left out.
+"""Measured best rates -> the exponents of a power law through them, and by any law those of the cells left out.
 
-Any law of the registry is fitted the same way. Through an anchor in the middle of the cells,
+Any law with open parameters is fitted the same way. Through an anchor in the middle of the cells,
 
     ln η(cell) = ln η(anchor) + ln factor(cell, anchor),
 
@@ -10,28 +10,22 @@ on a scale u in (0, 1) that is linear or logarithmic in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from effbatch.core.errors import InputError
-from effbatch.core.estimate import Estimate
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.fitting.least_squares import Array, Model, least_squares
-from effbatch.fitting.resampling import bootstrap_weights, interval
+from effbatch.fitting.student import CONFIDENCE
 from effbatch.laws import get
 from effbatch.laws.base import Law, Setting, open_parameters, with_parameters
 
 TERMS = ("batch_size", "alpha")
 SPARE_CELLS = 2  # cells beyond the number of parameters, so that a misfit can show
 _STARTS = (0.125, 0.375, 0.625, 0.875)  # of every parameter, in u
-_EDGE = 0.01  # a parameter this near to an end of its range, in u, has run away
 _NULL = 1e-3  # singular values below this share of the largest say that the cells do not see a direction
 _UNSEEN = 1e-2  # largest share of what is asked that may lie in such a direction
 
@@ -57,113 +51,7 @@ _RANGES = {
 }
 
 
-class LawOutcome(Enum):
-    """Whether the parameters of a law could be fitted."""
-
-    FITTED = "its parameters were fitted"
-    TOO_FEW_CELLS = f"cannot tell: it takes {SPARE_CELLS} cells more than parameters"
-    NOT_DETERMINED = "cannot tell: these cells do not determine its parameters"
-    AT_AN_END = "cannot tell: a parameter ran to the end of its range"
-
-
-@dataclass(frozen=True)
-class FittedLaw:
-    """A law with its parameters and the anchor that it passes through; law None where the outcome is not FITTED.
-
-    parameters   by name, with limits; one at the end of the range of the search is open: None
-    anchor       geometric mean of the cells in B, 1 + α and the budget
-    anchor_rate  learning rate there, the level of the law
-    spread       residual spread of the rates about the law, as a factor: exp √(Σ r²/(cells − parameters))
-    """
-
-    outcome: LawOutcome
-    cells: int
-    confidence: float
-    law: Law | None = None
-    parameters: Mapping[str, Estimate] = field(default_factory=dict)
-    anchor: Setting | None = None
-    anchor_rate: Estimate | None = None
-    spread: float = np.nan
-
-    def learning_rate(self, setting: Setting) -> Array:
-        """η(anchor) · factor(setting, anchor); InputError where the law could not be fitted."""
-        if self.law is None or self.anchor is None or self.anchor_rate is None:
-            raise InputError(
-                f"a learning rate needs a fitted law; {self.outcome.value} ({self.cells} cells): measure more cells",
-                outcome=self.outcome,
-            )
-        return self.anchor_rate.floats.value * self.law.factor(setting, self.anchor)
-
-
-def fit_law(
-    law_name: str, best: xr.Dataset, *, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> FittedLaw:
-    """Fit the open parameters and the level of a law to the interior cells of `best` (from `best_learning_rates`).
-
-    Least squares on ln η from many starts. Limits: bootstrap over cells (see `resampling.interval`), except for the
-    exponents of the power law, which are those of `exponents`. Both see the scatter of the cells about the law, seed
-    noise and misfit alike, and take the cells as independent.
-
-    Raises InputError for an unknown law, one without open parameters, or more than one network or data set.
-    """
-    law = get(law_name)
-    names = _open(law)
-    together = list(groups(best))
-    if len(together) != 1:
-        raise InputError(
-            f"a law is fitted to one network and data set; {len(together)} came: select one of them",
-            groups=len(together),
-        )
-    cells = together[0][1]
-    count = cells.sizes["cell"]
-    if count < 1 + len(names) + SPARE_CELLS:
-        return FittedLaw(LawOutcome.TOO_FEW_CELLS, count, confidence)
-    setting = setting_of(cells)(np.arange(count))
-    anchor = _centre(setting)
-    model = _model(law, setting, anchor)
-    log_rates = np.log(cells["best_learning_rate"].values)
-    starts = _starts(len(names), log_rates)
-    fits, squares = least_squares(model, log_rates, starts)
-    theta = fits[squares.argmin()]
-    if _at_an_end(theta[1:]).any():
-        return FittedLaw(LawOutcome.AT_AN_END, count, confidence)
-    slope = model(theta[None])[1][0]
-    if not all(_determined(slope, parameter) for parameter in np.eye(len(theta))[1:]):
-        return FittedLaw(LawOutcome.NOT_DETERMINED, count, confidence)
-    weights = bootstrap_weights(count, resamples, seed)
-    draws, _ = least_squares(model, log_rates, theta[None], weights)
-    low, high = interval(theta, draws, count, confidence)
-    parameters = {
-        name: Estimate(
-            _natural(name, theta[i]),
-            _natural(name, low[i], np.nan),
-            _natural(name, high[i], np.nan),
-            n=count,
-            level=confidence,
-        )
-        for i, name in enumerate(names, start=1)
-    }
-    if set(names) == {f"{term}_exponent" for term in TERMS}:
-        powers = exponents(best, confidence=confidence).squeeze()
-        parameters = {
-            f"{term}_exponent": Estimate(
-                *(float(powers[key].sel(term=term)) for key in ("exponent", "low", "high")), n=count, level=confidence
-            )
-            for term in TERMS
-        }
-    return FittedLaw(
-        LawOutcome.FITTED,
-        count,
-        confidence,
-        with_parameters(law, **{name: estimate.floats.value for name, estimate in parameters.items()}),
-        parameters,
-        anchor,
-        Estimate(*(float(np.exp(t[0])) for t in (theta, low, high)), n=count, level=confidence),
-        float(np.exp(np.sqrt(squares.min() / (count - len(theta))))),
-    )
-
-
-def exponents(best: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset:
+def exponents(best: xr.Dataset) -> xr.Dataset:
     """Fit ln η = c + b ln B + a ln(1 + α) by least squares over the interior cells.
 
     Returns exponent, low and high by `term` ("batch_size": b, "alpha": a) and by every other dim of `best`, and
@@ -191,14 +79,14 @@ def exponents(best: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset:
         here = values[place]
         here[varied, 0] = fitted.params[1:]
         if not decided_alone:
-            here[varied, 1:] = fitted.conf_int(alpha=1 - confidence)[1:]
+            here[varied, 1:] = fitted.conf_int(alpha=1 - CONFIDENCE)[1:]
     return xr.Dataset(
         {
             **{name: ((*rest, "term"), values[..., i]) for i, name in enumerate(("exponent", "low", "high"))},
             "cells": (rest, count),
         },
         coords={"term": list(TERMS), **{dim: best[dim] for dim in rest}},
-        attrs={"interval": "HC3 with Student's t", "confidence": confidence},
+        attrs={"interval": "HC3 with Student's t", "confidence": CONFIDENCE},
     )
 
 
@@ -208,7 +96,7 @@ def left_out_rates(law_name: str, best: xr.Dataset) -> xr.DataArray:
     NaN where those cells are too few, or leave that rate open: a batch size that only the cell left out has, say.
     """
     law = get(law_name)
-    names = _open(law)
+    names = open_parameters(law)
     shape = {dim: best.sizes[dim] for dim in best["best_learning_rate"].dims}
     predicted = xr.full_like(best["best_learning_rate"], np.nan).transpose(..., "alpha", "batch_size")
     for place, cells in groups(best):
@@ -232,14 +120,6 @@ def left_out_rates(law_name: str, best: xr.Dataset) -> xr.DataArray:
             at = {name: cells[name].values[i] for name in ("alpha", "batch_size")}
             predicted[place].loc[at] = rate
     return predicted.transpose(*shape)
-
-
-def _open(law: Law) -> list[str]:
-    if names := open_parameters(law):
-        return names
-    raise InputError(
-        f"a fit needs a law with open parameters; {law.name} came, which has none: use `compare_laws`", law=law.name
-    )
 
 
 def _centre(setting: Setting) -> Setting:
@@ -277,15 +157,6 @@ def _model(law: Law, setting: Setting, anchor: Setting) -> Model:
 def _inside(logit: Array) -> Array:
     """u = 1/(1 + e^(−logit)), written so that it never overflows."""
     return np.exp(-np.logaddexp(0, -logit))
-
-
-def _at_an_end(logit: Array) -> NDArray[np.bool_]:
-    return np.abs(_inside(logit) - 0.5) > 0.5 - _EDGE
-
-
-def _natural(name: str, logit: Array, beyond: float | None = None) -> float:
-    """The parameter at that place of its range; `beyond`, where given, if the place is an end."""
-    return float(_RANGES[name].at(_inside(logit))) if beyond is None or not _at_an_end(logit) else beyond
 
 
 def _starts(parameters: int, log_rates: Array) -> Array:

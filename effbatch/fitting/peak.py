@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from effbatch.fitting.student import student_quantile
+from effbatch.fitting.student import CONFIDENCE, student_quantile
 
 WINDOW = 1.0  # octaves on either side of the best grid point; half of it had up to 70 % more error on a √2 grid
 CLIFF_RATIO, CLIFF_DROP = 8.0, 0.25
@@ -85,7 +85,7 @@ def _vertex(x: Array, scores: Array, i: int, near: NDArray[np.bool_]) -> Array:
     return np.where(inside, np.stack([x[i] + shift, height]), np.nan)
 
 
-def slope_limits(x: Array, scores: Array, location: Array, confidence: float) -> tuple[Array, Array]:
+def slope_limits(x: Array, scores: Array, location: Array) -> tuple[Array, Array]:
     """Confidence limits (settings,) of the peaks at `location`, over increasing x = log2(learning rate).
 
     scores   (settings, len(x), seeds), two seeds at least
@@ -101,7 +101,7 @@ def slope_limits(x: Array, scores: Array, location: Array, confidence: float) ->
     low, high = location.copy(), location.copy()
     if last < 1:
         return low, high
-    t, may_be_best = student_quantile(n - 1, confidence), ~_surely_lower(scores, confidence)
+    t, may_be_best = student_quantile(n - 1), ~_surely_lower(scores)
     degree = min(2, last)  # a line where there are two points
     centres = range(1, last) if last > 1 else range(1)
     for i in centres:
@@ -119,12 +119,12 @@ def slope_limits(x: Array, scores: Array, location: Array, confidence: float) ->
     return low, high
 
 
-def _surely_lower(scores: Array, confidence: float) -> NDArray[np.bool_]:
+def _surely_lower(scores: Array) -> NDArray[np.bool_]:
     """Whether the score of a grid point (settings, len(x)) is significantly below that of the best one."""
     points, n = scores.shape[1:]
     best = np.take_along_axis(scores, scores.mean(axis=2).argmax(axis=1)[:, None, None], axis=1)
     lost = best - scores
-    t = student_quantile(n - 1, 1 - (1 - confidence) / points)
+    t = student_quantile(n - 1, 1 - (1 - CONFIDENCE) / points)
     return lost.mean(axis=2) > t * lost.std(axis=2, ddof=1) / np.sqrt(n)
 
 

@@ -9,24 +9,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from effbatch.core.estimate import Estimate
-from effbatch.fitting.student import FEW_SEEDS, MIN_SEEDS, student_p_value, student_quantile
+from effbatch.fitting.student import CONFIDENCE, FEW_SEEDS, MIN_SEEDS, student_p_value, student_quantile
+
+RESAMPLES = 1000
 
 
-def bootstrap_weights(count: int, resamples: int, seed: int) -> NDArray[np.float64]:
+def bootstrap_weights(count: int, resamples: int) -> NDArray[np.float64]:
     """Rows of weights (resamples, count), each summing to 1: how often a resample drew each of `count` units.
 
-    A resampled mean is then one matrix product, and everything that shares the rows is resampled jointly.
+    A resampled mean is then one matrix product, and everything that has the same seeds is resampled jointly: the rows
+    are the same at every call.
     """
-    return bootstrap_counts(count, resamples, seed) / count
+    return bootstrap_counts(count, resamples) / count
 
 
-def bootstrap_counts(count: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def bootstrap_counts(count: int, resamples: int) -> NDArray[np.int64]:
     """How often each resample drew each of `count` units, (resamples, count), each row summing to `count`."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples)
 
 
 def interval(
-    estimate: ArrayLike, resampled: NDArray[np.float64], count: int, confidence: float
+    estimate: ArrayLike, resampled: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Confidence limits of `estimate` from its bootstrap values over `count` seeds, resamples on the first axis.
 
@@ -37,14 +40,12 @@ def interval(
     90-97, 94-98 and 94-97 %; the Student form 94-98, 93-97, 93-98 and 92-97 %. Hence the change at 10.
     """
     if count >= FEW_SEEDS:
-        return percentile_interval(resampled, count, confidence)
-    half = _expanded(count, confidence) * resampled.std(axis=0)
+        return percentile_interval(resampled, count)
+    half = _expanded(count) * resampled.std(axis=0)
     return np.asarray(estimate) - half, np.asarray(estimate) + half
 
 
-def percentile_interval(
-    resampled: NDArray[np.float64], count: int, confidence: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def percentile_interval(resampled: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expanded bootstrap percentiles: the quantiles at Φ(∓ t √(n/(n−1))) of the resampled values.
 
     A plain percentile interval is too short by √((n−1)/n) and ignores Student's t (Hesterberg, 2015, "What
@@ -52,7 +53,7 @@ def percentile_interval(
     """
     from scipy import stats
 
-    tail = stats.norm.cdf(-_expanded(count, confidence))
+    tail = stats.norm.cdf(-_expanded(count))
     low = np.quantile(resampled, tail, axis=0, method="lower")
     return low, np.quantile(resampled, 1 - tail, axis=0, method="higher")
 
@@ -84,8 +85,6 @@ def over_seeds(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
     resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
 ) -> Estimate:
     """`statistic` of the seed mean of `values` (seeds, ...), with limits by resampling whole seeds: `interval`.
 
@@ -96,26 +95,24 @@ def over_seeds(
     value = float(statistic(values.mean(axis=0, keepdims=True))[0])
     if count < MIN_SEEDS:
         return Estimate(value, n=count)
-    means = np.tensordot(bootstrap_weights(count, resamples, seed), values, axes=1)
-    return resampled_estimate(value, statistic(means), count, confidence)
+    means = np.tensordot(bootstrap_weights(count, resamples), values, axes=1)
+    return resampled_estimate(value, statistic(means), count)
 
 
-def resampled_estimate(value: float, resampled: NDArray[np.float64], count: int, confidence: float = 0.95) -> Estimate:
+def resampled_estimate(value: float, resampled: NDArray[np.float64], count: int) -> Estimate:
     """`value` with the limits of `interval` and the test of `p_value`; neither where some resample is not finite."""
     if not np.isfinite(resampled).all():
         return Estimate(value, n=count)
-    low, high = interval(value, resampled, count, confidence)
+    low, high = interval(value, resampled, count)
     test = partial(p_value, estimate=value, resampled=resampled, count=count)
-    return Estimate(value, float(low), float(high), n=count, level=confidence, test=test)
+    return Estimate(value, float(low), float(high), n=count, level=CONFIDENCE, test=test)
 
 
 def over_cells(
     values: NDArray[np.float64],
     statistic: Callable[..., NDArray[np.float64]],
     *,
-    resamples: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
 ) -> Estimate:
     """`statistic(values, axis=...)` of one value per cell, with limits by resampling the cells as independent.
 
@@ -126,16 +123,16 @@ def over_cells(
         return Estimate(None, n=0)
     if count < MIN_SEEDS:
         return Estimate(float(statistic(values, axis=0)), n=count)
-    draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    draws = np.random.default_rng(0).integers(0, count, (resamples, count))
     value, resampled = float(statistic(values, axis=0)), statistic(values[draws], axis=1)
-    low, high = percentile_interval(resampled, count, confidence)
+    low, high = percentile_interval(resampled, count)
     test = partial(percentile_p_value, estimate=value, resampled=resampled, count=count)
-    return Estimate(value, float(low), float(high), n=count, level=confidence, test=test)
+    return Estimate(value, float(low), float(high), n=count, level=CONFIDENCE, test=test)
 
 
-def _expanded(count: int, confidence: float) -> float:
+def _expanded(count: int) -> float:
     """t √(n/(n−1)): Student's quantile, and what the bootstrap's standard error lacks."""
-    return student_quantile(count - 1, confidence) * np.sqrt(count / (count - 1))
+    return student_quantile(count - 1) * np.sqrt(count / (count - 1))
 
 
 def _student_p_value(value: float, estimate: float, resampled: NDArray[np.float64], count: int) -> float:

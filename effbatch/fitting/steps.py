@@ -8,8 +8,8 @@ import xarray as xr
 from effbatch.core.errors import InputError
 from effbatch.core.flags import Flag, cf_attributes
 from effbatch.fitting.honest import honest_best
-from effbatch.fitting.resampling import bootstrap_weights, interval
-from effbatch.fitting.student import MIN_SEEDS
+from effbatch.fitting.resampling import RESAMPLES, bootstrap_weights, interval
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS
 from effbatch.plan.cube import Outcome, num_classes
 
 
@@ -59,9 +59,7 @@ def steps_to_target(cube: xr.Dataset, target: float) -> xr.DataArray:
     )
 
 
-def best_steps(
-    cube: xr.Dataset, target: float, *, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> xr.Dataset:
+def best_steps(cube: xr.Dataset, target: float, *, resamples: int = RESAMPLES) -> xr.Dataset:
     """Steps to `target` at the best learning rate, over all grid dims but learning_rate and seed.
 
     For each seed but the first the learning rate is the one with the least mean ln(steps) over the seeds *before* it
@@ -104,7 +102,7 @@ def best_steps(
     ):
         outcome = outcome.where(~condition, np.int8(case))
     known = outcome.isin([int(StepsOutcome.REACHED), int(StepsOutcome.AT_EDGE)])
-    mean, low, high = _limits(held_out.transpose(*dims, "seed").where(known), resamples, seed, confidence)
+    mean, low, high = _limits(held_out.transpose(*dims, "seed").where(known), resamples)
     result = xr.Dataset(
         {
             "steps": mean.assign_attrs(steps.attrs),
@@ -119,7 +117,7 @@ def best_steps(
         target=target,
         censored=int((outcome == int(StepsOutcome.CENSORED)).sum()),
         too_early=int((outcome == int(StepsOutcome.TOO_EARLY)).sum()),
-        confidence=confidence,
+        confidence=CONFIDENCE,
     )
 
 
@@ -130,9 +128,7 @@ def _at_edge(chosen: xr.DataArray, tried: xr.DataArray) -> xr.DataArray:
     return (chosen == first) | (chosen == tried.sizes["learning_rate"] - 1 - after_last)
 
 
-def _limits(
-    steps: xr.DataArray, resamples: int, seed: int, confidence: float
-) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+def _limits(steps: xr.DataArray, resamples: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Geometric mean over seeds with its interval; settings with the same seeds share their draws."""
     values = np.log(steps.values).reshape(-1, steps.sizes["seed"])
     found = np.full((3, len(values)), np.nan)
@@ -142,7 +138,7 @@ def _limits(
             here = member.ravel() == i
             complete = values[here][:, used]
             mean = complete.mean(axis=1)
-            resampled = bootstrap_weights(int(used.sum()), resamples, seed) @ complete.T
-            found[:, here] = mean, *interval(mean, resampled, int(used.sum()), confidence)
+            resampled = bootstrap_weights(int(used.sum()), resamples) @ complete.T
+            found[:, here] = mean, *interval(mean, resampled, int(used.sum()))
     template = steps.isel(seed=0, drop=True)
     return tuple(template.copy(data=np.exp(row).reshape(template.shape)) for row in found)  # type: ignore[return-value]

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from effbatch.core.estimate import Estimate
 
+CONFIDENCE = 0.95  # of every interval that is fitted to a cube
 MIN_SEEDS = 3  # below, no interval kept its promise in simulation
 FEW_SEEDS = 10
 
 
-def student_quantile(freedom: int, confidence: float = 0.95) -> float:
+def student_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
     """The t that |T| stays below with this probability, T of Student's distribution with `freedom` degrees."""
     from scipy.special import stdtrit
 
@@ -27,7 +28,7 @@ def student_p_value(statistic: ArrayLike, freedom: int) -> NDArray[np.float64]:
     return 2 * stdtr(freedom, -np.abs(statistic))
 
 
-def root_mean_square(errors: NDArray[np.float64], *, confidence: float = 0.95) -> Estimate:
+def root_mean_square(errors: NDArray[np.float64]) -> Estimate:
     """Root mean square over points of the expected error, from `errors` (seeds, points) that scatter about it.
 
     The mean square of the seed mean ē is too large by its own variance, so products of different seeds stand for it,
@@ -55,9 +56,9 @@ def root_mean_square(errors: NDArray[np.float64], *, confidence: float = 0.95) -
     # tr Σ² without the bias of tr S² (normal scatter), and at least what Σ ∝ I would have
     trace_square = max(f * f / ((f - 1) * (f + 2)) * (trace_square - trace**2 / f), trace**2 / points)
     slope, constant = 4 * along / (n * points), 2 * trace_square / (n * f * points**2)
-    low, high = _limits(value, slope, constant, student_quantile(f, confidence))
+    low, high = _limits(value, slope, constant, student_quantile(f))
     test = partial(_p_value, square=value, slope=slope, constant=constant, freedom=f)
-    return Estimate(float(np.sqrt(max(value, 0.0))), low, high, n=n, level=confidence, test=test)
+    return Estimate(float(np.sqrt(max(value, 0.0))), low, high, n=n, level=CONFIDENCE, test=test)
 
 
 def _limits(square: float, slope: float, constant: float, t: float) -> tuple[float, float]:

@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 from synthetic import peaked_cube
 
-from effbatch.core.errors import InputError
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.fitting.peak import peak, slope_limits
 from effbatch.fitting.resampling import bootstrap_weights
@@ -67,7 +66,7 @@ def test_the_nominal_95_percent_interval_covers_the_truth_in_95_percent_of_setti
 @pytest.mark.parametrize("seeds", [4, 12])
 def test_the_batched_bootstrap_of_the_accuracy_equals_a_loop_over_draws_with_polyfit(seeds):
     cube = peaked_cube(everywhere(0.06), seeds=seeds, noise=0.01, seed_shift=0.2)
-    best = best_learning_rates(cube, resamples=200, seed=3).squeeze()
+    best = best_learning_rates(cube, resamples=200).squeeze()
     x = np.log2(cube["learning_rate"].values)
     scores = cube["test_accuracy"].squeeze().transpose("seed", "learning_rate").values
 
@@ -76,7 +75,7 @@ def test_the_batched_bootstrap_of_the_accuracy_equals_a_loop_over_draws_with_pol
         a, b, c = np.polyfit(x[i - 1 : i + 2], curve[i - 1 : i + 2], 2)
         return -b / (2 * a), c - b * b / (4 * a)
 
-    draws = np.array([vertex(row @ scores)[1] for row in bootstrap_weights(seeds, 200, 3)])
+    draws = np.array([vertex(row @ scores)[1] for row in bootstrap_weights(seeds, 200)])
     location, estimate = vertex(scores.mean(axis=0))
     if seeds < 10:  # t(0.975, 3) = 3.18245
         half = 3.18245 * np.sqrt(4 / 3) * draws.std()
@@ -114,7 +113,7 @@ def test_limits_equal_a_loop_of_t_tests_at_every_place(seeds, noise, spacing):
     rng = np.random.default_rng(seeds)
     scores = 0.8 - 0.03 * (x[:, None] + 4.3 + 0.2 * rng.standard_normal(seeds)) ** 2
     scores = scores + noise * rng.standard_normal((len(x), seeds))
-    low, high = slope_limits(x, scores[None], peak(x, scores.mean(axis=1)[None]).location, 0.95)
+    low, high = slope_limits(x, scores[None], peak(x, scores.mean(axis=1)[None]).location)
     mesh = np.arange(-8, 1e-9, 1 / 64) + 1e-6
     assert [low[0], high[0]] == pytest.approx(limits_one_by_one(x, scores, mesh), abs=1.5 / 64)
 
@@ -122,13 +121,13 @@ def test_limits_equal_a_loop_of_t_tests_at_every_place(seeds, noise, spacing):
 def test_limits_of_scores_without_scatter_are_the_peak_itself():
     x = np.arange(-6.0, 3.0)
     scores = np.repeat((0.8 - 0.03 * (x + 1.3) ** 2)[:, None], 4, axis=1)
-    low, high = slope_limits(x, scores[None], np.array([-1.3]), 0.95)
+    low, high = slope_limits(x, scores[None], np.array([-1.3]))
     assert [low[0], high[0]] == pytest.approx([-1.3, -1.3], abs=1e-6)
 
 
 def test_two_rates_of_which_one_is_surely_better_are_an_edge():
     scores = np.array([[0.5, 0.52, 0.51, 0.5], [0.7, 0.71, 0.69, 0.7]])
-    low, high = slope_limits(np.array([-3.0, -2.0]), scores[None], np.array([-2.0]), 0.95)
+    low, high = slope_limits(np.array([-3.0, -2.0]), scores[None], np.array([-2.0]))
     assert [low[0], high[0]] == [-2.0, -2.0]
 
 
@@ -194,14 +193,6 @@ def test_outcomes_are_stored_as_cf_flags_with_a_sentence_each():
     assert meanings == [outcome.name.lower() for outcome in FitOutcome]
     assert best["outcome"].attrs["flag_values"].tolist() == [0, 1, 2, 3, 4, 5]  # as files on disk have them
     assert all(outcome.sentence for outcome in FitOutcome)
-
-
-@pytest.mark.parametrize(
-    ("options", "match"), [({"confidence": 95}, "between 0 and 1; 95 came"), ({"resamples": 1}, "at least 2.*; 1 came")]
-)
-def test_bad_options_are_named(options, match):
-    with pytest.raises(InputError, match=match):
-        best_learning_rates(peaked_cube(everywhere(0.05)), **options)
 
 
 def test_at_a_cliff_the_grid_point_stands_for_its_neighbours():

@@ -118,16 +118,8 @@ def test_regret_interpolates_in_octaves_and_counts_what_is_off_the_grid(cube, be
     )
 
 
-def test_exponents_are_recovered_and_their_interval_covers(cube, best):
-    table = exponents(best)
-    np.testing.assert_allclose(table["exponent"], [0.5, -0.7], atol=1e-4)
-    draw = np.random.default_rng(0)
-    hits = []
-    for _ in range(150):
-        scattered = best["best_learning_rate"] * np.exp(0.3 * draw.standard_normal((4, 3)))
-        found = exponents(best.assign(best_learning_rate=scattered))
-        hits.append(((found["low"] <= [0.5, -0.7]) & (found["high"] >= [0.5, -0.7])).values)
-    assert 0.9 <= np.mean(hits) <= 0.99
+def test_exponents_are_recovered(best):
+    np.testing.assert_allclose(exponents(best)["exponent"], [0.5, -0.7], atol=1e-4)
 
 
 def test_an_exponent_of_what_did_not_vary_is_nan(best):

@@ -57,8 +57,7 @@ def test_best_rates_are_those_of_each_setting_alone(peaked):
         xr.testing.assert_allclose(best.sel(alpha=[alpha]), best_learning_rates(alone(peaked, alpha), resamples=200))
     assert best["outcome"].squeeze().values.tolist() == [FitOutcome.INTERIOR] * 3 + [FitOutcome.AT_LOWER_EDGE]
     true = 2.0 ** (-4.1 - best["alpha"])
-    inside = best_learning_rates(peaked, confidence=0.99).isel(alpha=slice(3))
-    assert bool(((inside["low"] < true) & (true < inside["high"])).all())
+    assert float(np.abs(np.log2(best["best_learning_rate"] / true)).isel(alpha=slice(3)).max()) < 0.2
 
 
 def test_a_prediction_off_the_own_rates_counts_as_clamped_and_regret_is_that_of_the_setting_alone(peaked):
