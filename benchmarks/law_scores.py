@@ -9,13 +9,15 @@ python benchmarks/law_scores.py            # after a recorded cube changed
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from effbatch.advice.evidence import FILE
-from effbatch.fitting import best_learning_rates, compare_laws
+from effbatch.claims import Case
+from effbatch.fitting import compare_laws
 from effbatch.fitting.cells import groups, setting_of
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law
@@ -36,20 +38,27 @@ SHAPE = (3, 32, 32)  # of images that every built-in network takes
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 
 
-def scores() -> list[dict]:
-    """The scores as JSON-ready values, a record for each simulation."""
-    records = []
-    for folder in sorted(path for path in RECORDED.iterdir() if (path / "cube.nc").exists()):
-        for name, cube in open_cubes(folder).items():
-            if name.startswith(RECIPE) or name in SIMULATIONS.get(folder.name, ()):
-                records.append(_of(cube))
+def recorded() -> dict[str, dict[str, Case]]:
+    """Every recorded cube, by folder and simulation."""
+    folders = sorted(path for path in RECORDED.iterdir() if (path / "cube.nc").exists())
+    return {folder.name: {name: Case(cube, {}) for name, cube in open_cubes(folder).items()} for folder in folders}
+
+
+def scores(cases: Mapping[str, Mapping[str, Case]]) -> list[dict]:
+    """The scores as JSON-ready values, a record for each simulation that counts."""
+    records = [
+        _of(case)
+        for folder, simulations in cases.items()
+        for name, case in simulations.items()
+        if name.startswith(RECIPE) or name in SIMULATIONS.get(folder, ())
+    ]
     plain = next(record for record in records if record["optimizer"] == "sgd")
     plain["laws"] |= {name: _benchmarked(method) for name, method in METHODS.items()}
     return records
 
 
-def _of(cube: xr.Dataset) -> dict:
-    best = best_learning_rates(cube)
+def _of(case: Case) -> dict:
+    cube, best = case.cube, case.best
     compared = compare_laws(best, LAWS)
     laws = {
         str(law): _score(
@@ -141,5 +150,5 @@ def _range(values) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(scores(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    FILE.write_text(json.dumps(scores(recorded()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(FILE.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from effbatch.core.figures import Figure
 from effbatch.core.pages import Code
 from effbatch.plan.cube import open_cubes
 from effbatch.show import charts
-from effbatch.show.report import Chapter
+from effbatch.show.report import Chapter, Report
 from effbatch.validation import document, scorecard
 from effbatch.validation.judged import judge_all
 
@@ -49,13 +49,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def report_of(folder: Path) -> Report:
+    """The recorded cubes of a folder, judged."""
+    judged = judge_all(open_cubes(folder))
+    return document.report(judged, scorecard.measure(judged))
+
+
 def _gallery(folder: Path, files: Files, config: MkDocsConfig) -> list[str]:
     """Every figure of a folder of recorded cubes, drawn as `effbatch report --figure` draws it."""
-    judged = judge_all(open_cubes(folder))
-    report = document.report(judged, scorecard.measure(judged))
     record = f"Every figure is drawn from the [recorded runs](../results/{folder.name}.md) when this site is built."
     page = [f"# Gallery: {folder.name}", record]
-    for chapter in report.chapters:
+    for chapter in report_of(folder).chapters:
         if drawn := chapter.all(Figure):
             page += [f"## {chapter.title}", *_words(chapter)]
             for figure in drawn:

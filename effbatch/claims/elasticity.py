@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -140,9 +141,15 @@ def log_d(accuracy: Floats, K: int) -> Floats:
 
     Read off a table: thousands of resampled accuracies are no task for the bisection of `detection.d_prime`.
     """
-    d = np.linspace(0, 6, 3001)
-    found = np.interp(accuracy, detected(d, K), d, left=np.nan, right=np.nan)
+    found = np.interp(accuracy, *_table_of_d(K), left=np.nan, right=np.nan)
     return np.log(np.where(found > 0, found, np.nan))
+
+
+@cache
+def _table_of_d(K: int) -> tuple[Floats, Floats]:
+    """Accuracies and the d that they belong to."""
+    d = np.linspace(0, 6, 3001)
+    return detected(d, K), d
 
 
 def _elasticities(accuracy: xr.DataArray, K: int) -> tuple[Estimate, Estimate, Estimate, int]:
