@@ -141,11 +141,11 @@ def _runs(cube: xr.Dataset, prediction: Mapping[str, Any]) -> xr.Dataset:
     """
     cube = only(cube, ("alpha", "seed", "checkpoint"), what="the claim memorisation")
     cube = cube.sel(alpha=prediction["alpha"])
-    floor = xr.DataArray(prediction["floor"], {"alpha": prediction["alpha"]}, name="floor")
     step = cube["step"].astype(float).drop_vars(["step", "examples"], errors="ignore")
-    loss = cube["train_loss_history"].astype(float).drop_vars(["step", "examples"], errors="ignore")
-    loss = loss.where(cube["outcome"] == int(Outcome.FINISHED))
-    accuracy = score(cube, "test_accuracy_history").drop_vars(["step", "examples"], errors="ignore")
+    cube = cube.drop_vars(["step", "examples"], errors="ignore")
+    floor = xr.DataArray(prediction["floor"], {"alpha": prediction["alpha"]}, name="floor")
+    loss = cube["train_loss_history"].astype(float).where(cube["outcome"] == int(Outcome.FINISHED))
+    accuracy = score(cube, "test_accuracy_history")
     epochs = prediction["epochs"] * step / step.isel(checkpoint=-1)
     # the loss of a checkpoint is the mean over the steps since the one before
     width = step - step.shift(checkpoint=1, fill_value=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -116,15 +117,15 @@ def collapse_exponent(steps: xr.DataArray, *, resamples: int = RESAMPLES) -> Col
     alpha, batch_size = (cells[name].values[complete].astype(float) for name in ("alpha", "batch_size"))
     log_steps = np.log(cells.values[:, complete])
     seeds = len(log_steps)
-    facts = {"cells": int(complete.sum()), "censored": int((~complete).sum()), "seeds": seeds}
+    known: dict[str, Any] = {"cells": int(complete.sum()), "censored": int((~complete).sum()), "seeds": seeds}
     if seeds < MIN_SEEDS:
-        return Collapse(CollapseOutcome.TOO_FEW_SEEDS, **facts)
+        return Collapse(CollapseOutcome.TOO_FEW_SEEDS, **known)
     if len(alpha) < 3 + _SPARE_CELLS or len(np.unique(alpha)) < 2 or len(np.unique(batch_size)) < 2:
-        return Collapse(CollapseOutcome.TOO_FEW_CELLS, **facts)
+        return Collapse(CollapseOutcome.TOO_FEW_CELLS, **known)
     resampled = bootstrap_weights(seeds, resamples) @ log_steps
     base = _fit(alpha, batch_size, log_steps, resampled, 3)
     if base is None:
-        return Collapse(CollapseOutcome.NOT_DETERMINED, **facts)
+        return Collapse(CollapseOutcome.NOT_DETERMINED, **known)
     mean = log_steps.mean(axis=0)
     ignoring = _best_start(alpha, batch_size, mean, 2)[1]
     # What a seed does to all settings alike goes into S_min and does not scatter the cells about the curve.
@@ -132,7 +133,7 @@ def collapse_exponent(steps: xr.DataArray, *, resamples: int = RESAMPLES) -> Col
     variance = own.var(axis=0, ddof=1).sum() / (len(alpha) - 1) / seeds
     return Collapse(
         CollapseOutcome.FITTED,
-        **facts,
+        **known,
         base=base,
         extended=_fit(alpha, batch_size, log_steps, resampled, 4),
         spread_before=float(np.exp(np.sqrt(ignoring / (len(alpha) - 2)))),

@@ -86,11 +86,6 @@ class Recipe:
         return ", ".join([*said, *self.regularisation])
 
     @property
-    def constant(self) -> bool:
-        """Whether the rate is the same at every step."""
-        return self.schedule == "constant" and not self.warmup
-
-    @property
     def regularisation(self) -> list[str]:
         """What else changes the run, in words: weight decay, label smoothing, clipped gradients."""
         words = [f"weight decay {self.weight_decay:g}"] if self.weight_decay else []

@@ -25,10 +25,10 @@ def as_text(page: Page, width: int = WIDTH) -> str:
     return "\n".join(lines for lines, _ in _styled(page, width))
 
 
-def on_a_screen(made: Callable[[int], Page], rows: int, least: int = 1) -> Page:
-    """The page of the most rows, from `rows` down to `least`, that fits 24 lines of 80 columns."""
-    shortest = made(least)
-    return next((p for p in map(made, range(rows, least, -1)) if as_text(p).count("\n") < SCREEN), shortest)
+def on_a_screen(made: Callable[[int], Page], rows: int) -> Page:
+    """The page of the most rows, from `rows` down to one, that fits 24 lines of 80 columns."""
+    shortest = made(1)
+    return next((p for p in map(made, range(rows, 1, -1)) if as_text(p).count("\n") < SCREEN), shortest)
 
 
 def echo(page: Page) -> None:

@@ -46,8 +46,10 @@ def rate_cells(judged: Sequence[JudgedCube]) -> xr.Dataset:
 def _cells(one: JudgedCube, names: xr.DataArray) -> xr.Dataset:
     best, predicted = one.case.best, one.case.theory["best_learning_rate"]
     found = xr.Dataset({"error": np.abs(np.log2(predicted / best["best_learning_rate"]))})
-    for key, rates in {"regret": predicted, **_from_clean_cell(best)}.items():
-        found[key] = 100 * regret(one.cube, best, rates)["regret"]
+    rates = {"regret": predicted, **_from_clean_cell(best)}
+    together = xr.concat(list(rates.values()), xr.Variable("by", list(rates)), coords="minimal", compat="override")
+    lost = 100 * regret(one.cube, best, together)["regret"]
+    found = found.assign({key: lost.sel(by=key, drop=True) for key in rates})
     found["label"] = names.broadcast_like(found["error"])
     dims = best["outcome"].dims
     flat = {name: ("cell", values.transpose(*dims).values.ravel()) for name, values in found.items()}

@@ -344,7 +344,7 @@ def test_the_snippet_trains(ask, recipe, little_images):
     options = names["optimizer"].param_groups[0]
     assert options.get("momentum", 0.0) == recipe.momentum_used
     assert options["weight_decay"] == recipe.weight_decay
-    if recipe.constant:
+    if recipe.schedule == "constant" and not recipe.warmup:
         assert options["lr"] == pytest.approx(said.learning_rate, rel=0.01)
     assert ("label_smoothing=0.1" in said.snippet) == bool(recipe.label_smoothing)
     assert ("clip_grad_norm_(network.parameters(), 5.0)" in said.snippet) == (recipe.clip is not None)

@@ -50,7 +50,7 @@ class Curves:
         for same in zip(*kinds, strict=True):
             yield Curve(same[0][0], *(curve for _, curve in same))
 
-    def panel(self, title: str = "") -> Panel:
+    def panel(self) -> Panel:
         """Measured points with intervals and predicted lines."""
         x = self.measured[self.along].values
         axis = noise_axis(x) if self.along == "alpha" else Axis(self.symbol, ticks=tuple(x))
@@ -59,7 +59,7 @@ class Curves:
             mean, least, most = (100 * values.values for values in (c, low, high))
             series.append(Series(f"{label}, measured", "measured", x, mean, least, most, group=label))
             series.append(Series(f"{label}, predicted", "predicted", x, 100 * p.values, group=label))
-        return Panel(axis, ACCURACY, tuple(series), title)
+        return Panel(axis, ACCURACY, tuple(series))
 
     def figure(self, finding: str, *, name: str) -> Figure:
         return figure(name, finding, [self.panel()], self.seeds)
