@@ -155,7 +155,7 @@ class BestBatchClaim(Claim):
             verdict=verdict,
             finding=finding,
             numbers=_numbers(measured, predicted, measure),
-            figures=(_figure(case.cube, arms, theory, finding),),
+            figures=(_figure(case, arms, theory, finding),),
             tables=(_table(arms, theory),),
             limits=_limits(arms, predicted),
             p_value=p_value,
@@ -226,7 +226,7 @@ def _best(arm: xr.DataArray) -> Array:
     return arm["batch_size"].values[arm.mean("seed").values.argmax(axis=-1)]
 
 
-def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
+def _figure(case: Case, arms: Arms, theory: Arms, finding: str) -> Figure:
     panels = []
     for name, arm in arms.items():
         x = arm["alpha"].values
@@ -237,12 +237,11 @@ def _figure(cube: xr.Dataset, arms: Arms, theory: Arms, finding: str) -> Figure:
             series.append(estimated(f"{group}, measured", x, points, group=group))
             predicted = 100 * theory[name].sel(batch_size=batch).isel(seed=0).values
             series.append(Series(f"{group}, predicted", "predicted", x, predicted, group=group))
-        series += _infinite(cube, x) if name.endswith("tuned rate") else []
+        series += _infinite(case.cube, x) if name.endswith("tuned rate") else []
         axes = noise_axis(x), ACCURACY
         panels.append(Panel(*axes, tuple(series), name))
     caption = f"{finding} Points: mean and 95 % interval over {_seeds(arms)} seeds. Lines: predicted before training."
-    # several simulations may be judged by this rule in one report
-    return Figure(str(cube.attrs.get("simulation", "best_batch")), caption, tuple(panels))
+    return Figure(case.name, caption, tuple(panels))
 
 
 def _infinite(cube: xr.Dataset, x: Array) -> list[Series]:

@@ -125,7 +125,7 @@ class EquivalenceClaim(Claim):
                 series.append(Series(str(name), "measured", rates, mean, low, high, group=str(name)))
             panels.append(Panel(Axis("learning rate", "log2"), ACCURACY, tuple(series), title))
         caption = f"{finding} Mean and 95 % interval over {scores.sizes['seed']} seeds at every learning rate."
-        return Figure(str(case.cube.attrs.get("simulation", "equivalence")), caption, tuple(panels))
+        return Figure(case.name, caption, tuple(panels))
 
     def _table(self, case: Case) -> Table:
         """One row for every setting: accuracy, and what is memorised where that was measured."""

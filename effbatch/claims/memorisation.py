@@ -99,7 +99,7 @@ class MemorisationClaim(Claim):
                 Number("threshold of the rule, at every α", exact(100 * self.min_lost), "points"),
                 *(one for part in parts for one in _numbers(part, prediction["epochs"])),
             ],
-            figures=(_figure(case.cube, runs, finding),),
+            figures=(_figure(case.name, runs, finding),),
             tables=(_table(runs, parts),),
             limits=_limits(case.cube, parts),
             p_value=p_value,
@@ -232,7 +232,7 @@ def _limits(cube: xr.Dataset, parts: Sequence[Parts]) -> list[str]:
     ]
 
 
-def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
+def _figure(name: str, runs: xr.Dataset, finding: str) -> Figure:
     losses, accuracies = [], []
     mean = runs.mean("seed")
     for alpha in runs["alpha"].values:
@@ -247,8 +247,7 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, finding: str) -> Figure:
         Panel(Axis("epochs", "log"), ACCURACY, tuple(accuracies), "accuracy"),
     )
     caption = f"{finding} Means over {runs.sizes['seed']} seeds; the line at 0 is the prediction."
-    # several simulations may be judged by this rule in one report
-    return Figure(str(cube.attrs.get("simulation", "memorisation")), caption, panels)
+    return Figure(name, caption, panels)
 
 
 def _table(runs: xr.Dataset, parts: Sequence[Parts]) -> Table:

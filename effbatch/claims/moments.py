@@ -103,7 +103,7 @@ class MomentsClaim(Claim):
                 Number("greatest relative error against all labels enumerated", exact(error)),
                 *_ratio_numbers(ratios),
             ],
-            figures=(_figure(case.cube, runs, ratios, finding),),
+            figures=(_figure(case.name, runs, ratios, finding),),
             tables=(_table(runs, ratios),),
             limits=_limits(case.cube, runs),
             p_value=p_value,
@@ -221,7 +221,7 @@ def _limits(cube: xr.Dataset, runs: xr.Dataset) -> list[str]:
     ]
 
 
-def _figure(cube: xr.Dataset, runs: xr.Dataset, ratios: Mapping[float, list[Estimate]], finding: str) -> Figure:
+def _figure(name: str, runs: xr.Dataset, ratios: Mapping[float, list[Estimate]], finding: str) -> Figure:
     scales, shares = [], []
     for alpha in runs["alpha"].values:
         group, x = f"α = {alpha:g}", runs["examples"].sel(alpha=alpha).values
@@ -242,8 +242,7 @@ def _figure(cube: xr.Dataset, runs: xr.Dataset, ratios: Mapping[float, list[Esti
         f"{finding} Dashed: (1 + α)² (B_noise(0) + 1) − 1 at the same weights. Points are missing where an interval of "
         f"‖G‖² over {runs.sizes['seed']} seeds reaches zero: there nothing can be told."
     )
-    # several simulations may be judged by this rule in one report
-    return Figure(str(cube.attrs.get("simulation", "moments")), caption, shown)
+    return Figure(name, caption, shown)
 
 
 def _table(runs: xr.Dataset, ratios: Mapping[float, list[Estimate]]) -> Table:

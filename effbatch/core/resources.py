@@ -25,6 +25,12 @@ def bundled(name: Literal["templates", "simulations"]) -> Path:
     )
 
 
+def font_url(file: str) -> str:
+    """A font of the templates, as an address that holds it."""
+    path = bundled("templates") / "fonts" / file
+    return data_url(f"font/{path.suffix[1:]}", path.read_bytes())
+
+
 def data_url(kind: str, content: bytes) -> str:
     """An address that holds what it points to."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from effbatch.core.estimate import Estimate
-from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
-from effbatch.networks import zoo
 from effbatch.networks.per_image import as_images, image_gradients, trainable_weights
 from effbatch.noise import UniformNoise
 from effbatch.noise.labels import fresh_label
@@ -22,42 +20,7 @@ from effbatch.theory.moments import GradientMoments
 Floats = NDArray[np.float64]
 Whole = NDArray[np.integer]
 
-ALPHAS = (0.0, 1.0, 4.0, 15.0)
-DRAWS = 15  # noised data sets per α
-IMAGES = 150  # in each of them
 ENUMERATED = 12  # images whose every label is enumerated
-
-
-@dataclass(frozen=True)
-class MomentsCheck:
-    """`exact_error`: greatest relative error of the closed form against every label enumerated with its probability.
-
-    inside, cells   of how many explicitly noised data sets the 95 % interval of E‖g‖² and of ‖G‖² held the closed form
-    """
-
-    exact_error: float
-    inside: int
-    cells: int
-
-
-def check_moments(network: str = "mlp1", dataset: str = "digits", *, seed: int = 0) -> MomentsCheck:
-    """Check the closed form of `moments.GradientMoments` on a built-in network at initialisation, uniform noise.
-
-    Exact: mean gradient and second moment at α, from the five numbers, against the sum over all images and all K labels
-    with their probabilities. Sampled: images are drawn with replacement, their labels really drawn at α and then taken
-    for clean; the closed form, from the whole training set's clean labels, should lie in 95 % of the intervals.
-    """
-    data = datasets.load(dataset)
-    net = zoo.build(network, data.image_shape, data.num_classes, seed=seed).double()
-    x, y, K = data.x_train.astype(np.float64), data.y_train, data.num_classes
-    closed = of_these_images(net, x, y, measure_moments(net, x, y, num_classes=K).estimate, num_classes=K)
-    rng = np.random.default_rng(seed)
-    inside = [
-        intervals_inside(net, x, y, closed, alpha, num_classes=K, draws=DRAWS, images=IMAGES, rng=rng)
-        for alpha in ALPHAS
-    ]
-    error = exact_error(net, x[:ENUMERATED], y[:ENUMERATED], ALPHAS, num_classes=K)
-    return MomentsCheck(error, int(np.sum(inside)), 2 * len(ALPHAS) * DRAWS)
 
 
 def of_these_images(

@@ -37,7 +37,7 @@ def figures(case: Case) -> list[Figure]:
 
 def measured(case: Case) -> list[Figure]:
     """What a cube shows that nothing judges: accuracy over learning rates, and how its best rates go."""
-    cube, name = case.cube, str(case.cube.attrs.get("simulation", "cube"))
+    cube, name = case.cube, case.name
     if _panels(cube) > MOST_PANELS:
         return []
     over_rates = accuracy_map if min(cube.sizes["alpha"], cube.sizes["learning_rate"]) >= LEAST else _curves

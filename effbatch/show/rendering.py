@@ -22,21 +22,17 @@ from effbatch.core.errors import InputError, RunError
 from effbatch.core.figures import Figure, Table
 from effbatch.core.formats import aligned, formatted, is_quantity, marked_up
 from effbatch.core.pages import Code, Heading, Note, Part, Terms
-from effbatch.core.resources import bundled, data_url
+from effbatch.core.resources import bundled, data_url, font_url
 from effbatch.laws.bibliography import readable
 from effbatch.show import charts
+from effbatch.show.charts.look import FONTS
 from effbatch.show.markdown import cells, code_span, markdown_text, slug
 from effbatch.show.report import VERDICTS, Chapter, Report
 
 PAPERS = ("a4", "letter")
 WIDE = 72  # characters of a row that half a page cannot hold
 
-_FONTS = {  # file -> CSS family, weight
-    "Inter-Regular.otf": ("Inter", 400),
-    "Inter-SemiBold.otf": ("Inter", 600),
-    "JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400),
-    "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
-}
+_FONTS = FONTS | {"JetBrainsMono-Regular.ttf": ("JetBrains Mono", 400)}
 _KINDS = {Terms: "terms", Figure: "figure", Table: "table", Code: "code", Note: "note", str: "sentence"}
 
 
@@ -220,19 +216,15 @@ def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
             sources=report.references,
             references=[readable(reference) for reference in report.references],
             interactive=interactive,
-            fonts=[(family, weight, _font(templates, file, interactive)) for file, (family, weight) in _FONTS.items()],
+            # the bytes of a font for the one-file page, its place beside the templates for the PDF
+            fonts=[
+                (family, weight, Markup(font_url(file) if interactive else f"fonts/{file}"))
+                for file, (family, weight) in _FONTS.items()
+            ],
             style=Markup(f"{style}\n@page {{ size: {paper}; }}"),
             script=Markup(_javascript()) if interactive and report.figures else None,
         )
     )
-
-
-def _font(templates: Path, file: str, embed: bool) -> Markup:
-    """URL of a font: its bytes for the one-file page, its place beside the templates for the PDF."""
-    path = templates / "fonts" / file
-    if not embed:
-        return Markup(f"fonts/{file}")
-    return Markup(data_url(f"font/{path.suffix[1:]}", path.read_bytes()))
 
 
 @cache

@@ -41,7 +41,7 @@ class JudgedCube:
 
     @property
     def name(self) -> str:
-        return str(self.cube.attrs.get("simulation", "cube"))
+        return self.case.name
 
     @property
     def arguments(self) -> str:

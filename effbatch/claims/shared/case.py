@@ -22,6 +22,11 @@ class Case:
     cube: xr.Dataset
     prediction: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """That of its simulation: several that one rule judges may stand in one report, so figures bear it."""
+        return str(self.cube.attrs.get("simulation", "cube"))
+
     @cached_property
     def best(self) -> xr.Dataset:
         """The best learning rate of every setting, see `fitting.best_learning_rates`."""

@@ -11,6 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+FONTS = {  # file -> CSS family, weight
+    "Inter-Regular.otf": ("Inter", 400),
+    "Inter-SemiBold.otf": ("Inter", 600),
+    "NotoSansMath-Regular.ttf": ("Noto Sans Math", 400),
+}
 FONT = "Inter, Noto Sans Math, sans-serif"
 INK = "currentColor"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)

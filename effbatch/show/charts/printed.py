@@ -12,9 +12,9 @@ from typing import Literal
 
 from effbatch.core.errors import InputError, hint
 from effbatch.core.figures import Figure
-from effbatch.core.resources import bundled, data_url
+from effbatch.core.resources import font_url
 from effbatch.show.charts.drawing import draw, inked, picture
-from effbatch.show.charts.look import PANEL_WIDTH, Row
+from effbatch.show.charts.look import FONTS, PANEL_WIDTH, Row
 from effbatch.show.charts.specification import specification
 
 Width = Literal["one-column", "two-columns"]
@@ -22,8 +22,6 @@ WIDTHS: dict[str, float] = {"one-column": 85, "two-columns": 175}  # mm
 PX_PER_MM, POINTS_PER_PX = 96 / 25.4, 0.75
 LEAST_PANEL = 45  # px
 DRAWINGS = 4  # by which the width of the panels is found: names and legends take more room or less as it changes
-FONTS = {"Inter-Regular.otf": ("Inter", 400), "Inter-SemiBold.otf": ("Inter", 600)}
-FONTS["NotoSansMath-Regular.ttf"] = ("Noto Sans Math", 400)
 SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)" viewBox="[^"]*"')
 
 
@@ -33,7 +31,7 @@ def svg(figure: Figure, width: str) -> str:
     InputError for another width, and for a figure whose words alone are wider.
     """
     fonts = "".join(
-        f"@font-face {{ font-family: '{family}'; font-weight: {weight}; src: url({_font(file)}) }}"
+        f"@font-face {{ font-family: '{family}'; font-weight: {weight}; src: url({font_url(file)}) }}"
         for file, (family, weight) in FONTS.items()
     )
     drawn, across, high = _fitted(figure, width)
@@ -86,8 +84,3 @@ def _sized(drawn: str, box: tuple[float, float], size: tuple[str, str]) -> str:
     """The same drawing with another frame, in px, and of another size on paper."""
     frame = f'width="{size[0]}" height="{size[1]}" viewBox="0 0 {box[0]:.2f} {box[1]:.2f}"'
     return SIZE.sub(frame, drawn, count=1)
-
-
-def _font(file: str) -> str:
-    path = bundled("templates") / "fonts" / file
-    return data_url(f"font/{path.suffix[1:]}", path.read_bytes())
