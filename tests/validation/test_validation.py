@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from effbatch import open_cube
 from effbatch.cli import main
 from effbatch.plan.cube import open_cubes
-from effbatch.validation import scorecard
+from effbatch.validation import document, scorecard
 from effbatch.validation.document import report
 from effbatch.validation.judged import judge_all
 
@@ -61,6 +61,12 @@ def validated(tmp_path_factory):
     return folder / "out", specs, result.output
 
 
+@pytest.fixture
+def no_pdf(monkeypatch):
+    """Seconds saved where nobody looks at it."""
+    monkeypatch.setattr(document, "write_pdf", lambda report, path: None)
+
+
 def test_the_four_files_are_there_and_the_report_comes_last(validated):
     out, _, printed = validated
     assert printed.splitlines()[-1] == str(out / "report.pdf")
@@ -94,7 +100,7 @@ def test_the_scorecard_of_the_package_is_no_part_of_what_a_user_gives(validated)
     assert 'id="scorecard"' not in (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_scorecard_is_printed_stored_and_shown(validated, tmp_path, monkeypatch):
+def test_the_scorecard_is_printed_stored_and_shown(validated, tmp_path, monkeypatch, no_pdf):
     """By validating again, which trains nothing and comes to the same verdicts."""
     out, specs, _ = validated
     shutil.copytree(out, tmp_path / "out")
@@ -185,7 +191,7 @@ def test_fit_prints_rates_laws_and_the_collapse(validated):
     assert "square_root_clean_count" in run("fit", out, "--name", "collapse").output.replace("\n", "")
 
 
-def test_strict_exits_3_on_a_refuted_claim(validated, tmp_path):
+def test_strict_exits_3_on_a_refuted_claim(tmp_path, no_pdf):
     spec = tmp_path / "s.toml"
     little = LITTLE.format(name="s", kind="accuracy_curve", rule="max_rmse = 1e-9", network="perceptron")
     spec.write_text(little.replace("seed = 3", "seed = 8"))  # three decide little, as the first only chooses
@@ -227,7 +233,7 @@ def test_a_cube_without_prediction_is_shown_and_not_judged(validated, tmp_path, 
     assert "claims:" not in page
 
 
-def test_two_seeds_say_why_no_exponent_is_known(tmp_path):
+def test_two_seeds_say_why_no_exponent_is_known(tmp_path, no_pdf):
     spec = tmp_path / "s.toml"
     little = LITTLE.format(name="s", kind="best_learning_rate", rule="", network="perceptron")
     spec.write_text(little.replace("seed = 3", "seed = 2"), encoding="utf-8")
