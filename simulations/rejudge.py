@@ -1,4 +1,4 @@
-"""The recorded cubes -> all that is made of them: verdicts, summaries, tables, law scores, a figure.
+"""The recorded cubes -> all that is made of them: verdicts, summaries, tables, law scores, two figures.
 
 python simulations/rejudge.py              # after a cube was recorded, or a fit, a claim or a report changed
 """
@@ -6,6 +6,7 @@ python simulations/rejudge.py              # after a cube was recorded, or a fit
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 
@@ -31,6 +32,8 @@ def main() -> None:
         if "effective_batch" in judged and (found := judged["effective_batch"].judgement):
             (figure,) = (one for one in found.figures if one.name == FIGURE.stem)
             FIGURE.write_text(charts.draw(figure).svg, encoding="utf-8")
+    chain = runpy.run_path(str(ROOT / "docs" / "theory_chain.py"))
+    chain["FILE"].write_text(chain["svg"](folders["digits"]), encoding="utf-8")
     (HERE / "README.md").write_text(page(folders), encoding="utf-8")
     for script in ("benchmarks/law_scores.py", "docs/paper_record.py"):
         subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, check=True)

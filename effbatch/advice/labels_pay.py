@@ -47,12 +47,14 @@ class LabelsWorth:
     more          twice the labels of the same quality, each used as often, so twice the steps
     cleaner       a tenth of the labels, drawn at random, relabelled rightly; the budget stays
     equal_share   relabelling this share gains d as much as twice the labels do; None where no share does
+    growth        the power g of the labels seen that d grows by: ½ in the linear regime, else as short runs showed
     """
 
     elasticities: Elasticities
     more: Change
     cleaner: Change
     equal_share: float | None
+    growth: Estimate
 
 
 def labels_worth(reached: Estimate, labels: Labels, steps: int, power: Estimate = LINEAR) -> LabelsWorth:
@@ -70,6 +72,7 @@ def labels_worth(reached: Estimate, labels: Labels, steps: int, power: Estimate 
         change(alpha, MORE * steps, sqrt(MORE)),
         change(cleaner_alpha, steps, (1 + alpha) / (1 + cleaner_alpha)),
         equal if equal <= 1 else None,
+        power,
     )
 
 

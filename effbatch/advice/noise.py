@@ -48,7 +48,7 @@ class UnknownAlpha(InputError):
     """What is known of the labels tells no α; `alpha` has what limits there are, `reason` says why."""
 
     def __init__(self, reason: str, alpha: Estimate) -> None:
-        super().__init__(f"what is known of the labels gives no alpha to work with: {reason}")
+        super().__init__(f"an answer needs alpha, and what is known of the labels does not tell it: {reason}")
         self.reason, self.alpha = reason, alpha
 
 
@@ -122,13 +122,13 @@ class Noise:
         one_of("the noise", self.kind, NOISE_KINDS)
         if (self.delta is not None) != (self.kind == "structured"):
             raise InputError(
-                f"structured noise needs delta, from 0 to 1, and no other noise takes it; got {self.kind} noise and "
-                f"delta = {self.delta}"
+                f"structured noise needs delta, from 0 to 1, and no other noise takes it, got {self.kind} noise and "
+                f"delta = {self.delta}: {'give delta' if self.delta is None else 'leave delta out'}"
             )
         if isinstance(self.order, str):
             one_of("the order", self.order, ORDERS)
         if self.order is not None and self.kind != "structured":
-            raise InputError(f"order is for structured noise; got it with {self.kind} noise: leave it out")
+            raise InputError(f"order is for structured noise, got it with {self.kind} noise: leave it out")
         others = ["structured noise"] * (self.kind == "structured") + [
             name for name in ("matrix", "transition") if getattr(self, name) is not None
         ]
@@ -160,8 +160,8 @@ class Noise:
             return handed_on(self.estimate, as_alpha=self.kind != "uniform" or self.matrix is not None)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(
-                "--from-estimate needs what `estimate --json` prints, in Python estimate what `estimate_noise` returns;"
-                " this is not that"
+                "--from-estimate needs the JSON of an estimate (in Python, estimate needs what `estimate_noise` "
+                "returned), got something else: add --json to `effbatch estimate`"
             ) from error
 
     @cached_property
@@ -259,14 +259,14 @@ class Noise:
         if self.alpha is not None:
             return KnownAlpha(float(self.alpha), (low, high), "interval as given")
         if low is None or high is None or not 0 <= low <= high:
-            raise InputError(f"the interval of alpha needs 0 <= low <= high; got {low} to {high}: give alpha beside it")
+            raise InputError(f"the interval of alpha needs 0 <= low <= high, got {low} to {high}: give alpha beside it")
         return KnownAlpha(_middle(low, high), (low, high), "interval as given")
 
     def labels_at(self, num_classes: int) -> Callable[[float], Labels]:
         """This kind of noise at any α; a transition matrix is the same whatever α is."""
         if isinstance(self.order, str):
             raise InputError(
-                f"the order {self.order!r} is that of a data set, got none: give the classes, or ask advise"
+                f"the order {self.order!r} needs a data set, got none: give an array of classes, or use advise"
             )
         if self.law is not None:
             given = MatrixNoise.from_transition(self.law)
@@ -296,8 +296,8 @@ class Noise:
             wrong = 1 - float(np.diag(np.asarray(self.matrix)).mean())  # of noisy labels
             if not 0 <= rate < wrong:
                 raise InputError(
-                    f"the noise rate must be >= 0 and below {wrong:.6g}, the share of wrong labels where all are drawn "
-                    f"from the matrix; got {rate:g}"
+                    f"the noise rate must be >= 0 and below {wrong:.6g}, the share of wrong labels if all are drawn "
+                    f"from the matrix, got {rate:g}: give the share of wrong labels"
                 )
             alpha = rate / (wrong - rate)
         redrawn = rate / (1 - rate)

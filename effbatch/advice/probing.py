@@ -192,7 +192,7 @@ class _Teller:
         """One probe, priced as so large a share of all, will cost so many full runs instead."""
         self.to_do[batch_size] = of_all * (full_runs / price.full_runs - 1)
         self.tell(
-            f"the best rate is not between those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}"
+            f"the best rate lies beyond those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}"
         )
 
     def __call__(self, of_all: float, share: float) -> None:

@@ -193,6 +193,8 @@ def gathered(
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(estimate := given.get("alpha"), Estimate):
         given |= {"alpha": estimate.value, "alpha_interval": estimate.interval}
+    if many := [name for name in ("alpha", "noise_rate", "batch_size") if np.ndim(given.get(name, 0))]:
+        raise InputError(f"{many[0]} needs to be one number, got {given[many[0]]}: ask once for each value")
     known = {kind: {field.name for field in fields(kind)} - {"kind"} for kind in (Noise, Recipe)}
     for name in given:
         if name in moved:

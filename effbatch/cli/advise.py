@@ -93,9 +93,9 @@ class Optimizer(Name):
     type=float,
     default=1.5,
     show_default=True,
-    help="How many full runs the short runs may cost per batch size.",
+    help="How many full runs the short runs may cost per batch size, from 0.5 to 3.",
 )
-@click.option("--rate", type=float, help="Also tell what this learning rate of yours costs.")
+@click.option("--rate", type=float, help="Also estimate what your own learning rate costs.")
 @click.option("--out", type=click.Path(file_okay=False), help="Keep finished runs in this folder, and resume from it.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of data order, initialisation and simulated noise."
@@ -108,9 +108,9 @@ class Optimizer(Name):
 def command(network: str, data: str, batch: Sequence[int], everything: bool, as_json: bool, **given: Any) -> None:
     """Advise on the learning rate of NETWORK on DATA for the recipe that you train with.
 
-    Short real runs of that recipe find it; what they will cost is said before they start. NETWORK is a built-in name,
-    or package.module:function, a function without arguments that returns an nn.Module; this runs its code. DATA is a
-    built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. Its labels are taken as they are.
+    Short real runs of that recipe find it; their cost is printed before they start. NETWORK is a built-in name, or
+    package.module:function, a function without arguments that returns an nn.Module; this runs its code. DATA is a
+    built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. Its labels are used as they are.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6

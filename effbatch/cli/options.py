@@ -170,12 +170,12 @@ NOISE_KIND = _stacked(
     click.option(
         "--matrix",
         type=click.Path(),
-        help="CSV or .npy with the law of noisy labels: rows are true classes, columns labels.",
+        help="CSV or .npy with the probabilities of noisy labels: rows are true classes, columns labels.",
     ),
     click.option(
         "--transition",
         type=click.Path(),
-        help="CSV or .npy with the law of all given labels, right and wrong; replaces --alpha.",
+        help="CSV or .npy with the probabilities of all given labels, right and wrong; replaces --alpha.",
     ),
 )
 AUDITED = _stacked(
@@ -218,13 +218,16 @@ def noise_of(given: dict[str, Any], **known: Any) -> Noise:
         if (each := equally_many_checked(known["counts"])) is not None:
             raise InputError(
                 f"counts need a random sample, got {each} checked of every given label: let `effbatch estimate "
-                "--counts ... --sizes N,N,... --json` weight them, and hand its alpha or matrix on"
+                "--counts ... --sizes N,N,... --json` weight them, and pipe its answer into --from-estimate -"
             )
     if (file := given["from_estimate"]) is not None:
         try:
             known["estimate"] = json.load(file) or {}
         except (ValueError, RecursionError) as error:
-            raise InputError(f"--from-estimate needs what `estimate --json` prints; {file.name} is not that") from error
+            raise InputError(
+                f"--from-estimate needs the JSON of an estimate, got other text from {file.name}: add --json to "
+                "`effbatch estimate`"
+            ) from error
     noise = Noise(given["noise"], delta=given["delta"], **known)
     if noise.handed is not None and noise.handed.remark:
         click.echo(f"effbatch: {noise.handed.remark}", err=True)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from effbatch.cli.options import DATA_DIR, DATASET, DEVICE, QUICK, SCHEDULER, SIMULATION_NAMES, WORKERS, specs_named
+from effbatch.core.formats import number_text
 from effbatch.show import terminal
 
 if TYPE_CHECKING:
     from effbatch.claims import Judgement
 
 QUICK_SET = ("uniform_noise", "learning_rate", "effective_batch")
+INDENT = " " * 11  # behind the verdict
+ROOM = terminal.SCREEN - 6  # lines for claims, beside counts, scorecard and files
 
 
 @click.command()
@@ -74,15 +77,29 @@ def command(
 
 
 def show(judgements: Mapping[str, Judgement]) -> None:
-    """How many claims each verdict got; then by claim its verdict, name and the first sentence of its finding."""
+    """How many claims each verdict got; then by claim its verdict, name and the first sentence of its finding.
+
+    Where these do not fit a screen, the number of each claim in place of the sentence, refuted claims first.
+    """
     from effbatch.claims import Verdict
 
     counts = Counter(str(judged.verdict) for judged in judgements.values())
     terminal.say(f"{_counted(counts) or 'No claim was judged'} (of {len(judgements)} claims); read the report for why.")
-    for name, judged in judgements.items():
-        first = judged.finding.split(". ")[0].removesuffix(".")
+    lines = {name: f"{judged.finding.split('. ')[0].removesuffix('.')}." for name, judged in judgements.items()}
+    if sum(terminal.height(_line(judgements[name], name, said), hanging=INDENT) for name, said in lines.items()) > ROOM:
+        first = sorted(judgements, key=lambda name: judgements[name].verdict is not Verdict.REFUTED)
+        lines = {name: number_text(judgements[name].numbers[0]) for name in first}
+    shown = lines if len(lines) <= ROOM else dict(list(lines.items())[: ROOM - 1])
+    for name, said in shown.items():
+        judged = judgements[name]
         colour = {Verdict.SUPPORTED: "green", Verdict.REFUTED: "red"}.get(judged.verdict, "yellow")
-        terminal.say(f"{judged.verdict.upper():<10} {name}: {first}.", hanging=" " * 11, colour=colour)
+        terminal.say(_line(judged, name, said), hanging=INDENT, colour=colour)
+    if len(shown) < len(lines):
+        terminal.say(f"{len(lines) - len(shown)} more claims: see the report.")
+
+
+def _line(judged: Judgement, name: str, said: str) -> str:
+    return f"{judged.verdict.upper():<10} {name}: {said}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -106,9 +106,11 @@ def alpha_from_noise_rate(noise_rate: Array, num_classes: int) -> Array:
     limit = (K - 1) / K
     left = K * (1 - noise_rate) - 1  # (K − 1) λ; near the limit 1 − ρ is exact, where (K − 1)/K is rounded
     if not (np.all(np.greater_equal(noise_rate, 0)) and np.all(np.greater(left, 0))):
+        percent = np.ndim(noise_rate) == 0 and 1 < noise_rate <= 100
+        todo = f"write {noise_rate / 100:g} for {noise_rate:g} %" if percent else "give the share of wrong labels"
         raise InputError(
             f"the noise rate must be >= 0 and below (K - 1)/K = {limit:.6g}, where labels of {K} classes carry "
-            f"no signal, got {noise_rate}: give the share of wrong labels",
+            f"no signal, got {noise_rate}: {todo}",
             noise_rate=noise_rate,
             limit=limit,
         )

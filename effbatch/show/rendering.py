@@ -27,7 +27,7 @@ from effbatch.laws.bibliography import readable
 from effbatch.show import charts
 from effbatch.show.charts.look import FONTS
 from effbatch.show.markdown import cells, code_span, markdown_text, slug
-from effbatch.show.report import VERDICTS, Chapter, Report
+from effbatch.show.report import SHORT, VERDICTS, Chapter, Report
 
 PAPERS = ("a4", "letter")
 WIDE = 72  # characters of a row that half a page cannot hold
@@ -211,7 +211,7 @@ def _render(report: Report, *, interactive: bool, paper: str = "a4") -> str:
         .render(
             report=report,
             cuts=_cut(report),
-            verdicts=(VERDICTS, {str(verdict) for verdict in Verdict}),
+            verdicts=((VERDICTS, SHORT), {str(verdict) for verdict in Verdict}),
             anchors={chapter.title: chapter for chapter in report.chapters},
             sources=report.references,
             references=[readable(reference) for reference in report.references],

@@ -21,7 +21,8 @@ from effbatch.core.pages import Code, Heading, Page, Part
 from effbatch.show import charts
 
 Named = TypeVar("Named", Figure, Table, Code)
-VERDICTS = "verdicts"  # the table of the first page
+VERDICTS, SHORT = "verdicts", "verdicts_in_short"  # the table of the first page
+MANY = 8  # claims, above which the first page shows the short one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +109,11 @@ class Report:
     def front(self) -> Chapter:
         """The first page: question, findings, verdicts, one figure, advice."""
         parts: list[Part] = [self.asked, *(f"- {finding}" for finding in self.findings)]
-        parts += [self._verdicts_told()] if self.judged else []
+        told, many = self._verdicts_told(), len(self.judged) > MANY
+        parts += [self._in_short() if many else told] if self.judged else []
         parts += [self.message] if self.message is not None else []
         parts += [Heading("What to do"), *(f"- {sentence}" for sentence in self.advice)] if self.advice else []
-        return Chapter(self.title, parts, name="front", kind="front")
+        return Chapter(self.title, parts, name="front", kind="front", further=[told] * many)
 
     def _verdicts_told(self) -> Table:
         """The table of verdicts as the first page shows it."""
@@ -125,6 +127,13 @@ class Report:
             "(Holm); from 0.05 on, undecided."
         )
         return Table(VERDICTS, caption, columns, rows)
+
+    def _in_short(self) -> Table:
+        """A line for each verdict, where there are many."""
+        rows = [
+            [one.title, number_text(one.result) if one.result else "cannot tell", one.verdict] for one in self.judged
+        ]
+        return Table(SHORT, self.counts, ("claim", "measured", "verdict"), rows)
 
     @property
     def claims(self) -> list[Chapter]:

@@ -42,6 +42,11 @@ def say(text: str, *, hanging: str = "", colour: str | None = None) -> None:
     _print(_prose(text, columns(), hanging=hanging), {"fg": colour} if colour else _PLAIN)
 
 
+def height(text: str, *, hanging: str = "") -> int:
+    """How many lines of 80 columns a sentence takes, its further lines after `hanging`."""
+    return _prose(text, WIDTH, hanging=hanging).count("\n") + 1
+
+
 def _print(lines: str, style: dict[str, Any]) -> None:
     """Styled on a terminal (or with FORCE_COLOR), without colours where NO_COLOR is set."""
     forced = True if os.environ.get("FORCE_COLOR") else None

@@ -12,8 +12,9 @@ from typing import Any
 from effbatch.advice.prediction import predict
 from effbatch.claims import Claim, Judgement
 from effbatch.claims.shared.rates import rates_table, why_unknown
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Table
-from effbatch.core.formats import number_text, numbers_table
+from effbatch.core.formats import estimate_text, number_text, numbers_table
 from effbatch.core.pages import Code, Heading, Part, Terms
 from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
@@ -85,7 +86,7 @@ def report(judged: Judged, card: Sequence[scorecard.Line]) -> Report:
         chapters=[*chapters, _recommendation(), *_scorecard(card), _reproduction(judged, created)],
         findings=_findings(judged),
         message=_message(judged),
-        advice=_advice(),
+        advice=_advice(judged),
     )
 
 
@@ -118,18 +119,24 @@ def _message(judged: Judged) -> Figure | None:
     return None
 
 
-def _advice() -> list[str]:
-    """What to do about ten noisy labels per clean one, and what to read it off for others."""
-    told = predict(10, 128)
-    chosen = told.recommended
+def _advice(judged: Judged) -> list[str]:
+    """What to do about ten noisy labels per clean one, each rule with what was measured of it."""
+    chosen = predict(10, 128).recommended
+    sure = estimate_text(Estimate(chosen.factor, *(chosen.factor_interval or ())))
     return [
-        f"Keep the batch and change the learning rate: with SGD multiply one tuned on clean labels by the change of "
-        f"{_change(chosen.law)}, at ten noisy labels per clean one by {chosen.factor:.2g}.",
-        f"Or make the batch larger: (1+α)² times as large it has as good a gradient as without noise, at ten "
-        f"{(1 + 10) ** 2} times.",
-        "Or get more labels: about 1+α times as many clean ones, each with its noisy ones, keep the accuracy.",
-        "For a network and data of your own ask `effbatch advise`: it measures in place of this rule.",
+        f"Keep the batch and lower the learning rate: with SGD, multiply the best rate on clean labels by the change "
+        f"of {_change(chosen.law)}. At ten noisy labels per clean one this is {sure} ({chosen.covers}).",
+        f"Or enlarge the batch (1+α)² times: at ten, {(1 + 10) ** 2} times{_exponent(judged, 'collapse')}.",
+        f"Or get 1+α times as many clean labels, each with its noisy ones{_exponent(judged, 'labels_needed')}.",
+        "For your own network and data run `effbatch advise`, which measures instead of using these rules.",
     ]
+
+
+def _exponent(judged: Judged, kind: str) -> str:
+    """The exponent of 1 + α that a claim of this kind measured, in brackets; that none did."""
+    found = [one.judgement for one in _first_of_kinds(judged) if one.claim and one.claim.kind() == kind]
+    measured = [f"measured exponent {number_text(one.numbers[0])}" for one in found if one]
+    return f" ({measured[0] if measured else 'not measured here'})"
 
 
 def _change(law: str) -> str:

@@ -257,7 +257,7 @@ def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     now[0] = 20.0
     teller(0.5, 0.5)
     assert told[0] == "50% of the runs done, 10 s left"
-    assert told[1] == "the best rate is not between those tried: 3 full runs in all at batch size 64"
+    assert told[1] == "the best rate lies beyond those tried: 3 full runs in all at batch size 64"
     assert told[2] == "50% of the runs done, 20 s left", "of one probe and a half, three quarters"
 
 
@@ -271,6 +271,9 @@ PAGES = {
     },
     "step": {"recipe": RECIPES["step"], "steps": None, "batch_sizes": (8, 64), "rate": 5.0},
     "no alpha": {"alpha": None, "labels": None, "checked": 40, "wrong": 20},
+    "noisy labels": {
+        "alpha": None, "labels": "noisy", "checked": 400, "wrong": 120, "batch_sizes": (16, 32, 64), "rate": 0.03
+    },
     "no training": {"training": False},
     "no training, adam": {"training": False, "optimizer": "adam"},
 }  # fmt: skip
@@ -282,6 +285,8 @@ def test_the_answer_fits_a_screen(ask, world, how):
     page = str(ask(**how))
     assert len(page.splitlines()) <= 24
     assert max(map(len, page.splitlines())) <= 80
+    assert page.startswith(("Use ", "? ", "Learning rate: "))
+    assert "limits: --all)" in page
     assert "optimizer = " in page
 
 
@@ -410,7 +415,7 @@ def test_json_has_the_shape_that_was_promised(ask, little_images):
     (chosen,) = (one for one in asked if one["batch_size"] == said["recipe"]["batch_size"])
     assert (chosen["learning_rate"], chosen["accuracy"]) == (rate, accuracy)
     assert chosen["stages"][0]["learning_rates"] == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16])
-    assert {"elasticities", "more", "cleaner", "equal_share"} == said["labels_pay"].keys()
+    assert {"elasticities", "more", "cleaner", "equal_share", "growth"} == said["labels_pay"].keys()
 
 
 def test_the_command_takes_what_the_function_does(world, tmp_path):
@@ -451,8 +456,8 @@ def test_the_command_shows_a_screen_or_all(world):
             ["mlp1", "digits", "--steps", "9", "--alpha", "1", "--checked", "2", "--wrong", "1"],
             "got alpha and checked labels: leave one of them out",
         ),
-        (["mlp1", "digits", "--steps", "9", "--from-estimate", "-"], "needs what `estimate --json` prints"),
-        (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high; got 3.0 to 2.0"),
+        (["mlp1", "digits", "--steps", "9", "--from-estimate", "-"], "needs the JSON of an estimate"),
+        (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high, got 3.0 to 2.0"),
         (["mlp1", "digits", "--steps", "9", "--batch", "0"], "batch size must be from 1"),
         (["mlp1", "digits", "--steps", "9", "--effort", "9"], "effort must be from 0.5 to 3 .*, got 9.0"),
         (["mlp1", "digits", "--steps", "9", "--rate", "0"], "learning rate must be from 1e-15 .*, got 0.0"),

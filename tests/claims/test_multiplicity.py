@@ -24,7 +24,12 @@ def test_holm_by_hand():
     assert [found[name].p_value_corrected for name in "abcd"] == pytest.approx([0.06, 0.2, 0.04, 0.06])
     assert [found[name].p_value for name in "abcd"] == [0.02, 0.2, 0.01, 0.03]
     assert [found[name].verdict for name in "abcd"] == [UNDECIDED, UNDECIDED, SUPPORTED, UNDECIDED]
-    assert "supported, but its p-value of 0.02, corrected for 4 claims" in found["a"].finding
+    assert "supported (p = 0.02); corrected for 4 claims judged together (Holm), p = 0.06" in found["a"].finding
+
+
+def test_an_interval_that_its_own_test_contradicts_says_so():
+    finding = corrected({"a": judged(0.22)})["a"].finding
+    assert finding == "It holds. Its interval would support it, but its test gives p = 0.22, not below 0.05: undecided."
 
 
 def test_claims_without_a_test_are_left_alone_and_do_not_count():

@@ -108,7 +108,7 @@ def test_predict_takes_alpha_where_the_matrix_has_no_row_of_a_class(tmp_path):
 
 @pytest.mark.parametrize("said", ["{}", "not json", "[1, 2]", '{"num_classes": 10, "read_as": "of measure"}'])
 def test_predict_refuses_what_is_no_estimate(said):
-    with pytest.raises(InputError, match="needs what `estimate --json` prints"):
+    with pytest.raises(InputError, match="needs the JSON of an estimate"):
         CliRunner().invoke(
             predict_command, ["--from-estimate", "-", "--batch", "8"], input=said, catch_exceptions=False
         )

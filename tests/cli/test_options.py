@@ -42,7 +42,7 @@ IGNORED = {
     "folder without training": (f"{ADVISE} --out kept --no-training", "out needs real runs, got no training"),
     "order of uniform noise": (
         f"{ADVISE} --alpha 3 --order random",
-        "order is for structured noise; got it with uniform",
+        "order is for structured noise, got it with uniform",
     ),
     "noisy labels that are clean": (f"{ADVISE} --alpha 3 --labels noisy", "the labels of digits are clean"),
     "quick without a small grid": ("simulate tiny.toml --quick --out sweep", "--quick needs the tables [quick.*]"),

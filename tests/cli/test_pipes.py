@@ -139,7 +139,7 @@ def test_noise_rates_that_leave_a_signal_are_answered_beside_one_that_does_not()
 def test_what_is_no_estimate_is_said(text):
     result = CliRunner().invoke(main, ["predict", "--from-estimate", "-", "--batch", "8"], input=text)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "--from-estimate needs what `estimate --json` prints" in result.stderr
+    assert "--from-estimate needs the JSON of an estimate" in result.stderr
 
 
 def test_counts_that_uniform_noise_does_not_fit_are_taken_as_their_matrix(tmp_path):

@@ -19,6 +19,7 @@ from effbatch.claims import Judgement, Verdict
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.validate import show
 from effbatch.core.estimate import Estimate
+from effbatch.core.figures import Number
 from effbatch.core.formats import estimate_text
 from effbatch.laws import LAWS
 from effbatch.plan import cube as cubes
@@ -157,6 +158,22 @@ def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
     assert "SUPPORTED  learning_rate: " in "\n".join(lines)
     assert max(map(len, lines)) <= width
     assert " ".join(" ".join(lines).split()).endswith("as was said.")
+
+
+@pytest.mark.parametrize("claims", [1, 16, 40])
+def test_verdicts_of_any_number_of_claims_fit_a_screen(claims, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    finding = "Predicted and measured accuracy differ by 2.4 points (root mean square, 24 points), as said. So."
+    number = Number("error", Estimate(2.4, 1.5, 3.6, n=9), "points")
+    verdicts = [Verdict.SUPPORTED] * (claims - 1) + [Verdict.REFUTED]
+    show({f"claim_{i}": Judgement(verdict=v, finding=finding, numbers=[number]) for i, v in enumerate(verdicts)})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24 - 5  # scorecard and four files follow
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith(f"{claims - 1} supported, 1 refuted" if claims > 1 else "1 refuted")
+    if claims > 1:
+        assert lines[1] == f"REFUTED    claim_{claims - 1}: 2.4 points [1.5, 3.6], n = 9"
+    assert ("23 more claims: see the report." in lines) == (claims == 40)
 
 
 def test_laws_as_json():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ def test_the_readable_summary_is_current(folder, tmp_path):
     made = tmp_path / "README.md"
     write_markdown(records.report(folder), made)
     assert made.read_text(encoding="utf-8") == (folder / "README.md").read_text(encoding="utf-8"), REMADE
+
+
+def test_the_picture_of_the_theory_shows_the_recorded_runs():
+    chain = runpy.run_path(str(ROOT / "docs" / "theory_chain.py"))
+    assert chain["FILE"].read_text(encoding="utf-8") == chain["svg"](records.judged(DIGITS)), REMADE
 
 
 def test_the_table_of_simulations_is_current(monkeypatch):

@@ -34,6 +34,13 @@ def _with(judged: Judgement, p_value: float, claims: int) -> Judgement:
     judged = replace(judged, p_value_corrected=p_value)
     if judged.verdict is Verdict.UNDECIDED or p_value < LEVEL:
         return judged
-    others = f", corrected for {claims} claims judged together (Holm), is {p_value:.2g}" if claims > 1 else ""
-    reason = f"By itself it would be {judged.verdict}, but its p-value of {judged.p_value:.2g}{others}: undecided."
+    alone = judged.p_value
+    if alone is not None and alone < LEVEL:
+        reason = (
+            f"Judged alone it would be {judged.verdict} (p = {alone:.2g}); corrected for {claims} claims judged "
+            f"together (Holm), p = {p_value:.2g}, so it is undecided."
+        )
+    else:
+        verb = "support" if judged.verdict is Verdict.SUPPORTED else "refute"
+        reason = f"Its interval would {verb} it, but its test gives p = {alone:.2g}, not below {LEVEL}: undecided."
     return replace(judged, verdict=Verdict.UNDECIDED, finding=f"{judged.finding} {reason}")

@@ -149,11 +149,14 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
         ]
         return Page(_title(advice), [*parts, Heading("In PyTorch"), Code(advice.snippet)])
     changes: list[Part] = [f"- {change}." for change in _changes(advice)]
-    code: list[Part] = [Heading("In PyTorch"), Code(_lines_to_change(advice.snippet))]
+    code: list[Part] = [
+        Heading("In PyTorch (whole loop, all runs, limits: --all)"),
+        Code(_lines_to_change(advice.snippet)),
+    ]
     read: list[Part] = [Note(f"{advice.data.name}: {advice.data.read_as}.")]
     rows = ROWS
     while True:
-        heading = [Heading("What would change this (more: --all)")] if changes else []
+        heading = [Heading("What would change this")] if changes else []
         made = Page(_title(advice), [*said, *read, *_batch_sizes(advice, rows), *heading, *changes, *code])
         if as_text(made).count("\n") < SCREEN or not (changes or rows > 2 or read):
             return made
@@ -316,8 +319,8 @@ def _pays(advice: Advice) -> list[Part]:
     said = f"Twice the labels would add {more}"
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
-    as_before = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
-    return [f"{said}, {as_before}."]
+    pace = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
+    return [f"{said}, {pace} (d′ ∝ labels^{_number(worth.growth.value)})."]
 
 
 def _cost(advice: Advice) -> str:
@@ -400,8 +403,8 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
     known = advice.alpha
     read = f"{advice.data.name}: {advice.data.read_as}."
     changes = {
-        "twice the labels, of the same quality": worth.more,
-        f"{100 * RELABELLED:g} % of the labels relabelled": worth.cleaner,
+        "twice as many, as noisy": worth.more,
+        f"as many, {100 * RELABELLED:g} % relabelled": worth.cleaner,
     }
     rows = [
         (
@@ -419,7 +422,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
         else f"{MORE} times the labels raise d′ more than relabelling all of them does"
     )
     e = worth.elasticities
-    columns = ("", "α", "steps", "d′ (exact, linear regime)", "accuracy")
+    columns = ("labels", "α", "steps", "d′ × (linear)", "accuracy gained")
     return [
         Heading("Labels"),
         read,
@@ -431,7 +434,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
             for audit in advice.labels.audits
         ),
         Table("labels", "More labels, or cleaner ones?", columns, rows),
-        f"{equal[0].upper()}{equal[1:]} (exact in the linear regime, at α = {_number(known.value)}).",
+        f"{equal[0].upper()}{equal[1:]} (in the linear regime, at α = {_number(known.value)}).",
         f"1 % more clean labels alone raise d′ by {e.clean:.3g} %, 1 % more noisy ones alone lower it by "
         f"{abs(e.noisy):.3g} %.",
     ]
