@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from effbatch.engine.dense import DenseNetwork
-from effbatch.engine.stacking import StackedNetwork, member_of, stacked_parameters
+from effbatch.engine.stacking import SideBySide, StackedNetwork, member_of, stacked_parameters
 from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import logits_of, output, trainable_weights
 from effbatch.networks.untouched import draw_from
@@ -134,10 +134,8 @@ class InBfloat16:
             return self.within(images, training=training).float()
 
 
-class VectorisedNetwork:
+class VectorisedNetwork(SideBySide):
     """Any network without buffers and random layers, over all members at once by `torch.func` (vmap)."""
-
-    channels_last = replayable = True
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = deepcopy(networks[0]).to(device).train()
@@ -158,14 +156,6 @@ class VectorisedNetwork:
         of_members = vmap(vmap(logits, in_dims=(0, None)), in_dims=(0, 1))
         with nullcontext() if training else evaluation_mode(self.network):
             return of_members(weights, images).flatten(0, 1).transpose(1, 2).unflatten(0, (S, M))
-
-    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
-        """As `Ensemble`."""
-        return torch.autograd.grad(logits, self.parameters, slope, materialize_grads=True)
-
-    def member(self, seed: int, member: int) -> nn.Module:
-        """As `Ensemble`."""
-        return member_of(self.network, self.parameters, seed, member)
 
 
 class SequentialMembers:

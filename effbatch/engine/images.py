@@ -18,11 +18,11 @@ class Images:
         """The images `index` (B·G,) as (B, G, C, H, W), or (B, G, d)."""
         images = self.images
         rows = images.index_select(0, index) if isinstance(images, Tensor) else self._rows(images[index])
-        if self.channels_last and len(self.shape) == 3:
+        if self.channels_last:
             C, H, W = self.shape
             return rows.view(-1, groups, H, W, C).permute(0, 1, 4, 2, 3)
         return rows.view(-1, groups, *self.shape)
 
     def _rows(self, images: Tensor) -> Tensor:
         """(n, C, H, W) -> (n, pixels)."""
-        return (images.movedim(1, -1) if self.channels_last and len(self.shape) == 3 else images).flatten(1)
+        return (images.movedim(1, -1) if self.channels_last else images).flatten(1)

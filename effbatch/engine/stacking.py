@@ -22,10 +22,24 @@ from effbatch.networks.builtin.residual import Residual
 LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer, weights yet to be used, input
 
 
-class StackedNetwork:
-    """S·M networks trained side by side; `parameters` holds the stacked tensors, ready for autograd."""
+class SideBySide:
+    """One network for all members, with stacked parameters that autograd knows: what ensembles of this kind share."""
 
     channels_last = replayable = True
+    network: nn.Module
+    parameters: list[Tensor]
+
+    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
+        """As `Ensemble`."""
+        return torch.autograd.grad(logits, self.parameters, slope, materialize_grads=True)
+
+    def member(self, seed: int, member: int) -> nn.Module:
+        """As `Ensemble`."""
+        return member_of(self.network, self.parameters, seed, member)
+
+
+class StackedNetwork(SideBySide):
+    """S·M networks trained side by side, layer by layer."""
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]
@@ -40,14 +54,6 @@ class StackedNetwork:
         S, M = self.parameters[0].shape[:2]
         h = _apply(self.network, iter(self.parameters), images)
         return h.permute(1, 2, 0).unflatten(0, (S, M))
-
-    def gradients(self, logits: Tensor, slope: Tensor) -> Sequence[Tensor]:
-        """The gradients of all `parameters`, from the slope of the loss in the logits."""
-        return torch.autograd.grad(logits, self.parameters, slope)
-
-    def member(self, seed: int, member: int) -> nn.Module:
-        """As `Ensemble`."""
-        return member_of(self.network, self.parameters, seed, member)
 
 
 def stacked_parameters(networks: Sequence[nn.Module], members: int, device: torch.device) -> list[Tensor]:

@@ -16,7 +16,7 @@ from effbatch.core.errors import InputError
 from effbatch.data.datasets import as_dataset
 from effbatch.laws.base import in_range, one_of
 from effbatch.measure.measured import FEWEST_IMAGES, MeasuredMoments
-from effbatch.measure.scatter import BATCH, Batch, Scatter, Slopes
+from effbatch.measure.scatter import BATCH, Batch, Scatter, Slopes, summed
 from effbatch.networks.behaviour import Behaviour, behaviour
 from effbatch.networks.classifier import as_classifier, remarks
 from effbatch.networks.per_image import as_images, as_labels, logits_of, trainable_weights
@@ -126,10 +126,8 @@ def measure_moments(
         scatter = Scatter(network, weights, Slopes(_cross_entropy), found, seed)
         layers, epochs = scatter.moments(batches)
         said = remarks(network, x)
-    per_layer = [layer.per_image for layer in layers.values()]
-    total = type(per_layer[0])(*(sum(values) for values in zip(*(vars(m).values() for m in per_layer), strict=True)))
     return NetworkMoments(
-        total,
+        summed(layers),
         size if found.coupled else None,
         layers=layers,
         remarks=(*_of_mode(mode, found, len(batches), size, num_classes), *said),

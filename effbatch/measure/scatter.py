@@ -160,6 +160,12 @@ class Scatter:
         return {name: torch.stack([g[k].flatten() for g in found])[None] for k, name in enumerate(leaves)}
 
 
+def summed(by_layer: Mapping[str, MeasuredMoments]) -> GradientMoments:
+    """What the images, or batches, have in all layers together."""
+    parts = [layer.per_image for layer in by_layer.values()]
+    return type(parts[0])(*(sum(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
 def layer_of(parameter: str) -> str:
     """The module that holds a parameter; the parameter's own name where that is the network itself."""
     name = parameter.removeprefix(Classifier.PREFIX)

@@ -17,7 +17,7 @@ from torch.nn.parameter import UninitializedParameter
 from effbatch.core.errors import InputError
 from effbatch.measure.gradients import DRAWN, MANY_LABELS
 from effbatch.measure.measured import MeasuredMoments
-from effbatch.measure.scatter import Batch, Scatter, Slopes
+from effbatch.measure.scatter import Batch, Scatter, Slopes, summed
 from effbatch.networks.behaviour import behaviour
 from effbatch.networks.classifier import Classifier, as_classifier, each, unwrapped
 from effbatch.networks.per_image import as_images, trainable_weights
@@ -131,14 +131,12 @@ class Trained:
             scatter = Scatter(self.network, self.weights, slopes, self.found, seed)
             both = zip(kept, shares, strict=True)
             by_layer, _ = scatter.moments([self._batch(*one, seed + i) for i, one in enumerate(both)])
-        parts = [vars(layer.per_image).values() for layer in by_layer.values()]
-        first = next(iter(by_layer.values()))
-        total = type(first.per_image)(*(sum(values) for values in zip(*parts, strict=True)))
+        total = summed(by_layer)
         if not self.whole:
             q = torch.cat(shares).double().cpu().numpy()
             own = total.clean_second_moment + (1 + (q**2).mean() - 2 * q) * total.clean_norm_squared
             total = replace(total, clean_second_moment=own)
-        return MeasuredMoments(total, first.batch_size)
+        return MeasuredMoments(total, next(iter(by_layer.values())).batch_size)
 
     def _as_the_loss_takes_it(self, first: Seen, *, plain: bool) -> nn.Module:
         """The network as logits of any shape, or for cross-entropy as logits (n, K)."""
