@@ -22,7 +22,7 @@ from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table, noise_axis
 from effbatch.fitting import FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
-from effbatch.fitting.figures import closed_limits
+from effbatch.fitting.figures import closed_limits, places
 from effbatch.laws import LAWS, Setting, get
 from effbatch.plan.keys import key
 
@@ -186,11 +186,7 @@ def _law_cells(row: Mapping[str, Any] | xr.Dataset) -> list[Any]:
 
 
 def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Dataset) -> Figure:
-    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
-    panels = []
-    for place in best.stack(panel=extra)["panel"].values if extra else [()]:
-        here = dict(zip(extra, place, strict=True))
-        panels.append(_panel(best.sel(here), predicted.sel(here), law, ", ".join(str(v) for v in here.values())))
+    panels = [_panel(best.sel(here), predicted.sel(here), law, title) for title, here in places(best)]
     seeds = int(best["seeds"].max())
     caption = (
         f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Points: best rate and its 95 % "

@@ -30,7 +30,7 @@ def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.Da
     theory = None if predicted is None else predicted.sel(batch_size=middle)
     floor = 100 / num_classes(cube)
     panels = []
-    for title, here in _places(best):
+    for title, here in places(best):
         at, x = best.sel(here), best["alpha"].values
         shades = accuracy.sel(here).transpose("learning_rate", "alpha")
         series = [Series("measured best rate", "measured", x, at["best_learning_rate"].values, **closed_limits(at))]
@@ -98,7 +98,7 @@ def rates_and_laws(name: str, best: xr.Dataset, predicted: xr.DataArray | None =
     findings: list[str] = []
     for along in _along(best):
         slopes: list[float] = []
-        for title, here in _places(best) if len(along.x) > 1 else ():
+        for title, here in places(best) if len(along.x) > 1 else ():
             measured = best.sel(here).sel(along.at)
             theory = None if predicted is None else predicted.sel(here).sel(along.at)
             rates = measured["best_learning_rate"]
@@ -163,7 +163,7 @@ def extra_dims(values: xr.Dataset) -> list[str]:
     return [str(dim) for dim in values["outcome"].dims if dim not in CORE_DIMS]
 
 
-def _places(values: xr.Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
+def places(values: xr.Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every combination of the extra dims: its title and its selection; one without title where there are none."""
     extra = extra_dims(values)
     if not extra:

@@ -10,11 +10,12 @@ import xarray as xr
 from effbatch.claims.shared.limits import measured
 from effbatch.core.figures import Cell, Table
 from effbatch.fitting import FitOutcome
+from effbatch.fitting.figures import extra_dims
 
 
 def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Table:
     """One row for every setting: its best rate as predicted and measured, with limits or why there are none."""
-    extra = [dim for dim in best["outcome"].dims if dim not in ("alpha", "batch_size")]
+    extra = extra_dims(best)
     theory = xr.full_like(best["best_learning_rate"], np.nan) if predicted is None else predicted
     stacked = best.assign(predicted=theory).stack(cell=[*extra, "batch_size", "alpha"])
     rows: list[list[Cell]] = []
