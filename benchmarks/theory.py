@@ -373,7 +373,7 @@ def main() -> None:
         "exponents": lambda: kept(options.kept, "exponents", lambda: exponent_rows(cubes)),
         "tests": lambda: test_rows(cubes),
         "adam": lambda: adam(cubes, options.kept),
-        "moving": theory_moving.rows,
+        "moving": lambda: theory_moving.rows(content["adam"]["rows"]),
         "rules": lambda: rule_rows({name: cube for name, cube in cubes.items() if name != "theory"}),
     }
     parser.add_argument("--part", choices=parts, help="compute this one alone")
@@ -382,7 +382,9 @@ def main() -> None:
     content = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "device": "CPU"}
     if options.part:
         content = json.loads((RESULTS / "theory.json").read_text(encoding="utf-8"))
-    content |= {name: compute() for name, compute in parts.items() if options.part in (None, name)}
+    for name, compute in parts.items():
+        if options.part in (None, name):
+            content[name] = compute()
     content = json.loads(
         json.dumps(content).replace("NaN", "null").replace("-Infinity", "null").replace("Infinity", "null")
     )

@@ -148,9 +148,12 @@ def predict() -> None:
     TOLD.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def rows() -> list[dict]:
-    """Every case: errors of both theories cell by cell, points lost, errors of the accuracies, over all its cells."""
-    return [*_benchmarked(), *_recorded(), *_held_out()]
+def rows(adam: list[dict]) -> list[dict]:
+    """Every case: errors of both theories cell by cell, points lost, errors of the accuracies, over all its cells.
+
+    `adam` holds the rows of `theory_adam`: Adam's measured rates, and log2 of these over those of SGD by every form.
+    """
+    return [*_benchmarked(), *_recorded(), *_by_adam(adam), *_held_out()]
 
 
 def _row(name: str, depth: int, steps: int, *, held_out: bool, plain: bool = True) -> dict:
@@ -187,6 +190,19 @@ def _recorded() -> Iterator[dict]:
             depth = DEPTHS[str(network)]
             said = _said(str(network), dataset, depth, alpha, B, one["learning_rate"].values, steps)
             yield _row(f"{network}, {DATASETS[dataset]}", depth, steps, held_out=False) | _judged(one, alpha, B, said)
+
+
+def _by_adam(adam: list[dict]) -> Iterator[dict]:
+    """Adam's rate without a tuned one: that of SGD by theory, times Σq/Σ√q of the untrained network."""
+    for case, dataset in (("mlp1, digits", "digits"), ("mlp1, Fashion-MNIST 14×14", "fashion-mnist-14")):
+        mine = [row for row in adam if row["case"] == case]
+        alpha, B, rate = (np.array([r[key] for r in mine], float) for key in ("alpha", "batch_size", "adam"))
+        ratio, steps = np.array([r["start"] for r in mine]), mine[0]["steps"]
+        said = _said("mlp1", dataset, DEPTHS["mlp1"], alpha, B, rate[:1], steps)
+        yield _row(f"{case}, Adam", DEPTHS["mlp1"], steps, held_out=False, plain=False) | {
+            name: {"errors": (np.log2(rates / rate) + ratio).tolist(), "lost": [], "rms": None}
+            for name, (rates, _) in said.items()
+        }
 
 
 def _held_out() -> Iterator[dict]:
@@ -231,7 +247,10 @@ def table(found: list[dict]) -> list[str]:
     lines = [
         "Median |error| in powers of two [95 % over resampled cells]; points of accuracy lost by the rate; points of"
     ]
-    lines += ["error, root mean square over the whole grid of rates. L layers with weights, T steps, n cells.", ""]
+    lines += [
+        "error, root mean square over the whole grid of rates. L layers with weights, T steps, n cells. Adam: the rate"
+    ]
+    lines += ["of SGD by either theory, times Σq/Σ√q of the untrained network.", ""]
     lines += ["| network | L | T | n | linearised | moving | lost | | over the grid | |", "|---" * 10 + "|"]
     for row in found:
         name = f"**{row['case']}**" if row["held_out"] else row["case"]
