@@ -231,14 +231,14 @@ def _checked_counts(counts: ArrayLike) -> Counts:
     raw = np.asarray(counts)
     if raw.ndim != 2 or raw.shape[0] != raw.shape[1] or not 2 <= len(raw) <= MAX_CLASSES:
         raise InputError(
-            f"confusion counts need one row and one column per class, 2 to {MAX_CLASSES} of them; shape {raw.shape} "
-            "came: give rows = checked class, columns = given label",
+            f"confusion counts need one row and one column per class, 2 to {MAX_CLASSES} of them, got shape "
+            f"{raw.shape}: give rows = checked class, columns = given label",
             shape=raw.shape,
         )
     if raw.dtype.kind not in "iuf" or not (np.isfinite(raw) & (raw >= 0) & (raw == np.floor(raw))).all():
-        raise InputError("confusion counts are whole numbers >= 0; others came: give counts, not shares")
+        raise InputError("confusion counts are whole numbers >= 0, got others: give counts, not shares")
     if not 1 <= raw.sum() <= 10**9:
-        raise InputError(f"confusion counts need 1 to 10⁹ checked labels; {raw.sum():g} came")
+        raise InputError(f"confusion counts need 1 to 10⁹ checked labels, got {raw.sum():g}: give counts")
     return raw.astype(np.int64)
 
 

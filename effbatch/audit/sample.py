@@ -159,7 +159,7 @@ def alpha_bound_from_accuracy(accuracy: float, num_classes: int) -> Bound:
     """
     _whole("the number of classes", num_classes, least=2)
     if not 0 <= accuracy <= 1:
-        raise InputError(f"the held-out accuracy must lie in [0, 1]; {accuracy} came: give a share, not percent")
+        raise InputError(f"the held-out accuracy must lie in [0, 1], got {accuracy}: give a share, not percent")
     assumes = (
         "labels that the model was not trained on, as noisy as the others, uniform noise that does not depend on the "
         "image, and no sampling error; a model that can guess the mistakes may exceed the bound"
@@ -182,7 +182,9 @@ def alpha_bound_from_loss(loss: float, num_classes: int) -> Bound:
     """
     _whole("the number of classes", num_classes, least=2)
     if not 0 <= loss < np.inf:
-        raise InputError(f"the training loss must be a finite number >= 0, in nats; {loss} came")
+        raise InputError(
+            f"the training loss must be a finite number >= 0, in nats, got {loss}: give the mean cross-entropy"
+        )
     assumes = (
         "mean cross-entropy in nats, without regularisation or label smoothing, on labels not seen before (first pass, "
         "or redrawn at every visit), uniform noise, and no sampling error; on labels seen again it is memorising that "
@@ -202,10 +204,10 @@ def alpha_bound_from_loss(loss: float, num_classes: int) -> Bound:
 def check_confidence(confidence: float) -> None:
     """Raise InputError unless 0 < confidence < 1."""
     if not 0 < confidence < 1:
-        raise InputError(f"the confidence must lie between 0 and 1; {confidence} came: 0.95 is usual")
+        raise InputError(f"the confidence must lie between 0 and 1, got {confidence}: 0.95 is usual")
 
 
 def _whole(what: str, value: float, *, least: int, most: float = 10**15) -> int:
     if not (least <= value <= most and float(value).is_integer()):
-        raise InputError(f"{what} must be a whole number from {least} to {most:.15g}; {value} came", value=value)
+        raise InputError(f"{what} must be a whole number from {least} to {most:.15g}, got {value}", value=value)
     return int(value)

@@ -215,7 +215,9 @@ def _from_counts(
     options: dict[str, Any],
 ) -> tuple[CountsEstimate, str]:
     if sizes is not None and random_sample:
-        raise InputError("counts are a random sample, or so many of each label, got --random-sample and --sizes")
+        raise InputError(
+            "counts are a random sample or equally many of each label, got --random-sample and --sizes: leave one out"
+        )
     table = read_counts(path, checked=checked, whole_are_counts=sizes is not None or random_sample)
     K = len(table.counts)
     if classes not in (None, K):

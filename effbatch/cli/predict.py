@@ -108,7 +108,7 @@ def command(
             "Missing option '--alpha' (or '--noise-rate', '--checked', '--counts', '--transition', '--from-estimate')."
         )
     if alpha_interval is not None and len(alpha) > 1:
-        raise InputError(f"--alpha-interval belongs to one alpha, got {len(alpha)}: ask for one at a time")
+        raise InputError(f"--alpha-interval needs one alpha, got {len(alpha)}: ask for one at a time")
     noise = noise_of(given, alpha_interval=alpha_interval, checked=given["checked"], wrong=given["wrong"])
     alphas: Sequence[float | None] = alpha or [None]
     rates: Sequence[float | None] = noise_rate or [None]

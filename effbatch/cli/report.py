@@ -59,9 +59,7 @@ def command(
 
     targets, kind = _targets(out, formats, figure, table)
     if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
-        raise InputError(
-            f"--paper is that of a PDF; {', '.join(map(str, targets))} is none: leave it out, or end --out in .pdf"
-        )
+        raise InputError(f"--paper needs a PDF, got {', '.join(map(str, targets))}: leave it out, or end --out in .pdf")
     if was_given("paper") and kind == "figure":
         raise InputError("--paper is for a whole report, got it with --figure: leave it out, or give --width")
     if width and (kind != "figure" or targets[0].suffix not in (".svg", ".pdf")):

@@ -1,4 +1,4 @@
-"""The few exceptions of effbatch: each says what was needed, what came and what to do, and keeps its facts."""
+"""The few exceptions of effbatch: each says what was needed, what we got and what to do, and keeps its facts."""
 
 from __future__ import annotations
 

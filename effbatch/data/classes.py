@@ -63,8 +63,8 @@ def _refuse_marks(what: str, found: np.ndarray) -> None:
             mark, others = found[-1], found[:-1]
     if mark is not None:
         raise InputError(
-            f"labels of {what} hold {mark} beside {others[0]} to {others[-1]}, a class or the mark of a missing label: "
-            "leave those examples out, or give the class another number"
+            f"labels of {what} hold {mark} beside {others[0]} to {others[-1]}, which may be a class or mark a "
+            "missing label: leave those examples out, or give the class another number"
         )
     if found.dtype.kind == "U":
         if missing := {"", "nan"} & {*found.tolist()}:
@@ -81,7 +81,8 @@ def check_spelling(what: str, names: Iterable[str]) -> None:
     for name in names:
         if len(name) > 1 and (other := alike.setdefault(name.casefold(), name)) != name:
             raise InputError(
-                f"{what} hold {other!r} and {name!r}, one class or two: write them alike, or number the classes"
+                f"{what} hold {other!r} and {name!r}, which may be one class or two: write them alike, or "
+                "number the classes"
             )
 
 

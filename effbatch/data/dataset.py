@@ -107,7 +107,9 @@ def checked(data: DataSet) -> DataSet:
     _check_half("training", data, data.x_train, data.y_train)
     _check_half("test", data, data.x_test, data.y_test)
     if data.x_train.min() == data.x_train.max():
-        raise InputError(f"the training images of {data.name} are constant: there is nothing to learn from them")
+        raise InputError(
+            f"the training images of {data.name} are constant, so there is nothing to learn: check the data"
+        )
     if data.x_test.shape[1:] != data.image_shape:
         raise InputError(
             f"training and test images of {data.name} need one shape (C, H, W), got {data.image_shape} and "
@@ -146,5 +148,5 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     """Subtract the training pixels' mean and divide by their standard deviation (one number each), as float32."""
     mean, deviation = float(train.mean()), float(train.std())
     if not deviation > 0:
-        raise InputError("the training images are constant: there is nothing to learn from them")
+        raise InputError("the training images are constant, so there is nothing to learn: check the data")
     return tuple(((x - mean) / deviation).astype(np.float32, copy=False) for x in (train, test))  # type: ignore[return-value]

@@ -264,7 +264,7 @@ def _activations(network: nn.Module) -> list[tuple[Forward, Back]]:
     ):
         known = ", ".join(kind.__name__ for kind in ACTIVATIONS)
         raise InputError(
-            f"linear layers with bias were needed, after Flatten and with one of {known} between any two; "
-            f"{', '.join(type(layer).__name__ for layer in layers)} came"
+            f"a dense network needs linear layers with bias, after Flatten and with one of {known} between any two, "
+            f"got {', '.join(type(layer).__name__ for layer in layers)}"
         )
     return [ACTIVATIONS[type(layer)] for layer in between]

@@ -70,7 +70,8 @@ class Stream:
     ) -> None:
         if data.noise == "foreign" and len(alphas) != 1:
             raise InputError(
-                f"foreign noise shows other images at every alpha; one alpha was needed, {len(alphas)} came"
+                f"foreign noise shows other images at every alpha; one alpha is needed, got {len(alphas)}: "
+                "make a unit for each"
             )
         device = y_train.device
         self.data, self.num_classes, self.batch_size, self.seeds = data, num_classes, batch_size, tuple(seeds)

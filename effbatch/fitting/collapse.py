@@ -109,7 +109,7 @@ def collapse_exponent(steps: xr.DataArray, *, resamples: int = RESAMPLES) -> Col
     """
     if set(steps.dims) != {"alpha", "batch_size", "seed"}:
         came = ", ".join(map(str, steps.dims))
-        raise InputError(f"a collapse needs the dims alpha, batch_size and seed; {came} came: select one of the others")
+        raise InputError(f"a collapse needs the dims alpha, batch_size and seed, got {came}: select one of the others")
     if bool((steps <= 0).any()):
         raise InputError("steps to a target must be positive; some are not: give NaN where it was never reached")
     cells = steps.stack(cell=("alpha", "batch_size")).transpose("seed", "cell")

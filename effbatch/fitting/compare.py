@@ -62,7 +62,7 @@ def compare_laws(
     A law with a parameter still open gives no factor: NaN and 0 pairs. Raises InputError where no law is given.
     """
     if not laws:
-        raise InputError("a comparison needs at least one law; none came: give effbatch.laws.LAWS")
+        raise InputError("a comparison needs at least one law, got none: give effbatch.laws.LAWS")
     measured = best if cube is None else best.assign(curve=seed_mean(cube))
     tables = [cells for _, cells in groups(measured) if cells.sizes["cell"] > 1]
     rows = [_row(law, tables, threshold, resamples) for law in laws.values()]

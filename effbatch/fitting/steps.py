@@ -37,7 +37,7 @@ def steps_to_target(cube: xr.Dataset, target: float) -> xr.DataArray:
     chance = 1 / num_classes(cube)
     if not chance < target < 1:
         raise InputError(
-            f"a target accuracy must lie above chance ({chance:g}) and below 1; {target} came", target=target
+            f"a target accuracy must lie above chance ({chance:g}) and below 1, got {target}: 0.85, say", target=target
         )
     accuracy = cube["test_accuracy_history"].astype(float)
     reached = accuracy >= target

@@ -98,10 +98,14 @@ def measure_moments(
     y = as_labels(labels, images, num_classes)
     N = None if noise_matrix is None else checked_matrix(noise_matrix, num_classes=num_classes)
     if max_examples is not None and max_examples < 1:
-        raise InputError(f"the number of images to measure must be at least {FEWEST_IMAGES}; {max_examples} came")
+        raise InputError(
+            f"the number of images to measure must be at least {FEWEST_IMAGES}, got {max_examples}: measure more"
+        )
     order = np.random.default_rng(seed).permutation(len(y))[:max_examples]
     if len(order) < FEWEST_IMAGES:
-        raise InputError(f"at least {FEWEST_IMAGES} images are needed for an interval; {len(order)} came", n=len(order))
+        raise InputError(
+            f"at least {FEWEST_IMAGES} images are needed for an interval, got {len(order)}: add some", n=len(order)
+        )
     network = as_classifier(network, num_classes, images)
     training = None if network.training and mode == "training" else mode == "training"
     with untouched(network, training=training):

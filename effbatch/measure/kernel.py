@@ -43,7 +43,7 @@ def measure_spectrum(
     Raises InputError when the network does not return K logits, images and labels do not match, or K is too large.
     """
     if num_classes > MAX_CLASSES:
-        raise InputError(f"first principles take at most {MAX_CLASSES:,} classes; {num_classes:,} came: leave them out")
+        raise InputError(f"first principles take at most {MAX_CLASSES:,} classes, got {num_classes:,}: leave them out")
     keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
     network = as_classifier(network, num_classes, x_train)
     train, test = as_images(network, x_train)[keep], as_images(network, x_test)

@@ -115,7 +115,9 @@ class NoiseScaleTracker(Shown):
         in_range("images", images, "of each batch", least=FEWEST_IMAGES)
         in_range("accumulate", accumulate, "micro-batches per step", least=1)
         if not overhead > 0:
-            raise InputError(f"the overhead must be above 0, a share of the loop's own time; {overhead} came")
+            raise InputError(
+                f"the overhead must be above 0, a share of the loop's own time, got {overhead}: 0.05 is usual"
+            )
         self.network, self.loss, self.alpha = network, loss, alpha
         self.every, self.batches, self.images, self.allowed = every, batches, images, overhead
         self.accumulate = accumulate
@@ -237,7 +239,7 @@ class NoiseScaleTracker(Shown):
         in_range("the number of measurements", last, "the last ones", least=1)
         if not self.history:
             why = f"; the last one: {self.reason}" if self.reason else ""
-            raise InputError(f"a measurement is needed, and none is done: {self.steps} steps of {self._due} came{why}")
+            raise InputError(f"a measurement is needed, got none after {self.steps} of {self._due} steps{why}")
         records = self.history[-last:] if last else self.history
         parts = [part for parts in self._parts[-len(records) :] for part in parts]
         parts = [part for part in parts if part.batch_size == parts[-1].batch_size]  # BatchNorm may have been frozen

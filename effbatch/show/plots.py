@@ -59,7 +59,7 @@ class Plot:
         """
         target = Path(path)
         if target.suffix not in SUFFIXES:
-            raise InputError(f"a plot is saved as {', '.join(SUFFIXES)}; {str(path)!r} came: give one of these endings")
+            raise InputError(f"a plot is saved as {', '.join(SUFFIXES)}, got {str(path)!r}: give one of these endings")
         if width is not None and target.suffix not in PAPER:
             raise InputError(f"a width is for {' and '.join(PAPER)}, got {str(path)!r}: leave it out, or save as .pdf")
         if target.suffix == ".pdf":

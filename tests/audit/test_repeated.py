@@ -91,7 +91,10 @@ def test_a_file_is_read_by_its_column_names(tmp_path):
         ("image,given,checked\na,0,\nb,0,1\n", "got an empty cell in row 2"),
         ("image,given,checked\na,0,1\na,1,1\n", "an image needs one given label, got two of image 'a'"),
         ("image,given,checked\na,x,x\n", "checks need 2 to 200 classes, got 1"),
-        ("image,given,checked\na,cat,Cat\nb,dog,dog\n", "the checks hold 'Cat' and 'cat', one class or two"),
+        (
+            "image,given,checked\na,cat,Cat\nb,dog,dog\n",
+            "the checks hold 'Cat' and 'cat', which may be one class or two",
+        ),
         ("image,given,checked\na,cat,?\nb,dog,dog\n", r"got '\?', which is no given label: leave checks without an"),
     ],
 )

@@ -187,7 +187,7 @@ def test_other_ways_to_write_the_same(tmp_path, content, counts):
         (",a,b\na,5,1\nb,2,7\nAll,9,9\n", "the row 'All' needs to hold the sums of the others"),
         (",a,a\na,5,1\na,2,7\n", "each row needs another name, got 'a' twice"),
         (",a,b\na,5,1\nc,2,7\n", "only the rows have c, only the columns b"),
-        (",ape,Ape\nape,5,1\nApe,2,7\n", "hold 'ape' and 'Ape', one class or two"),
+        (",ape,Ape\nape,5,1\nApe,2,7\n", "hold 'ape' and 'Ape', which may be one class or two"),
         ("given,a,b\na,5,1\nb,2,7\n", "the rows are called 'given': exchange rows and columns"),
         ("1,2,3\n4,5,9\n7,8,1\n9,9,9\n3,1,1\n", "got 5 rows and 3 columns"),
         ("0.5,0.7\n1.5,2\n", "no shares either: no sum is 1 or 100"),

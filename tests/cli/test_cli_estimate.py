@@ -133,7 +133,7 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--classes", "10", "--relabel", "0.2", "--train-loss", "1"], "--relabel needs a noise rate to start from"),
         ([*SAMPLE, "--relabel", "20"], r"needs to lie in \[0, 1\], got 20.0: give 0.2 for a fifth"),
         (["--counts", "missing.csv"], "missing.csv cannot be read: No such file"),
-        (["--classes", "10", "--checked", "5", "--wrong", "6"], "wrong labels .*; 6 came"),
+        (["--classes", "10", "--checked", "5", "--wrong", "6"], "wrong labels .*, got 6"),
     ],
 )
 def test_nonsense_is_refused_in_one_sentence(arguments, words):

@@ -198,10 +198,10 @@ def test_what_has_moved_says_where(moved):
             ["--alpha", "1", "--batch", "8", "--noise-rate", "0.2"],
             "got alpha and the noise rate: leave one of them out",
         ),
-        (["--noise-rate", "40", "--batch", "8"], "give the share of wrong labels"),
+        (["--noise-rate", "40", "--batch", "8"], "got 40.0: write 0.4 for 40 %"),
         (
             ["--alpha", "1", "--alpha", "2", "--batch", "8", "--alpha-interval", "0", "9"],
-            "belongs to one alpha, got 2",
+            "needs one alpha, got 2",
         ),
         (["--alpha", "1", "--batch", "8", "--matrix", "missing.csv"], "missing.csv cannot be read"),
         (["--batch", "8", "--transition", "missing.csv"], "missing.csv cannot be read"),

@@ -18,7 +18,7 @@ ADVISE = "advise mlp1 digits --steps 100"
 IGNORED = {
     "paper of a figure": (
         "report out --figure collapse --out a.svg --paper letter",
-        "--paper is that of a PDF; a.svg is",
+        "--paper needs a PDF, got a.svg",
     ),
     "paper of a figure as PDF": (
         "report out --figure collapse --out a.pdf --paper letter",
@@ -32,9 +32,9 @@ IGNORED = {
         "report out --out a.pdf --width one-column",
         "--width is for a --figure as .svg or .pdf, got a.pdf: leave it out, or name a --figure",
     ),
-    "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper is that of a PDF; a.csv is"),
-    "paper of a page": ("report out --out a.html --paper a4", "--paper is that of a PDF; a.html is none"),
-    "paper of no format": ("report out --format html,md --out b --paper letter", "PDF; b/report.html, b/report.md is"),
+    "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper needs a PDF, got a.csv"),
+    "paper of a page": ("report out --out a.html --paper a4", "--paper needs a PDF, got a.html"),
+    "paper of no format": ("report out --format html,md --out b --paper letter", "PDF, got b/report.html, b/report.md"),
     "momentum of SGD": (f"{ADVISE} --momentum 0.5", "--momentum is for --optimizer momentum, got it with sgd"),
     "momentum of a law": (f"{PREDICT} --optimizer momentum --momentum 0.5", "--momentum has moved to advise"),
     "folder without data": (f"{PREDICT} --data-dir .", "--data-dir has moved to advise"),

@@ -331,7 +331,7 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
     ("data", "sentence"),
     [
         ((RNG.integers(0, 50, (20, 9)), Y[:20]), "may be features or tokens: say which with --features or --tokens"),
-        ((RNG.random((20, 9)), Y[:20] - 1), "hold -1 beside 0 to 1, a class or the mark of a missing label"),
+        ((RNG.random((20, 9)), Y[:20] - 1), "hold -1 beside 0 to 1, which may be a class or mark a missing label"),
         ((RNG.random((20, 9)), Y[:20] + 0.5), "needs whole numbers or words, got fractions or NaN"),
         ((RNG.random((20, 9)), RNG.random((20, 3))), "numbers that are not one-hot"),
         ((X * 1000).astype(int)[:20] - 1, "data needs to be a name or path"),
@@ -344,15 +344,15 @@ def test_a_shape_that_may_be_read_both_ways_is_asked_about(channels, shape):
         ((X[:20], np.array(["a", None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
         ((X[:20], np.array([1, None] * 10, dtype=object)), "needs numbers or words throughout, got None among them"),
         (((X[:20], Y[:20]), (X[20:], WORDS[Y[20:]])), "need one type in both halves, got int64 and <U3"),
-        ((X, np.where(Y == 1, -100, Y)), "hold -100 beside 0 to 2, a class or the mark of a missing label"),
-        ((X, np.where(np.arange(30) == 7, 255, Y).astype(np.uint8)), "hold 255 beside 0 to 2, a class or the mark"),
+        ((X, np.where(Y == 1, -100, Y)), "hold -100 beside 0 to 2, which may be a class or mark a missing label"),
+        ((X, np.where(np.arange(30) == 7, 255, Y).astype(np.uint8)), "hold 255 beside 0 to 2, which may be a class"),
         ((X, np.ma.array(Y, mask=Y == 1)), "y_train of arrays needs a value everywhere, got a mask over some"),
         ((np.ma.array(X, mask=X > 0.5), Y), "x_train of arrays needs a value everywhere, got a mask over some"),
         ((X, np.where(Y == 1, "", WORDS[Y])), "hold '', as where a label is missing"),
         ((X, np.array(["ape", np.nan] * 15)), "hold 'nan', as where a label is missing"),
         (
             (X, np.array(["ape", "Ape", "bee"])[Y]),
-            "hold 'Ape' and 'ape', one class or two: write them alike, or number the classes",
+            "hold 'Ape' and 'ape', which may be one class or two: write them alike, or number the classes",
         ),
         (
             (pd.DataFrame(X[:, 0]), pd.Series(WORDS[Y], index=range(29, -1, -1))),

@@ -129,7 +129,7 @@ def test_a_frozen_member_forgets_gradients_that_were_not_finite(together):
     ids=lambda layers: "-".join(type(layer).__name__ for layer in layers),
 )
 def test_other_networks_are_refused_with_their_layers(layers):
-    with pytest.raises(InputError, match=f"between any two; {type(layers[0]).__name__}.* came"):
+    with pytest.raises(InputError, match=f"between any two, got {type(layers[0]).__name__}"):
         DenseNetwork([nn.Sequential(*layers)], 2, CPU)
 
 

@@ -68,7 +68,7 @@ def test_a_normalisation_of_the_images_themselves_is_shared_but_its_weights_are_
 
 def test_a_layer_that_cannot_be_stacked_is_named():
     net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
-    with pytest.raises(InputError, match="BatchNorm1d came"):
+    with pytest.raises(InputError, match="got BatchNorm1d"):
         StackedNetwork([net], 2, CPU)
 
 

@@ -111,7 +111,7 @@ def test_too_little_is_answered_with_cannot_tell(steps, outcome):
 @pytest.mark.parametrize(
     ("steps", "match"),
     [
-        (made(1.0).expand_dims(network=["a"]), "network, alpha, batch_size, seed came"),
+        (made(1.0).expand_dims(network=["a"]), "got network, alpha, batch_size, seed"),
         (-made(1.0), "must be positive"),
     ],
 )

@@ -150,7 +150,7 @@ def test_measurements_pool_into_one_that_tells_more():
     assert all_of_it.norm_squared.value == pytest.approx(np.mean([r.norm_squared.value for r in tracker.history]))
     widths = [high - low for low, high in (r.norm_squared.interval for r in (*tracker.history, all_of_it))]
     assert widths[-1] < np.mean(widths[:-1])
-    with pytest.raises(InputError, match="none is done: 0 steps of 100 came"):
+    with pytest.raises(InputError, match="got none after 0 of 100 steps"):
         NoiseScaleTracker(little()[0]).pooled()
 
 

@@ -108,14 +108,14 @@ def test_clean_counts_have_alpha_zero():
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ([[1, 2, 3]], r"shape \(1, 3\) came"),
-        ([[5]], r"2 to 200 of them; shape \(1, 1\) came"),
-        (np.eye(201), r"shape \(201, 201\) came"),
+        ([[1, 2, 3]], r"got shape \(1, 3\)"),
+        ([[5]], r"2 to 200 of them, got shape \(1, 1\)"),
+        (np.eye(201), r"got shape \(201, 201\)"),
         ([[1, -1], [0, 1]], "whole numbers >= 0"),
         ([[0.5, 0.5], [0, 1]], "give counts, not shares"),
         ([[np.nan, 1], [0, 1]], "whole numbers >= 0"),
         ([["a", "b"], ["c", "d"]], "whole numbers >= 0"),
-        ([[0, 0], [0, 0]], "1 to 10⁹ checked labels; 0 came"),
+        ([[0, 0], [0, 0]], "1 to 10⁹ checked labels, got 0"),
     ],
 )
 def test_other_things_than_counts_are_refused(counts, words):

@@ -109,7 +109,7 @@ def test_fixed_copies_never_change_and_fresh_ones_do():
 
 
 def test_one_alpha_at_a_time():
-    with pytest.raises(InputError, match="one alpha was needed, 2 came"):
+    with pytest.raises(InputError, match="one alpha is needed, got 2"):
         Stream(Data(noise="foreign"), LABELS, K, alphas=(0.0, 1.0), seeds=(0,), batch_size=4, foreign_images=9)
 
 

@@ -50,7 +50,7 @@ BAD_DATA = {
     "fewer labels": ({"y_train": Y[:9]}, "and n labels, got (40, 1, 6, 6) and (9,)"),
     "negative label": (
         {"y_train": Y - 1},
-        "labels of bad.npz hold -1 beside 0 to 2, a class or the mark of a missing label",
+        "labels of bad.npz hold -1 beside 0 to 2, which may be a class or mark a missing label",
     ),
     "num_classes 10^12": ({"num_classes": np.array(10**12)}, "needs from 2 to 1,000,000 classes, got 1000000000000"),
     "label 2^63": (

@@ -234,7 +234,7 @@ REFUSED = {
     "another ending": (
         lambda: effbatch.plot(ONE).save("rate.eps"),
         InputError,
-        r"saved as \.svg, \.pdf, \.png, \.csv; 'rate\.eps' came",
+        r"saved as \.svg, \.pdf, \.png, \.csv, got 'rate\.eps'",
     ),
     "a width of a PNG": (
         lambda: effbatch.plot(ONE).save("rate.png", width="one-column"),
