@@ -18,7 +18,7 @@ that 1 − λ² joins the two, and the size of the noise (docs/notes/probe.md: n
 its errors on others). Where labels stay, memorising sets the rate, the more the more passes there are, and all is
 observed:
 
-    p = 0.14 (1 − λ²) log2(passes/4f) ± 0.2
+    p = 0.14 (1 − λ²) log2(passes/8f) ± 0.3
 
 The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
@@ -53,8 +53,8 @@ PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak wi
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
 STAYING = 0.14  # where labels stay, p grows by this for every doubling of the passes and halving of f, at large α
-FORGIVEN = 4  # passes before that
-STAYING_NOISE = 0.2  # standard deviation of p there
+FORGIVEN = 8  # passes before that
+STAYING_NOISE = 0.3  # standard deviation of p there
 GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
 GOES_ON = 0.47  # or by this share of what it grew from the first stage to the last; between both lies what is said
 AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
@@ -179,12 +179,12 @@ def shift_of(alpha: float | None, passes: float | None = None) -> Shift:
 
     passes  over labels that stay, in the full run; None where noise is fresh at every visit
     """
-    p, bend = (SHIFT, 0.0) if passes is None else (STAYING * log2(passes / FORGIVEN), STAYING)
-    least, more = SHIFT_NOISE if passes is None else (STAYING_NOISE, 0.0)
     if alpha is None:
-        return Shift(p / 2, least + more + abs(p) / 2, bend / 2)
+        return Shift(SHIFT / 2, SHIFT / 2 + sum(SHIFT_NOISE))
     noisy = 1 - (1 + alpha) ** -2
-    return Shift(p * noisy, least + more * noisy, bend * noisy)
+    if passes is None:
+        return Shift(SHIFT * noisy, SHIFT_NOISE[0] + SHIFT_NOISE[1] * noisy)
+    return Shift(STAYING * noisy * log2(passes / FORGIVEN), STAYING_NOISE, STAYING * noisy)
 
 
 def find(
@@ -241,7 +241,7 @@ def find(
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m, POINT / (1 + scored_alpha), None if passes is None else deviation),
+        plateau=_plateau(last, m, POINT / (1 + scored_alpha), deviation if alpha and passes else None),
         accuracy=accuracy,
         growth=growth,
         stop_at=_stop_at(last, steps, held_out),
@@ -322,8 +322,8 @@ def _learned(stage: Stage, held_out: int, majority: float) -> bool:
 def _plateau(stage: Stage, m: float, point: float, deviation: float | None) -> tuple[float | None, float | None]:
     """Rates about 2^m that cost so much accuracy by the parabola of those around the stage's peak.
 
-    deviation  of m, where labels stay: what the plateau is narrower by. The loss at the best temperature, which bends
-               as accuracy does there, is read in its place: few held-out labels, some of them wrong, say more of it
+    deviation  of m, where wrong labels stay: what the plateau is narrower by. The loss at the best temperature, which
+               bends as accuracy does there, is read in its place: few and noisy held-out labels tell more of it
     """
     at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
     below, top, above = (stage.accuracy if deviation is None else -stage.loss).mean(1)[at - 1 : at + 2]

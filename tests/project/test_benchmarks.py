@@ -31,7 +31,9 @@ def stored(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["image_sets", "precision", "prediction", "rivals", "theory", "throughput"])
+@pytest.mark.parametrize(
+    "name", ["image_sets", "precision", "prediction", "rivals", "staying_labels", "theory", "throughput"]
+)
 def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
