@@ -214,6 +214,28 @@ def test_pdf_says_the_verdicts_first(pdf):
     assert len(reader.pages) == 4  # the answer, one page for each claim, scaling; the last with all else
 
 
+def test_the_first_page_of_many_claims_holds_the_answer(sample, tmp_path):
+    """Sixteen claims with long titles, a figure of two panels, findings and advice."""
+    rate = next(one for one in sample.chapters if one.name == "rate")
+    title = "Whether noise raises or lowers the best batch"
+    claims = [replace(rate, name=f"claim-{i}", title=f"{title}, {i}", parts=rate.parts[:2]) for i in range(16)]
+    sentence = "With noise, the lead in accuracy of the largest batch over the smallest changes by 34.7 points (fresh)."
+    sentences = [f"{sentence} Predicted were {30 + i} points, at the best rate of every batch." for i in range(5)]
+    many = replace(sample, chapters=claims, findings=sentences, advice=sentences[:4], message=sample_figure("message"))
+    write_pdf(many, tmp_path / "many.pdf")
+    pages = [" ".join(one.extract_text().split()) for one in pypdf.PdfReader(tmp_path / "many.pdf").pages]
+    words = [*(one.title for one in claims), "16 supported", "−0.68 [−0.74, −0.61], n = 12", "Figure 1.", *sentences]
+    assert not [said for said in words if said not in pages[0]]
+    assert pages[0].index("Figure 1.") < pages[0].index("What to do")
+    assert "δ = 2" not in pages[0]  # what was predicted is in the whole table, in the appendix
+    assert any("δ = 2" in one and "Appendix" in one for one in pages[1:])
+    write_markdown(many, tmp_path / "many.md")
+    text = (tmp_path / "many.md").read_text(encoding="utf-8")
+    assert text.count("| claim | predicted | measured | p | verdict |") == 1
+    assert "| claim | measured | verdict |" not in text
+    assert text.index("δ = 2") < text.index("What to do")
+
+
 def test_in_the_pdf_figures_are_images_apart_and_not_elements_of_the_page(sample):
     tags = [tag for tag, _ in Outline(module._render(sample, interactive=False)).tags]
     assert (tags.count("img"), tags.count("svg")) == (2, 0)
