@@ -45,13 +45,14 @@ def _gradients(judged: Judged) -> Panel:
 
 
 def _batch(judged: Judged) -> Panel:
-    """B_eff/B = (1+α)^−δ with the δ of the collapse, and with 2."""
+    """B_eff/B = (1+α)^−δ with the δ of the collapse at the α that it is fitted to, and with 2."""
     found = judged["effective_batch"].judgement
     assert found is not None
-    y, high, low = (100 * (1 + ALPHAS) ** -delta for delta in found.numbers[0].estimate.floats)
+    tried = judged["effective_batch"].cube["alpha"].values
+    y, high, low = (100 * (1 + tried) ** -delta for delta in found.numbers[0].estimate.floats)
     law = Series("", "rival", ALPHAS, 100 * (1 + ALPHAS) ** -2)
     axis = Axis("effective batch, % of B", "log")
-    return _panel("3 Effective batch", axis, [Series("", "measured", ALPHAS, y, low, high), law])
+    return _panel("3 Effective batch", axis, [Series("", "measured", tried, y, low, high), law])
 
 
 def _rate(judged: Judged) -> Panel:
