@@ -68,4 +68,29 @@ EXPONENT_TESTS = {
     ),
 }
 ADAM_TESTS = {f"{name}_{optimizer}": _adam_test(name, optimizer) for name in NETWORKS for optimizer in ("sgd", "adam")}
-SWEEPS = ADAM_TESTS | EXPONENT_TESTS
+
+
+def _delta_test(name: str, network: str, dataset: str, slowest: int) -> str:
+    return f"""
+        [simulation]
+        name = "{name}"
+        [data]
+        dataset = "{dataset}"
+        [train]
+        network = "{network}"
+        optimizer = "sgd"
+        budget = {{ steps = 2000 }}
+        evaluations = 32
+        [grid]
+        alpha = [0, 1, 3, 7]
+        batch_size = [8, 16, 32, 64, 128, 256]
+        learning_rate = {{ start = {2.0**slowest}, stop = {2.0 ** (slowest + 7)}, factor = 2 }}
+        seed = 6
+    """
+
+
+DELTA_TESTS = {  # the run of `effective_batch` with features that do not move, and with two classes
+    "delta_frozen": _delta_test("delta_frozen", "perceptron", "digits", -8),
+    "delta_halves": _delta_test("delta_halves", "mlp1", "halves.npz", -7),  # digits: is it 5 or more?
+}
+SWEEPS = ADAM_TESTS | EXPONENT_TESTS | DELTA_TESTS
