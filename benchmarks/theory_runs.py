@@ -91,6 +91,7 @@ def _delta_test(name: str, network: str, dataset: str, slowest: int) -> str:
 
 DELTA_TESTS = {  # the run of `effective_batch` with features that do not move, and with two classes
     "delta_frozen": _delta_test("delta_frozen", "perceptron", "digits", -8),
+    "delta_zero": _delta_test("delta_zero", "benchmarks/untried_networks.py:perceptron_zero", "digits", -8),
     "delta_halves": _delta_test("delta_halves", "mlp1", "halves.npz", -7),  # digits: is it 5 or more?
 }
 SWEEPS = ADAM_TESTS | EXPONENT_TESTS | DELTA_TESTS
