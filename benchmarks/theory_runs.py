@@ -70,7 +70,8 @@ EXPONENT_TESTS = {
 ADAM_TESTS = {f"{name}_{optimizer}": _adam_test(name, optimizer) for name in NETWORKS for optimizer in ("sgd", "adam")}
 
 
-def _delta_test(name: str, network: str, dataset: str, slowest: int) -> str:
+def _delta_test(name: str, network: str, dataset: str, rates: tuple[int, int], seeds: int = 6) -> str:
+    small = dataset == "mnist14.npz"
     return f"""
         [simulation]
         name = "{name}"
@@ -79,19 +80,20 @@ def _delta_test(name: str, network: str, dataset: str, slowest: int) -> str:
         [train]
         network = "{network}"
         optimizer = "sgd"
-        budget = {{ steps = 2000 }}
+        budget = {{ steps = {1500 if small else 2000} }}
         evaluations = 32
         [grid]
         alpha = [0, 1, 3, 7]
-        batch_size = [8, 16, 32, 64, 128, 256]
-        learning_rate = {{ start = {2.0**slowest}, stop = {2.0 ** (slowest + 7)}, factor = 2 }}
-        seed = 6
+        batch_size = {[16, 32, 64, 128] if small else [8, 16, 32, 64, 128, 256]}
+        learning_rate = {{ start = {2.0 ** rates[0]}, stop = {2.0 ** rates[1]}, factor = 2 }}
+        seed = {seeds}
     """
 
 
-DELTA_TESTS = {  # the run of `effective_batch` with features that do not move, and with two classes
-    "delta_frozen": _delta_test("delta_frozen", "perceptron", "digits", -8),
-    "delta_zero": _delta_test("delta_zero", "benchmarks/untried_networks.py:perceptron_zero", "digits", -8),
-    "delta_halves": _delta_test("delta_halves", "mlp1", "halves.npz", -7),  # digits: is it 5 or more?
+DELTA_TESTS = {  # the run of `effective_batch` with features that do not move, with two classes, on other images
+    "delta_frozen": _delta_test("delta_frozen", "perceptron", "digits", (-8, -1)),
+    "delta_zero": _delta_test("delta_zero", "benchmarks/untried_networks.py:perceptron_zero", "digits", (-8, -1)),
+    "delta_halves": _delta_test("delta_halves", "mlp1", "halves.npz", (-7, 0)),  # digits: is it 5 or more?
+    "delta_pooled": _delta_test("delta_pooled", "mlp1", "mnist14.npz", (-5, 0), seeds=5),  # means of 2×2 pixels
 }
 SWEEPS = ADAM_TESTS | EXPONENT_TESTS | DELTA_TESTS
