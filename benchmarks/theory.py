@@ -11,7 +11,8 @@ Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one net
 Tests      `theory_runs.py`, predicted before they ran (theory_exponents_predicted.json)
 Adam       `theory_adam.py`
 Moving     `theory_moving.py`, predicted before it ran (theory_moving_predicted.json)
-Rules      the rate tuned on clean labels, times a power of 1 + α
+Rules      the rate tuned on clean labels, times a power of 1 + α: accuracy kept, and octaves off the best rate
+δ          `theory_delta.py`
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from typing import Any
 
 import numpy as np
 import theory_adam
+import theory_delta
 import theory_moving
 import xarray as xr
 
 from effbatch.core.figures import Axis, Figure, Panel, Series, noise_axis
 from effbatch.fitting import FitOutcome, best_learning_rates
+from effbatch.fitting.cells import groups
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import bootstrap_weights, interval
 from effbatch.fitting.student import student_quantile
@@ -49,6 +52,7 @@ SEEDS = 10  # of the tests
 TOLERANCE = 0.2  # between predicted and measured power, or octaves
 POWERS = {"sgd": (-0.5, 0.0, -1.0, -2.0), "adaptive": (-0.75, 0.0, -1.0, -2.0)}  # of 1 + α; the recommended one first
 DATASETS = theory_moving.DATASETS
+CARRIED = {"sgd": (0.5, (-0.25, -0.5, -0.75, -1.0)), "adaptive": (0.25, (-0.5, -0.75, -1.0))}  # powers of B, of 1 + α
 
 
 # Exponents
@@ -248,10 +252,40 @@ def _kept(scores: xr.DataArray, powers: tuple[float, ...]) -> list[dict]:
     return rows
 
 
+def anchor_rows(cubes: dict) -> list[dict]:
+    """Median |error| and error in octaves of B^b (1+α)^a from every clean cell to every noisy one of its network."""
+    found = []
+    for folder, named in cubes.items():
+        for name, cube in named.items():
+            if not name.startswith(("learning_rate", "recipe_")):
+                continue
+            optimizer = resolved_spec(cube)["train"]["optimizer"]
+            of_batch, powers = CARRIED["sgd" if optimizer == "sgd" else "adaptive"]
+            cells = [_logs(cell) for _, cell in groups(best_learning_rates(cube))]
+            gaps = np.concatenate([_gaps(*logs, of_batch) for logs in cells], axis=1)  # rows: wanted, log2(1 + α)
+            errors = {power: power * gaps[1] - gaps[0] for power in powers}
+            by_power = {f"{p:g}": [float(np.median(np.abs(e))), float(np.median(e))] for p, e in errors.items()}
+            n = sum(len(alpha) for *_, alpha in cells)
+            found.append({"folder": folder, "simulation": name, "optimizer": optimizer, "n": n, "powers": by_power})
+    return found
+
+
+def _logs(cells: xr.Dataset) -> tuple[np.ndarray, ...]:
+    rate, B, alpha = (cells[name].values for name in ("best_learning_rate", "batch_size", "alpha"))
+    return np.log2(rate), np.log2(B), np.log2(1 + alpha)
+
+
+def _gaps(rate: np.ndarray, B: np.ndarray, noise: np.ndarray, of_batch: float) -> np.ndarray:
+    """What is left of log2 η beside B, and log2(1 + α), from every clean cell to every noisy one."""
+    clean, noisy = np.meshgrid(np.flatnonzero(noise == 0), np.flatnonzero(noise > 0), indexing="ij")
+    wanted = rate[noisy] - rate[clean] - of_batch * (B[noisy] - B[clean])
+    return np.stack([wanted.ravel(), noise[noisy].ravel()])
+
+
 def rule_figure(rows: list[dict]) -> Figure:
     """One panel per data set, plain SGD or momentum: accuracy kept against α, one curve per power."""
     panels = []
-    for folder, title in DATASETS.items():
+    for folder, title in {**DATASETS, "cifar10": "CIFAR-10"}.items():
         mine = [row for row in rows if row["folder"] == folder and row["optimizer"] == "sgd"]
         series, alphas = [], sorted({row["alpha"] for row in mine})
         for power in POWERS["sgd"]:
@@ -336,7 +370,20 @@ def as_markdown(content: dict) -> str:
             lines.append(
                 f"| {row['simulation']} | {optimizer} | {row['alpha']:g} | {row['n']} | " + " | ".join(kept) + " |"
             )
-    return "\n".join([*lines, ""])
+    lines += ["", "## From a clean anchor", ""]
+    lines += [
+        "Median miss of the best rates of noisy cells, in powers of two, by √B (Adam, AdaDelta: B^¼) and a power of "
+        "1 + α from every clean cell of the network; in brackets the median error, above 0 too high. n cells.",
+        "",
+    ]
+    powers = sorted({power for row in content["anchors"] for power in row["powers"]}, key=float, reverse=True)
+    lines += ["| simulation | optimiser | n | " + " | ".join(f"(1+α)^{power}" for power in powers) + " |"]
+    lines += ["|---" * (3 + len(powers)) + "|"]
+    for row in content["anchors"]:
+        told = ["{:.2f} ({:+.2f})".format(*row["powers"][p]) if p in row["powers"] else "" for p in powers]
+        lines.append(f"| {row['simulation']} | {row['optimizer']} | {row['n']} | " + " | ".join(told) + " |")
+    lines += ["", *theory_delta.as_markdown(content["delta"], content["delta_tests"])]
+    return "\n".join(lines)
 
 
 def _bold(text: str, held_out: bool) -> str:
@@ -374,11 +421,15 @@ def main() -> None:
         "tests": lambda: test_rows(cubes),
         "adam": lambda: adam(cubes, options.kept),
         "moving": lambda: theory_moving.rows(content["adam"]["rows"]),
-        "rules": lambda: rule_rows({name: cube for name, cube in cubes.items() if name != "theory"}),
+        "rules": lambda: rule_rows(recorded),
+        "anchors": lambda: anchor_rows(recorded),
+        "delta": lambda: theory_delta.recorded_rows(recorded),
+        "delta_tests": theory_delta.test_rows,
     }
     parser.add_argument("--part", choices=parts, help="compute this one alone")
     options = parser.parse_args()
     cubes = theory_adam.cubes_of(RECORDED, CUBE)
+    recorded = {name: cube for name, cube in cubes.items() if name != "theory"}
     content = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "device": "CPU"}
     if options.part:
         content = json.loads((RESULTS / "theory.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Claim: the accuracy at the best learning rate, as a function of α or δ, is the one predicted before training.
+"""Claim: the accuracy at the best rate, as a function of α or of how structured noise is, is the one predicted before.
 
 Rule: the root-mean-square difference between predicted and measured accuracy over the curve is at most `max_rmse`;
 its interval is over seeds, whose own scatter is taken out of it.

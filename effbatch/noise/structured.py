@@ -1,4 +1,4 @@
-"""α, K and δ -> the matrix N of structured (class-conditional) noise: some false labels are commoner than others."""
+"""α, K and a degree -> the matrix N of structured (class-conditional) noise: some false labels are the commoner."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ ORDERS = ("confusion", "reverse", "random")  # of the false labels, where a data
 
 
 def structured_noise_matrix(alpha: float, num_classes: int, delta: float, *, order: Any = None) -> np.ndarray:
-    """N of structured noise of degree δ: false labels fall linearly in preference, the true one is as often as ever.
+    """N of structured noise of degree `delta`: false labels fall linearly in preference, the true one stays as it is.
 
     With t = λ + (1 − λ)/K the chance of the true label, as for uniform noise, and chance = (1 − t)/(K − 1), the
     commonest false label has
 
-        f_1 = (1 − δ) chance + δ min(t, 1 − t),     f_j = max(f_1 − (j − 1) s, 0),     Σ_j f_j = 1 − t,
+        f_1 = (1 − delta) chance + delta min(t, 1 − t),     f_j = max(f_1 − (j − 1) s, 0),     Σ_j f_j = 1 − t,
 
-    which fixes s. δ = 0 is uniform noise; at δ = 1 the commonest false label is as likely as the true one (t <= ½),
-    or the only one. As t is a function of α, so is N. Our reading of Rolnick et al. (2017, arXiv 1705.10694, sect. 4).
+    which fixes s. Degree 0 is uniform noise; at degree 1 the commonest false label is as likely as the true one
+    (t <= ½), or the only one. As t is a function of α, so is N. Our reading of Rolnick et al. (2017, arXiv 1705.10694,
+    sect. 4).
 
     order   (K, K) classes by falling preference, one row per true class; the true class itself may stand anywhere.
             Without it: class c is taken for c + 1, c + 2, ... (modulo K).
-    Raises InputError for δ outside [0, 1] and rows that are not permutations of the classes.
+    Raises InputError for a degree outside [0, 1] and rows that are not permutations of the classes.
     """
     K, t = num_classes, UniformNoise(alpha, num_classes).clean_probability
     transition.check_size(K)

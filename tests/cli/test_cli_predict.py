@@ -153,7 +153,7 @@ def test_text_names_classes_that_cannot_be_learned(tmp_path):
     assert "matrix label noise (effective α = " in words
     words = words_of(run("--alpha", "20", "--noise", "structured", "--delta", "1", "--batch", "128"))
     assert "No class can be learned" in words
-    assert "structured label noise (δ = 1, effective α = " in words
+    assert "structured label noise (degree 1, effective α = " in words
 
 
 def test_no_color_is_respected():

@@ -108,6 +108,17 @@ def test_exponents_of_a_power_law_come_back(script):
     assert [found["batch_size"][0], found["alpha"][0]] == pytest.approx([0.6, -0.4])
 
 
+def test_the_exponent_of_known_curves_comes_back(script):
+    delta = script("theory_delta")
+    grid = delta.Grid(
+        np.array([0.0, 1, 3, 7]), np.array([8, 32, 128]), np.array([0.5, 1.0, 2.0]), np.geomspace(5, 5000, 40)
+    )
+    alpha, B, rate, step = np.meshgrid(grid.alpha, grid.batch_size, grid.learning_rate, grid.step, indexing="ij")
+    needed = 20 * (1 + 5 * (1 + alpha) ** 1.5 / B) * np.exp(np.log(rate) ** 2)
+    curves = np.clip(0.5 + 0.1 * np.log(step / needed), 0, 1)
+    assert delta.exponent(curves, grid, 0.5, 10) == pytest.approx(1.5, abs=0.01)
+
+
 class Peaked:
     """A search whose score, at any step, falls off from the rate 2^-6, and less so after few steps."""
 

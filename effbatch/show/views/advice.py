@@ -201,7 +201,7 @@ def _situation(prediction: Prediction) -> str:
     budget += f", {s.examples:,} examples" if s.examples is not None else ""
     kind = f"{noise['kind']} label noise"
     if noise["kind"] != "uniform":
-        degree = "" if noise["delta"] is None else f"δ = {_number(noise['delta'])}, "
+        degree = "" if noise["delta"] is None else f"degree {_number(noise['delta'])}, "
         kind += f" ({degree}effective α = {_number(noise['effective_alpha'])})"
     how = "" if prediction.question.noise.sources == ["alpha"] else f" ({alpha.how})"
     return (
