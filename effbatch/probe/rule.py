@@ -330,7 +330,8 @@ def _plateau(stage: Stage, m: float, point: float, deviation: float | None) -> t
     bend = (2 * top - below - above) / (2 * stage.spacing**2)
     if bend <= point / WIDEST**2:
         return None, None
-    wide = sqrt(max(NARROWEST**2, point / bend - (deviation or 0.0) ** 2))
+    seen = point / bend
+    wide = sqrt(max(min(NARROWEST**2, seen), seen - (deviation or 0.0) ** 2))
     return 2.0 ** (m - wide), 2.0 ** (m + wide)
 
 
