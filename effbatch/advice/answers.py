@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
 BY_THEORY = "of the linearised network at this rate after all steps, on a held-out part of the training data"
 BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
+BY = {"as given": "held-out labels as given", "checked": "right labels of the checked examples"}  # runs were scored
 BY_CHECKED = "at the end of all steps at this rate, from short real runs, on the examples checked by hand"
 
 
@@ -99,7 +100,7 @@ class Advice(Shown):
     as_good   batch sizes with an accuracy within one point of the best one's
     why       why this batch size
     pay       what more labels or cleaner labels would add; None where no α is known
-    yours     a rate of the user's own, and the accuracy that it costs; None where none was asked about
+    yours     a rate of the user's own, and the accuracy that it lost in short runs; None where none was asked about
     passes    how often each training example would be used
     limits    where the answer may not hold, sentences
     """
@@ -161,7 +162,7 @@ class Advice(Shown):
         chosen = self._numbers(self.chosen)
         del chosen["batch_size"], chosen["steps"], chosen["carried"], chosen["stages"]
         pay = None if self.pay is None else {**jsonable(self.pay), "elasticities": self.pay.elasticities._asdict()}
-        yours = None if self.yours is None else {"value": self.yours[0], "costs": self.yours[1]}
+        yours = None if self.yours is None else self._yours(*self.yours)
         return jsonable(
             {
                 "network": self.network,
@@ -185,6 +186,13 @@ class Advice(Shown):
                 "snippet": self.snippet,
             }
         )
+
+    def _yours(self, rate: float, lost: Estimate) -> dict[str, Any]:
+        """A rate of the user's own, what it lost, and in runs of how many steps."""
+        from effbatch.advice.probing import stage_with
+
+        stage = stage_with(rate, self.chosen)
+        return {"value": rate, "costs": lost, "steps": None if stage is None else stage.steps}
 
     def _numbers(self, answer: Answer) -> dict[str, Any]:
         """One batch size as JSON holds it."""

@@ -23,7 +23,7 @@ from effbatch.core.kept import Kept
 from effbatch.data.dataset import fingerprint
 from effbatch.laws.base import SMALLEST, in_range, whole_number
 from effbatch.noise import MatrixNoise
-from effbatch.probe.rule import Probe, Stage
+from effbatch.probe.rule import NORMAL_90, Probe, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -233,27 +233,48 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
+def stage_with(rate: float, answer: Answer) -> Stage | None:
+    """The longest runs that tried rates on both sides of `rate`; None where none did."""
+    best, stages = answer.learning_rate.value, answer.probe.stages if answer.probe else ()
+    tried = [
+        one
+        for one in stages
+        if best is not None
+        and min(one.learning_rates) <= rate <= max(one.learning_rates)
+        and (rate == best or _nearest(one, best) != rate)  # at the end next to the best there is nothing to compare
+    ]
+    return max(tried, key=lambda one: one.fraction, default=None)
+
+
 def costs_at(rate: float, answer: Answer) -> Estimate:
-    """Accuracy on the labels as given at the best rate minus that at `rate`, after the steps of the longest stage.
+    """Accuracy that `rate` lost in the runs of `stage_with`, beside the best rate or the nearest to it that they tried.
 
     Interpolated in log η between the rates of that stage, seed by seed; the interval is that of the paired differences
-    (Student), n seeds. Where no stage ran rates on both sides of `rate` and of the best one, it cannot tell.
+    (Student), n seeds, or with one seed the binomial one of two accuracies on as many held-out examples: wider, as both
+    are scored on the same ones. What the rate costs at the end of the full run is not known from that.
     """
     from effbatch.fitting.student import student_quantile
 
-    best, stages = answer.learning_rate.value, answer.probe.stages if answer.probe else ()
-    for stage in sorted(stages, key=lambda one: -one.fraction):
-        low, high = min(stage.learning_rates), max(stage.learning_rates)
-        if best is not None and low <= min(rate, best) and max(rate, best) <= high:
-            lost = _at(stage, best) - _at(stage, rate)
-            n, value = len(lost), float(lost.mean())
-            if n < 2:
-                return Estimate(value, n=n, reason="no interval: one seed")
-            half = float(student_quantile(n - 1, LEVEL) * lost.std(ddof=1) / n**0.5)
-            return Estimate(value, value - half, value + half, n=n, level=LEVEL)
-    tried = [rate for stage in stages for rate in stage.learning_rates]
-    span = f"the runs tried {min(tried):.3g} to {max(tried):.3g}" if tried else "nothing was trained"
-    return Estimate(None, reason=f"{span}: what {rate:.3g} costs cannot be told")
+    stage, best = stage_with(rate, answer), answer.learning_rate.value
+    if stage is None or best is None or answer.probe is None:
+        tried = [rate for stage in (answer.probe.stages if answer.probe else ()) for rate in stage.learning_rates]
+        span = f"the runs tried {min(tried):.3g} to {max(tried):.3g}" if tried else "nothing was trained"
+        return Estimate(None, reason=f"{span}: what {rate:.3g} costs cannot be told")
+    scores = _at(stage, _nearest(stage, best)), _at(stage, rate)
+    lost = scores[0] - scores[1]
+    n, value, held_out = len(lost), float(lost.mean()), answer.probe.accuracy.n
+    if n > 1:
+        half = float(student_quantile(n - 1, LEVEL) * lost.std(ddof=1) / n**0.5)
+    elif held_out:
+        half = NORMAL_90 * float(sum(one.mean() * (1 - one.mean()) for one in scores) / held_out) ** 0.5
+    else:
+        return Estimate(value, n=n, reason="no interval: one seed")
+    return Estimate(value, value - half, value + half, n=n, level=LEVEL)
+
+
+def _nearest(stage: Stage, best: float) -> float:
+    """The best rate, or the nearest to it that a stage tried."""
+    return min(max(best, min(stage.learning_rates)), max(stage.learning_rates))
 
 
 def _at(stage: Stage, rate: float) -> NDArray[np.float64]:

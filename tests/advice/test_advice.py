@@ -25,6 +25,7 @@ from effbatch.core.estimate import Estimate
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.probe import runs
+from effbatch.probe.rule import Stage
 from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
 from effbatch.theory import schedules
@@ -163,6 +164,29 @@ def test_a_rate_of_ones_own_costs_what_the_scores_say(ask):
     assert said.to_dict()["rate"]["costs"]["value"] == costs.value
     between = ask(batch_sizes=(32,), rate=0.03).yours[1].value  # log2 0.03/0.02 of the way to the next rate
     assert between == pytest.approx(0.05 * np.log2(1.5))
+
+
+def test_a_rate_that_only_the_first_runs_tried_says_so_and_one_seed_has_the_interval_of_its_held_out_examples(
+    ask, world
+):
+    def stage(fraction, rates):
+        scores = np.array([[0.8 - 0.05 * k] for k in range(len(rates))])
+        same = {"accuracy": scores, "loss": 1 - scores, "history": scores[..., None]}
+        return Stage(
+            fraction=fraction, steps=int(90 * fraction), learning_rates=rates, seeds=(0,), spacing=1, peak=-5.0, **same
+        )
+
+    stages = (stage(1 / 9, (0.02, 0.08, 0.32)), stage(1 / 3, (0.02, 0.04)))
+    world.changes = {"stages": stages, "accuracy": Estimate(0.8, n=400)}
+    said = ask(batch_sizes=(32,), rate=0.32)
+    half = 1.645 * ((0.8 * 0.2 + 0.7 * 0.3) / 400) ** 0.5
+    assert said.yours[1].value == pytest.approx(0.1)
+    assert said.yours[1].interval == pytest.approx((0.1 - half, 0.1 + half))
+    assert said.to_dict()["rate"]["steps"] == 10
+    page = " ".join(str(said).split())
+    assert "Your rate 0.32: only the first runs, 10 steps, tried it and lost 10 points [5, 15] (n = 1 seed); " in page
+    last = ask(batch_sizes=(32,), rate=0.04)
+    assert (last.to_dict()["rate"]["steps"], last.yours[1].value) == (30, pytest.approx(0.05))
 
 
 def test_a_rate_outside_of_what_was_tried_cannot_be_judged(ask):
@@ -310,8 +334,12 @@ def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
         "little, sgd, constant rate, batches of 32, 90 steps."
     )
     assert "Any rate between 0.0143 and 0.028 costs less than one point of accuracy." in page
-    assert re.search(r"Your rate 0.04: it costs 5(\.0+)? points", page)
-    assert "Accuracy to expect on clean labels: 80.0 % [77.0, 82.0]; always the commonest class: " in page
+    assert re.search(
+        r"Your rate 0.04: in runs of 30 steps it lost 5(\.0+)? points( \[.*?\])? \(n = 3 seeds\); what it costs after "
+        "all 90 steps is not known",
+        page,
+    )
+    assert "Accuracy to expect on clean labels: 80.0 % [77.0, 82.0]; always the commonest class: 36.7 %. " in page
     assert "Twice the labels would add " in page
     assert "Cost: 2.8 full runs" in page
     assert "* 32" in page

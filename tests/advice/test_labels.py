@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,9 @@ from effbatch.audit import estimate_from_counts, estimate_noise
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.show.terminal import as_text
+from effbatch.show.views.advice import advice_page
+from effbatch.show.views.advice_figures import of_advice
 from effbatch.theory.detection import accuracy, accuracy_curve, d_prime
 
 COUNTS = [[20, 4, 1], [3, 18, 2], [5, 1, 22]]
@@ -267,6 +271,18 @@ def test_checked_labels_are_the_counts_of_these_examples(ask, little_images, tmp
 def test_checked_labels_that_cannot_be_are_refused(ask, rows, words):
     with pytest.raises(InputError, match=words):
         ask(checked_labels=rows)
+
+
+def test_the_share_of_the_commonest_class_and_the_runs_say_by_which_labels(ask):
+    said = ask(labels="noisy", noise_rate=0.2)
+    assert re.search(r"always the commonest class: [\d.]+ % of the labels as given\.", " ".join(str(said).split()))
+    for scored, words in (
+        ("as given", "held-out labels as given"),
+        ("checked", "right labels of the checked examples"),
+    ):
+        by = replace(said, labels=replace(said.labels, scored=scored))
+        assert f"Short real runs: accuracy on {words}" in as_text(advice_page(by, everything=True))
+        assert of_advice(by)[0].panels[0].y.label == f"accuracy on {words}, %"
 
 
 def test_checked_labels_need_examples_in_their_order(world, little_images):

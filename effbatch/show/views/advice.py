@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from effbatch.advice.answers import Advice, Answer
+from effbatch.advice.answers import BY, Advice, Answer
 from effbatch.advice.evidence import LawScore
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction, Unanswered
+from effbatch.advice.probing import stage_with
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
@@ -293,15 +294,34 @@ def _rates(advice: Advice) -> list[Part]:
     if chosen.stop_at is not None:
         said.append(f"Stop at step {chosen.stop_at:,}: from there on the accuracy falls, by more than the noise.")
     if advice.yours is not None:
-        rate, costs = advice.yours
-        on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
-        points = costs.reason if costs.value is None else f"it costs {estimate_text(costs.times(100), 'points')}{on}"
-        said.append(f"Your rate {_number(rate)}: {points}.")
+        said.append(_yours(advice, *advice.yours))
     return said
 
 
+def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
+    """What a rate of the user's own lost, and in which runs."""
+    stage = stage_with(rate, advice.chosen)
+    if lost.value is None or stage is None or advice.chosen.probe is None:
+        return f"Your rate {_number(rate)}: {lost.reason}."
+    on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
+    points = f"{estimate_text(lost.times(100), 'points', n=False)}{on} (n = {len(stage.seeds)} seed"
+    points += "s)" if len(stage.seeds) > 1 else ")"
+    if stage.steps >= advice.steps:
+        return f"Your rate {_number(rate)}: it lost {points}."
+    only = len(advice.chosen.probe.stages) > 1 and stage is advice.chosen.probe.stages[0]
+    where = (
+        f"only the first runs, {stage.steps:,} steps, tried it and" if only else f"in runs of {stage.steps:,} steps it"
+    )
+    return (
+        f"Your rate {_number(rate)}: {where} lost {points}; what it costs "
+        f"after all {advice.steps:,} steps is not known."
+    )
+
+
 def _accuracies(advice: Advice) -> list[Part]:
-    chosen, majority = advice.chosen, f"always the commonest class: {_percent(advice.labels.majority, None)}"
+    chosen, labels = advice.chosen, advice.labels
+    of = " of the labels as given" if labels.are == "noisy" else ""
+    majority = f"always the commonest class: {_percent(labels.majority, None)}{of}"
     if chosen.accuracy.value is None:
         return [f"Accuracy: cannot tell, {chosen.accuracy.reason}."]
     text = f"Accuracy to expect on {chosen.of}: {_percents(chosen.accuracy)}"
@@ -449,7 +469,7 @@ def _stages(advice: Advice) -> list[Part]:
         for stage in advice.chosen.probe.stages
         for rate, scores in zip(stage.learning_rates, stage.accuracy, strict=True)
     ]
-    title = "Short real runs: accuracy on held-out labels as given"
+    title = f"Short real runs: accuracy on {BY[advice.labels.scored]}"
     return [Table("stages", title, ("steps", "learning rate", "seeds", "accuracy, %"), rows)]
 
 

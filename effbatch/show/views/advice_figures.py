@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from effbatch.advice.answers import Advice
+from effbatch.advice.answers import BY, Advice
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.prediction import Prediction
 from effbatch.core.errors import InputError
@@ -166,7 +166,7 @@ def _by_learning_rate(advice: Advice) -> Figure:
     for name, value in (("advised", rate.value), ("from", rate.low), ("to", rate.high)):
         if value is not None:
             series.append(Series(f"{name}: {value:.3g}", "rival", [value, value], [0, 100]))
-    percent = Axis("accuracy on held-out labels as given, %", domain=(0, 100))
+    percent = Axis(f"accuracy on {BY[advice.labels.scored]}, %", domain=(0, 100))
     caption = (
         f"Short real runs of {advice.network} on {advice.data.name}, B = {advice.batch_size}: mean over seeds, bars "
         "least to greatest. Dashed: the rate advised and its 90 % interval."
