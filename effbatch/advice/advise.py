@@ -17,7 +17,7 @@ from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
 from effbatch.advice.untrained import REGIME, accuracy_answer, linearised, rate_answer
-from effbatch.audit.checked_labels import checked_in, counts_of
+from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.data.classes import majority_share
@@ -43,6 +43,7 @@ OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
 NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--checked-labels) for accuracy on clean ones"
 
+MISALIGNED = "They count the training examples from 0, in the order of the data; off by one, α and rate mean nothing"
 WITHOUT_ALPHA = (
     "look whether the labels fit the examples, and whether checked and given labels are numbered alike; check more of "
     "them, best as counts of right against given labels (--counts): labels that are wrong in a regular way can be "
@@ -96,10 +97,13 @@ def advise(
     if not recipe.budget:
         raise InputError("advice needs a budget, got none: give steps, examples or epochs, one of them")
     dataset = as_dataset(data)
-    held_out = None
+    held_out = warning = None
     if checked_labels is not None:
         index, right = checked_in(checked_labels, dataset)
-        noise, held_out = replace(noise, counts=counts_of(index, right, dataset)), checked_out(dataset, index, right)
+        counts = counts_of(index, right, dataset)
+        noise, held_out, warning = replace(noise, counts=counts), checked_out(dataset, index, right), by_chance(counts)
+        if warning:
+            how.tell(f"{warning} {MISALIGNED}")
     labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
     if (theirs := given_labels(dataset)) is not None and noise.name == "uniform" and not noise.sources:
         noise = Noise(transition=theirs.matrix)
@@ -120,7 +124,7 @@ def advise(
         ]
         effective_alpha(questions[0].labels)
     except UnknownAlpha as unknown:
-        return _unanswered(of, recipes, unknown, labels_are)
+        return _warned(_unanswered(of, recipes, unknown, labels_are), warning)
     if how.training:
         probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
         answers = [_from_runs(q, found, labels_are, scored) for q, found in zip(questions, probes, strict=True)]
@@ -136,7 +140,7 @@ def advise(
             f"every example would be used {passes:.3g} times: theory draws noisy labels afresh, and knows nothing of "
             "memorising labels that stay"
         )
-    return Advice(
+    found = Advice(
         network=of.name,
         data=_described(dataset),
         labels=LabelsAsked(
@@ -159,6 +163,22 @@ def advise(
         passes=passes,
         limits=tuple(remarks),
     )
+    return _warned(found, warning)
+
+
+def _warned(advice: Advice, warning: str | None) -> Advice:
+    """The advice with a warning before all else, also where it has no rate."""
+    if warning is None:
+        return advice
+    first = f"{warning} {MISALIGNED}"
+
+    def said(answer: Answer) -> Answer:
+        rate = answer.learning_rate
+        return answer if rate.value is not None else replace(answer, learning_rate=replace(rate, reason=warning))
+
+    answers = tuple(map(said, advice.answers))
+    chosen = answers[advice.answers.index(advice.chosen)]
+    return replace(advice, answers=answers, chosen=chosen, limits=(first, *advice.limits))
 
 
 def _described(data: DataSet) -> Data:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 EFFORT = (0.5, 3.0)  # full runs
 TELL_EVERY = 10.0  # seconds
-MOST_DONE = 0.99  # that is told before the end: a stage may go on
+MOST_DONE = 0.95  # that is told with the time left: then a stage may go on
 PATIENCE = 5.0  # seconds, after which it is told what is waited for
 COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
@@ -133,7 +133,11 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     finally:
         waiting.cancel()
     runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
-    how.tell(f"short real runs worth {runs:.2g} full runs, about {_duration(seconds)}")
+    at_most = max(1.0, sum(one.most for one in prices) / max(runs, 1e-9))
+    how.tell(
+        f"short real runs worth {runs:.2g} full runs, about {_duration(seconds)}; up to {at_most * runs:.2g}, "
+        f"{_duration(at_most * seconds)}, where the best rate lies at an end; more where the shortest learn nothing"
+    )
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
     found = []
@@ -180,7 +184,7 @@ def _announce_memory(of: Subject, how: Probing) -> None:
 class _Teller:
     """Tells every few seconds how much of all runs is done, and how long the rest will take at this pace.
 
-    All runs are those of the price, 1, and what comes to it when a stage goes on; all is never done before the end.
+    All runs are those of the price, 1, and what comes to it when a stage goes on.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -192,7 +196,8 @@ class _Teller:
         """One probe, priced as so large a share of all, will cost so many full runs instead."""
         self.to_do[batch_size] = of_all * (full_runs / price.full_runs - 1)
         self.tell(
-            f"the best rate lies beyond those tried: {full_runs:.2g} full runs in all at batch size {batch_size:g}"
+            "the best rate lies at an end, or the shortest runs learned nothing: "
+            f"now {full_runs:.2g} full runs at batch size {batch_size:g}"
         )
 
     def __call__(self, of_all: float, share: float) -> None:
@@ -200,8 +205,13 @@ class _Teller:
         self.done += of_all * share
         now = time.monotonic()
         if now - self.told >= TELL_EVERY and self.done > 0:
-            self.told, done = now, min(self.done / (1 + sum(self.to_do.values())), MOST_DONE)
-            self.tell(f"{done:.0%} of the runs done, {_duration((now - self.began) * (1 / done - 1))} left")
+            self.told, done = now, self.done / (1 + sum(self.to_do.values()))
+            left = _duration((now - self.began) * (1 / done - 1))
+            self.tell(
+                f"{done:.0%} of the runs announced are done, {left} left unless more follow"
+                if done <= MOST_DONE
+                else "the runs announced are done; more follow where the best rate lies at an end"
+            )
 
 
 def _noise(question: Question) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from effbatch.core.errors import InputError
 if TYPE_CHECKING:
     from effbatch.data.dataset import DataSet
 
+ONE_SIDED_99 = 2.33  # standard deviations
 DRAWN = "drawn for testing"  # in what a data set was read as
 
 
@@ -22,6 +23,32 @@ def counts_of(index: np.ndarray, right: np.ndarray, data: DataSet) -> np.ndarray
     counts = np.zeros((data.num_classes, data.num_classes))
     np.add.at(counts, (right, data.y_train[index]), 1)
     return counts
+
+
+def by_chance(counts: np.ndarray) -> str | None:
+    """A warning where right and given labels agree no more often than labels that have nothing to do with each other.
+
+    One-sided at 1 %, by mean and variance of the agreement where the given labels are dealt out anew to the same
+    examples (Hoeffding 1951): E = Σ_c r_c g_c/n, Var = Σ_cd r_c g_d (δ_cd − g_c/n − r_d/n + E/n)²/(n − 1), with r_c
+    examples of right label c, and g_d of given label d. None where they agree more, or there is one example.
+
+    >>> by_chance(np.array([[5, 5], [5, 5]]))
+    'the checked labels agree with the given ones as often as chance (10 of 20): are the indices right?'
+    >>> by_chance(np.array([[9, 1], [1, 9]]))
+    """
+    right, given, n, agree = counts.sum(1)[:, None], counts.sum(0)[None], counts.sum(), np.trace(counts)
+    if n < 2:
+        return None
+    pairs = right * given
+    mean = np.trace(pairs) / n
+    away = np.eye(len(counts)) - given.T / n - right.T / n + mean / n
+    deviation = np.sqrt((pairs * away**2).sum() / (n - 1))
+    if agree > mean + ONE_SIDED_99 * deviation:
+        return None
+    return (
+        f"the checked labels agree with the given ones as often as chance ({agree:,.0f} of {n:,.0f}): are the indices "
+        "right?"
+    )
 
 
 def checked_in(checked: Any, data: DataSet) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +62,9 @@ def checked_in(checked: Any, data: DataSet) -> tuple[np.ndarray, np.ndarray]:
     if DRAWN in data.read_as:
         raise InputError(
             f"checked labels need the training examples in their order, got {data.name}, of which a fifth of every "
-            "class was drawn for testing: give a test set beside it, or counts of the checked labels"
+            "class was drawn for testing: give a test set beside it (a table: a column split of train and "
+            "test; .npz: x_test and y_test; a folder: train and test; Python: x_train, y_train, x_test, y_test), or "
+            "counts of the checked labels"
         )
     rows = _rows(checked) if isinstance(checked, str | PathLike) else checked
     index, label = [], []

@@ -157,6 +157,11 @@ class Plan:
         """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
         return (self.first, 2 * WIDE + 1), (self.last, NEAR * self.seeds)
 
+    @property
+    def most_runs(self) -> tuple[tuple[float, float], ...]:
+        """The same where both stages go on past an end as far as they may, and the first one learns something."""
+        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (NEAR + FARTHER) * self.seeds)
+
 
 def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
     """The stages of a probe that costs about `effort` full runs of so many steps; none is shorter than `least` of one.

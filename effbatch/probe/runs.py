@@ -40,10 +40,14 @@ Keep = Callable[[str, Callable[[], Trained]], Trained]
 
 @dataclass(frozen=True)
 class Price:
-    """What a probe will take, before it begins, if no stage goes on: full runs, and seconds by a few timed steps."""
+    """What a probe will take, before it begins: full runs, and seconds by a few timed steps, if no stage goes on.
+
+    most  full runs where both stages go on past an end as far as they may; more only where the first one learns nothing
+    """
 
     full_runs: float
     seconds: float
+    most: float
 
 
 def probe(
@@ -116,8 +120,8 @@ def price(
     began, before = perf_counter(), runs.full_runs
     runs.train(rates, TIMED / runs.steps, [0])
     a_full_run = (perf_counter() - began) / (runs.full_runs - before)
-    full_runs = runs.expected
-    return Price(full_runs, full_runs * a_full_run)
+    full_runs = runs.cost_of(runs.plan.runs)
+    return Price(full_runs, full_runs * a_full_run, runs.cost_of(runs.plan.most_runs))
 
 
 class _ShortRuns:
@@ -154,13 +158,12 @@ class _ShortRuns:
 
     def announce(self, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
         """Progress is told in shares of what the plan costs, and what goes beyond it before it begins."""
-        self._announced = self._told = self.expected
+        self._announced = self._told = self.cost_of(self.plan.runs)
         self._tell, self._more = on_progress, on_more
 
-    @property
-    def expected(self) -> float:
-        """The cost of the plan in full runs, scoring included, if no stage goes on."""
-        return sum(number * self._cost(fraction) for fraction, number in self.plan.runs)
+    def cost_of(self, runs: Sequence[tuple[float, float]]) -> float:
+        """The cost of runs, (fraction, number) each, in full ones, scoring included."""
+        return sum(number * self._cost(fraction) for fraction, number in runs)
 
     def _cost(self, fraction: float) -> float:
         """Of one run, in full ones."""

@@ -50,7 +50,7 @@ def world(monkeypatch) -> World:
 
     def price(network, data, recipe, *, effort, **how) -> Price:
         network(0)
-        return Price(effort, 60.0)
+        return Price(effort, 60.0, 1.5 * effort)
 
     monkeypatch.setattr(runs, "price", price)
     return made

@@ -125,7 +125,7 @@ def test_a_tuned_rate_stands_beside_what_the_runs_found(ask):
 
 def test_memory_and_a_long_wait_are_said_before(ask, monkeypatch, little_images):
     monkeypatch.setattr(probing, "PATIENCE", 0.01)
-    monkeypatch.setattr(runs, "price", lambda *_, **__: time.sleep(0.2) or runs.Price(1.5, 60.0))
+    monkeypatch.setattr(runs, "price", lambda *_, **__: time.sleep(0.2) or runs.Price(1.5, 60.0, 2.4))
     told: list[str] = []
     ask(tell=told.append)
     assert told == ["a few steps are timed, to say what the short real runs will cost", told[1]]
@@ -252,7 +252,10 @@ def test_the_cost_is_told_before_the_runs_and_ctrl_c_says_what_is_kept(ask, worl
     told: list[str] = []
 
     def stopped(*_, **how):
-        assert told == ["short real runs worth 4 full runs, about 2 min"]
+        assert told == [
+            "short real runs worth 4 full runs, about 2 min; up to 6, 3 min, where the best rate lies at an end; more "
+            "where the shortest learn nothing"
+        ]
         raise KeyboardInterrupt
 
     monkeypatch.setattr("effbatch.probe.runs.probe", stopped)
@@ -268,7 +271,10 @@ def test_progress_is_told_every_few_seconds(monkeypatch):
     for second, share in ((1, 0.2), (10, 0.8), (12, 0.5), (20, 0.5)):  # of one of two probes, then of the other
         now[0] = float(second)
         teller(0.5, share)
-    assert told == ["50% of the runs done, 10 s left", "99% of the runs done, 0 s left"]
+    assert told == [
+        "50% of the runs announced are done, 10 s left unless more follow",
+        "the runs announced are done; more follow where the best rate lies at an end",
+    ]
 
 
 def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
@@ -277,12 +283,14 @@ def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     teller = probing._Teller(told.append)
     now[0] = 10.0
     teller(0.5, 1.0)
-    teller.more(0.5, runs.Price(1.5, 20.0), 64, 3.0)
+    teller.more(0.5, runs.Price(1.5, 20.0, 2.4), 64, 3.0)
     now[0] = 20.0
     teller(0.5, 0.5)
-    assert told[0] == "50% of the runs done, 10 s left"
-    assert told[1] == "the best rate lies beyond those tried: 3 full runs in all at batch size 64"
-    assert told[2] == "50% of the runs done, 20 s left", "of one probe and a half, three quarters"
+    assert told[0].startswith("50% of the runs announced are done, 10 s left")
+    assert told[1].endswith("or the shortest runs learned nothing: now 3 full runs at batch size 64")
+    assert told[2].startswith("50% of the runs announced are done, 20 s left"), (
+        "of one probe and a half, three quarters"
+    )
 
 
 # --- what it looks like ---

@@ -14,6 +14,7 @@ from effbatch.advice.clean_accuracy import MIXED, on_clean_labels
 from effbatch.advice.labels_pay import labels_worth
 from effbatch.advice.noise import Noise, audits
 from effbatch.audit import estimate_from_counts, estimate_noise
+from effbatch.audit.checked_labels import by_chance
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
@@ -283,6 +284,43 @@ def test_the_share_of_the_commonest_class_and_the_runs_say_by_which_labels(ask):
         by = replace(said, labels=replace(said.labels, scored=scored))
         assert f"Short real runs: accuracy on {words}" in as_text(advice_page(by, everything=True))
         assert of_advice(by)[0].panels[0].y.label == f"accuracy on {words}, %"
+
+
+def test_checked_labels_of_other_rows_are_told(ask, little_images, world):
+    """Off by one in shuffled data: right labels have nothing to do with the given ones."""
+    order = np.random.default_rng(3).permutation(len(little_images.y_train))
+    data = replace(little_images, x_train=little_images.x_train[order], y_train=little_images.y_train[order])
+    told: list[str] = []
+    rows = [(i, int(data.y_train[i + 1])) for i in range(len(order) - 1)]
+    said = ask(data, checked_labels=rows, tell=told.append)
+    agree = int((data.y_train[1:] == data.y_train[:-1]).sum())
+    words = f"the checked labels agree with the given ones as often as chance ({agree} of 59): are the indices right?"
+    assert told[0].startswith(words)
+    assert said.limits[0].startswith(words)
+    assert words in " ".join(str(said).split())
+    silent = Estimate(None, n=7, reason="no run of 9 steps beat chance: give more steps")
+    world.changes = {"learning_rate": silent, "accuracy": silent, "plateau": None}
+    without = ask(data, checked_labels=rows)
+    assert words in without.to_dict()["learning_rate"]["reason"]
+    aligned = ask(data, checked_labels=list(enumerate(data.y_train[:59].tolist())))
+    assert not any("as often as chance" in limit for limit in aligned.limits)
+
+
+@pytest.mark.parametrize("K", [2, 5])
+def test_labels_dealt_out_anew_agree_as_often_as_chance(K):
+    rng = np.random.default_rng(K)
+    right = rng.choice(K, 400, p=np.arange(1, K + 1) / np.arange(1, K + 1).sum())
+    warned = 0
+    for _ in range(400):
+        given = rng.permutation(right)
+        counts = np.zeros((K, K))
+        np.add.at(counts, (right, given), 1)
+        warned += by_chance(counts) is not None
+    assert warned >= 0.97 * 400, "one in a hundred agree more"
+    noisy = np.where(rng.random(400) < 0.6, given, right)
+    counts = np.zeros((K, K))
+    np.add.at(counts, (right, noisy), 1)
+    assert by_chance(counts) is None, "two in five right"
 
 
 def test_checked_labels_need_examples_in_their_order(world, little_images):

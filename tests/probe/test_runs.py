@@ -103,13 +103,16 @@ def test_what_is_spent_was_announced(steps, schedule, little_images):
 
     recipe = Recipe(schedule=schedule, steps=steps, batch_size=4)
     more: list[float] = []
-    announced = price(make, little_images, recipe, alpha=2.0).full_runs
+    priced = price(make, little_images, recipe, alpha=2.0)
+    announced = priced.full_runs
     found = probe(make, little_images, recipe, alpha=2.0, on_more=more.append)
     first, last = found.stages
     went_on = len(first.learning_rates) > 7 or len(last.learning_rates) > 3
     assert bool(more) == (found.full_runs > 1.05 * announced)
     assert went_on or not more
     assert found.full_runs == pytest.approx([announced, *more][-1], rel=0.05)
+    assert announced < priced.most
+    assert found.full_runs <= 1.01 * priced.most
 
 
 def test_noise_by_a_matrix_is_trained_on(digits):
