@@ -11,7 +11,7 @@ from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
 from effbatch.plan.practice import Departure, departure
 from effbatch.plan.recipe import Recipe
-from effbatch.probe.rule import Probe
+from effbatch.probe.rule import Probe, Stage
 
 if TYPE_CHECKING:
     from effbatch.advice.labels_pay import LabelsWorth
@@ -88,6 +88,18 @@ class Answer:
     stop_at: int | None = None
     probe: Probe | None = None
     carried: bool = False
+
+    def stage_with(self, rate: float) -> Stage | None:
+        """The longest runs that tried rates on both sides of `rate`, and can compare it; None where none did."""
+        best, stages = self.learning_rate.value, self.probe.stages if self.probe else ()
+        tried = [
+            one
+            for one in stages
+            if best is not None
+            and one.nearest(rate) == rate
+            and (rate == best or one.nearest(best) != rate)  # at the end next to the best there is nothing to compare
+        ]
+        return max(tried, key=lambda one: one.fraction, default=None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,9 +201,7 @@ class Advice(Shown):
 
     def _yours(self, rate: float, lost: Estimate) -> dict[str, Any]:
         """A rate of the user's own, what it lost, and in runs of how many steps."""
-        from effbatch.advice.probing import stage_with
-
-        stage = stage_with(rate, self.chosen)
+        stage = self.chosen.stage_with(rate)
         return {"value": rate, "costs": lost, "steps": None if stage is None else stage.steps}
 
     def _numbers(self, answer: Answer) -> dict[str, Any]:

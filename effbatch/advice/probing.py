@@ -243,21 +243,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def stage_with(rate: float, answer: Answer) -> Stage | None:
-    """The longest runs that tried rates on both sides of `rate`; None where none did."""
-    best, stages = answer.learning_rate.value, answer.probe.stages if answer.probe else ()
-    tried = [
-        one
-        for one in stages
-        if best is not None
-        and min(one.learning_rates) <= rate <= max(one.learning_rates)
-        and (rate == best or _nearest(one, best) != rate)  # at the end next to the best there is nothing to compare
-    ]
-    return max(tried, key=lambda one: one.fraction, default=None)
-
-
 def costs_at(rate: float, answer: Answer) -> Estimate:
-    """Accuracy that `rate` lost in the runs of `stage_with`, beside the best rate or the nearest to it that they tried.
+    """Accuracy that `rate` lost in the runs of `Answer.stage_with`, beside the best rate or the nearest that they tried.
 
     Interpolated in log η between the rates of that stage, seed by seed; the interval is that of the paired differences
     (Student), n seeds, or with one seed the binomial one of two accuracies on as many held-out examples: wider, as both
@@ -265,12 +252,12 @@ def costs_at(rate: float, answer: Answer) -> Estimate:
     """
     from effbatch.fitting.student import student_quantile
 
-    stage, best = stage_with(rate, answer), answer.learning_rate.value
+    stage, best = answer.stage_with(rate), answer.learning_rate.value
     if stage is None or best is None or answer.probe is None:
         tried = [rate for stage in (answer.probe.stages if answer.probe else ()) for rate in stage.learning_rates]
         span = f"the runs tried {min(tried):.3g} to {max(tried):.3g}" if tried else "nothing was trained"
         return Estimate(None, reason=f"{span}: what {rate:.3g} costs cannot be told")
-    scores = _at(stage, _nearest(stage, best)), _at(stage, rate)
+    scores = _at(stage, stage.nearest(best)), _at(stage, rate)
     lost = scores[0] - scores[1]
     n, value, held_out = len(lost), float(lost.mean()), answer.probe.accuracy.n
     if n > 1:
@@ -280,11 +267,6 @@ def costs_at(rate: float, answer: Answer) -> Estimate:
     else:
         return Estimate(value, n=n, reason="no interval: one seed")
     return Estimate(value, value - half, value + half, n=n, level=LEVEL)
-
-
-def _nearest(stage: Stage, best: float) -> float:
-    """The best rate, or the nearest to it that a stage tried."""
-    return min(max(best, min(stage.learning_rates)), max(stage.learning_rates))
 
 
 def _at(stage: Stage, rate: float) -> NDArray[np.float64]:

@@ -105,6 +105,10 @@ class Stage:
         """Which of the rates has the least loss."""
         return int(self.loss.mean(1).argmin())
 
+    def nearest(self, learning_rate: float) -> float:
+        """A rate, or the end of those tried that is nearest to it."""
+        return min(max(learning_rate, min(self.learning_rates)), max(self.learning_rates))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:

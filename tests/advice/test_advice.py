@@ -187,6 +187,8 @@ def test_a_rate_that_only_the_first_runs_tried_says_so_and_one_seed_has_the_inte
     assert "Your rate 0.32: only the first runs, 10 steps, tried it and lost 10 points [5, 15] (n = 1 seed); " in page
     last = ask(batch_sizes=(32,), rate=0.04)
     assert (last.to_dict()["rate"]["steps"], last.yours[1].value) == (30, pytest.approx(0.05))
+    world.changes["stages"] = (stage(1 / 3, (0.03, 0.06)),)
+    assert "(n = 1 seed) beside 0.03; what it costs" in " ".join(str(ask(batch_sizes=(32,), rate=0.06)).split())
 
 
 def test_a_rate_outside_of_what_was_tried_cannot_be_judged(ask):

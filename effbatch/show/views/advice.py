@@ -9,7 +9,6 @@ from effbatch.advice.evidence import LawScore
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
 from effbatch.advice.law_answers import LawPrediction
 from effbatch.advice.prediction import Prediction, Unanswered
-from effbatch.advice.probing import stage_with
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, value_text
@@ -300,12 +299,14 @@ def _rates(advice: Advice) -> list[Part]:
 
 def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
     """What a rate of the user's own lost, and in which runs."""
-    stage = stage_with(rate, advice.chosen)
+    stage = advice.chosen.stage_with(rate)
     if lost.value is None or stage is None or advice.chosen.probe is None:
         return f"Your rate {_number(rate)}: {lost.reason}."
     on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
     points = f"{estimate_text(lost.times(100), 'points', n=False)}{on} (n = {len(stage.seeds)} seed"
     points += "s)" if len(stage.seeds) > 1 else ")"
+    if advice.learning_rate is not None and (beside := stage.nearest(advice.learning_rate)) != advice.learning_rate:
+        points += f" beside {_number(beside)}"
     if stage.steps >= advice.steps:
         return f"Your rate {_number(rate)}: it lost {points}."
     only = len(advice.chosen.probe.stages) > 1 and stage is advice.chosen.probe.stages[0]
