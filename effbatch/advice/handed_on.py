@@ -52,11 +52,26 @@ def handed_on(found: Any, *, as_alpha: bool = False) -> HandedOn:
         return _of_alpha(classes, alpha, None)
     matrix, names = found["transition_matrix"]["value"], found.get("class_names")
     whole = all(x is not None for row in matrix for x in row)
-    taken = "this takes their transition matrix" if whole else "but some classes were not checked: this takes it so"
+    taken = (
+        f"this takes their transition matrix{_not_carried(found)}"
+        if whole
+        else "but some classes were not checked: this takes it so"
+    )
     remark = f"uniform noise does not fit the counts (p = {float(test['p_value']):.3g}); {taken}"
     if not whole:
         return _of_alpha(classes, alpha, remark)
     return HandedOn(classes, alpha, {"transition": matrix, "class_names": names}, None, remark)
+
+
+def _not_carried(found: Mapping[str, Any]) -> str:
+    """The interval of the effective α, 1/signal − 1, that a transition matrix leaves behind, in words."""
+    rms = found.get("signal", {}).get("rms", {})
+    limits = rms.get("interval")
+    if not limits or None in limits or limits[0] <= 0:
+        return ""
+    high, low = (max(0.0, 1 / float(signal) - 1) for signal in limits)
+    level = f" ({100 * rms['level']:g} %)" if rms.get("level") else ""
+    return f" without its interval: by the signal of the labels the effective alpha is {low:.2g} to {high:.2g}{level}"
 
 
 def _of_alpha(classes: int, alpha: Estimate, remark: str | None) -> HandedOn:

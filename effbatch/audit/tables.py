@@ -21,6 +21,10 @@ from effbatch.noise.matrixfile import read_matrix
 
 MAX_CLASSES = 200  # resampling takes seconds there, and nobody checks 40,000 kinds of mistake by hand
 _COLUMNS_FIRST = ("given", "given label", "given labels", "noisy", "noisy label", "noisy labels")
+LOOKS = (
+    "give one row per checked class and one column per given label, with how many of the checked examples are both, as "
+    "in the rows ,cat,dog and cat,40,5 and dog,4,31"
+)
 _SHOWN = 6  # names in the line that says what was read
 
 
@@ -68,7 +72,7 @@ def read_counts(
     except ValueError as error:
         raise InputError(
             f"the counts file needs a table of numbers, with or without names of rows and columns, got {path}: "
-            f"{str(error).rstrip('.')}"
+            f"{str(error).rstrip('.')}; {LOOKS}"
         ) from error
     table = _aligned(_without_sums(table))
     counts, remark = counts_from_shares(table.values, checked, whole_are_counts=whole_are_counts)
@@ -103,7 +107,7 @@ def _named(cells: Cells) -> _Named:
     """Names and numbers: names are what no number is, what stands beside an empty corner, or what makes it square."""
     rows = cells.rows
     if len(rows) > MAX_CLASSES + 2:  # names and sums
-        raise InputError(f"confusion counts need at most {MAX_CLASSES} classes, got {len(rows):,} rows")
+        raise InputError(f"confusion counts need at most {MAX_CLASSES} classes, got {len(rows):,} rows; {LOOKS}")
     corner = rows[0][0].casefold()
     found: list[_Named] = []
     ambiguous: ValueError | None = None
@@ -182,7 +186,7 @@ def _aligned(table: _Named) -> _Named:
         if not _is_square(table):
             raise InputError(
                 f"confusion counts need one row and one column per class, got {table.values.shape[0]} rows and "
-                f"{table.values.shape[1]} columns: give rows = checked class, columns = given label"
+                f"{table.values.shape[1]} columns; {LOOKS}"
             )
         names = table.columns if table.rows is None else table.rows
         return replace(table, rows=names, columns=names)

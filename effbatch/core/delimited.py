@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 
 MAX_BYTES = 100_000_000
 SUMS = ("all", "total", "totals", "sum", "sums", "grand total")  # what rows and columns of sums are called
@@ -35,7 +35,7 @@ def read_text(path: str | Path, what: str) -> str:
             raise InputError(f"{what} needs at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}")
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{what} {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{what} {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ["utf-16"] if marked else ["utf-8-sig", "cp1252"]:
         try:

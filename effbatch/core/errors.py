@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 _LONGEST_NAME = 100  # characters compared for a hint
@@ -47,6 +48,17 @@ def hint(name: str, known: Iterable[str]) -> str:
     alike = [one for one in known if one.casefold() == str(name).casefold()]
     near = alike or get_close_matches(str(name)[:_LONGEST_NAME], known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def beside(path: str | os.PathLike[str]) -> str:
+    """What to give instead of a file that does not exist: "; did you mean '...'?" of one beside it, else nothing."""
+    from difflib import get_close_matches
+
+    name, folder = os.path.basename(path), os.path.dirname(path)
+    if os.path.exists(path) or not os.path.isdir(folder or "."):
+        return ""
+    near = get_close_matches(name[:_LONGEST_NAME], os.listdir(folder or "."), n=1)
+    return f"; did you mean {os.path.join(folder, near[0])!r}?" if near else ""
 
 
 def first_line(error: BaseException) -> str:

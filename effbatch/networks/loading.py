@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from effbatch.core.errors import InputError, first_line
+from effbatch.core.errors import InputError, first_line, hint
 from effbatch.networks.classifier import as_classifier
 from effbatch.networks.per_image import trainable_weights
 from effbatch.networks.zoo import NETWORKS, build, drawn
@@ -67,7 +67,18 @@ def loaded_function(name: str, what: str) -> Callable[..., Any]:
     """
     module_name, _, function_name = name.rpartition(":")
     try:
-        function = getattr(_module(module_name), function_name)
+        module = _module(module_name)
+        public = {one: value for one, value in vars(module).items() if callable(value) and not one.startswith("_")}
+        own = [one for one, value in public.items() if getattr(value, "__module__", None) == module.__name__]
+        known = own or [*public]
+        if not hasattr(module, function_name) and known:
+            raise InputError(
+                f"{what} needs a function of {module_name}, got {function_name!r}: {hint(function_name, known)}",
+                name=name,
+            )
+        function = getattr(module, function_name)
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"{what} {name!r} needs to be package.module:function; importing it raised {first_line(error)}", name=name

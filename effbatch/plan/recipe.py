@@ -62,7 +62,10 @@ class Recipe:
         in_range("the number of epochs", self.epochs, "passes over all labelled copies", least=0)
         for name, share in (("momentum", self.momentum), ("warmup", self.warmup), ("smoothing", self.label_smoothing)):
             if not 0 <= share < 1:
-                raise InputError(f"{name} needs a value in [0, 1), got {share}: give 0 for none", value=share)
+                instead = "give 0 for none"
+                if name == "warmup":
+                    instead = f"give the share of all steps, {'0.1 say' if share > 1 else '0 for none'}"
+                raise InputError(f"{name} needs a value in [0, 1), got {share:g}: {instead}", value=share)
         if len(self.budget) > 1:
             raise InputError(
                 f"a budget is one of {', '.join(BUDGETS)}, got {' and '.join(self.budget)}: leave all but one out",

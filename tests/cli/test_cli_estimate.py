@@ -89,7 +89,7 @@ def test_predict_takes_the_matrix_where_noise_is_not_uniform(counts_file, tmp_pa
     result = piped(said)
     estimated, predicted = json.loads(said), json.loads(result.stdout)
     assert estimated["answer"] == "transition_matrix"
-    assert "this takes their transition matrix" in result.stderr
+    assert "this takes their transition matrix without its interval: by the signal of the labels " in result.stderr
     np.savetxt(tmp_path / "T.csv", estimated["transition_matrix"]["value"], delimiter=",", fmt="%.17g")
     by_file = ["--transition", str(tmp_path / "T.csv"), "--batch", "128", "--json"]
     assert predicted == json.loads(CliRunner().invoke(predict_command, by_file, catch_exceptions=False).stdout)
@@ -140,6 +140,15 @@ def test_nonsense_is_refused_in_one_sentence(arguments, words):
     with pytest.raises(InputError, match=words) as error:
         CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_of_examples_is_told_what_counts_look_like_and_a_missing_file_which_one_is_there(tmp_path):
+    (tmp_path / "birds.csv").write_text("a,b,species\n1,2,jay\n2,3,owl\n3,3,jay\n")
+    looks = "give one row per checked class and one column per given label, .* ,cat,dog and cat,40,5 and dog,4,31"
+    with pytest.raises(InputError, match=f"needs a table of numbers, .*birds.csv: .*; {looks}"):
+        CliRunner().invoke(command, ["--counts", str(tmp_path / "birds.csv")], catch_exceptions=False)
+    with pytest.raises(InputError, match=r"bird.csv cannot be read: .*; did you mean '.*birds.csv'\?"):
+        CliRunner().invoke(command, ["--counts", str(tmp_path / "bird.csv")], catch_exceptions=False)
 
 
 def test_classes_must_be_those_of_the_counts(counts_file):

@@ -83,7 +83,8 @@ def test_a_network_that_returns_more_than_logits_gives_logits_and_takes_checkpoi
     [
         ("mlp3", "network 'mlp3' is not known; did you mean"),
         ("no_such_module:make", "raised ModuleNotFoundError: No module named 'no_such_module'"),
-        ("my_networks:nothing", "raised AttributeError: .*nothing"),
+        ("my_networks:nothing", "needs a function of my_networks, got 'nothing': known: .*needs_more"),
+        ("my_networks:fail", "needs a function of my_networks, got 'fail': did you mean 'fails'"),
         ("my_networks:needs_more", "function without arguments .* raised TypeError"),
         ("my_networks:fails", "raised ValueError: no weights"),
         ("my_networks:seven", "needs to return an nn.Module, got int"),

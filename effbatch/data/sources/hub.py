@@ -108,7 +108,7 @@ def _label(name: str, features: Mapping[str, Any], given: str | None) -> str:
             return found[0]
         if len(found) > 1:
             raise InputError(
-                f"{', '.join(found)} of {name} may all be the labels: say which with --label COLUMN", found=found
+                f"{', '.join(found)} of {name} may all be the labels: say which with {table.SAY}", found=found
             )
     return table.label_column(name, list(features), given)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 from effbatch.core.npyfile import BROKEN, read_array
 from effbatch.data.dataset import DataSet
 from effbatch.data.reading import PLAIN, Reading
@@ -32,6 +32,6 @@ def _read(path: str) -> NDArray:
         with Path(path).open("rb") as file:
             return read_array(file)
     except OSError as error:
-        raise InputError(f"the data file {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"the data file {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except BROKEN as error:
         raise InputError(f"{path} is not an .npy file of a plain array: {str(error).partition(chr(10))[0]}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 from effbatch.core.npyfile import BROKEN, read_array
 from effbatch.data.dataset import DataSet
 from effbatch.data.reading import PLAIN, Reading
@@ -37,7 +37,7 @@ def _held(path: Path) -> dict[str, np.ndarray]:
             names = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
             return {name: _array(file, name) for name in names if arrays.wanted(name)}
     except OSError as error:
-        raise InputError(f"the data file {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"the data file {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except (*BROKEN, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError) as error:
         first_line = str(error).partition("\n")[0] or "no message"
         raise InputError(f"{path} is not an .npz file of plain arrays: {type(error).__name__}: {first_line}") from error

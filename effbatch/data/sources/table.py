@@ -22,6 +22,7 @@ from effbatch.data.sources.tablefile import read_table
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 LABELS = ("label", "labels", "target", "class", "y")  # columns that are taken for labels where nothing else is said
+SAY = '--label COLUMN, in Python as_dataset(data, label="COLUMN")'
 SPLIT = "split"
 UNNAMED = "Unnamed: "  # what pandas calls a column without a heading
 NUMBERING = ("id", "index")  # columns that tell rows apart, where all their numbers differ
@@ -157,7 +158,8 @@ def label_column(name: str, columns: list[str], given: str | None) -> str:
     if any(re.fullmatch(r"-?\d+\.\d+(e[-+]?\d+)?(\.\d+)?", column) for column in columns):
         raise InputError(f"{name} needs a first row with the names of its columns, got numbers: add one")
     what = f"{_few(found)} may all be" if found else f"of {_few(columns)} none is called label, target, class or y as"
-    raise InputError(f"{what} the labels of {name}: say which with --label COLUMN, or {name}:COLUMN", columns=columns)
+    behind = f", or {name}:COLUMN" if takes(name) else ""
+    raise InputError(f"{what} the labels of {name}: say which with {SAY}{behind}", columns=columns)
 
 
 def _few(names: list[str]) -> str:

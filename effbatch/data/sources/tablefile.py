@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from effbatch.core.delimited import Cells, is_number
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 
 SEPARATORS = ",;\t|"
 SPACES = r"\s+"
@@ -32,7 +32,7 @@ def read_table(path: Path) -> Any:
         except UnicodeDecodeError:
             return _read(path, "cp1252")  # as Windows writes it
     except OSError as error:
-        raise InputError(f"the table {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"the table {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except ImportError as error:
         raise InputError(f"{path} needs pyarrow to be read, got none: pip install pyarrow") from error
     except (ValueError, UnicodeDecodeError) as error:  # ParserError and EmptyDataError are ValueErrors
