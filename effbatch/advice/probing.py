@@ -244,7 +244,7 @@ def _duration(seconds: float) -> str:
 
 
 def costs_at(rate: float, answer: Answer) -> Estimate:
-    """Accuracy that `rate` lost in the runs of `Answer.stage_with`, beside the best rate or the nearest that they tried.
+    """Accuracy that `rate` lost in the runs of `Answer.stage_with`, beside the best rate or the nearest they tried.
 
     Interpolated in log η between the rates of that stage, seed by seed; the interval is that of the paired differences
     (Student), n seeds, or with one seed the binomial one of two accuracies on as many held-out examples: wider, as both
