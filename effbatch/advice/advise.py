@@ -43,7 +43,7 @@ OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
 NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--checked-labels) for accuracy on clean ones"
 
-MISALIGNED = "They count the training examples from 0, in the order of the data; off by one, α and rate mean nothing"
+MISALIGNED = "they count the training examples from 0, in the order of the data; off by one, α and rate mean nothing"
 WITHOUT_ALPHA = (
     "look whether the labels fit the examples, and whether checked and given labels are numbered alike; check more of "
     "them, best as counts of right against given labels (--counts): labels that are wrong in a regular way can be "
@@ -103,7 +103,7 @@ def advise(
         counts = counts_of(index, right, dataset)
         noise, held_out, warning = replace(noise, counts=counts), checked_out(dataset, index, right), by_chance(counts)
         if warning:
-            how.tell(f"{warning} {MISALIGNED}")
+            how.tell(f"{warning}; {MISALIGNED}")
     labels_are = _labels_are(labels, dataset, noise, checked=checked_labels is not None)
     if (theirs := given_labels(dataset)) is not None and noise.name == "uniform" and not noise.sources:
         noise = Noise(transition=theirs.matrix)
@@ -170,7 +170,7 @@ def _warned(advice: Advice, warning: str | None) -> Advice:
     """The advice with a warning before all else, also where it has no rate."""
     if warning is None:
         return advice
-    first = f"{warning} {MISALIGNED}"
+    first = f"{warning}; {MISALIGNED}"
 
     def said(answer: Answer) -> Answer:
         rate = answer.learning_rate

@@ -33,7 +33,7 @@ def by_chance(counts: np.ndarray) -> str | None:
     examples of right label c, and g_d of given label d. None where they agree more, or there is one example.
 
     >>> by_chance(np.array([[5, 5], [5, 5]]))
-    'the checked labels agree with the given ones as often as chance (10 of 20): are the indices right?'
+    'the checked labels agree with the given ones as often as chance (10 of 20): their indices may be wrong'
     >>> by_chance(np.array([[9, 1], [1, 9]]))
     """
     right, given, n, agree = counts.sum(1)[:, None], counts.sum(0)[None], counts.sum(), np.trace(counts)
@@ -46,8 +46,8 @@ def by_chance(counts: np.ndarray) -> str | None:
     if agree > mean + ONE_SIDED_99 * deviation:
         return None
     return (
-        f"the checked labels agree with the given ones as often as chance ({agree:,.0f} of {n:,.0f}): are the indices "
-        "right?"
+        f"the checked labels agree with the given ones as often as chance ({agree:,.0f} of {n:,.0f}): their "
+        "indices may be wrong"
     )
 
 
