@@ -20,6 +20,7 @@ from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number
+from effbatch.core.formats import estimate_text
 from effbatch.fitting.student import root_mean_square
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
@@ -103,7 +104,8 @@ class AccuracyCurveClaim(Claim):
 def _plain(rmse: Estimate, end: str) -> str:
     if rmse.value is None:
         return ""
-    return f"Theory that sees only untrained networks predicts their accuracy to {100 * rmse.value:.1f} points. {end}"
+    told = estimate_text(rmse.times(100), "points")
+    return f"Theory that sees only untrained networks predicts their accuracy to {told}. {end}"
 
 
 def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:
@@ -112,9 +114,12 @@ def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:
     wrong = ""
     if curves.along == "alpha":
         wrong = f", with {100 * float(UniformNoise(last, classes).noise_rate):.0f} % of the labels wrong,"
+    ends = [(label, float(low[-1])) for label, _, low, _, _ in curves]
+    unsure = [label for label, low in ends if not low > 1 / classes]
+    above = f"not told apart from it: {', '.join(unsure)}" if unsure else "every interval is above it"
     return (
-        f"At {curves.symbol} = {last:g}{wrong} the networks still reach {span(mean.isel({curves.along: -1}))}; "
-        f"chance is {percent(1 / classes)}."
+        f"At {curves.symbol} = {last:g}{wrong} the accuracy left is {span(mean.isel({curves.along: -1}))}, n = "
+        f"{curves.seeds}; chance is {percent(1 / classes)}, {above}."
     )
 
 

@@ -20,6 +20,7 @@ from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table, noise_axis
+from effbatch.core.formats import estimate_text
 from effbatch.fitting import FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
 from effbatch.fitting.figures import closed_limits, places
@@ -102,12 +103,14 @@ class BestLearningRateClaim(Claim):
     def _plain(self, error: Estimate, row: xr.Dataset, powers: xr.Dataset) -> str:
         if not error.n:
             return ""
-        power = float(powers["exponent"].sel(term="alpha").mean())
-        noisier = f"Ten noisy labels per clean one leave {11**power:.2g} of the best learning rate (a power law); "
+        power, factor = _told(powers).get("(1+α)"), Estimate(*(2**x for x in error.floats), n=error.n)
+        noisier = ""
+        if power is not None:
+            left = Estimate(*(11**x for x in power.floats), n=power.n)
+            noisier = f" Ten noisy labels per clean one leave {estimate_text(left)}, of it (a power law)."
         return (
-            f"{noisier if np.isfinite(power) else ''}the rule {get(self.law).formula} carries it from one tuned "
-            f"setting to others within a factor {2 ** float(row['median_error']):.2g} (median), at a cost of "
-            f"{100 * float(row['regret']):.1f} points of accuracy (mean)."
+            f"The rule {get(self.law).formula} carries the best learning rate from one tuned setting to others within "
+            f"a factor {estimate_text(factor)} (median).{noisier}"
         )
 
 
@@ -140,15 +143,23 @@ def _exponent_numbers(powers: xr.Dataset) -> list[Number]:
     return numbers
 
 
+def _told(powers: xr.Dataset) -> dict[str, Estimate]:
+    """The exponent of B and of 1 + α, where its interval excludes 0; of several networks mean and all intervals."""
+    found = {}
+    for term, base in (("batch_size", "B"), ("alpha", "(1+α)")):
+        at = powers.sel(term=term)
+        value, low, high = (
+            float(x) for x in (at["exponent"].mean(), at["low"].min(skipna=False), at["high"].max(skipna=False))
+        )
+        if low > 0 or high < 0:
+            found[base] = Estimate(value, low, high, n=int(at["cells"].sum()), level=0.95)
+    return found
+
+
 def _goes_as(powers: xr.Dataset, sentence: str) -> str:
-    """The sentence with the power law put in, "B^0.51 (1+α)^-0.70"; empty where no exponent is known."""
-    mean = powers["exponent"].mean([dim for dim in powers["exponent"].dims if dim != "term"])
-    known = [
-        f"{base}^{float(mean.sel(term=term)):.2f}"
-        for term, base in (("batch_size", "B"), ("alpha", "(1+α)"))
-        if np.isfinite(mean.sel(term=term))
-    ]
-    return sentence.format(" ".join(known)) if known else ""
+    """The sentence with the power law put in, "B^0.51 [0.42, 0.60], n = 6"; empty where no exponent is told from 0."""
+    known = [f"{base}^{estimate_text(one)}" for base, one in _told(powers).items()]
+    return sentence.format(" and as ".join(known)) if known else ""
 
 
 def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
@@ -189,10 +200,11 @@ def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Data
     panels = [_panel(best.sel(here), predicted.sel(here), law, title) for title, here in places(best)]
     seeds = int(best["seeds"].max())
     caption = (
-        f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Points: best rate and its 95 % "
-        f"interval over {seeds} seeds. Solid: linearised theory, before training. Dashed: {law}, drawn through the "
-        "middle cell."
-    )
+        f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Best rate and its 95 % "
+        f"interval over {seeds} seeds; a bar that ends at the frame is open there."
+        f"{' Predicted: linearised theory, before training.' * bool(predicted.notnull().any())} For comparison: {law}, "
+        "drawn through the middle cell."
+    ).strip()
     return Figure("best_rate", caption, tuple(panels))
 
 
@@ -206,7 +218,8 @@ def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
         rates = at["best_learning_rate"].values
         series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
         theory = predicted.sel(batch_size=batch).values
-        series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
+        if np.isfinite(theory).any():
+            series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
         factor = np.asarray(get(law).factor(Setting(x, float(batch)), anchor))
         series.append(Series(f"{group}, {law}", "rival", x, float(middle) * factor, group=group))
     return Panel(noise_axis(x), Axis("best learning rate", "log"), tuple(series), title)

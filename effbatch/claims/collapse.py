@@ -20,6 +20,7 @@ from effbatch.claims.shared.judgement import Judgement, Ruling, Verdict
 from effbatch.claims.shared.limits import measured
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Cell, Number, Table
+from effbatch.core.formats import estimate_text
 from effbatch.fitting import Collapse, StepsOutcome, best_steps, collapse_exponent
 from effbatch.fitting.figures import steps_collapsed
 from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2017
@@ -106,10 +107,12 @@ def _plain(fitted: Collapse, alpha: float) -> str:
     """What a batch of 128 is worth at the noisiest labels that were run."""
     if fitted.base is None:
         return ""
-    worth = 128 / (1 + alpha) ** fitted.base.delta.floats.value
+    delta = fitted.base.delta.floats
+    value, high, low = (128 / (1 + alpha) ** power for power in (delta.value, delta.low, delta.high))
+    worth = Estimate(value, low, high, n=fitted.base.delta.n)
     return (
         f"Noisy labels shrink a batch: with {alpha:g} of them per clean one, a batch of 128 trains like one of "
-        f"{worth:.2g} clean labels."
+        f"{estimate_text(worth, 'clean labels')}."
     )
 
 

@@ -23,7 +23,7 @@ _TOGETHER = re.compile(
 )  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
 _SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 _POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
-_SYMBOLIC_POWER = re.compile(r"\^(\([^()]*\)|[-−]?\d+(?:\.\d+)?|\w)")  # in markup also ^δ, ^(−s/(1+s))
+_SYMBOLIC_POWER = re.compile(r"\^(\((?:[^()]|\([^()]*\))*\)|[-−]?\d+(?:\.\d+)?|[-−]?\w)")  # also ^δ, ^−¾, ^(−s/(1+s))
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
 _NAN = re.compile(r"[-−+]?\bnan\b")
 FACTOR = 4  # between limits
@@ -209,7 +209,8 @@ def _parts(estimate: Estimate) -> tuple[str, str]:
     """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
     value, low, high = estimate.value, estimate.low, estimate.high
     if estimate.exact:
-        return cell_text(value, ".6g"), "(exact)"
+        whole = value is None or value == 0 or abs(value) >= 1e-4  # else a power of ten
+        return cell_text(value, ".6g" if whole else ""), "(exact)"
     if low is not None and high is not None:
         # Two digits of the interval's width: the value shows what is known of it, no more. What is known to a factor
         # has no such width, and its low limit needs digits of its own: three of each.

@@ -176,9 +176,10 @@ def _copies(unit: Unit) -> int:
 
 
 def duration(seconds: float | None) -> str:
-    """42 -> 42 s; 600 -> 10 min; 9000 -> 2.5 h; None -> unknown time."""
+    """42 -> 42 s; 600 -> 10 min; 9000 -> 2 h 30 min; None -> unknown time."""
     if seconds is None:
         return "unknown time"
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if seconds >= 7200 else f"{seconds / 60:.0f} min"

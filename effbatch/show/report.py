@@ -22,7 +22,7 @@ from effbatch.show import charts
 
 Named = TypeVar("Named", Figure, Table, Code)
 VERDICTS, SHORT = "verdicts", "verdicts_in_short"  # the table of the first page
-MANY = 8  # claims, above which the first page shows the short one
+MANY = 4  # claims, above which the first page shows the short one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
 from effbatch.plan.cube import Outcome, extension_in_words
 from effbatch.show import cube_figures
+from effbatch.show.progress import duration
 from effbatch.show.rendering import replace_file, write_html, write_pdf
 from effbatch.show.report import Chapter, Report
 from effbatch.validation import scorecard
@@ -101,7 +103,9 @@ def _findings(judged: Judged) -> list[str]:
     kinds, claims = _first_of_kinds(judged), [one for one in judged.values() if one.judgement]
     alike = len(kinds) < min(3, len(claims))  # then each claim is told with its title
     told = [
-        f"{_title(one)}: " * alike + (one.judgement.plain or one.judgement.finding)
+        f"{one.judgement.verdict.capitalize()}. "
+        + f"{_title(one)}: " * alike
+        + (one.judgement.plain or one.judgement.finding)
         for one in (claims if alike else kinds)
         if one.judgement
     ]
@@ -160,12 +164,12 @@ def _reproduction(judged: Judged, created: str) -> Chapter:
     attrs = [one.cube.attrs for one in judged.values()]
     made = {
         "created": created,
-        "device": attrs[0]["device"],
+        "device": _singular(attrs[0]["device"]),
         "versions": attrs[0]["versions"],
         **_mixed(judged),
         "networks trained": f"{sum(one.networks for one in judged.values()):,}",
         "optimiser steps": f"{sum(int(one['model_steps']) for one in attrs):,}",
-        "training time": f"{sum(float(one['train_seconds']) for one in attrs):.0f} s",
+        "training time": duration(sum(float(one["train_seconds"]) for one in attrs)),
         "data": "; ".join(dict.fromkeys(str(one["data_source"]) for one in attrs)),
     }
     specs: list[Part] = [
@@ -184,15 +188,20 @@ def _costs(judged: Judged) -> Table:
         attrs = one.cube.attrs
         steps, seconds = int(attrs["model_steps"]), float(attrs["train_seconds"])
         made = str(attrs["made"])[:16].replace("T", " ")
-        device = f"{attrs['device']}, bfloat16" if "bfloat16" in attrs.get("arithmetic", "") else str(attrs["device"])
-        rows.append([name, one.networks, steps, seconds, one.stored.get("seconds"), made, device])
+        device = f"{attrs['device']}, bfloat16" if "bfloat16" in attrs.get("arithmetic", "") else attrs["device"]
+        rows.append([name, one.networks, steps, seconds, one.stored.get("seconds"), made, _singular(device)])
     first, total = max(rows, key=lambda row: row[3]), sum(row[3] for row in rows)  # type: ignore[arg-type, return-value, misc]
     caption = (
-        f"Training took {total:.0f} s in all, most of it ({first[3]:.0f} s) {first[0]}. Times are of the machine that "
-        "ran it; predicting includes the kernel spectra of the untrained networks."
+        f"Training took {duration(total)} in all, most of it ({duration(first[3])}) {first[0]}. Times are of the "
+        "machine that ran it; predicting includes the kernel spectra of the untrained networks."
     )
     columns = ("simulation", "networks", "optimiser steps", "training, s", "predicting, s", "made (UTC)", "device")
     return Table("costs", caption, columns, rows, ("", "d", "d", ".1f", ".1f", "", ""))
+
+
+def _singular(device: str) -> str:
+    """The device as text says it: one thread is no threads."""
+    return re.sub(r"\b1 threads\b", "1 thread", str(device))
 
 
 def _mixed(judged: Judged) -> dict[str, str]:
@@ -266,13 +275,25 @@ def _numbers(found: Judgement, claim: Claim) -> Table:
     """The numbers; the caption is the one that the rule looked at, with what came of it."""
     first = found.numbers[0]
     caption = f"{first.label}: {number_text(first)}; {found.verdict}. Rule: {claim.headline}."
-    return numbers_table("numbers", f"{caption[:1].upper()}{caption[1:]}", found.numbers)
+    return numbers_table(
+        "numbers", caption if _symbol(caption) else f"{caption[:1].upper()}{caption[1:]}", found.numbers
+    )
+
+
+def _symbol(text: str) -> bool:
+    """Whether `text` begins with a symbol, which has no capital: δ, ζ, S_min."""
+    return not text[1:2].isalpha()
 
 
 def _title(one: JudgedCube) -> str:
     """The title of the simulation, and the data set that `--dataset` put in: both may be in one report."""
     given = "--dataset " in one.arguments
-    return one.spec["simulation"]["title"] + f": {one.spec['data']['dataset']}" * given
+    return one.spec["simulation"]["title"] + f", on {_shown(one.spec['data']['dataset'])}" * given
+
+
+def _shown(dataset: str) -> str:
+    """A data set as text writes it: MNIST, CIFAR10, fashion-MNIST-14."""
+    return re.sub("mnist|cifar", lambda m: m[0].upper(), dataset)
 
 
 def _figures_apart(chapters: Sequence[Chapter]) -> list[Chapter]:

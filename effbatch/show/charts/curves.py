@@ -9,7 +9,7 @@ from typing import Any
 
 from effbatch.core.figures import Figure, Panel, Series
 from effbatch.show.charts.look import COLOURS, DASHES, INK, LABEL_FONT, SHAPES, SYMBOL_SIZE
-from effbatch.show.charts.marks import SERIES, hover, layer, span
+from effbatch.show.charts.marks import SERIES, beside, hover, layer, span
 
 Groups = Mapping[str, Sequence[Series]]
 
@@ -40,14 +40,15 @@ def curve_layers(
     place = {"x": x, "y": y, "color": colour}
     faded = {"opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
     shown = place | (faded if key else {})
-    sideways = any(series.interval == "x" for series in panel.series)
-    ends = span("x", x, "low", "high") if sideways else span("y", y, "low", "high")
+    lying = sideways(panel)
+    ends = span("x", x, "low", "high") if lying else span("y", y, "low", "high")
     rule, point = {"type": "rule", "strokeWidth": 1.4}, {"type": "point", "filled": True, "size": 48, "opacity": 1}
+    dodged = {"xOffset": {"expr": "datum.shift || 0"}} if beside(panel) else {}
     layers = [
         layer("rival", {"type": "line", "strokeWidth": 1.2}, shown | detail | rhythm),
         layer("predicted", {"type": "line", "strokeWidth": 2}, shown | detail),
-        layer("measured", rule, shown | ends),
-        layer("measured", point, shown | {"shape": shape}),
+        layer("measured", rule | dodged, shown | ends),
+        layer("measured", point | dodged, shown | {"shape": shape}),
         hover(panel, place),
     ]
     if any(series.dots for series in panel.series):
@@ -55,7 +56,12 @@ def curve_layers(
             layer("predicted", rule, shown | ends, dots=True),
             layer("predicted", point, shown | {"shape": shape}, dots=True),
         ]
-    return layers if sideways else [layer("measured", {"type": "line", "strokeWidth": 0.7}, shown | detail), *layers]
+    return layers if lying else [layer("measured", {"type": "line", "strokeWidth": 0.7}, shown | detail), *layers]
+
+
+def sideways(panel: Panel) -> bool:
+    """Whether its intervals lie along x, where no line joins its points."""
+    return any(series.interval == "x" for series in panel.series)
 
 
 def name_layers(data: str, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 from effbatch.core.figures import Figure
 from effbatch.core.formats import typeset
 from effbatch.core.resources import bundled
+from effbatch.show.charts.axes import finite
+from effbatch.show.charts.curves import sideways
 from effbatch.show.charts.look import INK
 from effbatch.show.charts.specification import specification, vega_lite_version
 
@@ -68,7 +70,8 @@ def png(figure: Figure, *, alone: bool = False) -> bytes:
 
 def reading_key(figure: Figure) -> str:
     """One sentence that says how `figure` shows what was measured, predicted and held by rivals."""
-    every = [series for panel in figure.panels for series in panel.series]
+    shown_in = [(panel, s) for panel in figure.panels for s in panel.series if any(map(finite, s.y))]
+    every = [series for _, series in shown_in]
     roles = {series.role for series in every}
     bars, bars_of_dots = (
         " (bars: interval)" * any(series.low is not None for series in every if series.dots == dots)
@@ -82,10 +85,12 @@ def reading_key(figure: Figure) -> str:
             "rival": "dashed, rivals",
         }
         return "Shades, measured; " + "; ".join(words for role, words in shown.items() if role in roles) + "."
+    joined = any(s.role == "measured" and sum(map(finite, s.y)) > 1 and not sideways(panel) for panel, s in shown_in)
+    patterns = len({series.group or series.name for series in every if series.role == "rival"})
     shown = {
-        "measured": f"points, measured{bars}",
+        "measured": f"points{', joined by thin lines' * joined}, measured{bars}",
         "predicted": f"{dotted}solid lines, predicted{bars_of_dots}",
-        "rival": "dashed lines, for comparison",
+        "rival": f"{'dashed' if patterns == 1 else 'dashed and dotted'} lines, for comparison",
     }
     text = "; ".join(words for role, words in shown.items() if role in roles)
     return f"{text[:1].upper()}{text[1:]}."

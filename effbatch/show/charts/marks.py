@@ -47,6 +47,16 @@ def span(name: str, channel: dict[str, Any], low: str, high: str) -> dict[str, A
     return {name: {**channel, "field": low}, f"{name}2": {"field": high}}
 
 
+def beside(panel: Panel) -> dict[str, float]:
+    """How far right of its x the bars of each measured series stand, in px, where several have one at the same x."""
+    barred = [s for s in panel.series if s.role == "measured" and s.interval == "y" and s.low is not None]
+    places = [float(x) for s in barred for x, y in zip(s.x, s.y, strict=True) if finite(x) and finite(y)]
+    if len(set(places)) == len(places):
+        return {}
+    step = min(5.0, 10 / (len(barred) - 1)) if len(barred) > 1 else 0.0
+    return {s.name: step * (i - (len(barred) - 1) / 2) for i, s in enumerate(barred)}
+
+
 def rows(
     panel: Panel, series: Series, x_domain: tuple[float, float], y_domain: tuple[float, float]
 ) -> Iterator[dict[str, Any]]:
@@ -62,6 +72,7 @@ def rows(
     lows = nothing if series.low is None else series.low
     highs = nothing if series.high is None else series.high
     edges = x_domain if series.interval == "x" else y_domain
+    shift = beside(panel).get(series.name, 0.0)
     for x, y, low, high in zip(series.x, series.y, lows, highs, strict=True):
         if not (finite(x) and finite(y)):
             continue
@@ -75,6 +86,7 @@ def rows(
                 )
         row: dict[str, Any] = {"series": series.name, "group": series.group or series.name, "role": series.role}
         row |= {"x": float(x), "y": float(y), "interval": "none"} | ({"dots": True} if series.dots else {})
+        row |= {"shift": shift} if shift else {}
         if low is not None and high is not None and not (isnan(low) or isnan(high)):
             row["interval"] = f"{low:.4g} to {high:.4g}".replace("-", "−").replace("inf", "∞")
             row |= {"low": float(max(low, edges[0])), "high": float(min(high, edges[1]))}

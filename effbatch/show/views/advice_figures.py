@@ -161,17 +161,25 @@ def _by_learning_rate(advice: Advice) -> Figure:
         spans = [(min(s), max(s)) if len(s) > 1 else None for s in scores]
         rates = [stage.learning_rates[i] for i in order]
         means = [sum(s) / len(s) for s in scores]
-        series.append(Series(f"{stage.steps:,} steps", "predicted", rates, means, **limits(spans), dots=True))
+        series.append(Series(f"{stage.steps:,} steps", "measured", rates, means, **limits(spans)))
+    domain = _about([v for s in series for v in (*s.y, *(s.low or ()), *(s.high or ()))], 0.0, 100.0)
     rate = chosen.learning_rate
     for name, value in (("advised", rate.value), ("from", rate.low), ("to", rate.high)):
         if value is not None:
-            series.append(Series(f"{name}: {value:.3g}", "rival", [value, value], [0, 100]))
-    percent = Axis(f"accuracy on {BY[advice.labels.scored]}, %", domain=(0, 100))
+            series.append(Series(f"{name}: {value:.3g}", "rival", [value, value], domain))
+    percent = Axis(f"accuracy on {BY[advice.labels.scored]}, %", domain=domain)
     caption = (
         f"Short real runs of {advice.network} on {advice.data.name}, B = {advice.batch_size}: mean over seeds, bars "
-        "least to greatest. Dashed: the rate advised and its 90 % interval."
+        "least to greatest. Upright lines: the rate advised and its 90 % interval."
     )
     return Figure("learning_rate", caption, [Panel(Axis("learning rate", "log2"), percent, series)])
+
+
+def _about(values: Sequence[float | None], least: float, most: float) -> tuple[float, float]:
+    """A range that holds the finite ones of `values`, and a tenth of their span about them, within least and most."""
+    known = [v for v in values if v is not None and math.isfinite(v)] or [least, most]
+    margin = 0.1 * (max(known) - min(known)) or 1.0
+    return max(least, min(known) - margin), min(most, max(known) + margin)
 
 
 def _by_batch_size(advice: Advice) -> Figure:
