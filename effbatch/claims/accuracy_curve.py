@@ -14,7 +14,7 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent, span
+from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.core.errors import SpecError, hint
@@ -114,12 +114,13 @@ def _at_the_end(mean: xr.DataArray, curves: Curves, classes: int) -> str:
     wrong = ""
     if curves.along == "alpha":
         wrong = f", with {100 * float(UniformNoise(last, classes).noise_rate):.0f} % of the labels wrong,"
-    ends = [(label, float(low[-1])) for label, _, low, _, _ in curves]
-    unsure = [label for label, low in ends if not low > 1 / classes]
+    unsure = [label for label, _, low, _, _ in curves if not float(low[-1]) > 1 / classes]
+    ends = sorted((number.estimate for number in _last_points(curves)), key=lambda one: one.floats.value)
+    left = dict.fromkeys(estimate_text(one, "%", n=False) for one in (ends[0], ends[-1]))
     above = f"not told apart from it: {', '.join(unsure)}" if unsure else "every interval is above it"
     return (
-        f"At {curves.symbol} = {last:g}{wrong} the accuracy left is {span(mean.isel({curves.along: -1}))}, n = "
-        f"{curves.seeds}; chance is {percent(1 / classes)}, {above}."
+        f"At {curves.symbol} = {last:g}{wrong} the accuracy left is {' to '.join(left)}, n = {curves.seeds}; "
+        f"chance is {percent(1 / classes)}, {above}."
     )
 
 

@@ -158,8 +158,9 @@ def _told(powers: xr.Dataset) -> dict[str, Estimate]:
 
 def _goes_as(powers: xr.Dataset, sentence: str) -> str:
     """The sentence with the power law put in, "B^0.51 [0.42, 0.60], n = 6"; empty where no exponent is told from 0."""
-    known = [f"{base}^{estimate_text(one)}" for base, one in _told(powers).items()]
-    return sentence.format(" and as ".join(known)) if known else ""
+    told = _told(powers)
+    known = " ".join(f"{base}^{estimate_text(one, n=False)}" for base, one in told.items())
+    return sentence.format(f"{known}, n = {int(powers['cells'].sum())}") if told else ""
 
 
 def _laws_table(compared: xr.Dataset, theory: Mapping[str, float]) -> Table:
@@ -201,7 +202,7 @@ def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Data
     seeds = int(best["seeds"].max())
     caption = (
         f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Best rate and its 95 % "
-        f"interval over {seeds} seeds; a bar that ends at the frame is open there."
+        f"interval over {seeds} seeds; where that is open on a side, no bar."
         f"{' Predicted: linearised theory, before training.' * bool(predicted.notnull().any())} For comparison: {law}, "
         "drawn through the middle cell."
     ).strip()

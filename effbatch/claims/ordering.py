@@ -25,6 +25,7 @@ from effbatch.claims.shared.seed_mean import seed_means
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Number
+from effbatch.core.formats import number_text
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.plan.keys import key
 
@@ -93,6 +94,7 @@ class OrderingClaim(Claim):
         return Judgement(
             verdict=verdict,
             finding=finding,
+            plain=f"Predicted under noise: {self.headline}. {_least(differences)}",
             numbers=[
                 *sorted(differences, key=lambda one: one.estimate.value or 0.0),
                 *self._drops(accuracy, predicted),
@@ -144,6 +146,12 @@ def _points(label: str, difference: Estimate, predicted: float) -> Number:
     """A difference of accuracies with its limits in points, and the predicted one where the theory is not silent."""
     note = "" if np.isnan(predicted) else f"predicted: {100 * predicted:.1f}"
     return Number(label, difference.times(100), "points", note)
+
+
+def _least(differences: Sequence[Number]) -> str:
+    """The smallest step, in a sentence."""
+    least = min(differences, key=lambda one: one.estimate.value or 0.0)
+    return f"The smallest step measured, {least.label.removeprefix('accuracy, ')}: {number_text(least)}."
 
 
 def _limits(accuracy: xr.DataArray, expected: xr.DataArray, steps: int) -> list[str]:

@@ -292,8 +292,8 @@ def _title(one: JudgedCube) -> str:
 
 
 def _shown(dataset: str) -> str:
-    """A data set as text writes it: MNIST, CIFAR10, fashion-MNIST-14."""
-    return re.sub("mnist|cifar", lambda m: m[0].upper(), dataset)
+    """A data set as text writes it: MNIST, CIFAR10, Fashion-MNIST-14."""
+    return re.sub("mnist|cifar", lambda m: m[0].upper(), dataset).replace("fashion", "Fashion")
 
 
 def _figures_apart(chapters: Sequence[Chapter]) -> list[Chapter]:

@@ -171,8 +171,21 @@ def test_the_axis_of_noise_has_a_place_for_none_and_equal_steps_for_equal_factor
 
 def test_reading_key_names_only_what_is_there():
     theory = Series("theory", "predicted", X, X)
-    assert reading_key(figure(measured(), theory)) == "Points, measured (bars: interval); solid lines, predicted."
+    assert reading_key(figure(measured(), theory)) == (
+        "Points, joined by thin lines, measured (bars: interval); solid lines, predicted."
+    )
     assert reading_key(figure(theory)) == "Solid lines, predicted."
+    unknown = Series("theory", "predicted", X, np.full_like(X, np.nan, dtype=float))
+    rivals = [Series(name, "rival", X, X) for name in "ab"]
+    assert reading_key(figure(theory, rivals[0])) == "Solid lines, predicted; dashed lines, for comparison."
+    assert reading_key(figure(unknown, *rivals)) == "Dashed and dotted lines, for comparison."
+
+
+def test_bars_at_one_place_stand_beside_each_other():
+    def x(another):
+        return points(draw(figure(measured(), replace(another, name="another", group="conv"))).svg)[:, 0]
+
+    assert x(measured(low=None, high=None)) - x(measured()) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,8 @@ def test_data_sets_are_told_apart_in_one_report():
     made = report({name: one for name, one in everything.items() if name.startswith("uniform_noise")}, [])
     assert [chapter.title for chapter in made.claims] == [
         "Accuracy against label noise",
-        "Accuracy against label noise: fashion-mnist-14",
-        "Accuracy against label noise: mnist",
+        "Accuracy against label noise, on Fashion-MNIST-14",
+        "Accuracy against label noise, on MNIST",
     ]
     assert {
         "uniform_noise.accuracy_against_alpha",

@@ -121,11 +121,6 @@ def percent(value: float) -> str:
     return f"{100 * float(value):.0f} %"
 
 
-def span(values: xr.DataArray) -> str:
-    low, high = float(values.min()), float(values.max())
-    return percent(low) if low == high else f"{percent(low)} to {percent(high)}"
-
-
 def _varied(values: xr.DataArray, along: str) -> list[str]:
     return [str(dim) for dim in values.dims if dim != along and values.sizes[dim] > 1]
 
