@@ -190,10 +190,11 @@ def _costs(judged: Judged) -> Table:
         made = str(attrs["made"])[:16].replace("T", " ")
         device = f"{attrs['device']}, bfloat16" if "bfloat16" in attrs.get("arithmetic", "") else attrs["device"]
         rows.append([name, one.networks, steps, seconds, one.stored.get("seconds"), made, _singular(device)])
-    first, total = max(rows, key=lambda row: row[3]), sum(row[3] for row in rows)  # type: ignore[arg-type, return-value, misc]
+    trained = {name: float(one.cube.attrs["train_seconds"]) for name, one in judged.items()}
+    longest = max(trained, key=trained.__getitem__)
     caption = (
-        f"Training took {duration(total)} in all, most of it ({duration(first[3])}) {first[0]}. Times are of the "
-        "machine that ran it; predicting includes the kernel spectra of the untrained networks."
+        f"Training took {duration(sum(trained.values()))} in all, most of it ({duration(trained[longest])}) {longest}. "
+        "Times are of the machine that ran it; predicting includes the kernel spectra of the untrained networks."
     )
     columns = ("simulation", "networks", "optimiser steps", "training, s", "predicting, s", "made (UTC)", "device")
     return Table("costs", caption, columns, rows, ("", "d", "d", ".1f", ".1f", "", ""))
