@@ -53,7 +53,7 @@ def test_a_column_of_numbers_is_told_from_words(cells, answer):
     [
         ("(1+α)^-0.49 < B", "(1+α)<sup>−0.49</sup> &lt; B", "(1+α)⁻⁰·⁴⁹ < B"),
         ("n* ∝ (1+α)^β", "n* ∝ (1+α)<sup>β</sup>", "n* ∝ (1+α)^β"),
-        ("(1+α)^(−2/(1+s)) S_0", "(1+α)^(−2/(1+s)) S<sub>0</sub>", "(1+α)^(−2/(1+s)) S_0"),
+        ("(1+α)^(−2/(1+s)) S_0", "(1+α)<sup>(−2/(1+s))</sup> S<sub>0</sub>", "(1+α)^(−2/(1+s)) S_0"),
         ("B_noise, square_root", "B<sub>noise</sub>, square_root", "B_noise, square_root"),
         ("run `effbatch laws`", "run <code>effbatch laws</code>", "run `effbatch laws`"),
     ],
