@@ -139,12 +139,14 @@ def test_the_findings_quote_the_recorded_verdicts(folder, name, form):
 
 
 def test_every_interval_quoted_is_recorded():
-    """`1.94 [1.83, 2.04]`, also of Adam and of orders of labels: rounded as quoted, some verdict has these three."""
+    """`1.94 [1.83, 2.04]`, also of Adam and of orders of labels: rounded as quoted, some record has these three."""
     verdicts = [
         one for path in records.RESULTS.glob("*/verdicts.json") for one in json.loads(path.read_text())["verdicts"]
     ]
     numbers = [number for verdict in verdicts for number in verdict["numbers"] if number["low"] is not None]
     triples = [(number["value"], number["low"], number["high"]) for number in numbers]
+    theory = json.loads((ROOT / "benchmarks" / "results" / "theory.json").read_text(encoding="utf-8"))
+    triples += [(one["measured"], one["low"], one["high"]) for one in theory["delta_tests"]]
     triples += [(-value, -high, -low) for value, low, high in triples]  # "12.5 points more" of a loss of 12.5
     recorded = {tuple(format(one, form) for one in triple) for triple in triples for form in (".1f", ".2f")}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
