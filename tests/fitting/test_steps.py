@@ -61,7 +61,7 @@ def test_steps_may_depend_on_the_batch_size():
 
 @pytest.mark.parametrize("target", [0.1, 1.0, 70.0])
 def test_a_target_out_of_range_is_an_error(target):
-    with pytest.raises(InputError, match=rf"above chance \(0.1\) and below 1; {target}"):
+    with pytest.raises(InputError, match=rf"above chance \(0.1\) and below 1, got {target}: 0.85, say"):
         steps_to_target(made(), target)
 
 

@@ -228,7 +228,7 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones():
         ({"steps": 0}, "the number of steps must be from 1 .*, got 0"),
         ({"steps": 10, "examples": 10}, "steps or examples, got both"),
         ({"optimizer": "sgdd"}, "optimizer 'sgdd' is not known; did you mean 'sgd'"),
-        ({"schedule": "linear"}, "schedule 'linear' is not known; known: constant, cosine, step, one_cycle"),
+        ({"schedule": "square"}, "schedule 'square' is not known; known: constant, linear, cosine, step, one_cycle"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, words):

@@ -35,7 +35,7 @@ def test_the_budget_is_the_one_that_was_given():
         (lambda: Recipe(steps=5, epochs=2), "one of steps, examples, epochs, got steps and epochs"),
         (lambda: Recipe(optimizer="adm"), "did you mean 'adam'"),
         (lambda: Recipe(schedule="cosin"), "did you mean 'cosine'"),
-        (lambda: Recipe(momentum=1.0), r"momentum needs a value in \[0, 1\), got 1.0"),
+        (lambda: Recipe(momentum=1.0), r"momentum needs a value in \[0, 1\), got 1: give 0 for none"),
         (lambda: Recipe(weight_decay=-1.0), "the weight decay must be from 0"),
         (lambda: Recipe(steps=0), "the number of steps must be from 1 .*, got 0"),
         (lambda: steps_bought({"epochs": 2}, 8), "needs the size of the data set, got none"),

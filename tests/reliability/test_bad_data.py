@@ -172,7 +172,7 @@ BAD_NETWORKS = {
     "leaves": "calling it raised SystemExit: 0",
     "nothing": "needs to return an nn.Module, got NoneType",
     "argument": "missing 1 required positional argument",
-    "missing": "has no attribute 'missing'",
+    "missing": "needs a function of odd_networks, got 'missing': known: Odd, fail",
     "value": "needs to be a function, got int",
     "narrow": "needs to take images of shape (1, 6, 6); it refused them (mat1 and mat2",
     "wide": "needs to return 3 logits per image, got shape",
