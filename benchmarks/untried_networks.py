@@ -1,4 +1,4 @@
-"""Networks for the digits that no law or theory was worked out on."""
+"""Networks that no law or theory was worked out on, for the digits unless they say otherwise."""
 
 from __future__ import annotations
 
@@ -79,6 +79,16 @@ def relu3() -> nn.Sequential:
     return _stack((128,) * 3, nn.ReLU)
 
 
+def relu96_48() -> nn.Sequential:
+    """Two hidden layers of 96 and 48 ReLU units."""
+    return _stack((96, 48), nn.ReLU)
+
+
+def relu128_64_32() -> nn.Sequential:
+    """Three hidden layers of 128, 64 and 32 ReLU units, for images of 14×14 pixels."""
+    return _stack((128, 64, 32), nn.ReLU, pixels=14 * 14)
+
+
 def tanh2() -> nn.Sequential:
     """Two hidden layers of 64 tanh units: no layer scales beyond 1."""
     return _stack((64, 64), nn.Tanh)
@@ -89,9 +99,9 @@ def gelu2() -> nn.Sequential:
     return _stack((64, 64), nn.GELU)
 
 
-def _stack(hidden: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
+def _stack(hidden: Sequence[int], activation: Callable[[], nn.Module], *, pixels: int = PIXELS) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
-    for before, units in zip((PIXELS, *hidden[:-1]), hidden, strict=True):
+    for before, units in zip((pixels, *hidden[:-1]), hidden, strict=True):
         layers += [nn.Linear(before, units), activation()]
     return nn.Sequential(*layers, nn.Linear(hidden[-1], CLASSES))
 
