@@ -19,6 +19,7 @@ from effbatch.advice.evidence import FILE
 from effbatch.claims import Case
 from effbatch.fitting import compare_laws
 from effbatch.fitting.cells import groups, setting_of
+from effbatch.fitting.student import student_quantile
 from effbatch.laws import LAWS
 from effbatch.laws.base import Law
 from effbatch.networks import zoo
@@ -64,7 +65,7 @@ def _of(case: Case) -> dict:
         str(law): _score(
             *(float(compared[key].sel(law=law)) for key in ("median_error", "low", "high", "quantile90", "cells"))
         )
-        | {"anchors": _by_anchor(best, LAWS[str(law)])}
+        | _by_anchor(best, LAWS[str(law)])
         for law in compared["law"].values
         if int(compared["pairs"].sel(law=law))
     }
@@ -91,28 +92,43 @@ def _of(case: Case) -> dict:
     return {**of_recipe, "networks": sorted(kinds), "source": source, **ranges, "laws": laws}
 
 
-def _by_anchor(best: xr.Dataset, law: Law) -> dict[str, dict]:
-    """Errors from anchors with clean labels, and with noisy ones, to every other interior cell of their group."""
+def _by_anchor(best: xr.Dataset, law: Law) -> dict:
+    """The reach of errors from anchors to every other interior cell of their group: of all, clean and noisy anchors."""
     errors: dict[str, list[float]] = {"clean": [], "noisy": []}
     cells_seen: dict[str, int] = {"clean": 0, "noisy": 0}
+    grids = 0
     for _, cells in groups(best):
         setting, rate, alpha = setting_of(cells), cells["best_learning_rate"].values, cells["alpha"].values
         every = np.arange(len(rate))
+        grids += len(every) > 0
         for kind, anchors in (("clean", every[alpha == 0]), ("noisy", every[alpha > 0])):
             for i in anchors:
                 others = np.delete(every, i)
                 predicted = rate[i] * law.factor(setting(others), setting(np.full(len(others), i)))
                 errors[kind] += np.abs(np.log2(predicted / rate[others])).tolist()
             cells_seen[kind] += len(every) if len(anchors) else 0
-    return {
+    anchors_of = {
         kind: {
             "median_error_log2": round(float(np.median(of)), 3),
             "quantile90_log2": round(float(np.quantile(of, 0.9)), 3),
+            "reach_log2": _reach(of, cells_seen[kind] - grids),
             "n": cells_seen[kind],
         }
         for kind, of in errors.items()
         if of
     }
+    every_error = errors["clean"] + errors["noisy"]
+    return {"reach_log2": _reach(every_error, max(cells_seen.values()) - grids), "anchors": anchors_of}
+
+
+def _reach(errors: list[float], freedom: int) -> float:
+    """Half the interval that holds nine of ten further errors: the 90th percentile, or Student's t limit if larger.
+
+    The errors are differences of pairs of cells. Their mean square over all pairs is twice the cells' sample variance,
+    of one degree of freedom less than cells in each grid: with normal errors a new one stays within t times its root.
+    """
+    t = student_quantile(freedom, 0.9)
+    return round(max(float(np.quantile(errors, 0.9)), t * float(np.sqrt(np.mean(np.square(errors))))), 3)
 
 
 def _benchmarked(method: str) -> dict:

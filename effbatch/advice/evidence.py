@@ -24,11 +24,13 @@ MARGIN = 2  # so many times beyond the record an error still stands for batch si
 
 @dataclass(frozen=True, kw_only=True)
 class LawScore:
-    """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n cells.
+    """How well a law predicted best rates it had not seen: |log2(predicted/measured)| over n settings (α, B, network).
 
     alpha, batch_size, num_classes, steps  least and greatest at which it was tried
     networks       kinds of them on which it was tried, see `networks.kind`; empty: any
     interval_log2  95 % interval of the median
+    reach_log2     half the interval of a rate: nine of ten further errors stay below it. At least the 90th percentile,
+                   and more where n is small (Student's t); without it the 90th percentile
     """
 
     median_error_log2: float
@@ -41,16 +43,19 @@ class LawScore:
     steps: Range = EVERYTHING
     networks: tuple[str, ...] = ()
     interval_log2: Range | None = None
+    reach_log2: float | None = None
 
     def __post_init__(self) -> None:
         in_range("the median error", self.median_error_log2, "powers of two", least=0, most=60)
         in_range("the 90th percentile of the error", self.quantile90_log2, "powers of two", least=0, most=60)
-        in_range("n", self.n, "cells compared", least=1)
+        in_range("n", self.n, "settings compared", least=1)
+        if self.reach_log2 is not None:
+            in_range("the reach of the errors", self.reach_log2, "powers of two", least=self.quantile90_log2, most=60)
 
     @property
     def spread(self) -> float:
-        """The factor to either side that holds 90 % of the errors."""
-        return 2.0**self.quantile90_log2
+        """The factor to either side that holds 90 % of further errors."""
+        return 2.0 ** (self.quantile90_log2 if self.reach_log2 is None else self.reach_log2)
 
     def beyond(self, setting: Setting, network: str | None = None) -> str | None:
         """What of a setting, or of the network, lies outside of the record, in words; None where nothing does."""
@@ -98,7 +103,7 @@ def not_recorded(recipe: Recipe) -> str | None:
 
 
 def _rank(score: LawScore, network: str | None) -> tuple[bool, float]:
-    return network in score.networks, score.quantile90_log2
+    return network in score.networks, score.spread
 
 
 def _matching(recipe: Recipe) -> tuple[list[dict[str, Any]], str | None]:

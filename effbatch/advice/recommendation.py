@@ -67,13 +67,15 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
 def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
     """The errors on record of the chosen law, or why there are none, as a further clause."""
     if (score := question.scores.get(name)) is not None:
-        how = "on" if name in COMPUTED else "carried from one tuned cell to the others of one grid,"
+        settings = f"n = {score.n} settings"
+        carried = f"carried from {question.anchor_labels} labels to others of {settings}"
+        how = f"on {settings}" if name in COMPUTED else carried
         return (
-            f"; {how} n = {score.n} cells, it missed the measured best rate by a factor of "
-            f"{2**score.median_error_log2:.3g} (median) and {score.spread:.3g} (90th percentile): {score.source}"
+            f"; {how}, it missed the measured best rate by a factor of {2**score.median_error_log2:.3g} (median); "
+            f"the interval, a factor of {score.spread:.3g} either way, holds nine of ten such errors: {score.source}"
         )
     if name not in COMPUTED and question.unmoved:
-        return "; here the rate stays where it was tuned, so the factor 1 is exact"
+        return "; here the rate stays where it was tuned: as good as it was tuned there"
     if name in COMPUTED and name not in question.on_record:
         return ""
     interval = f"its interval is only {chosen.covers}" if chosen.covers else "it carries no interval"

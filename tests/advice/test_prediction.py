@@ -144,7 +144,7 @@ def test_with_an_anchor_rates_are_numbers():
 def test_a_rate_that_stays_where_it_was_tuned_is_exact(alpha, anchor):
     recommended = predict(alpha, 64, anchor=anchor).recommended
     assert (recommended.factor, recommended.factor_interval, recommended.n) == (1, None, None)
-    assert "the factor 1 is exact" in recommended.why
+    assert "as good as it was tuned there" in recommended.why
     assert predict(alpha + 1, 64, anchor=anchor).recommended.factor_interval is not None
     unsure = predict(alpha, 64, anchor=anchor, alpha_interval=(alpha, alpha + 1)).recommended
     assert unsure.n is not None
@@ -177,11 +177,19 @@ def test_recorded_evidence_gives_an_interval_with_its_n_and_source():
     prediction = predict(3, 128, anchor=Anchor(0.2, 128), evidence=evidence)
     assert prediction.recommended.interval == pytest.approx((0.05, 0.2))
     assert prediction.recommended.n == 37
-    for words in ("n = 37", "sweep best-rate", "1.32 (median)", "2 (90th percentile)"):
+    for words in ("n = 37", "sweep best-rate", "1.32 (median)", "a factor of 2 either way"):
         assert words in prediction.recommended.why
     assert prediction.learning_rate["square_root_clean_count"].interval == prediction.recommended.interval
     assert prediction.learning_rate["linear"].interval is None
     assert predict(3, 128, evidence=evidence).recommended.interval is None  # no rate, no interval of one
+
+
+def test_few_settings_widen_the_interval():
+    few = recorded(Recipe(optimizer="adamw", schedule="cosine"), clean_anchor=True)["adaptive"]
+    assert few.n < 10
+    assert few.reach_log2 > few.quantile90_log2
+    many = recorded(clean_anchor=True)["square_root_clean_count"]
+    assert many.reach_log2 == many.quantile90_log2
 
 
 def test_parameters_make_laws_apply():
@@ -257,7 +265,7 @@ def test_the_recorded_errors_are_the_default_for_recipes_on_record_only():
     score = recorded(clean_anchor=True)["square_root_clean_count"]
     said = predict(3, 128).recommended
     assert said.n == score.n
-    assert said.factor_interval == pytest.approx((0.5 / 2**score.quantile90_log2, 0.5 * 2**score.quantile90_log2))
+    assert said.factor_interval == pytest.approx((0.5 / score.spread, 0.5 * score.spread))
     assert score.source in said.why
     for other in ({"optimizer": "rmsprop"}, {"schedule": "cosine"}, {"noise": "structured", "delta": 0.5}):
         assert predict(3, 128, **other).recommended.n is None
@@ -527,7 +535,7 @@ def test_recorded_errors_widen_what_the_theory_says():
     ).recommended
     assert said.interval == pytest.approx((bare.interval[0] / 2, bare.interval[1] * 2))
     assert said.covers == "least to greatest of n = 3 initialisations and 90 % of n = 54 recorded errors"
-    assert "on n = 54 cells, it missed" in said.why
+    assert "on n = 54 settings, it missed" in said.why
 
 
 def test_where_less_is_always_better_the_theory_does_not_apply():

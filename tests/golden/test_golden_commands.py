@@ -47,7 +47,7 @@ def test_the_public_names_answer_as_recorded():
         (lambda law: law.update(more=1), "learning_rate.linear: keys lost [], keys new ['more']"),
         (lambda law: law.pop("reason"), "learning_rate.linear: keys lost ['reason'], keys new []"),
         (lambda law: law["factor_interval"].pop(), "learning_rate.linear.factor_interval: 2 entries became 1"),
-        (lambda law: law["factor_interval"].reverse(), "learning_rate.linear.factor_interval[0]: 0.0573"),
+        (lambda law: law["factor_interval"].reverse(), "learning_rate.linear.factor_interval[0]: 0.0458"),
     ],
 )
 def test_the_first_difference_is_named_by_its_path(change, difference):
