@@ -299,6 +299,7 @@ if __name__ == "__main__":
         for case in CASES:
             if options.case in (None, case.name):
                 runner.simulate(case.spec(), options.out / case.name)
-        folders = [options.out / case.name for case in CASES]
-        if all((folder / "cube.nc").exists() for folder in folders):
-            save({name: cube for folder in folders for name, cube in open_cubes(folder).items()}, CUBE)
+        folders = [options.out / case.name for case in CASES if (options.out / case.name / "cube.nc").exists()]
+        trained = {name: cube.load() for name, cube in open_cubes(CUBE).items()} if CUBE.exists() else {}
+        trained |= {name: cube for folder in folders for name, cube in open_cubes(folder).items()}
+        save({case.name: trained[case.name] for case in CASES if case.name in trained}, CUBE)
