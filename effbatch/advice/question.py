@@ -102,9 +102,9 @@ class Question:
         return self.here == self.origin and bool((self.alphas.tried == self.origin.alpha).all())
 
     @property
-    def anchor_labels(self) -> str:
-        """Whether the labels that the rate was tuned on are clean or noisy."""
-        return "clean" if self.origin.alpha == 0 else "noisy"
+    def clean_anchor(self) -> bool:
+        """Whether the labels that the rate was tuned on are clean."""
+        return self.origin.alpha == 0
 
     @property
     def _not_recorded(self) -> list[str]:
@@ -119,7 +119,7 @@ class Question:
             return self.evidence
         if self._not_recorded:
             return {}
-        return recorded(self.recipe, clean_anchor=self.anchor_labels == "clean", network=self.network)
+        return recorded(self.recipe, clean_anchor=self.clean_anchor, network=self.network)
 
     @cached_property
     def scores(self) -> dict[str, LawScore]:

@@ -67,12 +67,12 @@ def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommen
 def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
     """The errors on record of the chosen law, or why there are none, as a further clause."""
     if (score := question.scores.get(name)) is not None:
-        settings = f"n = {score.n} settings"
-        carried = f"carried from {question.anchor_labels} labels to others of {settings}"
-        how = f"on {settings}" if name in COMPUTED else carried
+        labels = "clean" if question.clean_anchor else "noisy"
+        how = "on" if name in COMPUTED else f"carried from {labels} labels to others of"
         return (
-            f"; {how}, it missed the measured best rate by a factor of {2**score.median_error_log2:.3g} (median); "
-            f"the interval, a factor of {score.spread:.3g} either way, holds nine of ten such errors: {score.source}"
+            f"; {how} n = {score.n} settings, it missed the measured best rate by a factor of "
+            f"{2**score.median_error_log2:.3g} (median); the interval, a factor of {score.spread:.3g} either way, "
+            f"holds nine of ten such errors: {score.source}"
         )
     if name not in COMPUTED and question.unmoved:
         return "; here the rate stays where it was tuned: as good as it was tuned there"

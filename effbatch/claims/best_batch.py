@@ -25,6 +25,7 @@ from effbatch.claims.shared.judgement import Judgement, every_above
 from effbatch.core.errors import SpecError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Number, Panel, Series, Table, noise_axis
+from effbatch.core.formats import number_text
 from effbatch.fitting.honest import honest_best
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
@@ -150,11 +151,12 @@ class BestBatchClaim(Claim):
         measured = {name: measure.estimate(arm) for name, arm in arms.items()}
         signed = [measure.estimate(arms[name], np.sign(value)) for name, value in predicted.items() if value]
         verdict, p_value = every_above(signed, 0.0)
-        finding = _finding(measured, predicted, measure)
+        finding, numbers = _finding(measured, predicted, measure), _numbers(measured, predicted, measure)
         return Judgement(
             verdict=verdict,
             finding=finding,
-            numbers=_numbers(measured, predicted, measure),
+            numbers=numbers,
+            plain=f"{measure.found} {number_text(numbers[0])} ({numbers[0].note}).",
             figures=(_figure(case, arms, theory, finding),),
             tables=(_table(arms, theory),),
             limits=_limits(arms, predicted),

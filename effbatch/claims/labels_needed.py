@@ -23,6 +23,7 @@ from effbatch.claims.shared.limits import measured
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Cell, Figure, Number, Panel, Series, Table
+from effbatch.core.formats import estimate_text
 from effbatch.fitting import LabelsFit, LabelsOutcome, common_exponent, fit_labels, labels_needed, slope_ratio
 from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import GREEN_1966, ROLNICK_2017
@@ -112,7 +113,8 @@ def _finding(exponent: Estimate, fits: Fits) -> str:
 def _plain(exponent: Estimate) -> str:
     if exponent.value is None:
         return ""
-    return f"At ten noisy labels per clean one the same accuracy takes {11**exponent.value:.2g} times the clean labels."
+    times = estimate_text(Estimate(*(11**power for power in exponent.floats), n=exponent.n), "times the clean labels")
+    return f"At ten noisy labels per clean one the same accuracy takes {times}."
 
 
 def _numbers(needed: Needed, fits: Fits, n: int) -> list[Number]:

@@ -185,9 +185,12 @@ def test_recorded_evidence_gives_an_interval_with_its_n_and_source():
 
 
 def test_few_settings_widen_the_interval():
-    few = recorded(Recipe(optimizer="adamw", schedule="cosine"), clean_anchor=True)["adaptive"]
+    recipe = Recipe(optimizer="adamw", schedule="cosine")
+    few = recorded(recipe, clean_anchor=True)["adaptive"]
     assert few.n < 10
     assert few.reach_log2 > few.quantile90_log2
+    said = predict(3, 64, recipe=recipe).recommended
+    assert said.factor_interval[1] / said.factor == pytest.approx(2**few.reach_log2)
     many = recorded(clean_anchor=True)["square_root_clean_count"]
     assert many.reach_log2 == many.quantile90_log2
 
@@ -265,7 +268,7 @@ def test_the_recorded_errors_are_the_default_for_recipes_on_record_only():
     score = recorded(clean_anchor=True)["square_root_clean_count"]
     said = predict(3, 128).recommended
     assert said.n == score.n
-    assert said.factor_interval == pytest.approx((0.5 / score.spread, 0.5 * score.spread))
+    assert said.factor_interval == pytest.approx((0.5 / 2**score.quantile90_log2, 0.5 * 2**score.quantile90_log2))
     assert score.source in said.why
     for other in ({"optimizer": "rmsprop"}, {"schedule": "cosine"}, {"noise": "structured", "delta": 0.5}):
         assert predict(3, 128, **other).recommended.n is None

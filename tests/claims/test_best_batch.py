@@ -58,6 +58,8 @@ def test_the_shift_is_judged_by_its_predicted_sign(power, predicted, verdict):
     judged = SHIFT.judge(Case(swept, told(swept, tuned_rate=predicted)))
     assert judged.verdict == verdict
     assert (judged.p_value < 0.05) == (verdict != "undecided")
+    assert "[" in judged.plain
+    assert f"n = {judged.numbers[0].estimate.n}" in judged.plain
 
 
 @pytest.mark.parametrize("predicted", [None, 0.0], ids=["nothing", "no change"])

@@ -118,6 +118,8 @@ def test_growth_is_judged_by_its_exponent(power, verdict):
     assert judged.verdict == verdict
     assert judged.p_value < 0.05
     assert judged.numbers[0].estimate.low <= power <= judged.numbers[0].estimate.high
+    assert "[" in judged.plain
+    assert f"n = {judged.numbers[0].estimate.n}" in judged.plain
     assert len(judged.figures[0].panels) == 3
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from effbatch.networks.zoo import NETWORKS
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -16,3 +18,8 @@ def test_the_page_holds_what_is_read():
     page = (DOCS / "data.md").read_text(encoding="utf-8")
     assert made["with_tables"](page) == page, "python docs/data_table.py"
     assert made["with_tables"](page.replace("vocabulary 256", "vocabulary 255")) == page
+
+
+def test_the_page_names_every_network():
+    page = (DOCS / "data.md").read_text(encoding="utf-8")
+    assert not [name for name in NETWORKS if f"`{name}`" not in page]
