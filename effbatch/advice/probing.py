@@ -98,13 +98,14 @@ def subject(network: Any, data: DataSet) -> Subject:
     given = isinstance(network, nn.Module)
     if not callable(network):
         raise InputError(
-            f"a network needs to be a name, an nn.Module or a function that returns one, got {type(network).__name__}"
+            f"a network needs to be a name, an nn.Module or a function that returns one, got "
+            f"{type(network).__name__}: build it first"
         )
 
     def made() -> nn.Module:
         one = deepcopy(network) if given else network()
         if not isinstance(one, nn.Module):
-            raise InputError(f"the function needs to return an nn.Module, got {type(one).__name__}")
+            raise InputError(f"the function needs to return an nn.Module, got {type(one).__name__}: return the network")
         return as_classifier(one, classes, data.x_train[:8])
 
     name = type(network).__name__ if given else getattr(network, "__name__", "network")

@@ -135,12 +135,14 @@ def estimate_from_counts(
     O = _checked_counts(counts)  # noqa: E741 (observed)
     check_confidence(confidence)
     if class_names is not None and len(class_names) != len(O):
-        raise InputError(f"each of the {len(O)} classes needs a name, got {len(class_names)}")
+        raise InputError(f"each of the {len(O)} classes needs a name, got {len(class_names)}: name them all")
     total, wrong = int(O.sum()), int(O.sum() - np.trace(O))
     sample = estimate_noise(total, wrong, len(O), examples=examples, confidence=confidence, method=method)
     if sizes is not None and (examples is not None or method != "exact"):
         what = "the number of examples" if examples is not None else f"the method {method}"
-        raise InputError(f"sizes of the given labels need the method exact and say how many examples, got {what}")
+        raise InputError(
+            f"sizes of the given labels need the method exact and say how many examples, got {what}: leave it out"
+        )
     design: Design = RandomSample(O, sample)
     if sizes is not None:
         design = StratifiedSample(O, sizes, confidence=confidence)
@@ -152,7 +154,7 @@ def estimate_from_checks(
 ) -> CountsEstimate:
     """The same from checks of images drawn at random, some of them checked several times: see `repeated`."""
     if not 2 <= checks.num_classes <= MAX_CLASSES:
-        raise InputError(f"checks need 2 to {MAX_CLASSES} classes, got {checks.num_classes}")
+        raise InputError(f"checks need 2 to {MAX_CLASSES} classes, got {checks.num_classes}: merge or add some")
     check_confidence(confidence)
     return _described(RepeatedChecks(checks, confidence=confidence), class_names, seed)
 

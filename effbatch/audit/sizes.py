@@ -30,7 +30,7 @@ def read_sizes(given: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
     except ValueError as error:
         raise InputError(
             f"--sizes needs one number for each of the {len(names)} given labels, or a file of names and numbers, got "
-            f"{given} ({error})"
+            f"{given} ({error}): give them in the order of the counts"
         ) from error
 
 

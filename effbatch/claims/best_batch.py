@@ -127,7 +127,7 @@ class BestBatchClaim(Claim):
     def predict(self, setup: Setup) -> dict[str, Any]:
         """The linearised theory's accuracy of every cell, and the measure in every arm; null where it says nothing."""
         if not self.rates:
-            raise SpecError('[claim] rates needs at least one of "tuned" and "clean", got []')
+            raise SpecError('[claim] rates needs at least one of "tuned" and "clean", got []: name one')
         prediction = linearised.prediction(setup)
         arms = _arms(stored.theory(prediction)["accuracy"].expand_dims(seed=[0]), self.rates)
         return prediction | {"arms": {name: MEASURES[self.measure].told(arm) for name, arm in arms.items()}}

@@ -119,7 +119,8 @@ def _check_grid(setup: Setup) -> None:
     if varied != {"clean_examples", "alpha"} or len(setup.noisy) < 2 or min(setup.grid["clean_examples"]) == 0:
         raise SpecError(
             "[claim] kind = 'elasticity' needs lists of clean_examples and of alpha above 0 in [grid], two values each "
-            f"at least, and one value of all else but learning_rate and seed; {', '.join(sorted(varied))} vary"
+            f"at least, and one value of all else but learning_rate and seed, got lists of "
+            f"{', '.join(sorted(varied)) or 'neither'}: change the grid"
         )
 
 

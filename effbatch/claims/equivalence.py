@@ -57,7 +57,7 @@ class EquivalenceClaim(Claim):
         if self.value == self.reference or not {self.value, self.reference} <= set(there):
             raise SpecError(
                 f"[claim] value and reference must be two values of {self.along} in [grid], got {self.value!r} and "
-                f"{self.reference!r}; the grid has {there}"
+                f"{self.reference!r}: take two of {there}"
             )
         return {"difference": 0.0}
 

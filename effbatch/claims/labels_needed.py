@@ -31,7 +31,7 @@ from effbatch.plan.cube import score
 from effbatch.plan.keys import key
 
 EXPONENT = 1.0
-ONE_NUMBER = "the claim labels_needed needs several numbers of clean labels: give [grid] clean_examples"
+ONE_NUMBER = "the claim labels_needed needs several numbers of clean labels, got one: give [grid] clean_examples"
 
 Needed = Mapping[float, xr.Dataset]  # by target
 Fits = Mapping[float, LabelsFit | None]
@@ -54,7 +54,7 @@ class LabelsNeededClaim(Claim):
     def predict(self, setup: Setup) -> dict[str, Any]:
         """β = 1 for every target: the signal-to-noise ratio of an accuracy is a function of n/(1+α) (`detection`)."""
         if len(self.targets) < 2:
-            raise SpecError(f"[claim] targets needs at least two accuracies, got {list(self.targets)}")
+            raise SpecError(f"[claim] targets needs at least two accuracies, got {list(self.targets)}: add some")
         if "clean_examples" not in setup.grid:
             raise SpecError(ONE_NUMBER)
         return {"targets": sorted(self.targets), "exponent": EXPONENT}

@@ -68,7 +68,7 @@ class MemorisationClaim(Claim):
         for point in setup.points:
             _check(setup.settings(point))
         if not setup.noisy:
-            raise SpecError("the claim memorisation needs noisy labels; [grid] alpha holds none above 0: add one")
+            raise SpecError("the claim memorisation needs noisy labels, got no alpha above 0 in [grid]: add one")
         (settings, classes) = setup.settings(setup.points[0]), setup.spectrum(setup.points[0]).num_classes
         floors = [float(UniformNoise(alpha, classes).loss_floor) for alpha in setup.noisy]
         return {"epochs": settings["budget"]["epochs"], "alpha": setup.noisy, "floor": floors}
@@ -122,9 +122,13 @@ def _check(settings: Mapping[str, Any]) -> None:
     """SpecError unless copies are fixed, their noise is uniform, and the budget is in epochs, more than one."""
     if settings["copies"] != "fixed" or settings["noise"] != "uniform":
         got = f"noise = {settings['noise']!r} and copies = {settings['copies']!r}"
-        raise SpecError(f'the claim memorisation needs [data] noise = "uniform" and copies = "fixed", got {got}')
+        raise SpecError(
+            f'the claim memorisation needs [data] noise = "uniform" and copies = "fixed", got {got}: write these'
+        )
     if settings["budget"].get("epochs", 0) <= 1:
-        raise SpecError(f"the claim memorisation needs a budget of more than one epoch, got {dict(settings['budget'])}")
+        raise SpecError(
+            f"the claim memorisation needs a budget of more than one epoch, got {dict(settings['budget'])}: raise it"
+        )
     if settings["budget"]["epochs"] > FIRST_CHECKPOINT:
         raise SpecError(
             "the claim memorisation needs an evaluation within the first epoch, and the first comes after 1/"

@@ -60,9 +60,9 @@ class MomentsClaim(Claim):
         """(1 + α)², by which B_noise + 1 exceeds that of clean labels at uniform output, for every α > 0."""
         for point in setup.points:
             if "moments" not in setup.settings(point)["measure"]:
-                raise SpecError('the claim moments needs [train] measure = ["moments"]; it is not there: add it')
+                raise SpecError('the claim moments needs [train] measure = ["moments"], got none: add it')
         if not setup.noisy:
-            raise SpecError("the claim moments needs noisy labels; [grid] alpha holds none above 0: add one")
+            raise SpecError("the claim moments needs noisy labels, got no alpha above 0 in [grid]: add one")
         return {"alpha": setup.noisy, "factor": [(1 + alpha) ** 2 for alpha in setup.noisy]}
 
     def describe(self, prediction: Mapping[str, Any]) -> str:
@@ -114,7 +114,8 @@ def _runs(cube: xr.Dataset) -> xr.Dataset:
     """What was measured, by alpha, seed and checkpoint, and the labelled copies seen by then; NaN where diverged."""
     if "exact_error_history" not in cube:
         raise CubeError(
-            'the claim moments needs a cube of a spec with [train] measure = ["moments"]; this one was not measured'
+            'the claim moments needs a cube of a spec with [train] measure = ["moments"]; this one was not measured: '
+            "run it again with that"
         )
     cube = only(cube, ("alpha", "seed", "checkpoint"), what="the claim moments")
     names = [str(name) for name in cube.data_vars if str(name).endswith("_history")]

@@ -55,12 +55,10 @@ class OrderingClaim(Claim):
         if len(self.order) < 2 or sorted(self.order, key=str) != sorted(there, key=str):
             raise SpecError(
                 f"[claim] order needs the values of {self.along} in [grid], at least two, from worst to best, got "
-                f"{list(self.order)}; the grid has {there}"
+                f"{list(self.order)}: order {there}"
             )
         if not setup.noisy:
-            raise SpecError(
-                "[claim] kind = 'ordering' compares accuracies under noise; [grid] alpha needs a value above 0"
-            )
+            raise SpecError("[claim] kind = 'ordering' needs noisy labels, got no alpha above 0 in [grid]: add one")
         return linearised.prediction(setup)
 
     def describe(self, prediction: Mapping[str, Any]) -> str:

@@ -32,7 +32,9 @@ def read_text(path: str | Path, what: str) -> str:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{what} needs at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}")
+            raise InputError(
+                f"{what} needs at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}: shorten it"
+            )
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read: {error.strerror or error}{beside(path)}") from error

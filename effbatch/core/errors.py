@@ -51,14 +51,15 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def beside(path: str | os.PathLike[str]) -> str:
-    """What to give instead of a file that does not exist: "; did you mean '...'?" of one beside it, else nothing."""
+    """What to do about a file that cannot be read: "; did you mean '...'?" where one beside it is called nearly so."""
     from difflib import get_close_matches
 
     name, folder = os.path.basename(path), os.path.dirname(path)
-    if os.path.exists(path) or not os.path.isdir(folder or "."):
-        return ""
-    near = get_close_matches(name[:_LONGEST_NAME], os.listdir(folder or "."), n=1)
-    return f"; did you mean {os.path.join(folder, near[0])!r}?" if near else ""
+    if os.path.exists(path):
+        return "; give a file that you may read"
+    there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    near = get_close_matches(name[:_LONGEST_NAME], there, n=1)
+    return f"; did you mean {os.path.join(folder, near[0])!r}?" if near else "; check its path"
 
 
 def first_line(error: BaseException) -> str:

@@ -129,7 +129,9 @@ def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
             f"n labels, got {x.shape} and {y.shape}: check that they belong together"
         )
     if not x.size:
-        raise InputError(f"the {half} images of {data.name} need pixels; shape {x.shape} has none")
+        raise InputError(
+            f"the {half} images of {data.name} need at least one pixel, got shape {x.shape}: check how they were cut"
+        )
     if not np.isfinite(x).all():
         raise InputError(f"the {half} images of {data.name} hold NaN or infinite pixels; clean them first")
     if x.dtype.kind == "f" and np.abs(x).max() > MAX_PIXEL:  # tokens are looked up, never multiplied

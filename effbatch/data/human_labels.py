@@ -35,7 +35,9 @@ def load(name: str, array: str) -> DataSet:
     path, clean = Path(where()), cifar10.load()
     with np.load(path, allow_pickle=False) as file:
         if missing := {CLEAN, array} - set(file.files):
-            raise InputError(f"{path} needs the arrays {CLEAN} and {array}, got no {', '.join(sorted(missing))}")
+            raise InputError(
+                f"{path} needs the arrays {CLEAN} and {array}, got no {', '.join(sorted(missing))}: make it again"
+            )
         true, given = (np.asarray(file[key]).astype(np.int64) for key in (CLEAN, array))
     if not np.array_equal(true, clean.y_train):
         raise InputError(

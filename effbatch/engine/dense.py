@@ -265,6 +265,6 @@ def _activations(network: nn.Module) -> list[tuple[Forward, Back]]:
         known = ", ".join(kind.__name__ for kind in ACTIVATIONS)
         raise InputError(
             f"a dense network needs linear layers with bias, after Flatten and with one of {known} between any two, "
-            f"got {', '.join(type(layer).__name__ for layer in layers)}"
+            f"got {', '.join(type(layer).__name__ for layer in layers)}: build it of these"
         )
     return [ACTIVATIONS[type(layer)] for layer in between]

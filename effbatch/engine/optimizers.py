@@ -168,7 +168,7 @@ class OwnOptimizer:
 
 def _checked(made: object, name: str) -> torch.optim.Optimizer:
     if not isinstance(made, torch.optim.Optimizer):
-        raise InputError(f"{name} needs to return a torch optimizer, got {type(made).__name__}", name=name)
+        raise InputError(f"{name} needs to return a torch optimizer, got {type(made).__name__}: return one", name=name)
     return made
 
 

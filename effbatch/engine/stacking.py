@@ -46,7 +46,9 @@ class StackedNetwork(SideBySide):
         for layer in self.network.modules():
             if type(layer) not in LAYERS:
                 known = ", ".join(kind.__name__ for kind in LAYERS)
-                raise InputError(f"members side by side can hold the layers {known}, got {type(layer).__name__}")
+                raise InputError(
+                    f"members side by side can hold the layers {known}, got {type(layer).__name__}: build it of these"
+                )
         self.parameters = stacked_parameters(networks, members, device)
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:

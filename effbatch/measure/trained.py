@@ -61,7 +61,9 @@ def seen(network: nn.Module, batch: Any, labels: Any = None) -> Seen:
         batch, labels = {k: v for k, v in batch.items() if k != key}, batch[key]
     elif labels is None:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
-            raise InputError(f"a batch needs to be (images, labels) or a mapping, got {type(batch).__name__}")
+            raise InputError(
+                f"a batch needs to be (images, labels) or a mapping, got {type(batch).__name__}: make it one"
+            )
         batch, labels = batch[0], batch[-1]
     device = next(network.parameters()).device
 
@@ -118,7 +120,9 @@ class Trained:
             kept = [batch.some(i.to(batch.labels.device)) for batch, i in zip(batches, index, strict=True)]
         units = len(kept) if self.whole else sum(batch.n for batch in kept)
         if units < FEWEST_UNITS:
-            raise InputError(f"at least {FEWEST_UNITS} {'batches' if self.whole else 'images'} are needed, got {units}")
+            raise InputError(
+                f"at least {FEWEST_UNITS} {'batches' if self.whole else 'images'} are needed, got {units}: add some"
+            )
         with untouched(self.owner):
             kept = [self._ready(batch) for batch in kept]
             told = self._shares(kept)

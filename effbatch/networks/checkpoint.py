@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 import torch
 from torch import nn
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 
 
 def load_checkpoint(network: nn.Module, path: str | Path) -> None:
@@ -22,7 +22,7 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
             warnings.simplefilter("ignore")  # of a pickle protocol: such a file is refused below
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise InputError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"the checkpoint {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise InputError(
             f"the checkpoint {path} is not a file of weights alone: save one with torch.save(network.state_dict(), ...)"
@@ -44,7 +44,8 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
     if unlike:
         raise InputError(
             f"the checkpoint {path} is of another network: {min(unlike, key=str)}"
-            + (f", and {len(unlike) - 1} more differences" if len(unlike) > 1 else ""),
+            + (f", and {len(unlike) - 1} more differences" if len(unlike) > 1 else "")
+            + ": give the network that it was saved from",
             differences=sorted(unlike),
         )
     network.load_state_dict(weights)

@@ -61,7 +61,10 @@ class Classifier(nn.Module):
             images = images.to(self.takes)
         z = logits_in(called(self.undressed, {**images, **self.fixed} if isinstance(images, Mapping) else images))
         if z is None:
-            raise InputError(f"the network needs to return its logits {DRESSES}, got others in training than before")
+            raise InputError(
+                f"the network needs to return its logits {DRESSES}, got others in training than before: "
+                "return them in both modes"
+            )
         if self.raw:
             return z
         if self.softened and not self.undressed.training:

@@ -51,11 +51,13 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
     except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
             f"network {name!r} needs to be package.module:function, a function without arguments that returns an "
-            f"nn.Module; calling it raised {first_line(error)}",
+            f"nn.Module; calling it raised {first_line(error)}: call it yourself, and mend what fails",
             name=name,
         ) from error
     if not isinstance(network, nn.Module):
-        raise InputError(f"{name} needs to return an nn.Module, got {type(network).__name__}", name=name)
+        raise InputError(
+            f"{name} needs to return an nn.Module, got {type(network).__name__}: return the network", name=name
+        )
     trainable_weights(network)  # raises where there is nothing to train
     return network
 
@@ -81,10 +83,12 @@ def loaded_function(name: str, what: str) -> Callable[..., Any]:
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything; --debug shows where
         raise InputError(
-            f"{what} {name!r} needs to be package.module:function; importing it raised {first_line(error)}", name=name
+            f"{what} {name!r} needs to be package.module:function; importing it raised {first_line(error)}: "
+            "check the name, or mend the file",
+            name=name,
         ) from error
     if not callable(function):
-        raise InputError(f"{what} {name!r} needs to be a function, got {type(function).__name__}", name=name)
+        raise InputError(f"{what} {name!r} needs to be a function, got {type(function).__name__}: name one", name=name)
     return function
 
 

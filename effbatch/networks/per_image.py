@@ -67,7 +67,9 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     for part in parts:
         if not isinstance(part, Tensor) or not part.ndim:
             what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
-            raise InputError(f"the network needs to return {num_classes} logits per image, {DRESSES}, got {what}")
+            raise InputError(
+                f"the network needs to return {num_classes} logits per image, {DRESSES}, got {what}: mend forward"
+            )
     logits = torch.cat(parts)
     if logits.shape != (len(images), num_classes):
         raise InputError(
@@ -84,7 +86,8 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     with torch.enable_grad():
         if any(w.requires_grad for w in network.parameters()) and not network(images[:2]).requires_grad:
             raise InputError(
-                "the network needs to return logits that its weights can be trained by; these are detached"
+                "the network needs to return logits that its weights can be trained by; these are detached: "
+                "leave out detach() and no_grad"
             )
     return logits
 

@@ -147,7 +147,7 @@ def _draw(u: Array, row: Array, cumulative: Array, num_classes: int | None) -> A
     if cumulative is None:
         if num_classes is None:
             raise InputError(
-                "drawing labels needs `cumulative` (any noise) or `num_classes` (uniform noise), got neither"
+                "drawing labels needs `cumulative` (any noise) or `num_classes` (uniform noise), got neither: give one"
             )
         return _to_int64(u * num_classes)  # u <= 1 - 2⁻⁵³, so the product rounds to less than K
     # The last entry is 1 and needs no comparison; rounded below 1 it could only do harm. One column at a time: all

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effbatch.core.delimited import MAX_BYTES, cells_of, read_text
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, beside
 from effbatch.core.npyfile import BROKEN, read_array
 
 
@@ -20,14 +20,16 @@ def read_matrix(path: str | Path) -> NDArray[np.float64]:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"a matrix file has at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}")
+            raise InputError(
+                f"a matrix file has at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,} in {path}: shorten it"
+            )
         if path.suffix == ".npy":
             return _array(path)
         cells = cells_of(read_text(path, "the matrix file"))
         numbers = cells.numbers(cell for row in cells.rows for cell in row)
         return np.array(numbers).reshape(len(cells.rows), -1)
     except OSError as error:
-        raise InputError(f"the matrix file {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"the matrix file {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except (*BROKEN, MemoryError) as error:
         raise InputError(
             f"the matrix file {path} must hold numbers only, in rows of one length, as CSV or .npy without pickles; "

@@ -38,7 +38,8 @@ def structured_noise_matrix(alpha: float, num_classes: int, delta: float, *, ord
     rows = (classes[:, None] + classes) % K if order is None else np.asarray(order)
     if rows.shape != (K, K) or not (np.sort(rows, axis=1) == classes).all():
         raise InputError(
-            f"the order needs {K} rows, each with the classes 0 to {K - 1} once, got others of shape {rows.shape}"
+            f"the order needs {K} rows, each with the classes 0 to {K - 1} once, got others of shape {rows.shape}: "
+            "list every class once in each row"
         )
 
     # In units of 1 − t, the sum is 1. The m commonest labels share it: m f_1 − s m(m − 1)/2 = 1, and the last of

@@ -25,7 +25,9 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
     try:
         N = np.asarray(matrix, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError("a noise matrix must hold one number per class and label, got other things") from error
+        raise InputError(
+            "a noise matrix must hold one number per class and label, got other things: give K rows of K numbers"
+        ) from error
     if N.ndim != 2 or N.shape[0] != N.shape[1] or len(N) < 2:
         raise InputError(
             f"a noise matrix must have one row and one column per class, at least two, got shape {N.shape}: "
@@ -42,9 +44,9 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
     for row, values in enumerate(N):
         if not (np.isfinite(values) & (values >= 0)).all():
             raise InputError(
-                f"a noise matrix holds probabilities >= 0; row {row} holds {values[~(values >= 0)].tolist()}"
+                f"a noise matrix holds probabilities >= 0; row {row} holds {values[~(values >= 0)].tolist()}: mend it"
                 if np.isfinite(values).all()
-                else f"a noise matrix holds finite probabilities; row {row} holds NaN or infinity",
+                else f"a noise matrix holds finite probabilities; row {row} holds NaN or infinity: fill them in",
                 row=row,
             )
         if abs(values.sum() - 1) > 1e-8:

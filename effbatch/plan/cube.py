@@ -96,7 +96,7 @@ def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[
     """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run; `measured` are kinds."""
     missing = [dim for dim in CORE_DIMS if dim not in axes]
     if missing:
-        raise CubeError(f"a cube needs the dimensions {', '.join(CORE_DIMS)}; {', '.join(missing)} did not come")
+        raise CubeError(f"a cube needs the axes {', '.join(CORE_DIMS)}, got no {', '.join(missing)}: give their values")
     dims = (*axes, "checkpoint")
     shape = tuple(len(values) for values in axes.values())
     coords: dict[Hashable, object] = {
@@ -139,7 +139,7 @@ def check(cube: xr.Dataset) -> xr.Dataset:
         )
     missing = [d for d in CORE_DIMS if d not in cube.dims] + [v for v in ("outcome", *METRICS) if v not in cube]
     if missing:
-        raise CubeError(f"the cube lacks {', '.join(missing)}", missing=missing)
+        raise CubeError(f"the cube lacks {', '.join(missing)}: run the sweep again", missing=missing)
     return cube
 
 
@@ -251,7 +251,7 @@ def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
         ) from error
     cubes = [check(dataset) for dataset in tree.values() if dataset.data_vars]
     if not cubes:
-        raise CubeError(f"{file} holds no cube", path=str(file))
+        raise CubeError(f"{file} holds no cube: give a cube.nc that effbatch wrote", path=str(file))
     return {str(cube.attrs.get("simulation", "cube")): cube for cube in cubes}
 
 

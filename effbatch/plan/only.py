@@ -67,7 +67,7 @@ def _value(text: str, known: Sequence[Any], item: str) -> Any:
     if fitting:
         return min(fitting, key=lambda value: 0.0 if text == str(value) else abs(float(text) - value))
     listed = ", ".join(map(_text, known)) if len(known) <= _LISTED else f"{_text(min(known))} to {_text(max(known))}"
-    raise SpecError(f"--only {item}: the grid has no such value; it has {listed}", item=item)
+    raise SpecError(f"--only {item}: the grid has no such value: take one of {listed}", item=item)
 
 
 def _is_near(text: str, value: float) -> bool:

@@ -129,5 +129,5 @@ def read_recipe(path: str | Path) -> Recipe:
         return Recipe(**content)
     except TypeError as error:
         raise InputError(
-            f"a recipe needs numbers where its fields are numbers, got others in {path}: {error}"
+            f"a recipe needs numbers where its fields are numbers, got others in {path} ({error}): write numbers"
         ) from error

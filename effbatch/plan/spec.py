@@ -116,7 +116,8 @@ def parse(
     name = simulation.get("name", "")
     if not name.replace("_", "").replace("-", "").isalnum() or len(name) > MAX_NAME:
         raise SpecError(
-            f"[simulation] name must be letters, digits, - and _, at most {MAX_NAME} characters, got {shown(name)}"
+            f"[simulation] name must be letters, digits, - and _, at most {MAX_NAME} characters, got {shown(name)}: "
+            "rename it"
         )
     arguments = shlex.quote(called or name) + " --quick" * quick
     if dataset is not None:
@@ -126,7 +127,9 @@ def parse(
     try:
         json.dumps(claim, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"[claim] must hold texts, finite numbers and lists of them, got {claim}") from error
+        raise SpecError(
+            f"[claim] must hold texts, finite numbers and lists of them, got {claim}: leave out the rest"
+        ) from error
     rates = tables.get("grid", {}).get("learning_rate")
     spec = Spec(
         name=name,
@@ -171,7 +174,7 @@ def _tables(text: str, origin: str, *, quick: bool, dataset: str | None) -> dict
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{origin} is not valid TOML: {error}") from error
+        raise SpecError(f"{origin} is not valid TOML ({error}): correct that line") from error
     except RecursionError as error:
         raise SpecError(f"{origin} nests tables or lists too deeply; a spec needs three levels") from error
     quick_tables, on_tables = tables.pop("quick", {}), _table(tables.pop("on", {}), f"[on] in {origin}")
@@ -203,7 +206,7 @@ def _sections(tables: Any, where: str) -> dict[str, dict[str, Any]]:
 
 def _table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SpecError(f"{where} must be a table, got {shown(value)}")
+        raise SpecError(f"{where} must be a table, got {shown(value)}: write [NAME] and its keys")
     return value
 
 
@@ -303,7 +306,9 @@ def _spread(value: Any) -> Any:
         return value
     check_table(value, RANGE, "[grid] learning_rate")
     if not {"start", "stop", "factor"} <= set(value) or value["start"] > value["stop"]:
-        raise SpecError(f"[grid] learning_rate needs start, stop from start on, and factor, got {shown(dict(value))}")
+        raise SpecError(
+            f"[grid] learning_rate needs start, stop from start on, and factor, got {shown(dict(value))}: change them"
+        )
     start, factor = float(value["start"]), float(value["factor"])
     count = math.floor((math.log(value["stop"]) - math.log(start)) / math.log(factor) + 1e-9) + 1
     _check_size(count, MAX_CELLS, "learning rates")
@@ -321,5 +326,5 @@ def _seeds(value: Any) -> Any:
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     if not 1 <= value <= MAX_CELLS:
-        raise SpecError(f"[grid] seed must be a count from 1 to {MAX_CELLS:,}, or a list, got {value}")
+        raise SpecError(f"[grid] seed must be a count from 1 to {MAX_CELLS:,}, or a list, got {value}: 5 is usual")
     return range(value)

@@ -160,7 +160,7 @@ def write_pdf(report: Report, path: str | Path, *, paper: str = "a4") -> None:
     import weasyprint
 
     if paper not in PAPERS:
-        raise InputError(f"the paper must be {' or '.join(PAPERS)}, got {paper!r}", paper=paper)
+        raise InputError(f"the paper must be {' or '.join(PAPERS)}, got {paper!r}: take one", paper=paper)
     page = weasyprint.HTML(
         string=_render(report, interactive=False, paper=paper), base_url=f"{bundled('templates').as_uri()}/"
     )

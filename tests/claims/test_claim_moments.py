@@ -143,7 +143,7 @@ def test_what_the_claim_needs_is_said():
         CLAIM.predict(replace(made, settings=lambda point: options | {"measure": ()}))
     measured = replace(made, settings=lambda point: options | {"measure": ("moments",)})
     assert CLAIM.predict(measured) == {"alpha": [1.0, 3.0], "factor": [4.0, 16.0]}
-    with pytest.raises(SpecError, match="holds none above 0"):
+    with pytest.raises(SpecError, match=r"got no alpha above 0 in \[grid\]: add one"):
         CLAIM.predict(replace(measured, grid={**made.grid, "alpha": (0.0,)}))
     with pytest.raises(CubeError, match="this one was not measured"):
         CLAIM.judge(Case(cube_of(lambda cube: 0.5 + 0 * cube["alpha"]), PREDICTION))

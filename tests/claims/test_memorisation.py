@@ -154,5 +154,5 @@ def test_the_floor_is_that_of_the_noise():
     prediction = CLAIM.predict(replace(made, settings=lambda point: options))
     assert prediction["alpha"] == [1.0, 3.0]
     assert prediction["floor"] == pytest.approx(FLOORS)
-    with pytest.raises(SpecError, match="holds none above 0"):
+    with pytest.raises(SpecError, match=r"got no alpha above 0 in \[grid\]: add one"):
         CLAIM.predict(replace(made, grid={**made.grid, "alpha": (0.0,)}, settings=lambda point: options))

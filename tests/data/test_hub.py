@@ -132,7 +132,7 @@ def good(**change: object) -> dict[str, Split]:
 
 
 CASES = {
-    "unreachable": (ConnectionError("no route\nat all"), "raised ConnectionError: no route$"),
+    "unreachable": (ConnectionError("no route\nat all"), "raised ConnectionError: no route: check the name"),
     "no train split": (good(train=None, more=split([], [])), "needs a split train, got test, more: put what you"),
     "too few to draw from": (good(test=None), "needs a test set, or 5 images of some class to draw one from"),
     "two kinds of label": (

@@ -64,7 +64,7 @@ def test_gzipped_and_plain_files_give_the_same_arrays(tmp_path):
         (gzip.compress(b"\0\0\x08\x03\0\0\0\x02ab"), "00 00 08 and 7 more bytes:"),
         (gzip.compress(b"\0\0\x08\x01\0\0\0\x03ab"), r"hold 3 values of shape \(3,\), got 2"),
         (b"\0\0\x08\x01\0\0\0\x01ab", r"hold 1 values of shape \(1,\), got more"),
-        (b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xffab", "at most 1,073,741,824 values; it announces 18,446,744,0"),
+        (b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xffab", "at most 1,073,741,824 values, got 18,446,744,0"),
     ],
     ids=[
         "cut off",

@@ -64,7 +64,7 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
         ({"y_train": np.linspace(0, 2, 6)}, "y_train of .* needs whole numbers or words, got fractions or NaN"),
         (
             {"y_train": np.array([None] * 6)},
-            "not an .npz file of plain arrays: ValueError: objects would have to be unpickled",
+            r"not an .npz file of plain arrays \(ValueError: objects would have to be unpickled",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

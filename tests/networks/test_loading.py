@@ -121,7 +121,10 @@ class Bomb:
         (lambda net: Bomb(), "not a file of weights alone"),
         (lambda net: b"nonsense", "not a file of weights alone"),
         (lambda net: {"epoch": 3}, "needs to be a dictionary of tensors by parameter name"),
-        (lambda net: {**net.state_dict(), "9.bias": torch.ones(1)}, "another network: '9.bias' is not in the network$"),
+        (
+            lambda net: {**net.state_dict(), "9.bias": torch.ones(1)},
+            "another network: '9.bias' is not in the network: give the network",
+        ),
         (lambda net: {"1.bias": torch.ones(64)}, "'1.weight' is missing, and 2 more differences"),
         (lambda net: {**net.state_dict(), "1.bias": torch.ones(3)}, r"'1.bias' has shape \(3,\) instead of \(64,\)"),
     ],

@@ -83,7 +83,7 @@ def test_what_breaks_the_schema_is_named(cube, change, sentence):
 
 
 def test_a_cube_needs_the_core_dims():
-    with pytest.raises(CubeError, match="learning_rate, seed did not come"):
+    with pytest.raises(CubeError, match="got no learning_rate, seed: give their values"):
         cubes.empty({"alpha": [0.0], "batch_size": [8]}, 1)
 
 

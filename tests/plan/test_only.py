@@ -65,8 +65,8 @@ def test_any_rate_of_an_adaptive_grid_can_be_named(spec_text, rate):
     [
         ("alpha", "needs KEY=VALUE, such as alpha=3, got 'alpha'"),
         ("alhpa=0", r"no list of 'alhpa' in \[grid\]; did you mean 'alpha'"),
-        ("alpha=3", "no such value; it has 0, 2.5"),
-        ("alpha=much", "no such value; it has 0, 2.5"),
+        ("alpha=3", "no such value: take one of 0, 2.5"),
+        ("alpha=much", "no such value: take one of 0, 2.5"),
     ],
 )
 def test_what_the_grid_does_not_have_is_refused(spec_text, chosen, sentence):

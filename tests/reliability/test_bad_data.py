@@ -34,7 +34,10 @@ BAD_DATA = {
     "beyond float32": ({"x_train": X.astype(float) * 1e300}, "hold NaN or infinite pixels"),
     "huge": ({"x_train": X * np.float32(1e30)}, "pixels of bad.npz must lie within ±1,000,000"),
     "constant": ({"x_train": np.ones_like(X)}, "training images of bad.npz are constant"),
-    "no pixels": ({"x_train": X[:, :, :0], "x_test": X[:20, :, :0]}, "need pixels; shape (40, 1, 0, 6) has none"),
+    "no pixels": (
+        {"x_train": X[:, :, :0], "x_test": X[:20, :, :0]},
+        "need at least one pixel, got shape (40, 1, 0, 6)",
+    ),
     "bytes in one half": ({"x_train": X.astype(np.uint8)}, "need one type in both halves, got uint8 and float32"),
     "features in one half": (
         {"x_train": X.reshape(40, -1)},

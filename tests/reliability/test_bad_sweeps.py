@@ -63,7 +63,7 @@ def test_odd_grids_are_trained_and_fitted(changes, spec):
             "[data]\nclean_examples = 61",
             "at most the 60 training images of little.npz, got 61: ask for fewer",
         ),
-        ("little.npz", "no\\u0000where.npz", r"no\x00where.npz is not an .npz file of plain arrays: "),
+        ("little.npz", "no\\u0000where.npz", r"no\x00where.npz is not an .npz file of plain arrays ("),
         ("little.npz", "../nowhere", "data set '../nowhere' is not known"),
         ("perceptron", "\\u001b[31m", r"network '\x1b[31m' is not known"),
     ],

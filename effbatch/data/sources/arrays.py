@@ -51,7 +51,8 @@ def dataset(
         split = ", a fifth of every class drawn for testing"
         if not len(drawn):
             raise InputError(
-                f"{name} needs a test set, or 5 examples of some class to draw one from, got {len(kept)} examples"
+                f"{name} needs a test set, or 5 examples of some class to draw one from, got {len(kept)} examples: "
+                "add some"
             )
     return DataSet(
         name=name,

@@ -90,7 +90,7 @@ def _splits(name: str) -> list[tuple[str, Any]]:
     except Exception as error:  # the library raises anything, its own and the network's
         raise InputError(
             f"{name} needs to be hub:NAME or hub:NAME:CONFIG of a data set that can be reached; loading it raised "
-            f"{first_line(error)}",
+            f"{first_line(error)}: check the name and the connection, or put the data into an .npz file",
             name=name,
         ) from error
     training = [part for part in TRAINING if part in splits] or ([*splits] if len(splits) == 1 else [])
@@ -141,5 +141,5 @@ def _decoded(what: str, rows: Iterable[Any]) -> Iterator[Any]:
         yield from rows
     except Exception as error:
         raise InputError(
-            f"the images of {what} need to be readable; decoding one raised {first_line(error)}"
+            f"the images of {what} need to be readable; decoding one raised {first_line(error)}: leave it out"
         ) from error

@@ -52,7 +52,9 @@ def read_idx(path: Path) -> np.ndarray:
             shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
             count = prod(shape)
             if count > MAX_PIXELS:
-                raise InputError(f"{path} may hold at most {MAX_PIXELS:,} values; it announces {count:,}", path=path)
+                raise InputError(
+                    f"{path} may hold at most {MAX_PIXELS:,} values, got {count:,}: take fewer images", path=path
+                )
             values = file.read(count + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(

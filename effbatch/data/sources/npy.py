@@ -34,4 +34,6 @@ def _read(path: str) -> NDArray:
     except OSError as error:
         raise InputError(f"the data file {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except BROKEN as error:
-        raise InputError(f"{path} is not an .npy file of a plain array: {str(error).partition(chr(10))[0]}") from error
+        raise InputError(
+            f"{path} is not an .npy file of a plain array ({str(error).partition(chr(10))[0]}): save it by numpy.save"
+        ) from error

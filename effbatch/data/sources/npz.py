@@ -40,7 +40,9 @@ def _held(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"the data file {path} cannot be read: {error.strerror or error}{beside(path)}") from error
     except (*BROKEN, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError) as error:
         first_line = str(error).partition("\n")[0] or "no message"
-        raise InputError(f"{path} is not an .npz file of plain arrays: {type(error).__name__}: {first_line}") from error
+        raise InputError(
+            f"{path} is not an .npz file of plain arrays ({type(error).__name__}: {first_line}): save it by numpy.savez"
+        ) from error
 
 
 def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:

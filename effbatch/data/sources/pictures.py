@@ -73,7 +73,7 @@ def rows_of(what: str, pictures: Iterable[tuple[Any, Any]], count: int) -> Rows:
             )
         labels.append(of_class)
     if not images:
-        raise InputError(f"{what} needs at least one image; it is empty")
+        raise InputError(f"{what} needs at least one image, got none: add some")
     return images, labels
 
 

@@ -36,7 +36,9 @@ def read_table(path: Path) -> Any:
     except ImportError as error:
         raise InputError(f"{path} needs pyarrow to be read, got none: pip install pyarrow") from error
     except (ValueError, UnicodeDecodeError) as error:  # ParserError and EmptyDataError are ValueErrors
-        raise InputError(f"{path} is not a table that pandas reads: {str(error).partition(chr(10))[0]}") from error
+        raise InputError(
+            f"{path} is not a table that pandas reads ({str(error).partition(chr(10))[0]}): save it as CSV in UTF-8"
+        ) from error
 
 
 def _read(path: Path, encoding: str) -> Any:
