@@ -137,8 +137,8 @@ def advise(
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
     if not how.training and passes > FEW_PASSES:
         remarks.append(
-            f"every example would be used {passes:.3g} times: theory draws noisy labels afresh, and knows nothing of "
-            "memorising labels that stay"
+            f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
+            "knows nothing of memorising labels that stay"
         )
     found = Advice(
         network=of.name,
@@ -433,10 +433,11 @@ def _from_theory(
         )
     recipe = questions[0].recipe
     remarks = ["nothing was trained: on networks with normalisation, or other than small ones, this may be far off"]
-    if labels_are == "noisy":
+    if labels_are == "noisy" and not isinstance(theory, str):
         remarks.insert(0, TAKEN_AS_RIGHT)
     remarks += [f"{', '.join(recipe.regularisation)}: theory and laws know nothing of it"] * bool(recipe.regularisation)
-    remarks.append(f"the linearised theory: {theory if isinstance(theory, str) else REGIME}")
+    if not isinstance(theory, str):
+        remarks.append(f"the linearised theory: {REGIME}")
     return answers, remarks
 
 

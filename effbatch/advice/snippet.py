@@ -31,7 +31,7 @@ import torch
 
 # in as many passes as it takes
 images = RandomSampler(train_set, num_samples={steps} * {batch_size})
-{optimizer}
+{asked}{optimizer}
 {schedulers}for x, y in DataLoader(train_set, batch_size={batch_size}, sampler=images):
     optimizer.zero_grad()
     torch.nn.functional.cross_entropy(network(x), y{smoothing}).backward()
@@ -40,9 +40,8 @@ images = RandomSampler(train_set, num_samples={steps} * {batch_size})
 
 
 def snippet(recipe: Recipe, rate: float | None, steps: int, *, factor: float | None = None) -> str:
-    """A training loop over `train_set` with `network`; without a rate, a factor on one that the user has tuned."""
-    said = "learning_rate" if factor is None else f"{factor:.3g} * clean_learning_rate"
-    said = said if rate is None else f"{rate:.3g}"
+    """A training loop over `train_set` with `network`; without a rate it asks for one, or for the one to multiply."""
+    said, asked = (f"{rate:.3g}", "") if rate is not None else ("learning_rate", _asked(recipe, factor))
     module, _, function = recipe.optimizer.rpartition(":")
     lines = [_SCHEDULES[recipe.schedule]] if recipe.schedule in _SCHEDULES else []
     lines += [_WARMUP] if recipe.warmup else []
@@ -66,12 +65,21 @@ def snippet(recipe: Recipe, rate: float | None, steps: int, *, factor: float | N
         imports="".join(imports),
         steps=steps,
         batch_size=recipe.batch_size,
+        asked=asked,
         optimizer=_broken(optimizer),
         schedulers=_broken("schedulers = [" + ", ".join(lines) + "]") + "\n" if lines else "",
         smoothing=f", label_smoothing={recipe.label_smoothing:g}" if recipe.label_smoothing else "",
         clip=norm if recipe.clip is not None else "",
         scheduled="    for scheduler in schedulers:\n        scheduler.step()\n" if lines else "",
     )
+
+
+def _asked(recipe: Recipe, factor: float | None) -> str:
+    """The line that asks for the rate that is not known."""
+    if factor is None:
+        return 'learning_rate = float(input("Learning rate: "))\n'
+    question = f"Rate on clean labels, B = {recipe.batch_size}: "
+    return f'learning_rate = {factor:.3g} * float(input("{question}"))\n'
 
 
 def _options(recipe: Recipe) -> list[str]:

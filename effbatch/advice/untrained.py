@@ -96,7 +96,7 @@ def linearised(of: Subject, recipe: Recipe) -> Linearised | str:
     from effbatch.measure.kernel import measure_spectrum
 
     if recipe.optimizer not in SGD:
-        return f"the theory is for {' and '.join(SGD)}, not for {recipe.optimizer}"
+        return f"it needs real runs: the linearised theory is for {' and '.join(SGD)}, not for {recipe.optimizer}"
     networks = [of.make(seed) for seed in range(1 if of.given else INITIALISATIONS)]
     if reason := _too_dear(networks[0], of.data.num_classes, len(networks)):
         return reason

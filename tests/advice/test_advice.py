@@ -111,7 +111,7 @@ def test_where_the_runs_cannot_tell_there_is_no_rate(ask, world):
     said = ask(batch_sizes=(16,))
     assert said.learning_rate is None
     assert "all rates score alike" in " ".join(str(said).split())
-    assert "lr=learning_rate" in said.snippet
+    assert 'learning_rate = float(input("Learning rate: "))' in said.snippet
     assert said.others == ()
 
 

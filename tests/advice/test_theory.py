@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import effbatch
 from effbatch.advice.noise import Noise
 from effbatch.advice.prediction import answered
 from effbatch.advice.question import asked
 from effbatch.advice.untrained import Linearised, accuracy_answer, rate_answer
+from effbatch.core.pages import Page
 from effbatch.data import datasets
 from effbatch.data.held_out import with_held_out
+from effbatch.laws.base import OPTIMIZERS
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks import zoo
 from effbatch.noise import MatrixNoise, structured_noise_matrix
 from effbatch.noise.class_orders import class_order
 from effbatch.plan.recipe import Recipe
+from effbatch.show.terminal import as_text
+from effbatch.show.views.advice import advice_page
+from effbatch.theory import schedules
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.schedules import SCHEDULES
 from effbatch.validation.setup import initial_spectrum
 
 SIZES = (8, 32)
@@ -113,12 +122,38 @@ def test_adam_falls_back_on_its_law_and_says_so(ask, file, optimizer):
     assert said.learning_rate is None
     assert (said.chosen.law, said.chosen.factor.value) == ("adaptive", pytest.approx(4**-0.75))
     assert "cannot be told" in said.why
-    assert f"lr={4**-0.75:.3g} * clean_learning_rate" in said.snippet
-    assert said.chosen.accuracy.reason == f"the theory is for sgd and momentum, not for {optimizer}"
+    assert f"learning_rate = {4**-0.75:.3g} * float(input(" in said.snippet
+    reason = f"it needs real runs: the linearised theory is for sgd and momentum, not for {optimizer}"
+    assert said.chosen.accuracy.reason == reason
+    assert "theory" not in " ".join(said.limits)  # which answered nothing here
     rate = said.to_dict()["learning_rate"]
     assert (rate["value"], rate["factor"]["value"]) == (None, pytest.approx(4**-0.75))
     assert rate["reason"] == "only the factor on the rate best with clean labels is known"
     assert "times the rate best on clean labels" in " ".join(str(said).split())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_code_runs_as_printed_and_asks_for_the_clean_rate_where_only_a_factor_is_known(
+    ask, little_images, optimizer, schedule, monkeypatch
+):
+    said = ask(optimizer=optimizer, schedule=schedule, warmup=0.1 * (schedule != "one_cycle"))
+    asked_for: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question: asked_for.append(question) or "0.01")
+    data = TensorDataset(torch.tensor(little_images.x_train), torch.tensor(little_images.y_train))
+    names = {"train_set": data, "network": zoo.build("perceptron", little_images.image_shape, 3, seed=0)}
+    exec(_code(advice_page(said, everything=True)), names)  # the whole loop
+    names |= {"torch": torch, "lr_scheduler": torch.optim.lr_scheduler}
+    exec(_code(advice_page(said)), names)  # the lines that a screen has room for
+    peak = said.learning_rate if said.chosen.factor is None else 0.01 * said.chosen.factor.value
+    begins = schedules.multipliers(schedule, said.steps, warmup=0.1 * (schedule != "one_cycle"))[0]
+    assert names["optimizer"].param_groups[0]["lr"] == pytest.approx(peak * begins, rel=0.01)
+    assert asked_for == ["Rate on clean labels, B = 16: "] * (0 if said.learning_rate else 2)
+
+
+def _code(page: Page) -> str:
+    """The code of an advice, as its page shows it in a terminal, without the margin."""
+    return textwrap.dedent(as_text(page).rpartition("In PyTorch")[2].partition("\n")[2])
 
 
 def test_an_optimiser_of_ones_own_needs_training(ask):

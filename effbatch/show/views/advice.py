@@ -381,9 +381,9 @@ def _practice(practice: Departure) -> str:
 
 
 def _lines_to_change(snippet: str) -> str:
-    """The lines of a training loop that make optimiser and schedule."""
+    """The lines of a training loop that ask for a rate, and that make optimiser and schedule."""
     lines = snippet.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("optimizer"))
+    start = next(i for i, line in enumerate(lines) if line.startswith(("learning_rate", "optimizer")))
     end = next(i for i, line in enumerate(lines) if line.startswith("for x, y"))
     return "\n".join(lines[start:end])
 
