@@ -21,9 +21,10 @@ _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
 _TOGETHER = re.compile(
     r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]"
 )  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
-_SUPERSCRIPT = str.maketrans("-−.0123456789", "⁻⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
-_POWER = re.compile(r"\^([-−]?\d+(?:\.\d+)?)")  # ^2, ^-0.49
-_SYMBOLIC_POWER = re.compile(r"\^(\((?:[^()]|\([^()]*\))*\)|[-−]?\d+(?:\.\d+)?|[-−]?\w)")  # also ^δ, ^−¾, ^(−s/(1+s))
+_SUPERSCRIPT = str.maketrans("-−+.()/0123456789abnsβγδ", "⁻⁻⁺·⁽⁾ᐟ⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇⁿˢᵝᵞᵟ") | {
+    ord(fraction): over for fraction, over in (("¼", "¹ᐟ⁴"), ("½", "¹ᐟ²"), ("¾", "³ᐟ⁴"))
+}
+_POWER = re.compile(r"\^(\((?:[^()]|\([^()]*\))*\)|[-−]?\d+(?:\.\d+)?|[-−]?\w)")  # ^-0.49, ^δ, ^−¾, ^(−s/(1+s))
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
 _NAN = re.compile(r"[-−+]?\bnan\b")
 FACTOR = 4  # between limits
@@ -71,13 +72,16 @@ def known(text: str) -> str:
 
 
 def typeset(text: str) -> str:
-    """Powers and indices as a chart writes them, without markup: "(1+α)^-0.49" -> "(1+α)⁻⁰·⁴⁹"."""
-    return _POWER.sub(lambda m: m[1].translate(_SUPERSCRIPT), text)
+    """Powers as a chart writes them, without markup: "B^¼ (1+α)^-0.49" -> "B¹ᐟ⁴ (1+α)⁻⁰·⁴⁹".
+
+    The fonts of the charts have each of these letters. A power that has no such letter, as ^L, stays as it is.
+    """
+    return _POWER.sub(lambda m: _raised(m[1]) or m[0], text)
 
 
 def marked_up(text: str) -> Markup:
     """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
-    raised = _SYMBOLIC_POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(known(text))))
+    raised = _POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(known(text))))
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
 
 
@@ -238,6 +242,12 @@ def _padded(cells: Sequence[str], *, left: bool = False) -> list[str]:
             cell = f"{lead}{cell}{gap}{FIGURE_SPACE * (decimals - len(after))}"
         padded.append(cell)
     return padded
+
+
+def _raised(power: str) -> str | None:
+    """Its letters raised, the brackets around the whole left out; None where Unicode does not have them all."""
+    inner = power[1:-1] if power.startswith("(") else power
+    return inner.translate(_SUPERSCRIPT) if all(ord(letter) in _SUPERSCRIPT for letter in inner) else None
 
 
 def _magnitude(value: float) -> int:

@@ -52,12 +52,15 @@ def test_a_column_of_numbers_is_told_from_words(cells, answer):
     ("text", "html", "plain"),
     [
         ("(1+α)^-0.49 < B", "(1+α)<sup>−0.49</sup> &lt; B", "(1+α)⁻⁰·⁴⁹ < B"),
-        ("n* ∝ (1+α)^β", "n* ∝ (1+α)<sup>β</sup>", "n* ∝ (1+α)^β"),
-        ("(1+α)^(−2/(1+s)) S_0", "(1+α)<sup>(−2/(1+s))</sup> S<sub>0</sub>", "(1+α)^(−2/(1+s)) S_0"),
+        ("n* ∝ (1+α)^β", "n* ∝ (1+α)<sup>β</sup>", "n* ∝ (1+α)ᵝ"),
+        ("(1+α)^(−2/(1+s)) S_0", "(1+α)<sup>(−2/(1+s))</sup> S<sub>0</sub>", "(1+α)⁻²ᐟ⁽¹⁺ˢ⁾ S_0"),
+        ("B^¼ (1+α)^−¾", "B<sup>¼</sup> (1+α)<sup>−¾</sup>", "B¹ᐟ⁴ (1+α)⁻³ᐟ⁴"),
+        ("(1+α)^0.53, [0.4, 0.6]", "(1+α)<sup>0.53</sup>, [0.4, 0.6]", "(1+α)⁰·⁵³, [0.4, 0.6]"),
+        ("L X^(1/L)", "L X<sup>(1/L)</sup>", "L X^(1/L)"),
         ("B_noise, square_root", "B<sub>noise</sub>, square_root", "B_noise, square_root"),
         ("run `effbatch laws`", "run <code>effbatch laws</code>", "run `effbatch laws`"),
     ],
-    ids=["power", "symbol", "nested power", "index", "command"],
+    ids=["power", "symbol", "nested power", "fraction", "decimal", "no such letter", "index", "command"],
 )
 def test_mathematics_is_typeset(text, html, plain):
     assert marked_up(text) == html

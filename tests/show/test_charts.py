@@ -8,13 +8,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 
 from effbatch.core.errors import InputError
 from effbatch.core.figures import Axis, Figure, Heat, Panel, Series, noise_axis
+from effbatch.core.resources import bundled
+from effbatch.laws import LAWS
 from effbatch.show.charts import Drawing, draw, png, reading_key
 from effbatch.show.charts.axes import log_ticks, tick_label
 from effbatch.show.charts.ends import LINE
-from effbatch.show.charts.look import COLOURS, PANEL_WIDTH
+from effbatch.show.charts.look import COLOURS, FONTS, PANEL_WIDTH
 
 ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
 RATE = Axis("best learning rate η", "log")
@@ -282,3 +285,25 @@ def test_a_png_is_dark_on_white_at_three_pixels_a_point(drawing):
     assert image.width == pytest.approx(3 * width, abs=3)
     assert image.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
     assert image.convert("L").getextrema()[0] < 80
+
+
+def test_powers_are_raised_wherever_a_chart_has_words():
+    axes = Axis("(1+α)^−¾", "log"), Axis("laws, B^b", ticks=(0, 1), names=("n^0.53", "n^(−s/(1+s))"), domain=(-1, 2))
+    curves = [Series(law.formula, "rival", X, [0, 1, 0, 1]) for law in LAWS.values()]
+    shown = Figure("powers", "S ∝ (1+α)^β", [Panel(*axes, curves, "B/(1+α)^δ")], "by η^2")
+    drawn = draw(shown, alone=True)
+    assert "^" not in drawn.svg
+    assert "^" not in json.dumps(drawn.spec, ensure_ascii=False)
+    for words in (
+        "(1+α)⁻³ᐟ⁴",
+        "laws, Bᵇ",
+        "n⁰·⁵³",
+        "n⁻ˢᐟ⁽¹⁺ˢ⁾",
+        "η ∝ B¹ᐟ⁴ (1+α)⁻³ᐟ⁴",
+        "S ∝ (1+α)ᵝ",
+        "B/(1+α)ᵟ",
+        "by η²",
+    ):
+        assert words in drawn.svg
+    regular, bold, _ = (TTFont(bundled("templates") / "fonts" / file).getBestCmap().keys() for file in FONTS)
+    assert {ord(letter) for letter in drawn.svg if letter > "~"} <= regular & bold

@@ -34,7 +34,7 @@ def channels(
         {
             "field": field,
             "type": "quantitative",
-            "title": typeset(axis.label),
+            "title": axis.label,
             **_axis(axis, domain, f"{name}_{field}", ticks if field == "x" else TICKS),
         }
         for field, axis, domain in zip("xy", (panel.x, panel.y), domains, strict=True)

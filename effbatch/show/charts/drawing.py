@@ -51,7 +51,7 @@ def picture(spec: dict[str, Any], figure: Figure) -> str:
     svg = vl_convert.vegalite_to_svg(still, vl_version=vega_lite_version(), allowed_base_urls=[])
     svg = re.sub(r' (?:role="graphics-|aria-roledescription=")[^"]*"', "", svg)  # the whole is one image with a title
     svg = _rename_ids(svg, "".join(c if c.isalnum() else "-" for c in figure.name))
-    return svg.replace(">", f"><title>{escape(figure.caption)}</title>", 1)
+    return svg.replace(">", f"><title>{escape(typeset(figure.caption))}</title>", 1)
 
 
 def png(figure: Figure, *, alone: bool = False) -> bytes:

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 from effbatch.core.figures import Figure, Panel, Series
-from effbatch.core.formats import typeset
 from effbatch.show.charts.axes import MARGIN, SCALES, domains, finite
 from effbatch.show.charts.look import LABEL_FONT, PANEL_HEIGHT
 
@@ -57,7 +56,7 @@ def _panel(panel: Panel, groups: Mapping[str, Sequence[Series]], height: int) ->
     if crowded or any(abs(place - wish) > SHIFT for place, wish in zip(places, wanted, strict=True)):
         return []
     return [
-        {"name": typeset(name), "group": name, "x": x_domain[1], "y": back(bottom + place / height * (top - bottom))}
+        {"name": name, "group": name, "x": x_domain[1], "y": back(bottom + place / height * (top - bottom))}
         for name, place in zip(order, places, strict=True)
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,7 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
     """The Vega-Lite specification of `figure`; the last layer of every panel is what only hovering needs."""
     if not figure.panels:
         raise InputError(f"figure {figure.name!r} needs at least one panel and has none: give its panels")
+    figure = _typeset(figure)
     groups = groups_of(figure)
     in_row = min(len(figure.panels), row.most)
     narrow = row.width < ROW_WIDTH
@@ -57,7 +59,7 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
                 "height": _height(panel, in_row),
                 "data": {"name": name},
                 "layer": layers,
-                **({"title": typeset(panel.title)} if panel.title else {}),
+                **({"title": panel.title} if panel.title else {}),
             }
         )
     return {
@@ -71,6 +73,15 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
         "config": config(groups, row),
         "datasets": datasets,
     }
+
+
+def _typeset(part: Any) -> Any:
+    """A figure, or a part of one, with the powers in all its texts raised."""
+    if is_dataclass(part) and not isinstance(part, type):
+        return replace(part, **{field.name: _typeset(getattr(part, field.name)) for field in fields(part)})
+    if isinstance(part, list | tuple):
+        return [_typeset(one) for one in part]
+    return typeset(part) if isinstance(part, str) else part
 
 
 def _height(panel: Panel, in_row: int) -> int:
