@@ -16,7 +16,7 @@ from typing import Any
 import disks
 import kills
 from sweeps import Command, Note, ended, wait_for
-from tally import Tally
+from tally import Tally, kept
 
 PAGES = range(1, 4)  # of 4 KiB: fewer than the runs of an answer need
 
@@ -100,14 +100,14 @@ def ctrl_c(home: Path, count: int, rng: random.Random) -> Tally:
             training = asked.events()[-1][1] == "training"
             owed = ["Aborted!", *["stopped; finished runs are kept in"] * training]
             tally.expect(asked, 1, code, *owed)
-            tally.struck[f"{len(asked.acknowledged())} runs kept"] += 1
+            tally.struck[kept(len(asked.acknowledged()), "run")] += 1
         tally.settle(asked, _truth())
     return tally
 
 
 def two_at_once(home: Path, count: int, rng: random.Random) -> Tally:
     """The same question asked twice at once, with one folder."""
-    tally = Tally("advise: the same question twice at once, in one folder")
+    tally = Tally("advise: the same question twice at once in one folder")
     for number in range(count):
         first, second = Asked(home / f"{number}a"), Asked(home / f"{number}b")
         first.out.mkdir(parents=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps import LONG, Sweep, ended, wait_for
-from tally import Tally, reference
+from tally import Tally, kept, reference
 
 SCHEDULER = """
 import time
@@ -56,7 +56,7 @@ def scheduler_lost(home: Path, count: int, rng: random.Random) -> Tally:
         code = ended(driver)
         tally.tried += 1
         tally.expect(sweep, code, code, *(["finished units are kept"] if code else []))
-        tally.struck["was done before" if code == 0 else f"{len(sweep.acknowledged())} units kept"] += 1
+        tally.struck["was done before" if code == 0 else kept(len(sweep.acknowledged()), "unit")] += 1
         tally.settle(sweep, cube)
     return tally
 

@@ -17,7 +17,7 @@ YEARS = 10 * 365 * 86400
 
 def two_runs(home: Path, count: int, rng: random.Random) -> Tally:
     """A second run in the folder of a first one: refused with the first one's process number."""
-    tally = Tally("second run in the same folder")
+    tally = Tally("a second run in the same folder")
     _, cube = reference(home / "whole", steps=LONG)
     for number in range(count):
         first, second = _pair(home / f"pair{number}", LONG)
@@ -33,7 +33,7 @@ def two_runs(home: Path, count: int, rng: random.Random) -> Tally:
 
 def two_at_once(home: Path, count: int, rng: random.Random) -> Tally:
     """Two runs that begin in a new folder within some hundredths of a second: one is refused, or comes after."""
-    tally = Tally("two runs begun together in a new folder")
+    tally = Tally("two runs started together in a new folder")
     _, cube = reference(home / "whole")
     for number in range(count):
         first, second = _pair(home / f"pair{number}", SHORT)
@@ -42,10 +42,10 @@ def two_at_once(home: Path, count: int, rng: random.Random) -> Tally:
         children.append((second, second.start()))
         codes = [ended(child) for _, child in children]
         tally.tried += 1
-        tally.struck["one was refused" if any(codes) else "one after the other"] += 1
+        tally.struck["one run was refused" if any(codes) else "one after the other"] += 1
         for (sweep, _), code in zip(children, codes, strict=True):
             tally.expect(sweep, code, code, *(["in use by the process"] if code else []))
-        tally.unreadable += all(codes)
+        tally.unfinished += all(codes)
         trained = Counter(key for sweep in (first, second) for _, what, key in sweep.events() if what == "training")
         tally.twice += sum(times - 1 for times in trained.values())
         tally.settle(first if not codes[0] else second, cube)
@@ -63,7 +63,7 @@ def _pair(home: Path, steps: int) -> tuple[Sweep, Sweep]:
 
 def clock_jumps(home: Path, count: int, rng: random.Random) -> Tally:
     """Every look at the clock is years off, and so are the times of all files, while runs are stopped and go on."""
-    tally = Tally("clock jumps by up to ten years, back and forth")
+    tally = Tally("the clock jumps by up to ten years, back and forth")
     _, cube = reference(home / "whole")
     for number in range(count):
         sweep = Sweep(home / f"sweep{number}")

@@ -18,7 +18,7 @@ from effbatch.sweep.store import Store
 
 def unit_files(home: Path, count: int, rng: random.Random) -> Tally:
     """One bit flipped at `count` positions of a unit file (all of them, if it has no more), and as many cuts."""
-    tally = Tally("unit file: one bit flipped, or cut")
+    tally = Tally("unit file with one bit flipped, or cut short")
     whole, _ = reference(home / "whole")
     store, path = Store(whole.out), _units(whole)[0]
     key = path.name.partition("-")[0]
@@ -36,7 +36,7 @@ def unit_files(home: Path, count: int, rng: random.Random) -> Tally:
 
 def units_trained_again(home: Path, count: int, rng: random.Random) -> Tally:
     """Whole runs on a folder with one damaged unit: it is named, set aside and trained again, and no other is."""
-    tally = Tally("unit file damaged, another's, or foreign: run again")
+    tally = Tally("sweep repeated after a unit file was damaged or replaced")
     whole, cube = reference(home / "whole")
     for number in range(count):
         sweep = Sweep(home / f"sweep{number}")
@@ -66,7 +66,7 @@ def units_trained_again(home: Path, count: int, rng: random.Random) -> Tally:
 
 def json_files(home: Path, count: int, rng: random.Random) -> Tally:
     """The same damage to sweep.json and predictions.json."""
-    tally = Tally("sweep.json, predictions.json: one bit flipped, or cut")
+    tally = Tally("`sweep.json`, `predictions.json` with one bit flipped, or cut short")
     whole, _ = reference(home / "whole")
     store = Store(whole.out)
     store.write_json("predictions.json", {"stored": "now", "prediction": {"best": [0.25, None, 1e-3], "α": "yes"}})
@@ -84,7 +84,7 @@ def json_files(home: Path, count: int, rng: random.Random) -> Tally:
 
 def cube_file(home: Path, count: int, rng: random.Random) -> Tally:
     """The same damage to cube.nc."""
-    tally = Tally("cube.nc: one bit flipped, or cut")
+    tally = Tally("`cube.nc` with one bit flipped, or cut short")
     whole, cube = reference(home / "whole")
     path = whole.out / "cube.nc"
     for content in _damaged(path.read_bytes(), count, rng):
@@ -96,7 +96,7 @@ def cube_file(home: Path, count: int, rng: random.Random) -> Tally:
 
 def refused(home: Path, count: int, rng: random.Random) -> Tally:
     """A folder of another spec, a cube of another schema, predictions edited by hand: refused, the difference shown."""
-    tally = Tally("another spec, another cube, edited predictions")
+    tally = Tally("folder with another spec, another cube or edited predictions")
     whole, cube = reference(home / "whole")
     shutil.copytree(whole.home, home / "other")
     other = Sweep(home / "other", whole.steps + 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps import Command, Sweep
-from tally import Tally, reference
+from tally import Tally, kept, reference
 
 ROOM = "8m"
 PAGES = range(1, 44)  # of 4 KiB: what a whole sweep needs
@@ -39,11 +39,11 @@ def filled(tally: Tally, kind: type[Command], truth: Any, home: Path, sizes: Seq
         with _disk(command.out, f"{4 * pages}k") as remount:
             code = command.run()
             if code == 0:
-                tally.struck["had room enough"] += 1
+                tally.struck["the disk was large enough"] += 1
                 continue
             tally.tried += 1
             tally.expect(command, 1, code, *owed)
-            tally.struck[f"{len(command.acknowledged())} units kept"] += 1
+            tally.struck[kept(len(command.acknowledged()), "unit")] += 1
             remount(f"size={ROOM}")
             tally.settle(command, truth)
     return tally
@@ -51,7 +51,7 @@ def filled(tally: Tally, kind: type[Command], truth: Any, home: Path, sizes: Seq
 
 def files_too_large(home: Path, count: int, rng: random.Random) -> Tally:
     """A limit on the size of one file (RLIMIT_FSIZE), which a write meets in its midst; then it is lifted."""
-    tally = Tally("write refused in its midst (`RLIMIT_FSIZE`)")
+    tally = Tally("a write that fails halfway (`RLIMIT_FSIZE`)")
     whole, cube = reference(home / "whole")
     largest = max(path.stat().st_size for path in whole.out.rglob("*") if path.is_file())
     for _ in range(count):
@@ -59,14 +59,14 @@ def files_too_large(home: Path, count: int, rng: random.Random) -> Tally:
         sweep = Sweep(home / f"size{size}")
         tally.tried += 1
         tally.expect(sweep, 1, sweep.run(partial(_limit, size=size)))
-        tally.struck[f"{len(sweep.acknowledged())} units kept"] += 1
+        tally.struck[kept(len(sweep.acknowledged()), "unit")] += 1
         tally.settle(sweep, cube)
     return tally
 
 
 def read_only(home: Path, count: int, rng: random.Random) -> Tally:
     """The folder of a sweep that was stopped on the way can no longer be written to; then it can."""
-    tally = Tally("folder read-only")
+    tally = Tally("read-only folder")
     _, cube = reference(home / "whole")
     for number in range(count):
         sweep = Sweep(home / f"sweep{number}")

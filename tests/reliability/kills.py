@@ -89,14 +89,14 @@ def killed_at_durable_steps(
 
 def while_a_file_is_written(home: Path, count: int, rng: random.Random) -> Tally:
     """The run is killed when a part of a file is on the disk, the part drawn by chance."""
-    tally = Tally("`kill -9` in the midst of writing a file")
+    tally = Tally("`kill -9` while a file is being written")
     _, cube = reference(home / "whole")
     for number in range(count):
         sweep = Sweep(home / f"sweep{number}")
         aim = partial(_write_a_part, number=rng.randrange(UNITS + 2), part=rng.random())
         tally.unexplained += sweep.run(aim) != -signal.SIGKILL
         tally.tried += 1
-        tally.struck["a part of the file was there"] += any(sweep.out.rglob(".*.tmp"))
+        tally.struck["the file was there in part"] += any(sweep.out.rglob(".*.tmp"))
         tally.settle(sweep, cube)
     return tally
 

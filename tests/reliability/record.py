@@ -1,4 +1,4 @@
-"""Try every fault as often as `make torture` does, print what was survived, and write it to docs/reliability.md."""
+"""Try every fault as often as `make torture` does, count what survived it, and write docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from effbatch.core.errors import first_line
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 SEED = 1
-COLUMNS = ("fault", "tried", "lost", "twice", "unreadable", "different", "unexplained", "what was seen")
+COLUMNS = ("fault", "tried", "lost", "twice", "unfinished", "different", "unexplained", "what was seen")
 HEAD = """# What a sweep survives
 
-A finished unit is never lost and never trained again, a damaged file is never used, and whatever happens, the same
-command ends with the same cube, bit for bit on one device. This page counts how often that was tried. `make torture`
-writes it; a short version runs with the tests (`tests/reliability`).
+`effbatch simulate` never loses a finished unit, never trains one twice and never uses a damaged file. After any fault,
+give the same command again: it ends with the same cube, bit for bit on one device. This page counts how often that was
+tried. `make torture` writes it, and the tests in `tests/reliability` try a short version.
 
-Every fault strikes the real command, `effbatch simulate`, on a sweep of four units, or, in the rows that say so,
-`effbatch advise` with `--out`, on a few short real runs. Then the same command is given again without the fault. Damage
-to single bytes is tried on the functions that read the files.
+Each fault strikes the real command on a sweep of four units. The rows that begin with "advise" strike
+`effbatch advise --out DIR`, which keeps a few short training runs. Then the same command runs again without the fault.
+Damage to single bytes is tried on the functions that read the files.
 
 * **tried**: how often the fault struck
-* **lost**: units, or short runs, whose commit had returned, and which were gone or trained again
+* **lost**: committed units, or short runs, that were gone afterwards or trained again
 * **twice**: units that one run trained twice
-* **unreadable**: sweeps and answers that did not end
-* **different**: cubes and answers not equal to those of an undisturbed command, or damaged content that was used
-* **unexplained**: runs that ended without the sentence that they owe, or with a traceback
+* **unfinished**: sweeps and answers that the second command did not finish
+* **different**: cubes and answers that differ from those of an undisturbed command, and damaged content that was used
+* **unexplained**: commands that ended with a traceback, or without the sentence that explains their end
 """
 LOAD_HEAD = """## Large sweeps
 
-Each is measured in a process of its own; memory is all that the process took, Python and libraries included. The
-goals are for a machine that does nothing else: they are compared with the time of the processor. Time and memory of a
-fit grow with the square of the settings that one network and data set have: 400 here.
+Each measurement runs in a process of its own, and memory is the peak of that process, Python and its libraries
+included. The goals are for an idle machine, so they are compared with processor time. Time and memory of a fit grow
+with the square of the number of settings of one network and data set, 400 here.
 """
 LONG_HEAD = """## Bad input, numerics and intervals
 
-The other tests of `tests/reliability` with `EFFBATCH_TORTURE=1`: 2,000 examples of every kind of random input, 1,000
-draws or more of every interval. Coverage is held to 93 to 97 %; of a few intervals, named in `test_coverage.py`, to at
-least 92 %, at most 98 or 99 %, or to no upper bound at all. The worlds where some are known to cover less are
-[listed](when-it-fails.md).
+`EFFBATCH_TORTURE=1` runs the other tests of `tests/reliability` with 2,000 examples of each kind of random input and at
+least 1,000 draws of each interval. Coverage must lie between 93 and 97 %. A few intervals, named in `test_coverage.py`,
+must reach at least 92 %; their upper limit is 98 %, 99 % or none. [When it fails](when-it-fails.md) lists the cases in
+which some intervals are known to cover less.
 """
 
 
@@ -104,7 +104,7 @@ def _page(
     yield ""
     tried = sum(tally.tried for tally in tallies)
     survived = sum(tally.tried for tally in tallies if tally.survived)
-    yield f"In all {tried:,} faults tried, {survived:,} in rows without a failure."
+    yield f"{tried:,} faults were tried in all, {survived:,} of them in rows without a failure."
     for fault in missed:
         yield f"Not tried: {fault.name}, which needs {fault.needs}."
     yield ""
@@ -129,9 +129,9 @@ def _page(
     yield ""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     yield (
-        f"Command: `make torture` (random seed {SEED}). Date: {datetime.now(UTC):%Y-%m-%d}. Device: {facts['device']}, "
-        f"{os.cpu_count()} cores, shared with other work. Versions: {versions}, Python {facts['python']}; commit "
-        f"{commit}. Duration: {seconds / 60:.0f} minutes."
+        f"`make torture` wrote this page on {datetime.now(UTC):%Y-%m-%d} in {seconds / 60:.0f} minutes, with random "
+        f"seed {SEED}. Device: {facts['device']}, {os.cpu_count()} cores, shared with other work. Versions: "
+        f"{versions}, Python {facts['python']}; commit {commit}."
     )
 
 
@@ -142,8 +142,8 @@ def _commit() -> str:
 
 
 def _row(tally: Tally) -> list[object]:
-    counts = [tally.tried, tally.lost, tally.twice, tally.unreadable, tally.different, tally.unexplained]
-    seen = ", ".join(f"{what}: {times:,}" for what, times in sorted(tally.struck.items()))
+    counts = [tally.tried, tally.lost, tally.twice, tally.unfinished, tally.different, tally.unexplained]
+    seen = ", ".join(f"{times:,} × {what}" for what, times in sorted(tally.struck.items()))
     return [tally.fault, *(f"{count:,}" for count in counts), seen.replace("|", "/")]
 
 

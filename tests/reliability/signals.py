@@ -34,7 +34,7 @@ def _one(tally: Tally, number: signal.Signals, home: Path, count: int, rng: rand
         _, last, _ = sweep.events()[-1]
         tally.unexplained += last != "committed"
         tally.tried += 1
-        tally.struck["the unit was finished first"] += last == "committed"
+        tally.struck["the unit finished first"] += last == "committed"
         tally.settle(sweep, cube)
     return tally
 
@@ -53,7 +53,7 @@ def two_ctrl_c(home: Path, count: int, rng: random.Random) -> Tally:
         _, last, _ = sweep.events()[-1]
         tally.unexplained += last != "training"
         tally.tried += 1
-        tally.struck["stopped in mid-unit"] += last == "training"
+        tally.struck["stopped within a unit"] += last == "training"
         tally.lost += sweep.lost()
         tally.twice += sweep.twice()
     return tally

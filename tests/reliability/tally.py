@@ -23,7 +23,7 @@ class Tally:
 
     lost         units whose commit had returned, and which were gone or trained again all the same
     twice        units that one run trained twice
-    unreadable   sweeps that the same command did not bring to an end
+    unfinished   sweeps that the same command did not finish
     different    cubes, or answers, that are not those of the undisturbed command, bit for bit
     unexplained  runs that ended without the sentence that they owe, or with a traceback
     struck       where the fault struck, or what was seen, with counts
@@ -33,14 +33,14 @@ class Tally:
     tried: int = 0
     lost: int = 0
     twice: int = 0
-    unreadable: int = 0
+    unfinished: int = 0
     different: int = 0
     unexplained: int = 0
     struck: Counter[str] = field(default_factory=Counter)
 
     @property
     def survived(self) -> bool:
-        return self.tried > 0 and not (self.lost + self.twice + self.unreadable + self.different + self.unexplained)
+        return self.tried > 0 and not (self.lost + self.twice + self.unfinished + self.different + self.unexplained)
 
     def expect(self, sweep: Command, code: int, came: int, *sentences: str) -> None:
         """Count a run that ended otherwise than with `code` and these sentences."""
@@ -55,13 +55,18 @@ class Tally:
         self.lost += max(lost, sweep.lost())
         self.twice += sweep.twice()
         if code:
-            self.unreadable += 1
+            self.unfinished += 1
             self.struck[f"exit {code}: {sweep.said.strip().splitlines()[-1:]}"] += 1
             return
         try:
             self.different += not sweep.same(truth)
         except EffbatchError:
-            self.unreadable += 1
+            self.unfinished += 1
+
+
+def kept(count: int, what: str) -> str:
+    """ "kept 1 unit", "kept 3 units"."""
+    return f"kept {count} {what}{'s' * (count != 1)}"
 
 
 def reference(home: Path, steps: int = SHORT) -> tuple[Sweep, xr.Dataset]:

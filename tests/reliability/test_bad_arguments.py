@@ -1,4 +1,4 @@
-"""Silly arguments of every command: exit 0 with finite numbers, or 2 with one sentence; never a traceback."""
+"""Commands with nonsense arguments exit with 0 and finite numbers, or with 2 and one sentence; no traceback."""
 
 from __future__ import annotations
 

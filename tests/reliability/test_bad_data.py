@@ -1,4 +1,4 @@
-"""Images, labels and networks that cannot be used are named in one sentence; none gives a number that is not finite."""
+"""Images, labels and networks that cannot be used are refused in one sentence; every number of an answer is finite."""
 
 from __future__ import annotations
 

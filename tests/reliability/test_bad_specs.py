@@ -1,4 +1,4 @@
-"""Every key of a spec with every kind of wrong value: read, or refused in one sentence; files that are no specs."""
+"""Keys of a spec with values of every wrong kind, and files that are not specs, are read or refused in one sentence."""
 
 from __future__ import annotations
 

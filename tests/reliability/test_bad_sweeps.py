@@ -1,4 +1,4 @@
-"""Grids at the ends of what is allowed are trained and fitted; folders and cubes that are none are named."""
+"""Grids at the limits of the allowed range train and fit; folders and cubes that cannot be read are named."""
 
 from __future__ import annotations
 

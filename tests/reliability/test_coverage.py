@@ -1,4 +1,4 @@
-"""How often nominal 95 % intervals hold the truth, where it is known: 95 ± 2 %, over many draws of synthetic worlds.
+"""Nominal 95 % intervals hold the known truth in 95 ± 2 % of many draws from synthetic worlds.
 
 `make test` takes few draws, EFFBATCH_TORTURE=1 at least 1,000 of each. A count fails where it would come in one of
 1,000 runs, at most, from a coverage between 93 and 97 %.

@@ -1,4 +1,4 @@
-"""Networks that raise, return NaN, run out of memory, keep state or draw numbers: `advise` answers, or says why not."""
+"""`advise` answers for networks that raise, return NaN, exhaust memory, keep state or draw numbers, or says why not."""
 
 from __future__ import annotations
 

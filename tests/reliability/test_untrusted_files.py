@@ -1,4 +1,4 @@
-"""Files from strangers: no code of theirs runs, no page carries their markup, nothing small unpacks to gigabytes."""
+"""Untrusted files run no code, put no markup on a page, and do not unpack from a few bytes to gigabytes."""
 
 from __future__ import annotations
 
