@@ -19,12 +19,12 @@ from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.estimate import Estimate, exact
-from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table, noise_axis
+from effbatch.core.figures import Number, Table
 from effbatch.core.formats import estimate_text
 from effbatch.fitting import FitOutcome, compare_all, exponents
 from effbatch.fitting.compare import prediction_row
-from effbatch.fitting.figures import closed_limits, places
-from effbatch.laws import LAWS, Setting, get
+from effbatch.fitting.figures import best_rates
+from effbatch.laws import LAWS, get
 from effbatch.plan.keys import key
 
 LINEARISED = "linearised (no anchor, no training)"
@@ -74,6 +74,8 @@ class BestLearningRateClaim(Claim):
         verdict, p_value = at_most(error, self.max_median_error)
         theory = prediction_row(best, predicted, case.cube)
         powers = exponents(best)
+        said = _goes_as(powers, "The best learning rate goes as {}.") or why_unknown(best)
+        rates = best_rates("best_rate", best, self.law, finding=said, predicted=predicted)
         return Judgement(
             verdict=verdict,
             finding=self._finding(error, row, powers, best),
@@ -84,7 +86,7 @@ class BestLearningRateClaim(Claim):
                 Number(f"median error, {LINEARISED}", _estimate(theory, error.n), OCTAVES),
                 *_exponent_numbers(powers),
             ],
-            figures=(_figure(best, predicted, self.law, powers),),
+            figures=(rates,) if rates.panels else (),
             tables=(_laws_table(compared, theory), rates_table(best, predicted)),
             limits=_limits(best),
             p_value=p_value,
@@ -195,32 +197,3 @@ def _law_cells(row: Mapping[str, Any] | xr.Dataset) -> list[Any]:
     """Median error with its interval, 90th percentile and regrets of one law."""
     median, low, high, quantile90 = (float(row[key]) for key in ("median_error", "low", "high", "quantile90"))
     return [Estimate(median, low, high), quantile90, 100 * float(row["regret"]), 100 * float(row["regret95"])]
-
-
-def _figure(best: xr.Dataset, predicted: xr.DataArray, law: str, powers: xr.Dataset) -> Figure:
-    panels = [_panel(best.sel(here), predicted.sel(here), law, title) for title, here in places(best)]
-    seeds = int(best["seeds"].max())
-    caption = (
-        f"{_goes_as(powers, 'The best learning rate goes as {}.') or why_unknown(best)} Best rate and its 95 % "
-        f"interval over {seeds} seeds; where that is open on a side, no bar."
-        f"{' Predicted: linearised theory, before training.' * bool(predicted.notnull().any())} For comparison: {law}, "
-        "drawn through the middle cell."
-    ).strip()
-    return Figure("best_rate", caption, tuple(panels))
-
-
-def _panel(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
-    x, batches = best["alpha"].values, best["batch_size"].values
-    i, j = len(x) // 2, len(batches) // 2
-    middle, anchor = best["best_learning_rate"].isel(alpha=i, batch_size=j), Setting(x[i], float(batches[j]))
-    series = []
-    for batch in batches:
-        at, group = best.sel(batch_size=batch), f"B = {batch}"
-        rates = at["best_learning_rate"].values
-        series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
-        theory = predicted.sel(batch_size=batch).values
-        if np.isfinite(theory).any():
-            series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
-        factor = np.asarray(get(law).factor(Setting(x, float(batch)), anchor))
-        series.append(Series(f"{group}, {law}", "rival", x, float(middle) * factor, group=group))
-    return Panel(noise_axis(x), Axis("best learning rate", "log"), tuple(series), title)

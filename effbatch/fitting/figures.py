@@ -1,9 +1,8 @@
-"""A view of a cube, its best rates and the laws -> figures: accuracy over rates, best rates, steps on one curve."""
+"""A view of a cube, its best rates and a law -> figures: accuracy over rates, best rates, steps on one curve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ from effbatch.fitting.collapse import Collapse
 from effbatch.fitting.regret import seed_mean
 from effbatch.laws import LAWS, Setting
 from effbatch.plan.cube import CORE_DIMS, num_classes
-
-NOISE_LAWS = ("signal_to_noise", "clean_count", "square_root_clean_count")
-BATCH_LAWS = ("linear", "square_root")
 
 
 def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataArray | None = None) -> Figure:
@@ -60,82 +56,49 @@ def _inside_and_off(best: xr.Dataset, theory: xr.DataArray | None) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Along:
-    """Best rates along one dim, at the middle value of the other."""
+def best_rates(
+    name: str,
+    best: xr.Dataset,
+    law: str = "square_root_clean_count",
+    *,
+    finding: str = "",
+    predicted: xr.DataArray | None = None,
+) -> Figure:
+    """Best rates as measured, and as `predicted` where they were, with `law` drawn through the middle setting.
 
-    words: str
-    base: str  # of the power that the best rate goes as
-    axis: Axis
-    x: np.ndarray
-    raised: np.ndarray  # to the power: 1 + α, or B
-    at: Mapping[str, Any]
-    where: str
-    laws: Sequence[str]
-    setting: Callable[[Any], Setting]  # of a value of x
-
-
-def _along(best: xr.Dataset) -> tuple[_Along, _Along]:
-    """Along noise at the middle batch size, and along batch sizes at the middle noise."""
-    batch = best["batch_size"].values[best.sizes["batch_size"] // 2]
-    alpha = best["alpha"].values[best.sizes["alpha"] // 2]
-    alphas, batches = best["alpha"].values, best["batch_size"].values.astype(float)
-    K = int(best.attrs["num_classes"])
-    return (
-        _Along("noise", "(1+α)", noise_axis(alphas), alphas, 1 + alphas, {"batch_size": batch},
-               f"B = {batch}", NOISE_LAWS, lambda x: Setting(x, float(batch), K)),
-        _Along("batch size", "B", Axis("batch size B", "log2", ticks=tuple(batches)), batches, batches,
-               {"alpha": alpha}, f"α = {alpha:g}", BATCH_LAWS, lambda x: Setting(float(alpha), x, K)),
-    )  # fmt: skip
-
-
-def rates_and_laws(name: str, best: xr.Dataset, predicted: xr.DataArray | None = None) -> Figure:
-    """Best rate against noise at the middle batch, and against batch at the middle noise, with the laws.
-
-    Two panels for every combination of the other dims, but none along what did not vary.
+    Against noise, a curve for each batch size; against batch size where noise does not vary. One panel for every
+    combination of the other dims, but none where no rate is known, nor of one setting alone.
     """
-    panels: list[Panel] = []
-    findings: list[str] = []
-    for along in _along(best):
-        slopes: list[float] = []
-        for title, here in places(best) if len(along.x) > 1 else ():
-            measured = best.sel(here).sel(along.at)
-            theory = None if predicted is None else predicted.sel(here).sel(along.at)
-            rates = measured["best_learning_rate"]
-            if any(bool(known.notnull().any()) for known in (rates, theory) if known is not None):
-                slopes += _slope(along.raised, rates.values)
-                panels.append(_panel(along, title, measured, theory))
-        if slopes:
-            goes_as = f"{along.base}^{np.mean(slopes):.2f} ({_range(slopes)})"
-            findings.append(f"Against {along.words} the best rate goes as {goes_as}.")
-    return Figure(
-        name,
-        f"{' '.join(findings)} Exponents: least squares in each panel, their mean and range. Laws are drawn through "
-        "the middle cell of each panel. Bars: 95 % interval over seeds.",
-        tuple(panels),
-    )
+    theory = xr.full_like(best["best_learning_rate"], np.nan) if predicted is None else predicted
+    shown = places(best) if best.sizes["alpha"] * best.sizes["batch_size"] > 1 else ()
+    every = [_rates(best.sel(here), theory.sel(here), law, title) for title, here in shown]
+    panels = tuple(panel for panel in every if any(np.isfinite(series.y).any() for series in panel.series))
+    told = " Predicted: linearised theory, before training." * bool(theory.notnull().any())
+    caption = (
+        f"{finding} Best rate and its 95 % interval over {int(best['seeds'].max())} seeds; where that is open on a "
+        f"side, no bar.{told} For comparison: {law}, drawn through the middle cell."
+    ).strip()
+    return Figure(name, caption, panels)
 
 
-def _panel(along: _Along, title: str, measured: xr.Dataset, theory: xr.DataArray | None) -> Panel:
-    series = [
-        Series("measured", "measured", along.x, measured["best_learning_rate"].values, **closed_limits(measured)),
-        *([] if theory is None else [Series("linearised theory", "predicted", along.x, theory.values)]),
-        *_laws(along, measured["best_learning_rate"].values),
-    ]
-    told = f"{title}, " * bool(title)
-    return Panel(along.axis, Axis("best learning rate", "log"), series, told + along.where)
-
-
-def _laws(along: _Along, rates: np.ndarray) -> Iterator[Series]:
-    """Each law through the measured best rate nearest to the middle of the panel; none where there is no such rate."""
-    known = np.flatnonzero(np.isfinite(rates))
-    if not known.size:
-        return
-    x = along.x
-    middle = int(known[np.abs(known - len(x) // 2).argmin()])
-    for name in along.laws:
-        factor = np.broadcast_to(LAWS[name].factor(along.setting(x), along.setting(x[middle])), x.shape)
-        yield Series(LAWS[name].formula, "rival", x, rates[middle] * factor)
+def _rates(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
+    along, other = ("alpha", "batch_size") if best.sizes["alpha"] > 1 else ("batch_size", "alpha")
+    x, K = best[along].values.astype(float), int(best.attrs["num_classes"])
+    middle = best.isel({dim: best.sizes[dim] // 2 for dim in (along, other)})
+    anchor = Setting(float(middle["alpha"]), float(middle["batch_size"]), K)
+    series = []
+    for value in best[other].values:
+        at, group = best.sel({other: value}), f"B = {value}" if other == "batch_size" else f"α = {value:g}"
+        rates = at["best_learning_rate"].values
+        series.append(Series(f"{group}, measured", "measured", x, rates, **closed_limits(at), group=group))
+        theory = predicted.sel({other: value}).values
+        if np.isfinite(theory).any():
+            series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
+        setting = Setting(at["alpha"].values.astype(float), at["batch_size"].values.astype(float), K)
+        factor = np.broadcast_to(LAWS[law].factor(setting, anchor), x.shape)
+        series.append(Series(f"{group}, {law}", "rival", x, float(middle["best_learning_rate"]) * factor, group=group))
+    axis = noise_axis(x) if along == "alpha" else Axis("batch size B", "log2", ticks=tuple(x))
+    return Panel(axis, Axis("best learning rate", "log"), tuple(series), title)
 
 
 def steps_collapsed(name: str, steps: xr.Dataset, fitted: Collapse, *, predicted: float | None = None) -> Figure:
@@ -177,15 +140,6 @@ def places(values: xr.Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
 def closed_limits(at: xr.Dataset) -> dict[str, Any]:
     """`low` and `high` of a series of best rates, as far as they are closed; an open one is left out."""
     return {k: at[k].where((at[k] > 0) & np.isfinite(at[k])).values for k in ("low", "high")}
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> list[float]:
-    known = np.isfinite(y)
-    return [float(np.polyfit(np.log(x[known]), np.log(y[known]), 1)[0])] if known.sum() > 1 else []
-
-
-def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}, n = {len(values)}".replace("-", "−")
 
 
 def _against_batch(steps: xr.Dataset, delta: float, title: str, *, curve: Collapse | None = None) -> Panel:

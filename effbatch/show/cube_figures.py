@@ -1,4 +1,4 @@
-"""A cube -> figures beyond those of its claim, or without one: accuracy over rates, best rates and laws."""
+"""A cube -> figures beyond those of its claim, or without one: accuracy over rates, best rates and a law."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from effbatch.claims import Case
 from effbatch.claims.shared.accuracy_curves import ACCURACY, by_setting, percent
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.figures import Axis, Figure, Panel, Series
-from effbatch.fitting.figures import accuracy_map, extra_dims, rates_and_laws
-from effbatch.plan.cube import resolved_spec, score
+from effbatch.fitting.figures import accuracy_map, best_rates, extra_dims
+from effbatch.plan.cube import score
 
 LEAST = 4  # noise levels, and learning rates, that make a map
 MOST_PANELS = 3  # of a kind, side by side
@@ -18,7 +18,7 @@ MOST_PANELS = 3  # of a kind, side by side
 
 def figures(case: Case) -> list[Figure]:
     """The figures that this cube has the data for; none where the linearised theory said nothing before the run."""
-    cube, spec, predicted = case.cube, resolved_spec(case.cube), case.theory.get("best_learning_rate")
+    cube, predicted = case.cube, case.theory.get("best_learning_rate")
     if (
         predicted is None
         or _panels(cube) > MOST_PANELS
@@ -27,12 +27,7 @@ def figures(case: Case) -> list[Figure]:
         return []
     if not bool(predicted.notnull().any()):
         return []
-    name = spec["simulation"]["name"]
-    made = [accuracy_map(f"accuracy_map_{name}", cube, case.best, predicted)]
-    if spec["claim"]["kind"] == "best_learning_rate" and cube.sizes["batch_size"] > 1:
-        rates = rates_and_laws(f"best_rate_and_laws_{name}", case.best, predicted)
-        made += [rates] if rates.panels else []
-    return made
+    return [accuracy_map(f"accuracy_map_{case.name}", cube, case.best, predicted)]
 
 
 def measured(case: Case) -> list[Figure]:
@@ -41,7 +36,7 @@ def measured(case: Case) -> list[Figure]:
     if _panels(cube) > MOST_PANELS:
         return []
     over_rates = accuracy_map if min(cube.sizes["alpha"], cube.sizes["learning_rate"]) >= LEAST else _curves
-    rates = rates_and_laws(f"best_rate_and_laws_{name}", case.best)
+    rates = best_rates(f"best_rate_{name}", case.best)
     return [over_rates(f"accuracy_{name}", cube, case.best), *([rates] if rates.panels else [])]
 
 

@@ -1,4 +1,4 @@
-"""Figures made from a cube with a known truth: what the map shows, where the laws run, what the captions say."""
+"""Figures made from a cube with a known truth: what the map shows, where the law runs, what the captions say."""
 
 import json
 
@@ -9,6 +9,7 @@ import xarray as xr
 
 from effbatch.claims import Case
 from effbatch.claims.shared import stored
+from effbatch.fitting.figures import best_rates
 from effbatch.show import cube_figures as views
 
 ALPHA, BATCH = (0.0, 1.0, 3.0, 7.0, 15.0), (8, 32, 128)
@@ -54,19 +55,23 @@ def test_captions_state_what_was_found(figures):
     assert f"off by {OFF:.2f} powers of two" in figures["accuracy_map_made"].caption.replace("0.49", "0.50").replace(
         "0.51", "0.50"
     )
-    caption = figures["best_rate_and_laws_made"].caption
-    assert "(1+α)^-0.5" in caption
-    assert "B^0.5" in caption
 
 
-def test_laws_run_through_a_measured_rate_with_their_own_slope(figures):
-    against_noise, against_batch = figures["best_rate_and_laws_made"].panels
-    for panel, slopes, log in ((against_noise, [-2, -1, -0.5], np.log1p), (against_batch, [1, 0.5], np.log)):
-        measured = panel.series[0]
+def test_the_law_runs_through_the_middle_rate_with_its_own_slope():
+    case = case_with(prediction(1.0))
+    several = best_rates("made", case.best)
+    one = best_rates("made", case.best.isel(alpha=[2]))
+    for figure, slope, log in ((several, -0.5, np.log1p), (one, 0.5, np.log)):
+        (panel,) = figure.panels
         laws = [series for series in panel.series if series.role == "rival"]
-        found = [np.polyfit(log(law.x), np.log(law.y), 1)[0] for law in laws]
-        assert found == pytest.approx(slopes)
-        assert all(np.isclose(law.y, measured.y).any() for law in laws)
+        assert [np.polyfit(log(law.x), np.log(law.y), 1)[0] for law in laws] == pytest.approx([slope] * len(laws))
+        measured = [series for series in panel.series if series.role == "measured"]
+        assert any(np.isclose(law.y, at.y).any() for law, at in zip(laws, measured, strict=True))
+
+
+def test_without_a_best_rate_there_is_no_panel():
+    best = case_with(prediction(1.0)).best
+    assert best_rates("made", best.assign(best_learning_rate=best["best_learning_rate"] * np.nan)).panels == ()
 
 
 def test_no_map_where_the_theory_said_nothing_or_the_grid_is_small():

@@ -206,10 +206,11 @@ def test_one_of_several_is_taken_by_its_name_and_a_notebook_shows_all(monkeypatc
     assert shown == plots.names
 
 
-def test_an_axis_that_did_not_vary_has_no_panel_and_a_grid_of_one_setting_no_figure():
+def test_an_axis_that_did_not_vary_has_one_curve_and_a_grid_of_one_setting_no_figure():
     cube = effbatch.fit(synthetic.peaked_cube(lambda a, b: 0.02 / (1 + a), alpha=ALPHA, batch_size=(32,), noise=0.001))
     rate, accuracy = effbatch.plot(cube)
-    assert [panel.title for panel in rate.figure.panels] == ["B = 32"]
+    (panel,) = rate.figure.panels
+    assert {series.group for series in panel.series} == {"B = 32"}
     assert len(accuracy.figure.panels) == 1
     with pytest.raises(InputError, match="its grid is too small for a figure"):
         effbatch.plot(effbatch.fit(synthetic.peaked_cube(lambda a, b: 0.02 + 0 * a + 0 * b)))

@@ -287,4 +287,4 @@ def test_best_rates_are_fitted_once_for_verdict_figures_scorecard_and_report(mon
     card = scorecard.measure(judged)
     made = report(judged, card)
     assert [cube is cubes[name] for cube, name in zip(fitted, cubes, strict=True)] == [True, True]
-    assert len(made.claims[0].all(Figure)) == 3, "the claim's own, accuracy over rates, rates and laws"
+    assert len(made.claims[0].all(Figure)) == 2, "the claim's own, accuracy over rates"

@@ -10,7 +10,7 @@ from effbatch.core.figures import Cell, Figure, Table, figures
 from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Heading, Note, Page, Part, page
 from effbatch.fitting import Fit, FitOutcome
-from effbatch.fitting.figures import accuracy_map, rates_and_laws, steps_collapsed
+from effbatch.fitting.figures import accuracy_map, best_rates, steps_collapsed
 from effbatch.fitting.of_cube import place_text, words
 from effbatch.show.terminal import on_a_screen
 
@@ -113,8 +113,8 @@ def _spaced(outcome: str) -> str:
 
 @figures.register
 def fit_figures(found: Fit) -> list[Figure]:
-    """Best rates with the laws, accuracy over noise and rates, and the collapse, as far as the grid shows them."""
-    made = [rates_and_laws("best_rate", found.best)]
+    """Best rates with a law, accuracy over noise and rates, and the collapse, as far as the grid shows them."""
+    made = [best_rates("best_rate", found.best)]
     if found.cube.sizes["alpha"] > 1 and found.cube.sizes["learning_rate"] > 1:
         made.append(accuracy_map("accuracy", found.cube, found.best))
     for where, collapse in found.collapses.items():
