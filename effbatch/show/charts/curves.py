@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effbatch.core.figures import Figure, Panel, Series
-from effbatch.show.charts.look import COLOURS, DASHES, INK, LABEL_FONT, SHAPES, SYMBOL_SIZE
+from effbatch.show.charts.look import COLOURS, DASHES, SHAPES, SYMBOL_SIZE
 from effbatch.show.charts.marks import SERIES, beside, hover, layer, span
 
 Groups = Mapping[str, Sequence[Series]]
@@ -24,22 +24,18 @@ def groups_of(figure: Figure) -> Groups:
 
 
 def curve_layers(
-    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, legend: str | None
+    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, legend: str
 ) -> list[dict[str, Any]]:
-    """What is drawn from the back to the front; last what only hovering needs.
-
-    legend   its title; None for no legend, where names stand at the ends of curves
-    """
+    """What is drawn from the back to the front; last what only hovering needs. `legend` is its title, or empty."""
     look = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
-    key = None if legend is None else look
-    colour, shape = looks(groups, key)
+    colour, shape = _looks(groups, look)
     dashes = _dashes(groups)
     rhythm_scale = {"domain": list(dashes), "range": list(dashes.values())}
     rhythm = {"strokeDash": {"field": "group", "type": "nominal", "scale": rhythm_scale, "legend": None}}
     detail = {"detail": SERIES}
     place = {"x": x, "y": y, "color": colour}
     faded = {"opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
-    shown = place | (faded if key else {})
+    shown = place | faded
     lying = sideways(panel)
     ends = span("x", x, "low", "high") if lying else span("y", y, "low", "high")
     rule, point = {"type": "rule", "strokeWidth": 1.4}, {"type": "point", "filled": True, "size": 48, "opacity": 1}
@@ -64,19 +60,7 @@ def sideways(panel: Panel) -> bool:
     return any(series.interval == "x" for series in panel.series)
 
 
-def name_layers(data: str, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:
-    """The names of curves at their right ends, each behind the symbol of its curve."""
-    colour, shape = looks(groups, None)
-    place = {"x": x, "y": y}
-    symbol = {"type": "point", "filled": True, "clip": False, "size": 48, "xOffset": 12, "opacity": 1}
-    name = {"type": "text", "clip": False, "align": "left", "dx": 20, "fontSize": LABEL_FONT, "color": INK}
-    return [
-        {"data": {"name": data}, "mark": symbol, "encoding": place | {"color": colour, "shape": shape}},
-        {"data": {"name": data}, "mark": name, "encoding": place | {"text": {"field": "name", "type": "nominal"}}},
-    ]
-
-
-def looks(groups: Groups, legend: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _looks(groups: Groups, legend: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Colour and shape of every group."""
     names, dashes = list(groups), _dashes(groups)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]

@@ -11,8 +11,7 @@ from effbatch.core.errors import InputError
 from effbatch.core.figures import Figure, Panel
 from effbatch.core.formats import typeset
 from effbatch.show.charts.axes import channels, domains
-from effbatch.show.charts.curves import curve_layers, groups_of, name_layers
-from effbatch.show.charts.ends import names_at_ends, room
+from effbatch.show.charts.curves import curve_layers, groups_of
 from effbatch.show.charts.look import MAP_HEIGHT, PANEL_HEIGHT, PANEL_WIDTH, ROW_HEIGHT, ROW_WIDTH, Row, config
 from effbatch.show.charts.maps import map_layers, tiles
 from effbatch.show.charts.marks import rows
@@ -31,11 +30,6 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
     figure = _typeset(figure)
     groups = groups_of(figure)
     in_row = min(len(figure.panels), row.most)
-    narrow = row.width < ROW_WIDTH
-    ends = names_at_ends(figure, groups, in_row, narrow=narrow)
-    legend = None if ends else figure.legend
-    free = ROW_WIDTH - PANEL_WIDTH[1] - 55 if in_row == 1 else 0  # px beside the panel and its axis
-    width = row.panel or PANEL_WIDTH[in_row] - max(0, room(ends) - free)
     datasets: dict[str, list[dict[str, Any]]] = {}
     panels = []
     for i, panel in enumerate(figure.panels):
@@ -44,18 +38,15 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
         datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
         x, y = channels(panel, (x_domain, y_domain), name, row.ticks)
         if panel.heat is None:
-            layers = curve_layers(panel, x, y, groups, legend)
+            layers = curve_layers(panel, x, y, groups, figure.legend)
         else:
             datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
-            layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=narrow)
-        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups) and not ends)
-        if ends:
-            datasets[f"ends{i}"] = ends[i]
-            layers[-1:-1] = name_layers(f"ends{i}", x, y, groups)
+            layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=row.width < ROW_WIDTH)
+        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups))
         panels.append(
             {
                 "name": name,
-                "width": width,
+                "width": row.panel or PANEL_WIDTH[in_row],
                 "height": _height(panel, in_row),
                 "data": {"name": name},
                 "layer": layers,
