@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any, Literal
@@ -56,6 +56,11 @@ class Series:
     group: str = ""
     interval: Literal["x", "y"] = "y"
     dots: bool = False
+
+    def points(self) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """x, y, low and high of every point."""
+        limits = ([None] * len(self.x) if values is None else values for values in (self.low, self.high))
+        return zip(self.x, self.y, *limits, strict=True)
 
 
 def limits(intervals: Sequence[tuple[float | None, float | None] | None]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Cell, Figure, Number, Table
 
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
-_RANGE = re.compile("([−\\d.,]+)\u00a0to\u00a0([−\\d.,]+)")
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
 _TOGETHER = re.compile(
     r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]"
@@ -149,19 +148,21 @@ def is_quantity(cells: Sequence[str]) -> bool:
 
 
 def aligned(cells: Sequence[str]) -> list[str]:
-    """A column whose decimal points stand below each other once it is flush right, or flush left if of ranges.
+    """A column of numbers with as many places after the point: flush right, the points stand below each other.
 
-    Spaces as wide as digits fill up what is missing; the other cells stay as they are.
+    Other columns stay as they are.
     """
-    ranges = [_RANGE.fullmatch(cell) for cell in cells]
-    if any(ranges):
-        lows = _padded([m[1] if m else "" for m in ranges], left=True)
-        highs = _padded([m[2] if m else "" for m in ranges], left=True)
-        return [
-            f"{low}\u00a0to\u00a0{high}" if match else cell
-            for match, low, high, cell in zip(ranges, lows, highs, cells, strict=True)
-        ]
-    return _padded(list(cells)) if is_quantity(cells) else list(cells)
+    if not is_quantity(cells):
+        return list(cells)
+    decimals = max((len(cell.partition(".")[2]) for cell in cells if _NUMBER.fullmatch(cell)), default=0)
+    padded = []
+    for cell in cells:
+        if _NUMBER.fullmatch(cell):
+            _, point, after = cell.partition(".")
+            gap = POINT_SPACE if decimals and not point else ""
+            cell = f"{cell}{gap}{FIGURE_SPACE * (decimals - len(after))}"
+        padded.append(cell)
+    return padded
 
 
 def table_csv(table: Table) -> str:
@@ -184,9 +185,7 @@ def figure_csv(figure: Figure) -> str:
     for i, panel in enumerate(figure.panels, 1):
         title = panel.title or f"panel {i}"
         for s in panel.series:
-            nothing = [None] * len(s.x)
-            limits = [nothing if values is None else values for values in (s.low, s.high)]
-            for x, y, low, high in zip(s.x, s.y, *limits, strict=True):
+            for x, y, low, high in s.points():
                 rows.append([title, panel.x.label, panel.y.label, s.name, s.role, x, y, low, high])
         if panel.heat is not None:
             heat, label = panel.heat, panel.heat.label
@@ -226,22 +225,6 @@ def _parts(estimate: Estimate) -> tuple[str, str]:
         limit = f"at most {value_text(high)}" if low is None else f"at least {value_text(low)}"
         return value_text(value), f"({limit})"
     return value_text(value), "" if value is None else "(no interval)"
-
-
-def _padded(cells: Sequence[str], *, left: bool = False) -> list[str]:
-    """Numbers with as many places after the point; `left`: and as many before it."""
-    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
-    decimals = max((len(cell.partition(".")[2]) for cell in numbers), default=0)
-    whole = max((len(cell.partition(".")[0]) for cell in numbers), default=0)
-    padded = []
-    for cell in cells:
-        if _NUMBER.fullmatch(cell):
-            before, point, after = cell.partition(".")
-            lead = FIGURE_SPACE * (whole - len(before)) if left else ""
-            gap = POINT_SPACE if decimals and not point else ""
-            cell = f"{lead}{cell}{gap}{FIGURE_SPACE * (decimals - len(after))}"
-        padded.append(cell)
-    return padded
 
 
 def _raised(power: str) -> str | None:

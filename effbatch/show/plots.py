@@ -33,8 +33,6 @@ def plot(answer: Any) -> Plots:
     """
     if isinstance(answer, list | tuple) and answer and all(isinstance(one, Prediction) for one in answer):
         made = figures_along(answer) if len(answer) > 1 else figures(answer[0])
-    elif hasattr(answer, "to_figures") and not isinstance(answer, type):
-        made = answer.to_figures()
     else:
         made = figures(answer)
     if not made:

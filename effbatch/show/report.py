@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from effbatch.claims import Verdict
-from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Number, Table
 from effbatch.core.formats import number_text, p_text
@@ -48,13 +46,6 @@ class Chapter(Page):
     p_value: float | None = None
     references: Sequence[str] = ()
 
-    def __post_init__(self) -> None:
-        if self.verdict not in (None, *Verdict):
-            raise InputError(
-                f"the verdict of {self.name!r} needs to be one of {', '.join(Verdict)}, got {self.verdict!r}",
-                verdict=self.verdict,
-            )
-
     @property
     def anchor(self) -> str:
         """What a link to it says."""
@@ -81,26 +72,6 @@ class Report:
     findings: Sequence[str] = ()
     message: Figure | None = None
     advice: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        try:
-            datetime.fromisoformat(self.created)
-        except ValueError as error:
-            raise InputError(
-                f"a report needs the ISO date and time of its creation, got {self.created!r}: give "
-                "datetime.now(UTC).isoformat()",
-                created=self.created,
-            ) from error
-        for kind, names in (
-            ("chapter", [chapter.name for chapter in self.chapters]),
-            ("figure", [figure.name for figure in self._all(Figure)]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise InputError(
-                    f"every {kind} of a report needs its own name, got {', '.join(twice)} twice: rename one",
-                    twice=twice,
-                )
 
     def _all(self, kind: type[Named]) -> Iterator[Named]:
         return (part for chapter in (self.front, *self.chapters) for part in chapter.all(kind))

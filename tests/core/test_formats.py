@@ -27,13 +27,6 @@ def test_decimal_points_stand_below_each_other():
     assert after_the_point == {2}
 
 
-def test_ranges_line_up_at_both_ends():
-    cells = aligned(["8.5\u00a0to\u00a010.2", "12.0\u00a0to\u00a09.75", "cannot tell"])
-    assert cells[0] == f"{FIGURE_SPACE}8.5\u00a0to\u00a010.2{FIGURE_SPACE}"
-    assert len(cells[0]) == len(cells[1])
-    assert cells[2] == "cannot tell"
-
-
 def test_whole_numbers_stay_as_they_are():
     assert aligned(["1,024", "8"]) == ["1,024", "8"]
     assert aligned(["mlp1", "8"]) == ["mlp1", "8"]

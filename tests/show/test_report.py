@@ -403,18 +403,6 @@ def test_cell_text(cell, form, text):
     assert cell_text(cell, form) == text
 
 
-def test_bad_reports_say_what_is_wrong(sample):
-    section = sample.claims[0]
-    with pytest.raises(InputError, match="'rate' needs to be one of supported, refuted, undecided, got 'true'"):
-        replace(section, verdict="true")
-    with pytest.raises(InputError, match="ISO date and time of its creation, got 'yesterday'"):
-        replace(sample, created="yesterday")
-    with pytest.raises(InputError, match="every chapter of a report needs its own name, got rate twice"):
-        replace(sample, chapters=[section, section])
-    with pytest.raises(InputError, match="every figure of a report needs its own name, got rates twice"):
-        replace(sample, chapters=[section, replace(section, name="other")])
-
-
 def test_bundled_folders_are_found_in_a_checkout_and_in_an_installed_wheel(tmp_path, monkeypatch):
     assert (bundled("templates") / "report.html.j2").is_file()
     assert (bundled("templates") / "fonts" / "OFL.txt").is_file()

@@ -61,19 +61,9 @@ def rows(
     panel: Panel, series: Series, x_domain: tuple[float, float], y_domain: tuple[float, float]
 ) -> Iterator[dict[str, Any]]:
     """Points of `series` that have both coordinates; an unbounded interval reaches the edge of the panel."""
-    lengths = {len(values) for values in (series.x, series.y, series.low, series.high) if values is not None}
-    if len(lengths) > 1:
-        raise InputError(
-            f"series {series.name!r} needs as many x, y, low and high; they have {sorted(lengths)} values: "
-            "give one of each per point",
-            series=series.name,
-        )
-    nothing = [None] * len(series.x)
-    lows = nothing if series.low is None else series.low
-    highs = nothing if series.high is None else series.high
     edges = x_domain if series.interval == "x" else y_domain
     shift = beside(panel).get(series.name, 0.0)
-    for x, y, low, high in zip(series.x, series.y, lows, highs, strict=True):
+    for x, y, low, high in series.points():
         if not (finite(x) and finite(y)):
             continue
         for value, axis in ((x, panel.x), (y, panel.y)):
