@@ -44,23 +44,29 @@ class Design(Protocol):
 
 
 class RandomSample:
-    """The checked examples are a random sample of the data set: T̂ has the row shares."""
+    """The checked examples are a random sample of the data set: T̂ has the row shares.
 
-    def __init__(self, counts: Counts, sample: NoiseEstimate) -> None:
-        self.counts, self.sample, self.n = counts, sample, counts.sum(1)
+    images  (K, K), how many images each count stands for; 1 without
+    """
+
+    def __init__(self, counts: Counts, sample: NoiseEstimate, *, images: Floats | None = None) -> None:
+        self.counts, self.sample = counts, sample
         self.facts: dict[str, Any] = {}
-        self.shares = self.n / self.n.sum()
+        self._images = counts if images is None else images
+        self._rows = self._images.sum(1, keepdims=True)
+        self.n = np.ceil(self._rows[:, 0] - 1e-9).astype(np.int64)
+        self.shares = self._rows[:, 0] / self._rows.sum()
         with np.errstate(invalid="ignore"):
-            self.transition = counts / self.n[:, None]
-        self._smooth = (counts + 0.5) / (self.n[:, None] + 0.5 * len(counts))
+            self.transition = self._images / self._rows
+        self._smooth = (self._images + 0.5) / (self._rows + 0.5 * len(counts))
 
     def limits(self, confidence: float) -> tuple[Floats, Floats]:
         """Clopper-Pearson's."""
-        return clopper_pearson(self.counts, self.n[:, None], confidence)
+        return clopper_pearson(self._images, self._rows, confidence)
 
     def error(self, rng: np.random.Generator) -> Floats:
-        """Rows redrawn, each smoothed by half a count per label."""
-        return rng.multinomial(self.n, self._smooth) / self.n[:, None] - self._smooth
+        """Rows redrawn, each smoothed by half an image per label."""
+        return rng.multinomial(self.n, self._smooth) / np.maximum(self.n, 1)[:, None] - self._smooth
 
     def uniform(self, level: float, rng: np.random.Generator) -> UniformTest:
         """By draws that keep the row sums and the number of wrong labels."""

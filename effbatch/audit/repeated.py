@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from effbatch.audit.design import Floats
+from effbatch.audit.design import Floats, RandomSample
 from effbatch.audit.proportions import clopper_pearson
 from effbatch.audit.sample import NoiseEstimate, alpha_of
 from effbatch.audit.uniform_test import UniformTest, uniform_test
@@ -35,7 +35,7 @@ class Checks:
     num_classes: int
 
 
-class RepeatedChecks:
+class RepeatedChecks(RandomSample):
     """Images drawn at random from the data set, each checked once or more; see above.
 
     Every image counts once, its checks share it: `transition` has the row shares of these counts, its limits rest on
@@ -52,31 +52,26 @@ class RepeatedChecks:
             raise InputError(f"an image needs one given label, got two of image {who!r}: give each image its own name")
         self._image, self._given, self._found = image, given, checks.checked
         per_image = np.bincount(image)
-        self.counts = np.zeros((K, K), np.int64)
-        np.add.at(self.counts, (checks.checked, checks.given), 1)
-        self._by_image = np.zeros((K, K))
-        np.add.at(self._by_image, (checks.checked, checks.given), 1 / per_image[image])
-        rows = self._by_image.sum(1)
-        self.n = np.ceil(rows - 1e-9).astype(np.int64)
-        self.shares = rows / rows.sum()
-        with np.errstate(invalid="ignore"):
-            self.transition = self._by_image / rows[:, None]
-        self._smooth = (self._by_image + 0.5) / (rows[:, None] + 0.5 * K)
+        counts, images = np.zeros((K, K), np.int64), np.zeros((K, K))
+        np.add.at(counts, (checks.checked, checks.given), 1)
+        np.add.at(images, (checks.checked, checks.given), 1 / per_image[image])
         wrong = np.bincount(image, weights=checks.checked != checks.given) / per_image
         rate, correlation = _rate(wrong, per_image, confidence)
-        self.facts = {"images": len(names), "intraclass_correlation": correlation}
         of = "" if correlation is None else f", whose checks correlate {correlation:.2f}"
         method = f"by image: {len(names):,} images{of}"
         total, all_wrong = len(image), int((checks.checked != checks.given).sum())
-        self.sample = NoiseEstimate(total, all_wrong, K, None, confidence, method, rate, alpha=alpha_of(rate, K))
-
-    def limits(self, confidence: float) -> tuple[Floats, Floats]:
-        """Clopper-Pearson's, of images."""
-        return clopper_pearson(self._by_image, self._by_image.sum(1, keepdims=True), confidence)
-
-    def error(self, rng: np.random.Generator) -> Floats:
-        """Rows redrawn, as many images each, smoothed by half an image per label."""
-        return rng.multinomial(self.n, self._smooth) / np.maximum(self.n, 1)[:, None] - self._smooth
+        sample = NoiseEstimate(
+            checked=total,
+            wrong=all_wrong,
+            num_classes=K,
+            examples=None,
+            confidence=confidence,
+            method=method,
+            noise_rate=rate,
+            alpha=alpha_of(rate, K),
+        )
+        super().__init__(counts, sample, images=images)
+        self.facts = {"images": len(names), "intraclass_correlation": correlation}
 
     def uniform(self, level: float, rng: np.random.Generator) -> UniformTest:
         """From one check of each image, drawn at random: these are independent."""
