@@ -27,17 +27,10 @@ from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import CLOPPER_1934, MCCANDLISH_2018
-from effbatch.plan.cube import Outcome
+from effbatch.plan.cube import MOMENTS, Outcome
 from effbatch.plan.keys import key
 from effbatch.theory.moments import GradientMoments
 
-NUMBERS = (
-    "clean_norm_squared",
-    "clean_noisy_inner",
-    "noisy_norm_squared",
-    "clean_second_moment",
-    "noisy_second_moment",
-)
 Statistic = Callable[[GradientMoments, float], NDArray[np.float64]]  # of the numbers, each an array, and α
 
 
@@ -161,7 +154,7 @@ def _along(runs: xr.Dataset, alpha: float, statistic: Statistic) -> list[Estimat
     denominators = (
         {alpha} if statistic is GradientMoments.noise_scale else {alpha, 0.0}
     )  # α of the squared norms divided by
-    five = runs[list(NUMBERS)].sel(alpha=alpha).to_dataarray("number").transpose("checkpoint", "seed", "number").values
+    five = runs[list(MOMENTS)].sel(alpha=alpha).to_dataarray("number").transpose("checkpoint", "seed", "number").values
 
     def of(values: NDArray[np.float64], statistic: Statistic, a: float) -> Estimate:
         return over_seeds(values, lambda means: statistic(GradientMoments(*means.T), a))
@@ -254,7 +247,7 @@ def _table(runs: xr.Dataset, ratios: Mapping[float, list[Estimate]]) -> Table:
             at = runs.sel(alpha=alpha).isel(checkpoint=i)
             unsure = int((at["clean_norm_squared_low"] <= 0).sum())
             ratio = ratios[alpha][i].value if alpha > 0 else None
-            means = [float(at[name].mean()) for name in NUMBERS]
+            means = [float(at[name].mean()) for name in MOMENTS]
             rows.append(
                 [alpha, float(at["examples"]), *means, scale[i].value, ratio, unsure, int(at["exact_error"].count())]
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from effbatch.core.estimate import Estimate
     from effbatch.measure.gradients import NetworkMoments
 
 
@@ -93,6 +92,7 @@ def command(
         --checkpoint weights.pt --per-layer --json
     """
     from effbatch.advice.noise import Noise
+    from effbatch.core.jsonable import jsonable
     from effbatch.data import datasets
     from effbatch.engine.device import pick_device
     from effbatch.laws.base import in_range
@@ -130,34 +130,31 @@ def command(
         batch_size=max(batch, 2),
         seed=seed,
     )
-    if not as_json:
-        at = "at initialisation" if checkpoint is None else f"at {checkpoint}"
-        layers = measured.layers if per_layer else None
-        terminal.echo(
-            moments_page(
-                measured,
-                of=f"{network} on {data}, {at}",
-                read=f"{dataset.name}: {dataset.in_words}.",
-                alphas=alpha,
-                batch_size=batch,
-                layers=layers,
-            )
-        )
+    if as_json:
+        answer = {
+            "network": network,
+            "data": data,
+            "read_as": dataset.in_words,
+            "checkpoint": checkpoint,
+            "seed": seed,
+            "device": where.type,
+            "num_classes": dataset.num_classes,
+            "noise": {"kind": "uniform"} if matrix is None else {"kind": "matrix", "file": matrix},
+            **_measured(measured, alpha, batch),
+        }
+        layers = {name: layer.numbers() for name, layer in measured.layers.items()}
+        echo_json(jsonable(answer | {"layers": layers} if per_layer else answer))
         return
-    answer = {
-        "network": network,
-        "data": data,
-        "read_as": dataset.in_words,
-        "checkpoint": checkpoint,
-        "seed": seed,
-        "device": where.type,
-        "num_classes": dataset.num_classes,
-        "noise": {"kind": "uniform"} if matrix is None else {"kind": "matrix", "file": matrix},
-        **_measured(measured, alpha, batch),
-    }
-    if per_layer:
-        answer["layers"] = {name: _json(layer.numbers()) for name, layer in measured.layers.items()}
-    echo_json(answer)
+    at = "at initialisation" if checkpoint is None else f"at {checkpoint}"
+    page = moments_page(
+        measured,
+        of=f"{network} on {data}, {at}",
+        read=f"{dataset.name}: {dataset.in_words}.",
+        alphas=alpha,
+        batch_size=batch,
+        layers=measured.layers if per_layer else None,
+    )
+    terminal.echo(page)
 
 
 def announce_gradients(model: nn.Module, x: np.ndarray, n: int, num_classes: int) -> None:
@@ -181,25 +178,17 @@ def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> 
     return {
         "n": measured.n,
         "confidence": CONFIDENCE,
-        "moments": _json(measured.numbers()),
+        "moments": measured.numbers(),
         "at_alpha": [
             {
                 "alpha": alpha,
                 "batch_size": batch,
-                **_json(
-                    {
-                        "mean_norm_squared": measured.mean_norm_squared(alpha),
-                        "noise_scale": measured.noise_scale(alpha),
-                        "effective_batch_size": measured.effective_batch_size(alpha, batch),
-                    }
-                ),
+                "mean_norm_squared": measured.mean_norm_squared(alpha),
+                "noise_scale": measured.noise_scale(alpha),
+                "effective_batch_size": measured.effective_batch_size(alpha, batch),
             }
             for alpha in alphas
         ],
         "overhead": {"seconds": measured.seconds, "epochs": measured.epochs},
-        "remarks": list(measured.remarks),
+        "remarks": measured.remarks,
     }
-
-
-def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_json() for name, estimate in estimates.items()}

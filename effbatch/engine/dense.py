@@ -262,9 +262,5 @@ def _activations(network: nn.Module) -> list[tuple[Forward, Back]]:
         or len(set(linear)) < len(linear)
         or any(type(layer) not in ACTIVATIONS for layer in between)
     ):
-        known = ", ".join(kind.__name__ for kind in ACTIVATIONS)
-        raise InputError(
-            f"a dense network needs linear layers with bias, after Flatten and with one of {known} between any two, "
-            f"got {', '.join(type(layer).__name__ for layer in layers)}: build it of these"
-        )
+        raise InputError("another kind of ensemble is needed, got other layers than those of a dense network")
     return [ACTIVATIONS[type(layer)] for layer in between]

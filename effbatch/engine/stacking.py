@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from effbatch.core.errors import InputError
 from effbatch.networks.builtin.residual import Residual
 
 LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer, weights yet to be used, input
@@ -39,16 +38,10 @@ class SideBySide:
 
 
 class StackedNetwork(SideBySide):
-    """S·M networks trained side by side, layer by layer."""
+    """S·M networks trained side by side, layer by layer; KeyError where a layer is not in `LAYERS`."""
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]
-        for layer in self.network.modules():
-            if type(layer) not in LAYERS:
-                known = ", ".join(kind.__name__ for kind in LAYERS)
-                raise InputError(
-                    f"members side by side can hold the layers {known}, got {type(layer).__name__}: build it of these"
-                )
         self.parameters = stacked_parameters(networks, members, device)
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from effbatch.core.errors import InputError
 from effbatch.noise import labels
 from effbatch.noise.given import TWINS
 from effbatch.plan.spec import Data
@@ -68,11 +67,6 @@ class Stream:
         noise_matrices: np.ndarray | None = None,
         foreign_images: int = 0,
     ) -> None:
-        if data.noise == "foreign" and len(alphas) != 1:
-            raise InputError(
-                f"foreign noise shows other images at every alpha; one alpha is needed, got {len(alphas)}: "
-                "make a unit for each"
-            )
         device = y_train.device
         self.data, self.num_classes, self.batch_size, self.seeds = data, num_classes, batch_size, tuple(seeds)
         self.examples = data.clean_examples or len(y_train)

@@ -42,16 +42,14 @@ class GivenLabels:
         return cls(float((given != clean).mean()), matrix)
 
     @property
-    def alpha(self) -> float:
-        """α of uniform noise with as many labels wrong; InputError where that many leave no signal."""
-        return float(alpha_from_noise_rate(self.noise_rate, len(self.matrix)))
-
-    @property
-    def alpha_if_any(self) -> float | None:
-        """`alpha`, None where there is none: a record of labels says so, and goes on."""
+    def alpha(self) -> float | None:
+        """α of uniform noise with as many labels wrong; None where that many leave no signal."""
         K = len(self.matrix)
-        return self.alpha if self.noise_rate < (K - 1) / K else None
+        return float(alpha_from_noise_rate(self.noise_rate, K)) if self.noise_rate < (K - 1) / K else None
 
     def twin(self, kind: str) -> NDArray[np.float64]:
         """The transition matrix of labels as wrong as these: `same_matrix`, or uniform noise of the `same_rate`."""
-        return self.matrix if kind == SAME_MATRIX else UniformNoise(self.alpha, len(self.matrix)).transition_matrix()
+        if kind == SAME_MATRIX:
+            return self.matrix
+        K = len(self.matrix)
+        return UniformNoise(alpha_from_noise_rate(self.noise_rate, K), K).transition_matrix()

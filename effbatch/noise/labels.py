@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from effbatch.core.errors import InputError
-
 Array = Any  # an int, a NumPy int64 array or a PyTorch int64 tensor
 
 
@@ -145,10 +143,6 @@ def fresh_foreign(image: Array, visit_pass: Array, seed: Array, available: int) 
 def _draw(u: Array, row: Array, cumulative: Array, num_classes: int | None) -> Array:
     """Inverse cdf of a row of N, the number of cumulative probabilities <= u; floor(u K) for uniform N."""
     if cumulative is None:
-        if num_classes is None:
-            raise InputError(
-                "drawing labels needs `cumulative` (any noise) or `num_classes` (uniform noise), got neither: give one"
-            )
         return _to_int64(u * num_classes)  # u <= 1 - 2⁻⁵³, so the product rounds to less than K
     # The last entry is 1 and needs no comparison; rounded below 1 it could only do harm. One column at a time: all
     # at once would need K numbers per label.

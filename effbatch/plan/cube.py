@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ METRICS = {
     "test_loss": {"long_name": "mean cross-entropy on the clean test set", "units": "nat"},
     "train_loss": {"long_name": "mean cross-entropy on the noisy training batches", "units": "nat"},
 }
-_MOMENTS = {
+MOMENTS = {
     "clean_norm_squared": "‖G_0‖², squared norm of the mean gradient with clean labels",
     "clean_noisy_inner": "G_0·G_N, inner product of the mean gradients with clean and with noisy labels",
     "noisy_norm_squared": "‖G_N‖², squared norm of the mean gradient with noisy labels",
@@ -50,7 +49,7 @@ MEASURED = {  # kind -> variables
     "moments": {
         **{
             f"{name}{limit}": {"long_name": f"{meaning}{of}", "units": "nat2"}
-            for name, meaning in _MOMENTS.items()
+            for name, meaning in MOMENTS.items()
             for limit, of in (("", ""), ("_low", ": lower 95 % limit"), ("_high", ": upper 95 % limit"))
         },
         "noised_sets": {"long_name": "data sets really noised at the cell's alpha", "units": "1"},
@@ -94,9 +93,6 @@ class Outcome(Flag):
 
 def empty(axes: Mapping[str, Sequence], checkpoints: int, *, measured: Sequence[str] = ()) -> xr.Dataset:
     """Return a cube of `axes` (dimension -> coordinate values) in which no cell has run; `measured` are kinds."""
-    missing = [dim for dim in CORE_DIMS if dim not in axes]
-    if missing:
-        raise CubeError(f"a cube needs the axes {', '.join(CORE_DIMS)}, got no {', '.join(missing)}: give their values")
     dims = (*axes, "checkpoint")
     shape = tuple(len(values) for values in axes.values())
     coords: dict[Hashable, object] = {
@@ -218,20 +214,8 @@ def save(cubes: xr.Dataset | Mapping[str, xr.Dataset], path: Path) -> None:
 
 def _check_seal(file: Path) -> None:
     """Refuse a file that is not what was written; one without a seal, written elsewhere, is taken as it is."""
-    with file.open("rb") as content:
-        size = content.seek(0, os.SEEK_END)
-        start = size - len(SEAL) - 64
-        content.seek(max(start, 0))
-        mark, said = content.read(len(SEAL)), content.read()
-        if mark != SEAL:
-            return
-        content.seek(0)
-        digest = hashlib.sha256()
-        while start:
-            part = content.read(min(start, 1 << 20))
-            digest.update(part)
-            start -= len(part)
-    if digest.hexdigest().encode() != said:
+    content, seal, said = file.read_bytes().rpartition(SEAL)
+    if seal and hashlib.sha256(content).hexdigest().encode() != said:
         raise ValueError("its content is not what its checksum says")
 
 

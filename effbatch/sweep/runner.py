@@ -210,7 +210,7 @@ def _given(data: Sequence[DataSet]) -> dict[str, dict[str, Any]]:
     """Of every data set whose clean labels are known: the share of wrong ones, its α if it has one, and the matrix."""
     of = {one.name: given_labels(one) for one in data}
     return {
-        name: {"noise_rate": labels.noise_rate, "alpha": labels.alpha_if_any, "transition": labels.matrix.tolist()}
+        name: {"noise_rate": labels.noise_rate, "alpha": labels.alpha, "transition": labels.matrix.tolist()}
         for name, labels in of.items()
         if labels is not None
     }

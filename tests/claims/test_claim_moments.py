@@ -11,10 +11,10 @@ from synthetic import cube_of
 from test_claims import setup
 
 from effbatch.claims import Case
-from effbatch.claims.moments import NUMBERS, MomentsClaim, _coverage
+from effbatch.claims.moments import MomentsClaim, _coverage
 from effbatch.core.errors import CubeError, SpecError
 from effbatch.plan import cube as cubes
-from effbatch.plan.cube import Outcome
+from effbatch.plan.cube import MOMENTS, Outcome
 from effbatch.show import charts
 from effbatch.theory.moments import GradientMoments
 
@@ -41,7 +41,7 @@ def world(
     shape = (*cube["outcome"].shape, 2)
     dims = (*cube["outcome"].dims, "checkpoint")
     values = {name: np.empty(shape) for name in cubes.MEASURED["moments"]}
-    for name in NUMBERS:
+    for name in MOMENTS:
         truth = np.array([getattr(UNIFORM, name), getattr(LEARNED, name)])
         found = truth + noise * np.abs(truth) * draw.standard_normal(shape)
         values |= {name: found, f"{name}_low": found - 0.05, f"{name}_high": found + 0.05}

@@ -128,12 +128,12 @@ def test_a_frozen_member_forgets_gradients_that_were_not_finite(together):
     ],
     ids=lambda layers: "-".join(type(layer).__name__ for layer in layers),
 )
-def test_other_networks_are_refused_with_their_layers(layers):
-    with pytest.raises(InputError, match=f"between any two, got {type(layers[0]).__name__}"):
+def test_other_networks_are_refused(layers):
+    with pytest.raises(InputError, match="other layers than those of a dense network"):
         DenseNetwork([nn.Sequential(*layers)], 2, CPU)
 
 
 def test_layers_that_share_weights_are_refused():
     layer = nn.Linear(18, 18)
-    with pytest.raises(InputError, match="between any two"):
+    with pytest.raises(InputError, match="other layers than"):
         DenseNetwork([nn.Sequential(nn.Flatten(), layer, nn.ReLU(), layer)], 2, CPU)

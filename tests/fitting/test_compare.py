@@ -137,11 +137,6 @@ def test_no_limits_where_one_cell_decides_a_term(best):
     assert table["low"].isnull().all()
 
 
-def test_no_laws_is_an_error(best):
-    with pytest.raises(InputError, match="at least one law, got none"):
-        compare_laws(best, {})
-
-
 def test_fit_bundles_the_three_and_ranks_the_law_that_made_the_cube_first():
     made = peaked_cube(
         lambda alpha, batch_size: 0.05 * (batch_size / 32 / (1 + alpha)) ** 0.5,

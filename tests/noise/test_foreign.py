@@ -108,11 +108,6 @@ def test_fixed_copies_never_change_and_fresh_ones_do():
     assert len(np.unique(fresh[fresh >= N])) > 0.7 * POOL
 
 
-def test_one_alpha_at_a_time():
-    with pytest.raises(InputError, match="one alpha is needed, got 2"):
-        Stream(Data(noise="foreign"), LABELS, K, alphas=(0.0, 1.0), seeds=(0,), batch_size=4, foreign_images=9)
-
-
 def test_the_overlap_of_foreign_images_predicts_what_they_cost():
     alpha, rates, steps = 10.0, (0.03125, 0.0625), 300
     images = {

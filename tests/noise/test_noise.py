@@ -411,11 +411,6 @@ def test_which_label_is_noisy_does_not_tell_the_label():
     assert all(within_binomial(count, drawn.sum(), 1 / 8) for count in drawn)
 
 
-def test_drawing_without_a_distribution_is_refused():
-    with pytest.raises(InputError, match=r"needs `cumulative`.* or `num_classes`"):
-        fixed_label(0, np.arange(3), 1, 0)
-
-
 # --- copies ---
 
 

@@ -82,11 +82,6 @@ def test_what_breaks_the_schema_is_named(cube, change, sentence):
         cubes.check(change(cube))
 
 
-def test_a_cube_needs_the_core_dims():
-    with pytest.raises(CubeError, match="got no learning_rate, seed: give their values"):
-        cubes.empty({"alpha": [0.0], "batch_size": [8]}, 1)
-
-
 def test_a_cube_whose_bits_have_changed_is_refused(cube, tmp_path):
     cubes.save(cube, tmp_path / "cube.nc")
     content = bytearray((tmp_path / "cube.nc").read_bytes())

@@ -50,8 +50,8 @@ class Curves:
         for same in zip(*kinds, strict=True):
             yield Curve(same[0][0], *(curve for _, curve in same))
 
-    def panel(self) -> Panel:
-        """Measured points with intervals and predicted lines."""
+    def figure(self, finding: str, *, name: str) -> Figure:
+        """Measured points with intervals and predicted lines, under what was found."""
         x = self.measured[self.along].values
         axis = noise_axis(x) if self.along == "alpha" else Axis(self.symbol, ticks=tuple(x))
         series = []
@@ -59,10 +59,8 @@ class Curves:
             mean, least, most = (100 * values.values for values in (c, low, high))
             series.append(Series(f"{label}, measured", "measured", x, mean, least, most, group=label))
             series.append(Series(f"{label}, predicted", "predicted", x, 100 * p.values, group=label))
-        return Panel(axis, ACCURACY, tuple(series))
-
-    def figure(self, finding: str, *, name: str) -> Figure:
-        return figure(name, finding, [self.panel()], self.seeds)
+        caption = f"{finding} Mean and 95 % interval over {self.seeds} seeds; predicted before training."
+        return Figure(name, caption, (Panel(axis, ACCURACY, tuple(series)),))
 
     def table(self) -> Table:
         rows = []
@@ -98,12 +96,6 @@ class Curves:
             f"Prediction and measurement differ most at {label}, {self.symbol} = {at:g}: {predicted:.1f} % against "
             f"{measured:.1f} %."
         )
-
-
-def figure(name: str, finding: str, panels: Sequence[Panel], seeds: int) -> Figure:
-    """Panels of curves under what was found."""
-    caption = f"{finding} Mean and 95 % interval over {seeds} seeds; predicted before training."
-    return Figure(name, caption, tuple(panels))
 
 
 def by_setting(values: xr.DataArray, along: str) -> list[tuple[str, xr.DataArray]]:
