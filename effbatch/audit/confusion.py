@@ -46,15 +46,17 @@ class Margin:
 
 @dataclass(frozen=True)
 class CountsEstimate(Shown):
-    """What confusion counts say of a data set; see `estimate_from_counts`.
+    """What counts of a hand check say about a data set; `estimate_from_counts` returns it.
 
-    class_names                the names of the classes, where they have any
-    facts                      what is known of how the examples were drawn, by JSON key
-    transition                 T̂, (K, K); NaN in rows of classes that were not checked
-    low, high                  limits of each entry
-    checked_per_class          (K,), what the limits of each row rest on: labels, or images
+    class_names                (K,), or None
+    facts                      how the examples were drawn, by JSON key
+    sample                     noise rate and α, as `estimate_noise` returns them
+    transition                 T̂, (K, K); NaN in the rows of classes that nobody checked
+    low, high                  (K, K), limits of each entry
+    checked_per_class          (K,), the labels or images that the limits of each row rest on
     shares                     (K,), of each true class in the data set; the largest is what always answering it reaches
-    rms_signal, least_signal   of the centred T: `transition.signal_spectrum`
+    rms_signal, least_signal   of the centred T: see `transition.signal_spectrum`
+    margins                    lead of each true label over the commonest false one; above 0 the class can be learned
     """
 
     counts: Counts
@@ -117,20 +119,30 @@ def estimate_from_counts(
     method: str = "exact",
     seed: int = 0,
 ) -> CountsEstimate:
-    """Everything that K×K counts (rows: checked class, columns: given label) say about label noise.
+    """Estimate label noise from K×K counts of a hand check: noise rate, α, transition matrix, what the labels teach.
 
-    sizes        examples of each given label in the data set, where so many of each were checked, not a random sample:
-                 see `stratified`
-    alpha        for uniform noise: the likelihood depends on the counts through the wrong ones alone, so it is that
-                 of `estimate_noise`, options included. Where uniform noise does not fit, T is the answer, α its average
-    uniform      G = 2 Σ O ln(O/E) against uniform noise of that α; the level is 1 − confidence
-    transition   row shares, with an interval for each entry alone
-    signal       singular values of the centred T. No singular value is further off than the error of T is large
-                 (Weyl), so the limits are value ± the `confidence` quantile of that norm over redrawn samples:
-                 conservative, the more so the fewer the counts
-    margins      limits from the entries of the row, all K right at once (Bonferroni), hence conservative; a class
-                 can be told learnable or not where they exclude 0
-    `seed` is that of the draws. Raises InputError unless the counts are whole, >= 0 and K×K with 2 <= K <= 200.
+    counts       (K, K), whole numbers >= 0 with 2 <= K <= 200; rows are checked classes, columns given labels
+    sizes        (K,), examples of each given label in the data set. Give them if the check drew a number of each given
+                 label instead of a random sample: see `stratified`
+    class_names  (K,), what the answer calls the classes
+    seed         of the redrawn samples behind the limits of the signal
+    `examples`, `confidence` and `method` are those of `estimate_noise`. The answer holds
+
+    alpha        for uniform noise: its likelihood depends on the counts through the wrong labels alone, so α is the one
+                 of `estimate_noise`. Where uniform noise does not fit, the transition matrix T is the answer, and α its
+                 average
+    uniform      the test of uniform noise of that α, G = 2 Σ O ln(O/E), at the level 1 − confidence
+    transition   the shares of each row; every entry has an interval of its own
+    signal       the singular values of the centred T. None is further off than the norm of the error of T (Weyl, 1912),
+                 so their limits are value ± the `confidence` quantile of that norm: conservative, more so with few
+                 counts
+    margins      limits from all K entries of a row at once (Bonferroni), conservative. Where they exclude 0, they tell
+                 whether the class can be learned
+    Raises InputError for counts of another shape or kind, and for sizes that do not go with the other options.
+
+    >>> estimate = estimate_from_counts([[45, 5], [10, 40]])
+    >>> round(estimate.sample.noise_rate.value, 2), round(estimate.sample.alpha.value, 2)
+    (0.15, 0.43)
     """
     O = _checked_counts(counts)  # noqa: E741 (observed)
     check_confidence(confidence)

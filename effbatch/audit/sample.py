@@ -59,18 +59,25 @@ def estimate_noise(
     confidence: float = 0.95,
     method: str = "exact",
 ) -> NoiseEstimate:
-    """Noise rate ρ and α of a data set, from `wrong` wrong labels among `checked` drawn at random.
+    """Estimate the noise rate ρ and α of a data set from a random sample that somebody checked by hand.
 
         ρ̂ = wrong/checked,     α = ρ/((K − 1)/K − ρ)
 
-    α rises with ρ, so its limits are those of ρ, mapped. Where the upper limit of ρ reaches (K − 1)/K, where labels
-    carry no signal, α has no upper limit.
+    α rises with ρ, so its limits are the limits of ρ, mapped. Where the upper limit of ρ reaches (K − 1)/K, labels may
+    carry no signal, and α has no upper limit.
 
-    examples    size of the data set; then ρ is that of this data set, of which the sample is a part
-    method      "exact": Clopper-Pearson, with `examples` the hypergeometric limits; "wilson": score limits, with
-                `examples` the variance of draws without replacement. See `proportions`.
-    The checked labels must be a random sample and the check itself right; α also needs uniform noise.
-    Raises InputError for counts and options that cannot be.
+    checked     labels checked, of which `wrong` are wrong; num_classes K, at least 2
+    examples    size of the data set. ρ is then the rate of this data set, from which the sample is drawn without
+                replacement
+    confidence  level of both intervals, between 0 and 1
+    method      "exact": Clopper & Pearson (1934), with `examples` hypergeometric limits; "wilson": score limits
+                (Wilson, 1927), with `examples` the variance of draws without replacement. See `proportions`
+    Both numbers assume a random sample and a check without errors; α also assumes uniform noise.
+    Raises InputError for counts that cannot be, an unknown method, and exact limits of too large a sample.
+
+    >>> estimate = effbatch.estimate_noise(200, 66, num_classes=10)
+    >>> [round(value, 2) for value in estimate.alpha.floats]
+    [0.58, 0.42, 0.8]
     """
     checked, wrong, num_classes = (
         _whole("the number of checked labels", checked, least=1),

@@ -1,4 +1,11 @@
-"""The few exceptions of effbatch: each says what was needed, what we got and what to do, and keeps its facts."""
+"""The few exceptions of effbatch: each says what it needs, what it got and what to do, and keeps these facts.
+
+>>> try:
+...     effbatch.predict(-1, 128)
+... except InputError as error:
+...     print(error.exit_code)
+2
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ _LONGEST_NAME = 100  # characters compared for a hint
 
 
 class EffbatchError(Exception):
-    """Base of every error that effbatch raises on purpose; `facts` holds the values named in the sentence."""
+    """Base of every error that effbatch raises on purpose; `facts` holds the values that the sentence names."""
 
     exit_code = 1
 
@@ -51,7 +58,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def beside(path: str | os.PathLike[str]) -> str:
-    """What to do about a file that cannot be read: "; did you mean '...'?" where one beside it is called nearly so."""
+    """What to do about a file that cannot be read: "; did you mean '...'?" if one beside it has a similar name."""
     from difflib import get_close_matches
 
     name, folder = os.path.basename(path), os.path.dirname(path)

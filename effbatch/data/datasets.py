@@ -28,19 +28,18 @@ BY_NAME = (hub, npz, npy, table, folder)  # the first that takes a name reads it
 def as_dataset(
     data: Any, *, label: str | None = None, channels: Channels | None = None, tokens: bool | None = None
 ) -> DataSet:
-    """The data set that a user means.
+    """Read data of any common kind as one `DataSet`.
 
     data      a name or path (see `load`), a `DataSet`, (x_train, y_train, x_test, y_test), a pair (x, y) or two of
               them, a mapping of such arrays by name, a pandas DataFrame, a torch `Dataset` or `DataLoader`, a list of
-              (example, label), or two of these; without a test set a fifth of every class is drawn for it
-    label     the column of a table that holds the labels, where its name does not tell
-    channels  "first" or "last", where the shape of images does not tell
-    tokens    whether whole numbers (n, L) are sequences of tokens, and not features
-    `DataSet.in_words` says what was understood. InputError for anything else, and for what could mean two things.
+              (example, label), or two of these. Without a test set, a fifth of every class becomes one
+    label     the column of a table that holds the labels, if its name does not tell
+    channels  "first" or "last", if the shape of the images does not tell
+    tokens    True if whole numbers of shape (n, L) are sequences of tokens, False if they are features
+    `DataSet.in_words` says how the data were read. Raises InputError for any other kind, and for ambiguous data.
 
     >>> as_dataset(([[0.0], [1.0]] * 5, ["cat", "dog"] * 5)).in_words
-    '8 to train on, 2 to test, 1 features, numbers from 0 to 1 as they are, a fifth of every class drawn for testing; \
-2 classes (cat, dog)'
+    '8 to train on, 2 to test, 1 features, ...; 2 classes (cat, dog)'
     """
     reading = Reading(label, channels, tokens)
     if isinstance(data, DataSet):

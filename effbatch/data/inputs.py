@@ -32,7 +32,7 @@ HALVES = ("x_train", "x_test")
 def inputs(what: str, *halves: Any, reading: Reading = PLAIN) -> tuple[list[NDArray[Any]], str]:
     """Each half as float32, tokens as int64, and one clause that says how they were read; the first decides for all.
 
-    >>> [x], words = inputs("my data", np.zeros((9, 28, 28), np.uint8))
+    >>> [x], words = inputs("my data", np.full((9, 28, 28), 7, np.uint8))
     >>> x.shape, words
     ((9, 1, 28, 28), 'grey images 28×28, bytes divided by 255')
     >>> [x], words = inputs("my data", [[3, 1, 4], [1, 5, 9]], reading=Reading(tokens=True))

@@ -22,15 +22,15 @@ SYMBOLS = {"alpha": "α", "batch_size": "B"}
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Shown):
-    """What one cube says about learning rates; see the functions of the same names. `effbatch.plot` draws it.
+    """What one cube says about learning rates; `fit` returns it and `effbatch.plot` draws it.
 
-    best        `best_learning_rates`: best rate and accuracy of every setting
-    exponents   `exponents`: powers of batch size and 1 + α that the best rates follow
-    laws        `compare_all`: error and regret of every known law, on cells that it has not seen
-    steps       `best_steps`: steps to the target at the best rate; None without a target
-    collapses   `collapse_exponent` of those steps, by the values of the grid's other dims, such as "network mlp1"; ""
-                where there are none
-    cube        what was fitted
+    best        best rate and accuracy of every setting: `best_learning_rates`
+    exponents   powers of batch size and 1 + α that the best rates follow: `exponents`
+    laws        error and regret of every known law on cells that it has not seen: `compare_all`
+    steps       steps to the target at the best rate: `best_steps`; None without a target
+    collapses   the collapse of these steps, `collapse_exponent`, by the values of the grid's other dimensions, such as
+                "network mlp1", or by "" where there are none
+    cube        the fitted cube
     """
 
     best: xr.Dataset
@@ -65,9 +65,15 @@ class Fit(Shown):
 
 
 def fit(cube: xr.Dataset, *, target: float | None = None) -> Fit:
-    """Best learning rates of a cube, their exponents, and the comparison of all known laws (95 % intervals).
+    """Fit the best learning rates of a cube and their exponents, and compare every known law with them.
 
-    With a `target` accuracy also the collapse of the steps to it.
+    cube    as `open_cube` returns it
+    target  a test accuracy from 0 to 1: then also the steps to it, and their collapse on B/(1+α)^δ
+    Intervals are at 95 %. Raises InputError for learning rates that are not positive and for a target out of range.
+
+    >>> fitted = effbatch.fit(effbatch.open_cube("simulations/results/cifar10", "recipe_resnet8gn"))
+    >>> fitted.exponents["exponent"].round(1).values.tolist()  # of B and of 1 + α
+    [0.3, -1.0]
     """
     best = best_learning_rates(cube)
     steps = None if target is None else best_steps(cube, target)

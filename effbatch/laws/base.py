@@ -23,12 +23,16 @@ SMALLEST = 1 / LARGEST  # of a quantity that must be positive
 
 @dataclass(frozen=True)
 class Setting:
-    """One training situation. alpha, batch_size, steps and examples may be arrays and broadcast.
+    """One training situation: its noise, batch size, optimiser, schedule and budget. Arrays broadcast.
 
     alpha       noisy labels per clean label, >= 0
     batch_size  B, labelled copies per step, >= 1; the loss is their mean
-    steps       T, optimiser steps; or examples, n = B T labelled copies processed; or neither, if unknown
+    num_classes, optimizer, schedule   K >= 2; a name of `OPTIMIZERS`; a name of `schedules.SCHEDULES`
+    steps       T, optimiser steps, >= 1. Give `examples`, the n = B T labelled copies processed, instead, or neither
     Raises InputError for values out of range, unknown names, or both budgets at once.
+
+    >>> Setting(3, 128, steps=100).copies
+    12800
     """
 
     alpha: Array
@@ -67,15 +71,18 @@ class Applies(NamedTuple):
 
 
 class Law(Protocol):
-    """A relation between settings and best learning rates: a frozen dataclass, its parameters in the fields.
+    """A relation between settings and best learning rates: a frozen dataclass with its parameters in the fields.
 
-    A field that is None is a parameter not given yet: the law then does not apply and gives no factor.
+    A field that is None is a parameter that is not yet known; the law then does not apply and gives no factor.
 
     name, formula, reference, bibtex  plain text; `reference` is author, year, arXiv number
-    regime                            what it rests on and when it is meant to hold, one clause
-    optimizers                        those it is made for
-    factor(setting, anchor)           η(setting)/η(anchor), broadcasting; InputError if a parameter is None
-    applies(setting, anchor)          whether both lie in the law's regime
+    regime                            what the law rests on and when it should hold, in one clause
+    optimizers                        the optimisers that it is made for
+    factor(setting, anchor)           η(setting)/η(anchor), a plain ratio; broadcasts. InputError if a parameter is None
+    applies(setting, anchor)          whether both settings lie in the law's regime, with the reason
+
+    >>> effbatch.laws.LAWS["square_root"].factor(Setting(0, 512), anchor=Setting(0, 128))
+    2.0
     """
 
     @property

@@ -58,34 +58,44 @@ def measure_moments(
     batch_size: int = BATCH,
     seed: int = 0,
 ) -> NetworkMoments:
-    """‖G_0‖², G_0·G_N, ‖G_N‖², S_0 and S_N of cross-entropy at the network's present weights, with 95 % intervals.
+    """Measure ‖G_0‖², G_0·G_N, ‖G_N‖², S_0 and S_N of cross-entropy at the network's present weights.
 
-    With logits z_i of image i, J_i = ∂z_i/∂w and p_i = softmax(z_i), a copy with label k has the gradient
-    J_iᵀ(p_i − e_k). Expectations over labels are sums over all K labels, not draws:
+    Each number has a 95 % interval and the unit loss²/parameter². With logits z_i of image i, J_i = ∂z_i/∂w and
+    p_i = softmax(z_i), a copy with label k has the gradient J_iᵀ(p_i − e_k). Expectations over labels are sums over all
+    K labels, not draws:
 
-        g_i0 = J_iᵀ(p_i − e_y),   g_iN = J_iᵀ(p_i − N[y]),   S_N,i = Σ_k N[y, k] ‖J_iᵀ(p_i − e_k)‖²;
+        g_i0 = J_iᵀ(p_i − e_y),   g_iN = J_iᵀ(p_i − N[y]),   S_N,i = Σ_k N[y, k] ‖J_iᵀ(p_i − e_k)‖²
 
-    expectations over images are U-statistics (see `MeasuredMoments`), for the population that the images were drawn
-    from independently. (The mean gradient of a training set itself needs no estimate: it is ‖Σ g_i‖²/n².)
+    Expectations over images are U-statistics (Hoeffding, 1948; see `MeasuredMoments`) for the population that the
+    images were drawn from independently. (For the mean gradient of a training set itself take ‖Σ g_i‖²/n².)
 
-    Gradients are those that training sees. Dropout and its kind draw once for each image, and that is part of S. Where
-    the images of a batch change each other (BatchNorm, found by trying), no image has a gradient of its own: disjoint
-    batches have one each, trΣ is B times the variance between batches, ‖G‖² comes from products of different batches,
-    and the answer holds for batches of this size, at every α: `CoupledMoments`.
+    The gradients are those that training sees. Dropout draws once for each image, and S contains that noise. Where the
+    images of a batch change each other (BatchNorm; the function finds out by trying), no image has a gradient of its
+    own. Disjoint batches then give one gradient each: trΣ is B times their variance, ‖G‖² comes from products of
+    different batches, and the answer, `CoupledMoments`, holds for batches of this size, at every α.
 
-    images        (n, ...), at least 3; labels (n,) clean, whole numbers below num_classes. Without labels: data of any
-                  kind that `datasets.as_dataset` takes, of which the training images are measured
-    noise_matrix  N (K, K), rows = true class; uniform where none is given
-    max_examples  measure this many, drawn by `seed`
-    mode          "evaluation": dropout off, BatchNorm with its running statistics, which the remarks then say
-    batch_size    images of a batch where they change each other; at most an eighth of the images
-    Units: loss²/parameter². The network stays on its device, and keeps weights, buffers and modes. Layers that their
-    owner has frozen in a network that trains stay so.
-    Cost: two ordinary epochs of gradients and K + 2 gradients of every single image (18 with more than 64 classes,
-    where 16 labels drawn from N stand for all), of which 16 MiB (or those of one image) are held at once; of batches,
-    about seven epochs. `seconds` and `epochs` of the result say what it came to. On one CPU core and 10 classes about
-    15 epochs for a small convolutional network, 25 to 350 for dense ones, whose epochs share matrix products.
-    Raises InputError where network, images, labels and matrix do not fit together, or logits are not finite.
+    images        (n, ...) with n >= 3; labels (n,) are clean whole numbers below num_classes. Without labels, `images`
+                  is data of any kind that `as_dataset` reads, and its training images are measured
+    noise_matrix  N, (K, K), rows = true class; None is uniform noise
+    max_examples  measure this many images, drawn by `seed`
+    mode          "evaluation" turns dropout off and gives BatchNorm its running statistics; the remarks say so
+    batch_size    images per batch where they change each other, at most an eighth of the images
+    The network stays on its device and keeps weights, buffers, modes and frozen layers.
+
+    The cost is two ordinary epochs of gradients and K + 2 gradients of every single image, of which 16 MiB, or one
+    image's, are held at once. With more than 64 classes it is 18 gradients, as 16 labels drawn from N stand for all.
+    Batches take about seven epochs. `seconds` and `epochs` of the result say what it came to: on one CPU core and 10
+    classes about 15 epochs for a small convolutional network, 25 to 350 for dense ones, whose epochs share matrix
+    products.
+    Raises InputError if network, images, labels and matrix do not fit together, or logits are not finite.
+
+    >>> _ = torch.manual_seed(0)
+    >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> moments = effbatch.measure_moments(network, "digits", max_examples=200)
+    >>> moments.n
+    200
+    >>> moments.noise_scale(alpha=3).value > moments.noise_scale(alpha=0).value
+    True
     """
     start = perf_counter()
     one_of("mode", mode, ("training", "evaluation"))

@@ -60,7 +60,7 @@ class NoiseScaleRecord:
 
 
 class NoiseScaleTracker(Shown):
-    """Noise scale and effective batch size along a plain PyTorch training loop.
+    """Measure noise scale and effective batch size along a plain PyTorch training loop.
 
         with NoiseScaleTracker(network, alpha=3.0) as tracker:
             for x, y in loader:
@@ -68,31 +68,38 @@ class NoiseScaleTracker(Shown):
                 ...                                    # forward, backward, optimizer.step() as ever
         tracker.history
 
-    From step `every` on, and every so many steps, it keeps `batches` consecutive batches, and takes their gradients at
-    the weights of the first of them: unbiased ‖G‖² and trΣ (U-statistics; see `MeasuredMoments`). Where the 95 %
-    interval of ‖G‖² reaches zero there is no noise scale: "cannot tell" at this n. That is the rule with few images, as
-    ‖G‖² then drowns at n below the noise scale itself; more `batches` help.
+    At step `every`, and again after as many steps, the tracker keeps `batches` consecutive batches and takes their
+    gradients at the weights of the first: unbiased ‖G‖² and trΣ (U-statistics; see `MeasuredMoments`). If the 95 %
+    interval of ‖G‖² reaches zero, the noise scale is "cannot tell" at this n. Few images often end so, because ‖G‖²
+    drowns in noise while n is below the noise scale; more `batches` help.
 
-    It measures what is trained: this `loss`, in the mode that the network is in. Gradients are those of single images
-    (dropout draws once for each). Where BatchNorm, or a loss that is no mean over images, couples the images of a
-    batch, they are those of batches, of which at least 8 are kept.
+    The tracker measures what you train: this `loss`, in the mode that the network is in. It takes the gradients of
+    single images, and dropout draws once for each. Where BatchNorm, or a loss that is not a mean over images, couples
+    the images of a batch, it takes the gradients of whole batches and keeps at least 8.
 
-    loss        (logits as the network gives them, labels) -> mean loss; cross-entropy where none is given. Class
-                weights of `nn.CrossEntropyLoss` count as they do in training, over the sum of the weights
-    alpha       noisy labels per clean one, uniform: without it the effective batch size is not known
-    images      most that are measured of each batch, where they are measured one by one
-    accumulate  micro-batches per step of the optimiser; `step` is called for each, and the measurement covers them all
-    overhead    most that measuring may take, as a share of the loop's own time since the start: a measurement that
-                would go beyond it if it took as long as the last one is put off (the first never is); math.inf: none is
+    loss        (logits as the network gives them, labels) -> mean loss; None is cross-entropy. Class weights of
+                `nn.CrossEntropyLoss` count as in training, over the sum of the weights
+    alpha       noisy labels per clean one, uniform; without it the effective batch size is not known
+    images      how many images of each batch are measured at most, where they are measured one by one
+    accumulate  micro-batches per optimiser step. Call `step` for each; the measurement covers them all
+    overhead    how much of the loop's own time measuring may take, as a share. A measurement that would exceed it, if
+                it took as long as the last, is put off; the first never is. math.inf puts off none
 
     Images, labels and outputs may be of any kind that `trained.seen` and `as_classifier` take. Where several processes
-    train together (`torch.distributed`), each measures its own batches and gets what all of them found; where not all
-    of them track, `reason` says that these batches stand alone.
-    Training goes on as it would have, bit for bit: weights, gradients, buffers, modes and random states stay, and an
-    error while measuring is told by one warning and in `reason`, never raised. Meanwhile the tracker holds the batches
-    and a copy of the weights. Measuring a batch costs as much as 5 to 10 of its training steps without alpha, 10 to 40
-    with it (K = 10), 6 to 10 where batches are measured whole.
+    train together (`torch.distributed`), each measures its own batches and gets what all of them found. If some do not
+    track, `reason` says that these batches stand alone.
+
+    Training continues as it would have, bit for bit: weights, gradients, buffers, modes and random states stay. An
+    error while measuring becomes one warning and stands in `reason`; the tracker never raises it. While it measures,
+    the tracker holds the batches and a copy of the weights. Measuring a batch costs as much as 5 to 10 of its training
+    steps without alpha, 10 to 40 with it (K = 10), and 6 to 10 where batches are measured whole.
     Raises InputError for values out of range.
+
+    >>> with effbatch.NoiseScaleTracker(torch.nn.Linear(5, 2), alpha=3.0, every=10, batches=2) as tracker:
+    ...     for step in range(20):
+    ...         tracker.step(torch.randn(8, 5), torch.randint(2, (8,)))
+    >>> tracker.history[0].step  # the second of two batches
+    11
     """
 
     _made = 0

@@ -1,8 +1,17 @@
 """A transition matrix T -> what its labels carry: signal, margins, entropy, and the classes that they cannot teach.
 
-Conventions are those of `noise`: rows are true classes, columns given labels, every class equally frequent. The
-centred matrix C T, C = I − 11ᵀ/K, is what the labels of the classes differ by; all of it is zero where a label
-says nothing. Everything here but `checked_matrix` and `unlearnable` takes stacks of matrices, shape (..., K, K).
+Rows are true classes, columns given labels, and every class is equally frequent, as in all of `noise`. The rows of the
+centred matrix C T, C = I − 11ᵀ/K, say how the labels of each class differ from those of the mean class: all are zero
+where a label says nothing. Every function but `checked_matrix` and `unlearnable` takes stacks of matrices, shape
+(..., K, K), and leaves it to `checked_matrix` to raise InputError for what is no transition matrix.
+
+>>> T = expected_targets(3, np.full((2, 2), 0.5))  # α = 3, uniform noise over 2 classes
+>>> T.tolist()
+[[0.625, 0.375], [0.375, 0.625]]
+>>> margins(T).tolist(), unlearnable(T)
+([0.25, 0.25], ())
+>>> round(float(loss_floor(T)), 3)
+0.662
 """
 
 from __future__ import annotations
@@ -21,7 +30,7 @@ _ROUNDING = 1e-15  # two probabilities that differ by less are equal
 
 
 def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floats:
-    """The matrix as floats; InputError unless it is K×K, K >= 2, of numbers >= 0, each row with sum 1 to 1e-8."""
+    """Return the matrix as floats; InputError unless it is K×K, K >= 2, each row >= 0 and of sum 1 to within 1e-8."""
     try:
         N = np.asarray(matrix, dtype=float)
     except (TypeError, ValueError) as error:
@@ -58,10 +67,12 @@ def checked_matrix(matrix: ArrayLike, *, num_classes: int | None = None) -> Floa
 
 
 def expected_targets(alpha: ArrayLike, noise_matrix: np.ndarray) -> np.ndarray:
-    """T = (I + α N)/(1 + α): the mean label of a copy, one row per true class, shape (*alpha.shape, K, K).
+    """T = (I + α N)/(1 + α), the mean label of a copy: one row per true class, shape (*alpha.shape, K, K).
 
-    noise_matrix is N (K, K), or one for each α, (*alpha.shape, K, K). Cross-entropy against row c is the objective of
-    an infinite batch of copies of class c (for uniform N, label smoothing by α/(1 + α)).
+    alpha         noisy labels per clean one, any shape
+    noise_matrix  N, (K, K), or one for each α, (*alpha.shape, K, K)
+    Cross-entropy against row c is the objective of an infinite batch of copies of class c. For uniform N it is label
+    smoothing (Szegedy et al., 2016) by α/(1 + α).
     """
     a = np.asarray(alpha, dtype=float)[..., None, None]
     return (np.eye(noise_matrix.shape[-1]) + a * noise_matrix) / (1 + a)
@@ -88,26 +99,26 @@ def rms_signal(transition: Floats) -> Any:
 
 
 def variance_within(transition: Floats) -> Any:
-    """K − ‖T‖² as Σ T_ck (1 − T_ck), a sum of positive terms: it keeps its digits where labels are almost clean."""
+    """K − ‖T‖², computed as Σ T_ck (1 − T_ck): positive terms keep their digits where labels are almost clean."""
     true, false = _split(transition)
     wrong = false.sum(-1)
     return (true * wrong + (false * (1 - false)).sum(-1)).sum(-1)
 
 
 def margins(transition: Floats) -> Floats:
-    """T_cc − max_{k≠c} T_ck per class, shape (..., K): the lead of the true label over the commonest false one."""
+    """T_cc − max_{k≠c} T_ck, shape (..., K): the lead of each true label over the commonest false one."""
     true = np.diagonal(transition, axis1=-2, axis2=-1)
     false = np.where(np.eye(transition.shape[-1], dtype=bool), -np.inf, transition)
     return true - false.max(-1)
 
 
 def unlearnable(transition: Floats) -> tuple[int, ...]:
-    """The classes with margin <= 0: whoever predicts the likeliest label never predicts them, however much data."""
+    """The classes with margin <= 0: predicting the likeliest label never gives them, however many data there are."""
     return tuple(int(c) for c in np.flatnonzero(margins(transition) <= _ROUNDING))
 
 
 def loss_floor(transition: Floats) -> Any:
-    """Mean over the rows of −Σ_k T_ck ln T_ck, in nats: the cross-entropy that no classifier of clean images beats."""
+    """−Σ_ck T_ck ln T_ck/K, in nats: the cross-entropy that no classifier of clean images can go below."""
     true, false = _split(transition)
     # where T_cc is near 1 its logarithm has the digits of 1 − T_cc, the sum of the others
     log_true = np.where(true > 0.5, np.log1p(-np.minimum(false.sum(-1), 0.5)), np.log(true + (true == 0)))
@@ -116,7 +127,7 @@ def loss_floor(transition: Floats) -> Any:
 
 
 def centred(transition: Floats) -> Floats:
-    """C T, C = I − 11ᵀ/K: the columns without their means."""
+    """C T with C = I − 11ᵀ/K: T minus the mean of each column, shape (..., K, K)."""
     return transition - transition.mean(-2, keepdims=True)
 
 

@@ -240,7 +240,17 @@ def open_cubes(path: str | Path) -> dict[str, xr.Dataset]:
 
 
 def open_cube(path: str | Path, name: str | None = None) -> xr.Dataset:
-    """Open one cube; `name` picks the simulation where the file holds several."""
+    """Open one cube that `effbatch simulate` or `effbatch validate` wrote.
+
+    path  a cube file, or a folder with a `cube.nc`
+    name  the simulation, if the file holds several
+    The Dataset has the dimensions alpha, batch_size, learning_rate and seed, any other key of the grid, and checkpoint;
+    `outcome` tells cells that diverged from cells that were not run. Accuracies are shares from 0 to 1, losses in nats.
+    Raises CubeError if there is no cube, if its checksum or schema is wrong, or if `name` is missing or unknown.
+
+    >>> effbatch.open_cube("simulations/results/cifar10", "human_noise")["noise"].values.tolist()
+    ['given', 'same_matrix', 'same_rate']
+    """
     cubes = open_cubes(path)
     if name is None and len(cubes) == 1:
         return next(iter(cubes.values()))

@@ -17,17 +17,22 @@ BUDGETS = ("steps", "examples", "epochs")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything about a run but its network, its data and its learning rate.
+    """Everything about a training run except its network, its data and its learning rate.
 
-    optimizer        one of `laws.OPTIMIZERS`, or `package.module:function`: parameters and rate -> a torch optimiser
-    momentum         its coefficient where the optimizer is "momentum"; with `nesterov`, Nesterov's
-    schedule         one of `schedules.SCHEDULES`, over the whole run
-    warmup           linear, over this fraction of all steps
-    weight_decay, label_smoothing, clip   as PyTorch has them; `clip` is the largest norm of a gradient, None for any
-    batch_size       B, labelled copies per step; None where several are asked about
-    steps            the budget: T optimiser steps; or `examples`, labelled copies processed; or `epochs`, passes over
-                     all labelled copies; or none of them where the budget is not known
-    Raises InputError for values out of range, unknown names, and two budgets at once.
+    optimizer        a name of `laws.OPTIMIZERS`, or `package.module:function`, which takes parameters and a rate and
+                     returns a torch optimiser
+    momentum         the coefficient of the optimizer "momentum"; `nesterov` makes it Nesterov's
+    schedule         a name of `schedules.SCHEDULES`, stretched over the whole run
+    warmup           share of all steps, 0 to 1, over which the rate rises linearly
+    weight_decay     as in PyTorch, and so is label_smoothing
+    clip             the largest norm of a gradient, in units of loss per parameter; None clips nothing
+    batch_size       B, labelled copies per step; None where a question names several
+    steps            the budget: T optimiser steps. `examples` (labelled copies processed) or `epochs` (passes over all
+                     labelled copies) give it, too; without any of them the budget is unknown
+    Raises InputError for a value out of range, an unknown name, or two budgets at once.
+
+    >>> effbatch.Recipe(optimizer="adam", batch_size=128, epochs=5).budget
+    {'epochs': 5}
     """
 
     optimizer: str = "sgd"
@@ -77,12 +82,12 @@ class Recipe:
 
     @property
     def momentum_used(self) -> float:
-        """The coefficient of the momentum that the optimizer has, 0 for any other."""
+        """The coefficient of momentum; 0 if the optimizer has none."""
         return self.momentum if self.optimizer == "momentum" else 0.0
 
     @property
     def words(self) -> str:
-        """Optimiser and schedule, with what departs from PyTorch's defaults."""
+        """Optimiser and schedule in words, and what differs from the defaults of PyTorch."""
         said = [f"{'Nesterov ' * self.nesterov}{self.optimizer}" + f" {self.momentum:g}" * bool(self.momentum_used)]
         said += [self.schedule.replace("_", "-") + " rate"]
         said += [f"warm-up over {100 * self.warmup:g} %"] if self.warmup else []
@@ -90,14 +95,14 @@ class Recipe:
 
     @property
     def regularisation(self) -> list[str]:
-        """What else changes the run, in words: weight decay, label smoothing, clipped gradients."""
+        """What else changes the run, in words: weight decay, label smoothing, gradient clipping."""
         words = [f"weight decay {self.weight_decay:g}"] if self.weight_decay else []
         words += [f"label smoothing {self.label_smoothing:g}"] if self.label_smoothing else []
         return words + ([f"gradients clipped at {self.clip:g}"] if self.clip is not None else [])
 
     @property
     def budget(self) -> dict[str, float]:
-        """`{"steps": T}`, `{"examples": n}` or `{"epochs": e}`; empty where none is given."""
+        """`{"steps": T}`, `{"examples": n}` or `{"epochs": e}`; empty if the budget is unknown."""
         return {unit: amount for unit in BUDGETS if (amount := getattr(self, unit)) is not None}
 
 

@@ -25,11 +25,14 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
 def plot(answer: Any) -> Plots:
-    """The figures of `answer`, with their intervals; a notebook shows them, `.save("rate.svg")` writes one.
+    """Draw the figures of `answer` with their intervals. A notebook shows them, `.save("rate.svg")` writes one.
 
-    answer  what `predict` (one, or a list at several α or batch sizes), `advise`, `fit` and `measure_moments` return, a
+    answer  what `predict` (one, or a list at several α or batch sizes), `advise`, `fit` or `measure_moments` returns, a
             `NoiseScaleTracker` after some steps, or a verdict
-    Raises InputError for anything else, and where the answer has no number to draw.
+    Raises InputError for anything else, and for an answer without a number to draw.
+
+    >>> effbatch.plot(effbatch.predict(3, 128)).names
+    ['laws']
     """
     if isinstance(answer, list | tuple) and answer and all(isinstance(one, Prediction) for one in answer):
         made = figures_along(answer) if len(answer) > 1 else figures(answer[0])
@@ -42,7 +45,7 @@ def plot(answer: Any) -> Plots:
 
 @dataclass(frozen=True)
 class Plot:
-    """One figure, in dark ink on white whatever page it stands on, its caption below."""
+    """One figure with its caption below, in dark ink on white, whatever page it stands on."""
 
     figure: Figure
 
@@ -51,9 +54,10 @@ class Plot:
         return draw(self.figure, alone=True)
 
     def save(self, path: str | Path, *, width: Width | None = None) -> None:
-        """Write the figure as .svg, .pdf or .png, or what it shows as .csv; InputError for any other ending.
+        """Write the figure as .svg, .pdf or .png, or the points it shows as .csv.
 
-        width  "one-column" (85 mm) or "two-columns" (175 mm) of a paper, for .svg and .pdf: fonts embedded, no caption
+        width  "one-column" (85 mm) or "two-columns" (175 mm) of a paper, for .svg and .pdf; with fonts, no caption
+        Raises InputError for any other ending or width, RunError if the file cannot be written.
         """
         target = Path(path)
         if target.suffix not in SUFFIXES:
@@ -90,7 +94,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Plots(Sequence[Plot]):
-    """The plots of one answer, one below the other in a notebook; `plots["labels"]` is that of this name."""
+    """The plots of one answer. A notebook shows them one below the other; `plots["labels"]` is the one of this name."""
 
     all: tuple[Plot, ...]
 
