@@ -27,6 +27,7 @@ _POWER = re.compile(r"\^(\((?:[^()]|\([^()]*\))*\)|[-−]?\d+(?:\.\d+)?|[-−]?\
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
 _NAN = re.compile(r"[-−+]?\bnan\b")
 FACTOR = 4  # between limits
+TIME = "time"  # the form of a column of seconds
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"  # as wide as a digit, and as a point
 
 
@@ -107,14 +108,29 @@ def p_text(p_value: float | None) -> str:
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
+def duration(seconds: float | None) -> str:
+    """0.42 -> 0.42 s; 42 -> 42 s; 600 -> 10 min; 4320 -> 1 h 12 min; None -> unknown time."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def cell_text(cell: Cell, form: str = "") -> str:
-    """A table cell: text as it is, None as a dash, an estimate without its n, a float by its format spec or digits."""
+    """A table cell: text as it is, None as a dash, an estimate without its n, a float by its format spec or digits.
+
+    form  a format spec, or TIME for seconds that are read as a duration
+    """
     if isinstance(cell, Estimate):
         return estimate_text(cell, n=False)
     if isinstance(cell, str):
         return cell.replace(" ", "\u00a0") if _SHORT_RANGE.fullmatch(cell) else cell
     if cell is None:
         return "–"
+    if form == TIME:
+        return duration(cell)
     if form and not isinstance(cell, Integral) and math.isfinite(cell):
         return format(cell, form).replace("-", "−")
     return value_text(cell)
@@ -169,8 +185,8 @@ def table_csv(table: Table) -> str:
     """`table` as CSV, unrounded; None and NaN are empty, and a column of estimates becomes three: value, low, high."""
     columns: list[str] = []
     cells: list[Sequence[Cell]] = []
-    for name, column in zip(table.columns, zip(*table.rows, strict=True), strict=True):
-        columns.append(name)
+    for i, (name, column) in enumerate(zip(table.columns, zip(*table.rows, strict=True), strict=True)):
+        columns.append(f"{name}, s" if TIME in table.formats[i : i + 1] else name)
         cells.append([cell.value if isinstance(cell, Estimate) else cell for cell in column])
         if any(isinstance(cell, Estimate) for cell in column):
             limits = [(cell.low, cell.high) if isinstance(cell, Estimate) else (None, None) for cell in column]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from effbatch.core.formats import duration
+
 if TYPE_CHECKING:
     from effbatch.plan.units import Unit
 
@@ -173,13 +175,3 @@ class LiveProgress(Tally):
 
 def _copies(unit: Unit) -> int:
     return unit.model_steps * unit.batch_size
-
-
-def duration(seconds: float | None) -> str:
-    """42 -> 42 s; 600 -> 10 min; 9000 -> 2 h 30 min; None -> unknown time."""
-    if seconds is None:
-        return "unknown time"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if seconds >= 7200 else f"{seconds / 60:.0f} min"

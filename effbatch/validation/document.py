@@ -15,13 +15,12 @@ from effbatch.claims import Claim, Judgement
 from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Table
-from effbatch.core.formats import estimate_text, number_text, numbers_table
+from effbatch.core.formats import TIME, duration, estimate_text, number_text, numbers_table
 from effbatch.core.pages import Code, Heading, Part, Terms
 from effbatch.laws import LAWS
 from effbatch.plan.adaptive import account_in_words
 from effbatch.plan.cube import Outcome, extension_in_words
 from effbatch.show import cube_figures
-from effbatch.show.progress import duration
 from effbatch.show.rendering import replace_file, write_html, write_pdf
 from effbatch.show.report import Chapter, Report
 from effbatch.validation import scorecard
@@ -196,8 +195,8 @@ def _costs(judged: Judged) -> Table:
         f"Training took {duration(sum(trained.values()))} in all, most of it ({duration(trained[longest])}) {longest}. "
         "Times are of the machine that ran it; predicting includes the kernel spectra of the untrained networks."
     )
-    columns = ("simulation", "networks", "optimiser steps", "training, s", "predicting, s", "made (UTC)", "device")
-    return Table("costs", caption, columns, rows, ("", "d", "d", ".1f", ".1f", "", ""))
+    columns = ("simulation", "networks", "optimiser steps", "training", "predicting", "made (UTC)", "device")
+    return Table("costs", caption, columns, rows, ("", "d", "d", TIME, TIME, "", ""))
 
 
 def _singular(device: str) -> str:

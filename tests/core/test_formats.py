@@ -10,8 +10,11 @@ from effbatch.core.figures import Axis, Figure, Heat, Number, Panel, Series, Tab
 from effbatch.core.formats import (
     FIGURE_SPACE,
     POINT_SPACE,
+    TIME,
     aligned,
+    duration,
     figure_csv,
+    formatted,
     is_quantity,
     marked_up,
     numbers_table,
@@ -76,6 +79,28 @@ def test_numbers_become_rows_with_value_interval_and_n():
         ["loss", "cannot tell", "–", 3, ""],
         ["B, labels", "4", "exact", None, ""],
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "unknown time"),
+        (0.034, "0.034 s"),
+        (42.4, "42 s"),
+        (600, "10 min"),
+        (3599, "1 h 0 min"),
+        (4320, "1 h 12 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_durations_are_said_as_people_say_them(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_column_of_seconds_is_read_as_durations_and_saved_as_seconds():
+    table = Table("costs", "", ["simulation", "training"], [["a", 4320.5], ["b", None]], ("", TIME))
+    assert formatted(table) == [["a", "b"], ["1 h 12 min", "–"]]
+    assert table_csv(table).splitlines() == ['simulation,"training, s"', "a,4320.5", "b,"]
 
 
 def test_csv_of_a_table_is_not_rounded():

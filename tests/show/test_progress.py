@@ -63,13 +63,6 @@ def test_the_bar_cuts_nothing_in_a_narrow_terminal(monkeypatch, width):
     assert ("━" in shown) == (width >= 80)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(None, "unknown time"), (42.4, "42 s"), (600, "10 min"), (9000, "2 h 30 min")]
-)
-def test_durations_are_said_as_people_say_them(seconds, said):
-    assert progress.duration(seconds) == said
-
-
 # --- the time left ---
 
 
