@@ -141,7 +141,7 @@ def figure(card: Sequence[Line]) -> Figure | None:
     tried.sort(key=_value, reverse=True)
     names = [y.of.removeprefix(RIVAL).replace(THEORY, "linearised theory") for y in tried]
     places = list(range(len(tried)))
-    groups = {"laws, anchored at one tuned cell": RIVAL, "linearised theory, no anchor": THEORY}
+    groups = {"laws, one anchor": RIVAL, "theory, no anchor": THEORY}
     series = []
     for group, start in groups.items():
         chosen = [i for i in places if tried[i].of.startswith(start)]

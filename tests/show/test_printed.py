@@ -57,6 +57,15 @@ def test_one_column_stacks_its_panels_and_two_columns_set_them_side_by_side():
     assert tall > 2 * low
 
 
+@pytest.mark.parametrize("groups", [("recommended", "other laws"), ("laws, one anchor", "theory, no anchor")])
+def test_names_of_laws_and_the_legend_above_them_fit_one_column(groups):
+    names = ("square_root_clean_count, n = 36", "signal_to_noise, n = 36")
+    bars = [Series(group, "measured", [i + 1], [i], [i + 0.5], [i + 2], interval="x") for i, group in enumerate(groups)]
+    axis = Axis("", ticks=(0, 1), domain=(-0.5, 1.5), names=names)
+    drawn = printed_svg(Figure("laws", "", [Panel(Axis("accuracy lost, points"), axis, bars)]), "one-column")
+    assert [part.text for part in ElementTree.fromstring(drawn).iter(f"{SVG}text") if part.text in groups] == [*groups]
+
+
 def test_fonts_travel_with_the_file():
     figure = FIGURES["one panel"]
     for made in (pdf(figure, "one-column"), pdf(figure)):

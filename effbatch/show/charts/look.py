@@ -46,8 +46,12 @@ class Row:
         return TICKS if self.panel is None else max(3, min(TICKS, self.panel // 45))
 
 
-def config(groups: Iterable[str], row: Row) -> dict[str, Any]:
-    """Look of every chart: bare axes, a faint grid, ink that follows the page."""
+def config(groups: Iterable[str], row: Row, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Look of every chart: bare axes, a faint grid, ink that follows the page.
+
+    names  what stands at the left of a panel in place of numbers; the legend begins where the panel does
+    """
+    free = int(row.width) - 6 * max(map(len, names), default=0)
     return {
         "font": FONT,
         "aria": False,
@@ -72,7 +76,7 @@ def config(groups: Iterable[str], row: Row) -> dict[str, Any]:
             "titlePadding": 8,
         },
         "legend": {
-            "columns": max(1, int(row.width) // (40 + 6 * max(map(len, groups), default=0))),
+            "columns": max(1, free // (40 + 6 * max(map(len, groups), default=0))),
             "labelColor": INK,
             "labelFontSize": LABEL_FONT,
             "labelLimit": 0,

@@ -61,7 +61,7 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
         "spacing": 24,
         "concat": panels,
         "resolve": {"scale": {"color": "shared", "shape": "shared", "fill": "shared"}},
-        "config": config(groups, row),
+        "config": config(groups, row, [name for panel in figure.panels for name in panel.y.names or ()]),
         "datasets": datasets,
     }
 
