@@ -141,14 +141,14 @@ def remarks(network: nn.Module, images: Images) -> tuple[str, ...]:
     kind = None if x is None else kind_of(logits_in(evaluated))
     if kind == "probabilities":
         return (
-            "the network ends in a softmax, and cross-entropy takes logits: trained so, its gradients are those of a "
-            "softmax of probabilities, small and seldom meant; leave the last Softmax out of training",
+            "the network ends in a softmax, but cross-entropy takes logits: training applies softmax twice, and the "
+            "gradients become small; leave the last Softmax out of training",
         )
     z = logits_in(evaluated)
     if kind is None and z is not None and bool(((z >= 0) & (z <= 1)).all()) and _ends_in_sigmoid(inner, x):
         return (
-            "the network ends in a sigmoid for each class, and cross-entropy takes logits: trained so, its gradients "
-            "are seldom meant; leave the last Sigmoid out of training",
+            "the network ends in a sigmoid for each class, but cross-entropy takes logits: training applies softmax to "
+            "numbers between 0 and 1; leave the last Sigmoid out of training",
         )
     if kind == "log-probabilities":
         return ("the network ends in a log-softmax, which changes nothing: cross-entropy takes it for logits",)

@@ -205,10 +205,10 @@ class Ends(nn.Module):
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (nn.Softmax(1), "ends in a softmax, and cross-entropy takes logits"),
+        (nn.Softmax(1), "ends in a softmax, but cross-entropy takes logits"),
         (lambda z: z.exp() / z.exp().sum(1, keepdim=True), "ends in a softmax"),
         (nn.LogSoftmax(1), "log-softmax, which changes nothing"),
-        (nn.Sigmoid(), "ends in a sigmoid for each class, and cross-entropy takes logits"),
+        (nn.Sigmoid(), "ends in a sigmoid for each class, but cross-entropy takes logits"),
         (nn.Identity(), None),
         (lambda z: 2 * z.sigmoid(), None),
     ],
