@@ -1,7 +1,8 @@
 """Recorded cubes -> effbatch/advice/law_scores.json: how far every law was off where it was tried.
 
 Anchored laws on cells of the recorded sweep that their anchor had not seen, by whether the anchor's labels were clean;
-laws that need no anchor on the held-out cases of the recorded benchmark. Every recorded `recipe_*` counts, too.
+laws that need no anchor on the held-out cases of the recorded benchmark; kernels that move on the cases of
+theory_moving.py to which `advise` would answer by them. Every recorded `recipe_*` counts, too.
 
 python benchmarks/law_scores.py            # after a recorded cube changed
 """
@@ -13,9 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import theory_moving
 import xarray as xr
 
 from effbatch.advice.evidence import FILE
+from effbatch.advice.untrained import DEPTHS
 from effbatch.claims import Case
 from effbatch.fitting import compare_laws
 from effbatch.fitting.cells import groups, setting_of
@@ -24,6 +27,8 @@ from effbatch.laws import LAWS
 from effbatch.laws.base import Law
 from effbatch.networks import zoo
 from effbatch.networks.kind import kind_of_network
+from effbatch.networks.loading import load_network
+from effbatch.networks.relu_chain import chain_depth
 from effbatch.plan.cube import open_cubes, resolved_spec
 from effbatch.plan.recipe import Recipe
 
@@ -32,9 +37,11 @@ SIMULATIONS = {  # by folder; the rule of the adaptive ones was taken from digit
     "fashion-mnist-14": ("learning_rate_adam-fashion-mnist-14", "learning_rate_adadelta-fashion-mnist-14"),
 }
 RECIPE = "recipe_"  # how the names of the others begin
-BENCHMARK = Path(__file__).parent / "results" / "prediction.json"
+RESULTS = Path(__file__).parent / "results"
+BENCHMARK = RESULTS / "prediction.json"
 SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
 METHODS = {"linearised": "linearised", "probe": "short runs"}  # of plain SGD
+SHAPES = {"digits": (1, 8, 8), "fashion-mnist-14": (1, 14, 14), "mnist": (1, 28, 28)}
 SHAPE = (3, 32, 32)  # of images that every built-in network takes
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 
@@ -55,6 +62,7 @@ def scores(cases: Mapping[str, Mapping[str, Case]]) -> list[dict]:
     ]
     plain = next(record for record in records if record["optimizer"] == "sgd")
     plain["laws"] |= {name: _benchmarked(method) for name, method in METHODS.items()}
+    plain["laws"]["moving_kernel"] = _moving()
     return records
 
 
@@ -144,6 +152,28 @@ def _benchmarked(method: str) -> dict:
         **ranges,
         "networks": sorted(kinds),
     }
+
+
+def _moving() -> dict:
+    """From rates predicted before they trained, of plain SGD on networks that `advise` would answer by this theory."""
+    recorded = json.loads((RESULTS / "theory.json").read_text(encoding="utf-8"))
+    rows = {row["case"]: row for row in recorded["moving"] if row["held_out"]}
+    cases = [case for case in theory_moving.CASES if rows[case.label]["plain"] and _chain(case) in DEPTHS]
+    errors = np.abs(np.concatenate([rows[case.label]["moving"]["errors"] for case in cases]))
+    resampled = np.median(np.random.default_rng(0).choice(errors, (2000, len(errors))), axis=1)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return {
+        **_score(float(np.median(errors)), low, high, float(np.quantile(errors, 0.9)), len(errors)),
+        "source": f"`python benchmarks/theory_moving.py` ({len(cases)} held-out networks, {recorded['made'][:10]})",
+        "alpha": _range_of(theory_moving.ALPHAS),
+        "batch_size": _range_of(theory_moving.BATCHES),
+        "steps": _range_of([case.steps for case in cases]),
+    }
+
+
+def _chain(case: theory_moving.Case) -> int | None:
+    images = np.random.default_rng(0).standard_normal((8, *SHAPES[case.dataset]), np.float32)
+    return chain_depth(load_network(case.path, images.shape[1:], 10, seed=0), images)
 
 
 def _range_of(values: list[float]) -> list[float]:

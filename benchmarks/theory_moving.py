@@ -63,6 +63,20 @@ class Case:
         return f"moving_{self.network}_{self.dataset}{how}"
 
     @property
+    def path(self) -> str:
+        """The network as a spec names it."""
+        return f"{'benchmarks/untried_networks.py:' * (self.network not in DEPTHS)}{self.network}"
+
+    @property
+    def how(self) -> dict[str, Any]:
+        return {"schedule": self.schedule, "momentum": self.momentum}
+
+    @property
+    def label(self) -> str:
+        """As tables name it."""
+        return f"{self.network}, {DATASETS[self.dataset]}{_how(self.how)}"
+
+    @property
     def rates(self) -> np.ndarray:
         return RATES * (1 - self.momentum)
 
@@ -73,14 +87,13 @@ class Case:
 
     def spec(self) -> spec.Spec:
         """The sweep that trains it."""
-        own = self.network not in DEPTHS
         return spec.parse(f"""
             [simulation]
             name = "{self.name}"
             [data]
             dataset = "{self.dataset}"
             [train]
-            network = "{"benchmarks/untried_networks.py:" * own}{self.network}"
+            network = "{self.path}"
             momentum = {self.momentum}
             schedule = "{self.schedule}"
             budget = {{ steps = {self.steps} }}
@@ -110,8 +123,7 @@ CASES = (
 def predicted(case: Case) -> list[dict]:
     """Rate and accuracies over the grid by both theories, a row for every (α, B)."""
     alpha, B = (v.ravel() for v in np.meshgrid(ALPHAS, BATCHES, indexing="ij"))
-    how = {"schedule": case.schedule, "momentum": case.momentum}
-    said = _said(case.spec().train.network, case.dataset, case.depth, alpha, B, case.rates, case.steps, **how)
+    said = _said(case.path, case.dataset, case.depth, alpha, B, case.rates, case.steps, **case.how)
     return [
         {"alpha": float(alpha[i]), "batch_size": int(B[i])}
         | {name: float(f"{rates[i]:.4g}") for name, (rates, _) in said.items()}
@@ -211,9 +223,7 @@ def _held_out() -> Iterator[dict]:
             name: (np.array([r[name] for r in mine]), np.array([r[f"{name} accuracy"][case.trained] for r in mine]))
             for name in THEORIES
         }
-        how = _how({"schedule": case.schedule, "momentum": case.momentum})
-        label = f"{case.network}, {DATASETS[case.dataset]}{how}"
-        yield _row(label, case.depth, case.steps, held_out=True, plain=not how) | _judged(
+        yield _row(case.label, case.depth, case.steps, held_out=True, plain=not _how(case.how)) | _judged(
             cubes[case.name], alpha, B, said
         )
 

@@ -16,7 +16,7 @@ from effbatch.advice.prediction import answered
 from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
-from effbatch.advice.untrained import REGIME, accuracy_answer, linearised, rate_answer
+from effbatch.advice.untrained import accuracy_answer, rate_answer, untrained
 from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
@@ -412,10 +412,11 @@ def _from_theory(
     of: Subject, questions: Sequence[Question], labels_are: Literal["clean", "noisy"]
 ) -> tuple[list[Answer], list[str]]:
     """What theory and laws say where nothing may be trained, and where that may not hold."""
-    theory = linearised(of, questions[0].recipe)
+    theory = untrained(of, questions)
+    law = "linearised" if isinstance(theory, str) else theory.law
     answers = []
     for question in questions:
-        chosen = answered(question, rate_answer(theory, question)).recommended
+        chosen = answered(question, {law: rate_answer(theory, question)}).recommended
         recorded = chosen.law in question.scores
         answers.append(
             Answer(
@@ -437,7 +438,8 @@ def _from_theory(
         remarks.insert(0, TAKEN_AS_RIGHT)
     remarks += [f"{', '.join(recipe.regularisation)}: theory and laws know nothing of it"] * bool(recipe.regularisation)
     if not isinstance(theory, str):
-        remarks.append(f"the linearised theory: {REGIME}")
+        name = "the linearised theory" if theory.depth is None else "kernels that move"
+        remarks.append(f"{name}: {theory.regime}")
     return answers, remarks
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from effbatch.advice.noise import Audit, KnownAlpha, NoAlpha
 
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
-BY_THEORY = "of the linearised network at this rate after all steps, on a held-out part of the training data"
+BY_THEORY = "of the {} network at this rate after all steps, on a held-out part of the training data"
 BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
 BY = {"as given": "held-out labels as given", "checked": "right labels of the checked examples"}  # runs were scored
 BY_CHECKED = "at the end of all steps at this rate, from short real runs, on the examples checked by hand"
@@ -209,8 +209,9 @@ class Advice(Shown):
         runs = answer.probe is not None
         rate, accuracy = answer.learning_rate.to_json(), answer.accuracy.to_json()
         rate |= {"plateau": answer.plateau, "factor": answer.factor, "law": answer.law, "why": answer.why}
+        by_theory = BY_THEORY.format("untrained" if answer.law == "moving_kernel" else "linearised")
         by_runs = BY_CHECKED if self.labels.scored == "checked" else BY_RUNS
-        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": by_runs if runs else BY_THEORY}
+        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": by_runs if runs else by_theory}
         names = ("fraction", "steps", "learning_rates", "seeds")
         stages = [
             {name: getattr(one, name) for name in names}

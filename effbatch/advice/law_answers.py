@@ -16,6 +16,10 @@ LINEARISED = (
     "η = min(argmax of the linearised accuracy, 4/(h_1 + K trθ/B))",
     "Bordelon & Pehlevan 2022, arXiv 2106.02713; label noise: the effbatch developers 2026, this package",
 )
+MOVING = (
+    "η = argmax of the accuracy as kernel and softmax move, below 2/max of p(1−p) K/(K−1) [h_1 + trθ/B] on the way",
+    "the effbatch developers 2026, this package; two layers: Woodworth et al. 2020, arXiv 2002.09277",
+)
 PROBE = (
     "log2 η by least squares of the peaks log2 η − p log2 f of runs of f T steps, f = 1/25 and 1/3, p = 0.4 (1 − λ²)",
     "the effbatch developers 2026, this package; stages: Jamieson & Talwalkar 2016, arXiv 1502.07943",

@@ -194,11 +194,11 @@ def predict(
     return answered(question)
 
 
-def answered(question: Question, linearised: LawPrediction | None = None) -> Prediction:
-    """The answers of all laws, with that of the linearised theory of a network, and the one recommended."""
+def answered(question: Question, theory: Mapping[str, LawPrediction] | None = None) -> Prediction:
+    """The answers of all laws, with that of a theory of the network by its name, and the one recommended."""
     reason = "computes the rate of a network: ask `effbatch advise NETWORK DATA`"
-    computed = {"linearised": linearised or silent(reason, LINEARISED), "probe": silent(reason, PROBE)}
-    said = answers_to(question) | computed
+    computed = {"linearised": silent(reason, LINEARISED), "probe": silent(reason, PROBE)}
+    said = {**answers_to(question), **computed, **(theory or {})}
     return Prediction(question, said, recommend(question, said))
 
 

@@ -20,7 +20,7 @@ from effbatch.noise import Labels, MatrixNoise
 from effbatch.plan.recipe import Recipe
 
 # Laws that compute the rate of a given network: `advise` asks them.
-COMPUTED = ("probe", "linearised")
+COMPUTED = ("probe", "linearised", "moving_kernel")
 MANY = 500  # classes: fewer values of α then stand for its interval, as each has a matrix
 
 

@@ -16,6 +16,8 @@ _SGD = (
     "the rate scales with the square root of the clean labels in a batch, an empirical rule for SGD",
 )
 _ADAPTIVE = (("adaptive", "none"), "for Adam and AdaDelta the rate scales as B^¼ (1+α)^−¾, an empirical rule")
+# Theories of an untrained network, the first that answers, and what they add to it
+THEORIES = {"moving_kernel": " and how its kernel moves as it learns", "linearised": ""}
 _PREFERRED = {"sgd": _SGD, "momentum": _SGD} | dict.fromkeys(("adam", "adamw", "rmsprop", "adadelta"), _ADAPTIVE)
 
 
@@ -34,20 +36,20 @@ class Recommendation:
 
 
 def recommend(question: Question, said: Mapping[str, LawPrediction]) -> Recommendation:
-    """The first law that applies: the linearised theory, then what the optimizer prefers.
+    """The first law that applies: theory, then what the optimizer prefers.
 
-    With an anchor, the theory comes after what the optimizer prefers: on the same cells a rate carried over from a
-    tuned one was nearer (benchmarks/results/prediction.md). One of them always applies: `none` does.
+    With an anchor, theory comes after what the optimizer prefers: on the same cells a rate carried over from a tuned
+    one was nearer (benchmarks/results/prediction.md). One of them always applies: `none` does.
     """
     optimizer = question.setting.optimizer
     if optimizer not in _PREFERRED:
         raise InputError(f"laws are for {', '.join(_PREFERRED)}, got {optimizer}: advise trains it in short real runs")
     preferred, why = _PREFERRED[optimizer]
-    order = ("linearised", *preferred) if question.anchor is None else (*preferred, "linearised")
-    name = next(name for name in order if said[name].applies)
+    order = (*THEORIES, *preferred) if question.anchor is None else (*preferred, *THEORIES)
+    name = next(name for name in order if name in said and said[name].applies)
     chosen = said[name]
-    if name == "linearised":
-        why = f"computed from the untrained network, median of n = {chosen.n} initialisations"
+    if name in THEORIES:
+        why = f"computed from the untrained network{THEORIES[name]}, median of n = {chosen.n} initialisations"
         if chosen.interval and name not in question.on_record:
             why += "; the interval reflects these, not what the theory leaves out"
     elif said["linearised"].applies and not question.unmoved:

@@ -51,8 +51,8 @@ def command(bibtex: bool, everything: bool, as_json: bool) -> None:
 
 
 def _laws() -> list[dict[str, str]]:
-    from effbatch.advice.law_answers import LINEARISED, PROBE
-    from effbatch.advice.untrained import REGIME
+    from effbatch.advice.law_answers import LINEARISED, MOVING, PROBE
+    from effbatch.advice.untrained import REGIME, REGIME_MOVING
     from effbatch.laws import LAWS
     from effbatch.laws.base import outside
 
@@ -69,6 +69,7 @@ def _laws() -> list[dict[str, str]]:
     ]
     for name, options, (formula, reference), regime, no in (
         ("linearised", " --no-training", LINEARISED, REGIME, "for optimizers other than sgd and momentum"),
+        ("moving_kernel", " --no-training", MOVING, REGIME_MOVING, "with an anchor, and for runs of over 5,000 steps"),
         (
             "probe",
             "",

@@ -15,7 +15,7 @@ from effbatch.advice.evidence import LawScore, recorded
 from effbatch.advice.noise import Noise
 from effbatch.advice.prediction import answered, predict
 from effbatch.advice.question import Anchor, asked, gathered
-from effbatch.advice.untrained import Linearised, accuracy_answer, rate_answer
+from effbatch.advice.untrained import Untrained, accuracy_answer, rate_answer
 from effbatch.audit import estimate_noise
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
@@ -46,8 +46,8 @@ def with_network(alpha, batch_size, *, spectra, noise="uniform", anchor=None, ev
     """What `advise` asks without training: `predict`, and the untrained networks of these spectra."""
     noise, recipe = gathered(noise, None, {"alpha": alpha, "batch_size": batch_size, **given}, moved={})
     question = asked(noise, recipe, anchor=anchor, evidence=evidence)
-    theory = Linearised(spectra, recipe) if recipe.optimizer in SGD else f"the theory is not for {recipe.optimizer}"
-    said = answered(question, rate_answer(theory, question))
+    theory = Untrained(spectra, recipe) if recipe.optimizer in SGD else f"the theory is not for {recipe.optimizer}"
+    said = answered(question, {"linearised": rate_answer(theory, question)})
     accuracy = accuracy_answer(theory, question, said.recommended.value)
     return SimpleNamespace(
         learning_rate=said.learning_rate, recommended=said.recommended, accuracy=accuracy, to_dict=said.to_dict

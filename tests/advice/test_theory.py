@@ -14,7 +14,7 @@ import effbatch
 from effbatch.advice.noise import Noise
 from effbatch.advice.prediction import answered
 from effbatch.advice.question import asked
-from effbatch.advice.untrained import Linearised, accuracy_answer, rate_answer
+from effbatch.advice.untrained import Untrained, accuracy_answer, rate_answer
 from effbatch.core.pages import Page
 from effbatch.data import datasets
 from effbatch.data.held_out import with_held_out
@@ -70,11 +70,11 @@ def test_it_is_the_prediction_at_every_batch_size_and_the_best_of_them(ask, file
     advice = ask("perceptron", file, alpha=4.0, alpha_interval=(3.0, 6.0), steps=60, batch_sizes=SIZES)
     recipe, noise = Recipe(steps=60), Noise(alpha=4.0, alpha_interval=(3.0, 6.0))
     data = datasets.load(file)
-    theory = Linearised([initial_spectrum("perceptron", data, seed=seed) for seed in range(4)], recipe)
+    theory = Untrained([initial_spectrum("perceptron", data, seed=seed) for seed in range(4)], recipe)
     best = 0.0
     for ours, size in zip(advice.answers, SIZES, strict=True):
         question = asked(noise, Recipe(steps=60, batch_size=size), num_classes=3)
-        chosen = answered(question, rate_answer(theory, question)).recommended
+        chosen = answered(question, {"linearised": rate_answer(theory, question)}).recommended
         assert (ours.law, ours.learning_rate.value, ours.learning_rate.interval) == (
             "linearised", chosen.value, chosen.interval,
         )  # fmt: skip
