@@ -131,12 +131,8 @@ def learning_curve(
     Raises InputError for values out of range and unusable matrices.
     Source: Bordelon & Pehlevan 2022 (arXiv 2106.02713).
     """
-    alphas, batches, rates = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
-    check(alphas, batches, rates, steps, momentum)
+    (a, b, eta), shape = cells_of(alpha, batch_size, learning_rate, steps, momentum)
     multipliers = multipliers_of(schedule, steps)
-    shape = alphas.shape
-    a, b, eta = (v.reshape(-1, 1) for v in (alphas, batches, rates / (1 - momentum)))
-
     labels: _NoisyLabels | _ForeignCopies
     if spectrum.foreign is None:
         labels = _noisy_labels(spectrum, noise_matrix)
@@ -412,10 +408,17 @@ def multipliers_of(schedule: Schedule, steps: int) -> Floats:
     return multipliers
 
 
-def check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: float) -> None:
+def cells_of(
+    alpha: ArrayLike, batch_size: ArrayLike, learning_rate: ArrayLike, steps: int, momentum: float
+) -> tuple[tuple[Floats, Floats, Floats], tuple[int, ...]]:
+    """Columns (cells, 1) of alpha, B and eta/(1 - momentum), which broadcast, and their common shape.
+
+    Raises InputError for values out of range.
+    """
+    a, b, rate = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
     for name, values, valid, need in (
-        ("alpha", alpha, alpha >= 0, ">= 0"),
-        ("batch_size", batch, batch >= 1, ">= 1"),
+        ("alpha", a, a >= 0, ">= 0"),
+        ("batch_size", b, b >= 1, ">= 1"),
         ("learning_rate", rate, rate > 0, "> 0"),
     ):
         if not (valid & np.isfinite(values)).all():
@@ -427,3 +430,4 @@ def check(alpha: Floats, batch: Floats, rate: Floats, steps: int, momentum: floa
         )
     if not 0 <= momentum < 1:
         raise InputError(f"momentum needs a value in [0, 1), got {momentum:g}: give 0 for plain SGD")
+    return (a.reshape(-1, 1), b.reshape(-1, 1), rate.reshape(-1, 1) / (1 - momentum)), a.shape

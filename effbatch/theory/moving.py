@@ -51,7 +51,7 @@ from effbatch.theory.detection import accuracy_from_alignment
 from effbatch.theory.dynamics import (
     Schedule,
     binned,
-    check,
+    cells_of,
     held_out_accuracy,
     highest,
     multipliers_of,
@@ -92,9 +92,7 @@ def moving_accuracy(
     and momentum are those of `dynamics.learning_curve`. Chance where training runs away. Raises InputError for values
     out of range and spectra of foreign images or without the energies of the inputs.
     """
-    alphas, batches, rates = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, learning_rate)))
-    check(alphas, batches, rates, steps, momentum)
-    a, b, eta = (v.reshape(-1, 1) for v in (alphas, batches, rates / (1 - momentum)))
+    (a, b, eta), shape = cells_of(alpha, batch_size, learning_rate, steps, momentum)
     scale, error, noise = _step(spectrum, depth, a, b, eta, multipliers_of(schedule, steps))
 
     K, e = spectrum.num_classes, spectrum.target_energies
@@ -108,7 +106,7 @@ def moving_accuracy(
     else:
         target = spectrum.held_out.target
         accuracy[alive] = held_out_accuracy(spectrum.held_out, lambda _: target, scale - 1, error, noise)
-    return accuracy.reshape(alphas.shape)
+    return accuracy.reshape(shape)
 
 
 def moving_rate(
