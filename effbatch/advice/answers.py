@@ -61,13 +61,25 @@ class Cost:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Behind:
+    """What a rate and its accuracy come from: short runs, seeds of the longest of them, labels that scored them.
+
+    labels  None where no run learned anything, so that there is no accuracy
+    """
+
+    runs: int
+    seeds: int
+    labels: int | None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
     """What is best at one batch size.
 
     learning_rate  η of the mean loss, from the `probe` or a law; None where only a factor or nothing is known
     factor         on the rate best with clean labels, where a law knows no more than that
-    plateau        any rate between costs less than one point of accuracy; a limit of None is not known
+    plateau        any rate between costs less than one point of accuracy on average, the error of the rate included
     accuracy       at that rate after all steps; `of` which labels
     as_scored      the same on the labels as given, where `accuracy` was converted from it
     law, why       what the rate is from, "probe" above all; no law where no α is known
@@ -88,6 +100,15 @@ class Answer:
     stop_at: int | None = None
     probe: Probe | None = None
     carried: bool = False
+
+    @property
+    def runs(self) -> Behind | None:
+        """The runs at this batch size; None where none was made."""
+        if self.probe is None:
+            return None
+        rate, accuracy = self.probe.learning_rate, self.probe.accuracy
+        labels = None if accuracy.value is None else accuracy.n
+        return Behind(rate.n or 0, len(self.probe.stages[-1].seeds), labels)
 
     def stage_with(self, rate: float) -> Stage | None:
         """The longest runs that tried rates on both sides of `rate`, and can compare it; None where none did."""
@@ -226,6 +247,7 @@ class Advice(Shown):
             "stop_at": answer.stop_at,
             "reason": None if runs else NO_RUNS,
             "carried": answer.carried,
+            "runs": answer.runs,
             "stages": stages or None,
         }
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import exp, log, log2, sqrt
+from math import exp, inf, log, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to a
 GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
 LEAST_D = 0.02  # below that nothing is learned yet
 POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
-WIDEST, NARROWEST = 2.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
+WIDEST, NARROWEST = 1.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Probe:
     """What short runs say of the full one.
 
     learning_rate  optimal rate, 90 % interval, n = runs; no value where no rate learns, and the reason
-    plateau        any rate between costs less than about one point of accuracy; None where it goes on beyond
+    plateau        any rate between costs less than one point of accuracy on average, the error of the rate included
     accuracy       on held-out examples with labels as given, after all steps at that rate, 0 to 1; 90 % interval
     growth         power of the number of steps by which d′ of clean labels goes on growing, 0 to ½; None: not seen
     stop_at        step after which that accuracy falls by more than its noise; None where it does not
@@ -123,7 +123,7 @@ class Probe:
     """
 
     learning_rate: Estimate
-    plateau: tuple[float | None, float | None] | None
+    plateau: tuple[float, float] | None
     accuracy: Estimate
     stop_at: int | None
     stages: tuple[Stage, ...]
@@ -250,7 +250,7 @@ def find(
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m, POINT / (1 + scored_alpha), deviation if alpha and passes else None),
+        plateau=_plateau(last, m, deviation, POINT / (1 + scored_alpha), by_loss=bool(alpha and passes)),
         accuracy=accuracy,
         growth=growth,
         stop_at=_stop_at(last, steps, held_out),
@@ -328,19 +328,17 @@ def _learned(stage: Stage, held_out: int, majority: float) -> bool:
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(stage: Stage, m: float, point: float, deviation: float | None) -> tuple[float | None, float | None]:
-    """Rates about 2^m that cost so much accuracy by the parabola of those around the stage's peak.
+def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss: bool) -> tuple[float, float]:
+    """Rates u octaves from 2^m that cost less than a point on average: bend (u² + deviation²), as m may be off itself.
 
-    deviation  of m, where wrong labels stay: what the plateau is narrower by. The loss at the best temperature, which
-               bends as accuracy does there, is read in its place: few and noisy held-out labels tell more of it
+    by_loss  where wrong labels stay, the loss at the best temperature, which bends as accuracy does there, is read in
+             its place: few and noisy held-out labels tell more of it
     """
     at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
-    below, top, above = (stage.accuracy if deviation is None else -stage.loss).mean(1)[at - 1 : at + 2]
+    below, top, above = (-stage.loss if by_loss else stage.accuracy).mean(1)[at - 1 : at + 2]
     bend = (2 * top - below - above) / (2 * stage.spacing**2)
-    if bend <= point / WIDEST**2:
-        return None, None
-    seen = point / bend
-    wide = sqrt(max(min(NARROWEST**2, seen), seen - (deviation or 0.0) ** 2))
+    seen = point / bend if bend > 0 else inf
+    wide = sqrt(float(np.clip(seen - deviation**2, NARROWEST**2, WIDEST**2)))
     return 2.0 ** (m - wide), 2.0 ** (m + wide)
 
 

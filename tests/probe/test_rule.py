@@ -190,35 +190,45 @@ def test_what_two_guesses_of_the_growth_differ_by_is_not_known():
     assert alone > agreed[1], "one stage tells less than two"
 
 
-def test_the_plateau_costs_a_point_at_its_ends():
-    low, high = World(-3.0, 0.0).found(0.0).plateau
-    assert (log2(low), log2(high)) == pytest.approx((-3 - 2**0.5, -3 + 2**0.5))
+def half_widths(found) -> tuple[float, float, float]:
+    """Octaves from the rate to both ends of the plateau, and the standard deviation of the rate."""
+    rate = found.learning_rate
+    low, high = (abs(log2(end / rate.value)) for end in found.plateau)
+    return low, high, log2(rate.high / rate.low) / (2 * 1.645)
 
 
-def test_a_point_on_clean_labels_is_less_on_noisy_ones():
+def test_the_plateau_costs_a_point_on_average_at_its_ends_where_the_rate_may_be_off(monkeypatch):
+    """(u² + deviation²)/200 of accuracy at u octaves from the rate."""
+    monkeypatch.setattr("effbatch.probe.rule.POINT", 0.005)
+    low, high, deviation = half_widths(World(-3.0, 0.0).found(0.0))
+    assert (low**2 + deviation**2, high**2 + deviation**2) == pytest.approx((1, 1))
+    assert low > 0.5
+
+
+def test_a_point_on_clean_labels_is_less_on_noisy_ones(monkeypatch):
+    monkeypatch.setattr("effbatch.probe.rule.POINT", 0.02)
     options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 0.0}
-    low, high = find(World(-3.0, 0.0).train, PLAN, **options, scored_alpha=3.0).plateau
-    assert log2(high) - log2(low) == pytest.approx(2 * 2**0.5 / 2)  # a quarter of the loss, so half as far
+    low, _, deviation = half_widths(find(World(-3.0, 0.0).train, PLAN, **options, scored_alpha=3.0))
+    assert low**2 + deviation**2 == pytest.approx(1)  # a quarter of the point
 
 
-def test_the_plateau_of_labels_that_stay_is_narrower_by_what_the_rate_may_be_off(monkeypatch):
-    """One point of the loss that bends by a twentieth, less the deviation of the rate; never less than a quarter."""
-    found = World(-3.0, 0.0).found(1e-9, passes=8.0)
-    deviation = log2(found.learning_rate.high / found.learning_rate.low) / (2 * 1.645)
+def test_the_plateau_of_labels_that_stay_is_read_from_the_loss(monkeypatch):
+    """It bends by a twentieth; never is the plateau told narrower than a quarter of an octave."""
+    low, high, deviation = half_widths(World(-3.0, 0.0).found(1e-9, passes=8.0))
     assert deviation > 0.2**0.5 > 0.25, "all of the plateau's half-width"
-    assert log2(found.plateau[1] / found.plateau[0]) == pytest.approx(2 * 0.25)
+    assert (low, high) == pytest.approx((0.25, 0.25))
     monkeypatch.setattr("effbatch.probe.rule.POINT", 0.05)
-    low, high = World(-3.0, 0.0).found(1e-9, passes=8.0).plateau
-    assert log2(high / low) == pytest.approx(2 * (1 - deviation**2) ** 0.5)
+    low, high, deviation = half_widths(World(-3.0, 0.0).found(1e-9, passes=8.0))
+    assert (low, high) == pytest.approx(((1 - deviation**2) ** 0.5,) * 2)
 
 
-def test_a_flat_top_has_no_end_to_its_plateau():
+def test_the_plateau_of_a_flat_top_ends_a_factor_of_two_from_the_rate():
     def train(rates, fraction, seeds):
         found = World(-3.0, 0.0).train(rates, fraction, seeds)
         return Runs(accuracy=np.full_like(found.loss, 0.8), loss=found.loss, history=found.history)
 
     found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
-    assert found.plateau == (None, None)
+    assert half_widths(found)[:2] == pytest.approx((1, 1))
 
 
 @pytest.mark.parametrize(("along", "step"), [([0.5, 0.7, 0.6], 333), ([0.5, 0.61, 0.6], None)])

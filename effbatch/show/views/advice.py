@@ -281,13 +281,8 @@ def _rates(advice: Advice) -> list[Part]:
     chosen = advice.chosen
     said: list[Part] = []
     if chosen.plateau is not None:
-        low, high = chosen.plateau
-        span = f"between {_number(low)} and {_number(high)}"
-        if low is None or high is None:
-            span = f"up to {_number(high)} and perhaps beyond" if low is None else f"from {_number(low)} on"
-        said.append(f"Any rate {span} costs less than one point of accuracy.")
-        if low is None and high is None:
-            said = ["The rate hardly matters near it: the accuracies of the runs bend too little to tell a plateau."]
+        low, high = map(_number, chosen.plateau)
+        said.append(f"On average any rate between {low} and {high} costs less than one point.")
     elif chosen.probe is None:
         said.append(f"Nothing was trained; rate by {chosen.law}: {chosen.why}.")
     if chosen.stop_at is not None:
@@ -345,9 +340,13 @@ def _pays(advice: Advice) -> list[Part]:
 
 
 def _cost(advice: Advice) -> str:
-    if advice.chosen.probe is None:
+    """What was spent in all; runs, seeds and labels behind the rate and the accuracy of the chosen batch size."""
+    if (runs := advice.chosen.runs) is None:
         return "Cost: nothing was trained."
-    return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s."
+    seeds = f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
+    by = "checked" if advice.labels.scored == "checked" else "held-out"
+    said = f"n = {runs.runs:,} runs (the last: {seeds})" + (f", {runs.labels:,} {by} labels" if runs.labels else "")
+    return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s; {said}."
 
 
 def _changes(advice: Advice) -> list[str]:
