@@ -4,13 +4,18 @@ Anchored laws on cells of the recorded sweep that their anchor had not seen, by 
 laws that need no anchor on the held-out cases of the recorded benchmark; kernels that move on the cases of
 theory_moving.py to which `advise` would answer by them. Every recorded `recipe_*` counts, too.
 
+How often such a reach holds elsewhere is in results/law_coverage.json: a record is one network on one data set with one
+recipe, and the share of its errors within the reach of others. `pooled`: of all other records of the same law together;
+`one`: of one of them, the mean over these. Each record counts once; 95 % intervals resample records.
+
 python benchmarks/law_scores.py            # after a recorded cube changed
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +41,11 @@ SIMULATIONS = {  # by folder; the rule of the adaptive ones was taken from digit
     "digits": ("learning_rate",),
     "fashion-mnist-14": ("learning_rate_adam-fashion-mnist-14", "learning_rate_adadelta-fashion-mnist-14"),
 }
-RECIPE = "recipe_"  # how the names of the others begin
+RECIPE, RATES = "recipe_", ("learning_rate",)  # how names of sweeps over rates begin, those of recipes and others
+LAW = {"sgd": "square_root_clean_count"}  # recommended by optimiser, "adaptive" for the others
+RESAMPLES = 2000
 RESULTS = Path(__file__).parent / "results"
-BENCHMARK = RESULTS / "prediction.json"
+BENCHMARK, COVERAGE = RESULTS / "prediction.json", RESULTS / "law_coverage.json"
 SAME_CELLS = "Held-out cases of plain SGD, the same cells for every method"
 METHODS = {"linearised": "linearised", "probe": "short runs"}  # of plain SGD
 SHAPES = {"digits": (1, 8, 8), "fashion-mnist-14": (1, 14, 14), "mnist": (1, 28, 28)}
@@ -73,7 +80,7 @@ def _of(case: Case) -> dict:
         str(law): _score(
             *(float(compared[key].sel(law=law)) for key in ("median_error", "low", "high", "quantile90", "cells"))
         )
-        | _by_anchor(best, LAWS[str(law)])
+        | _by_anchor(_grids(best, LAWS[str(law)]))
         for law in compared["law"].values
         if int(compared["pairs"].sel(law=law))
     }
@@ -100,31 +107,52 @@ def _of(case: Case) -> dict:
     return {**of_recipe, "networks": sorted(kinds), "source": source, **ranges, "laws": laws}
 
 
-def _by_anchor(best: xr.Dataset, law: Law) -> dict:
-    """Errors from anchors to every other interior cell of their grid: the reach of all, and by the anchor's labels."""
-    errors: dict[str, list[float]] = {"clean": [], "noisy": [], "all": []}
-    grids: dict[str, list[int]] = {kind: [] for kind in errors}  # the cells of each
+@dataclass(frozen=True)
+class Grid:
+    """Errors from the anchors of one network to every other interior cell of its grid, by the anchor's labels."""
+
+    cells: int
+    errors: Mapping[str, list[float]]
+
+    def freedom(self, kind: str) -> int:
+        """Degrees of freedom of the scatter of the cells; none where no anchor is of this kind."""
+        return self.cells - 1 if self.errors[kind] else 0
+
+
+def _grids(best: xr.Dataset, law: Law) -> list[Grid]:
+    """A grid for each network."""
+    found = []
     for _, cells in groups(best):
         setting, rate, alpha = setting_of(cells), cells["best_learning_rate"].values, cells["alpha"].values
         every = np.arange(len(rate))
+        errors: dict[str, list[float]] = {"clean": [], "noisy": [], "all": []}
         for kind, anchors in (("clean", every[alpha == 0]), ("noisy", every[alpha > 0]), ("all", every)):
             for i in anchors:
                 others = np.delete(every, i)
                 predicted = rate[i] * law.factor(setting(others), setting(np.full(len(others), i)))
                 errors[kind] += np.abs(np.log2(predicted / rate[others])).tolist()
-            grids[kind] += [len(every)] if len(anchors) else []
-    reach = {kind: _reach(of, sum(grids[kind]) - len(grids[kind])) for kind, of in errors.items() if of}
-    anchors = {
-        kind: {
-            "median_error_log2": round(float(np.median(errors[kind])), 3),
-            "quantile90_log2": round(float(np.quantile(errors[kind], 0.9)), 3),
-            "reach_log2": reach[kind],
-            "n": sum(grids[kind]),
-        }
-        for kind in reach
-        if kind != "all"
-    }
+        found.append(Grid(len(every), errors))
+    return found
+
+
+def _by_anchor(grids: Sequence[Grid]) -> dict:
+    """The reach of all errors, and errors by the anchor's labels."""
+    reach = {kind: _reach_of(grids, kind) for kind in ("clean", "noisy", "all") if any(g.errors[kind] for g in grids)}
+    anchors = {}
+    for kind in ("clean", "noisy"):
+        if kind in reach:
+            errors = [error for grid in grids for error in grid.errors[kind]]
+            anchors[kind] = {
+                "median_error_log2": round(float(np.median(errors)), 3),
+                "quantile90_log2": round(float(np.quantile(errors, 0.9)), 3),
+                "reach_log2": reach[kind],
+                "n": sum(grid.cells for grid in grids if grid.errors[kind]),
+            }
     return {"reach_log2": reach["all"], "anchors": anchors}
+
+
+def _reach_of(grids: Sequence[Grid], kind: str) -> float:
+    return _reach([error for grid in grids for error in grid.errors[kind]], sum(grid.freedom(kind) for grid in grids))
 
 
 def _reach(errors: list[float], freedom: int) -> float:
@@ -135,6 +163,41 @@ def _reach(errors: list[float], freedom: int) -> float:
     """
     t = student_quantile(freedom, 0.9)
     return round(max(float(np.quantile(errors, 0.9)), t * float(np.sqrt(np.mean(np.square(errors))))), 3)
+
+
+def coverage(cases: Mapping[str, Mapping[str, Case]]) -> dict:
+    """By recommended law and by the anchor's labels: how often errors of a record lie within the reach of others."""
+    records: dict[str, dict[str, Grid]] = {}
+    for folder, simulations in cases.items():
+        for name, case in simulations.items():
+            law = LAW.get(resolved_spec(case.cube)["train"]["optimizer"], "adaptive")
+            if not name.startswith((RECIPE, *RATES)) or (folder, law) == ("digits", "adaptive"):
+                continue  # the adaptive law was made on digits
+            grids = _grids(case.best, LAWS[law])
+            networks = case.cube["network"].values if len(grids) > 1 else [""]
+            of_law = records.setdefault(law, {})
+            of_law |= {f"{name} {network}".strip(): grid for network, grid in zip(networks, grids, strict=True)}
+    return {law: {kind: _covered(grids, kind) for kind in ("clean", "noisy")} for law, grids in records.items()}
+
+
+def _covered(records: Mapping[str, Grid], kind: str) -> dict:
+    """The shares of every record's errors within the reach of the others, and their means."""
+    tried = {name: grid for name, grid in records.items() if grid.errors[kind]}
+    shares: dict[str, dict[str, float]] = {"pooled": {}, "one": {}}
+    for name, grid in tried.items():
+        others = [other for key, other in tried.items() if key != name]
+        errors = np.array(grid.errors[kind])
+        shares["pooled"][name] = float(np.mean(errors <= _reach_of(others, kind)))
+        shares["one"][name] = float(np.mean([errors <= _reach_of([other], kind) for other in others]))
+    rng, n = np.random.default_rng(0), len(tried)
+    drawn = rng.integers(n, size=(RESAMPLES, n))
+    means = {}
+    for how, of in shares.items():
+        values = np.array(list(of.values()))
+        interval = np.quantile(values[drawn].mean(1), [0.025, 0.975])
+        by_record = {name: round(share, 3) for name, share in of.items()}
+        means[how] = {"share": round(float(values.mean()), 3), "interval": interval.round(3).tolist(), "of": by_record}
+    return {"records": n, "errors": sum(len(grid.errors[kind]) for grid in tried.values()), **means}
 
 
 def _benchmarked(method: str) -> dict:
@@ -194,5 +257,7 @@ def _range(values) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(scores(recorded()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(FILE.read_text(encoding="utf-8"))
+    cases = recorded()
+    for path, found in ((FILE, scores(cases)), (COVERAGE, coverage(cases))):
+        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(path.read_text(encoding="utf-8"))

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effbatch.advice.evidence import MARGIN
 from effbatch.data.dataset import DataSet
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DOCS = BENCHMARKS.parent / "docs"
 RESULTS = BENCHMARKS / "results"
 
 
@@ -36,6 +38,56 @@ def stored(name: str) -> dict:
 )
 def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_further_cells_is_made_of_the_stored_numbers(script):
+    further = "staying_labels_further"
+    made = script("staying_labels").as_markdown(stored(further))
+    assert made == (RESULTS / f"{further}.md").read_text(encoding="utf-8")
+
+
+def test_what_the_probe_promises_for_labels_wrong_for_good_is_what_was_recorded(script):
+    advice = script("advice")
+    rows = stored("staying_labels")["rows"] + stored("staying_labels_further")["rows"]
+    page = (DOCS / "when-it-fails.md").read_text(encoding="utf-8")
+    said = {
+        "rate off by (median, powers of two)": (lambda some: np.median([row["error"] for row in some]), 1, 2),
+        "90 % intervals that hold": (lambda some: np.mean([row["inside"] for row in some]), 100, 0),
+        "points lost at the rate": (lambda some: np.mean([row["regret"] for row in some]), 1, 1),
+        "points lost at the lower end of the plateau": (lambda some: np.mean(_ends(some)[:, 0]), 1, 1),
+        "at its upper end": (lambda some: np.mean(_ends(some)[:, 1]), 1, 1),
+        "plateaus with less than one point lost at both ends": (
+            lambda some: np.mean(_ends(some).max(1) < 1), 100, 0,
+        ),
+        "accuracy promised too high by, points": (lambda some: np.mean([r["accuracy_error"] for r in some]), 1, 1),
+        "accuracy off by (root mean square, points)": (
+            lambda some: np.sqrt(np.mean([r["accuracy_error"] ** 2 for r in some])), 1, 1,
+        ),
+        "its 90 % intervals that hold": (lambda some: np.mean([row["accuracy_inside"] for row in some]), 100, 0),
+    }  # fmt: skip
+    for name, (of, scale, digits) in said.items():
+        line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        value, low, high = (f"{scale * x:.{digits}f}".replace("-", "−") for x in (of(rows), *advice.interval(rows, of)))
+        assert line.split("|")[4].strip() == f"{value}{' %' * (scale == 100)} [{low}, {high}]"
+
+
+def _ends(rows) -> np.ndarray:
+    """Points lost at the ends of every plateau, (probes, 2)."""
+    return np.concatenate([np.reshape(row["ends"], (-1, 2)) for row in rows])
+
+
+def test_the_coverage_of_the_laws_is_what_was_recorded_and_the_margin_that_of_the_code():
+    """Shares that the how-to quotes, and how far beyond the record an interval is given."""
+    page = " ".join((DOCS / "howto" / "rate.md").read_text(encoding="utf-8").split())
+    for law, by_anchor in stored("law_coverage").items():
+        for kind, found in by_anchor.items():
+            shares = [
+                f"{100 * of['share']:.0f} % [{100 * of['interval'][0]:.0f}, {100 * of['interval'][1]:.0f}]"
+                for of in (found["pooled"], found["one"])
+            ]
+            assert f"| `{law}` | {kind} | {found['records']} | {shares[0]} | {shares[1]} |" in page
+    assert MARGIN == 2
+    assert "given up to twice the recorded batch sizes, classes and steps, down to half of them, and for no α" in page
 
 
 def test_the_tables_of_the_methods_are_made_of_the_stored_rows(script):

@@ -75,8 +75,11 @@ def test_the_table_of_simulations_is_current(monkeypatch):
 def test_the_law_scores_come_from_the_recorded_cubes(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     cases = {at.name: {name: one.case for name, one in records.judged(at).items()} for at in records.FOLDERS}
-    made = json.loads(json.dumps(importlib.import_module("law_scores").scores(cases)))
-    assert made == json.loads(FILE.read_text(encoding="utf-8")), "python benchmarks/law_scores.py"
+    script = importlib.import_module("law_scores")
+    for found, path in ((script.scores(cases), FILE), (script.coverage(cases), script.COVERAGE)):
+        assert json.loads(json.dumps(found)) == json.loads(path.read_text(encoding="utf-8")), (
+            "python benchmarks/law_scores.py"
+        )
     assert recorded()["square_root_clean_count"].n > 10
 
 
