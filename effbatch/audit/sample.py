@@ -76,8 +76,8 @@ def estimate_noise(
     Raises InputError for counts that cannot be, an unknown method, and exact limits of too large a sample.
 
     >>> estimate = effbatch.estimate_noise(200, 66, num_classes=10)
-    >>> [round(value, 2) for value in estimate.alpha.floats]
-    [0.58, 0.42, 0.8]
+    >>> tuple(round(value, 2) for value in estimate.alpha.floats)
+    (0.58, 0.42, 0.8)
     """
     checked, wrong, num_classes = (
         _whole("the number of checked labels", checked, least=1),
