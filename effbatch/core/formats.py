@@ -17,6 +17,7 @@ from effbatch.core.figures import Cell, Figure, Number, Table
 
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
+_DURATION = re.compile(r"(< )?[\d.]+ s|(\d+ h )?\d+ min")
 _TOGETHER = re.compile(
     r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]"
 )  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
@@ -109,9 +110,11 @@ def p_text(p_value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """0.42 -> 0.42 s; 42 -> 42 s; 600 -> 10 min; 4320 -> 1 h 12 min; None -> unknown time."""
+    """1e-5 -> < 0.01 s; 0.42 -> 0.42 s; 42 -> 42 s; 600 -> 10 min; 4320 -> 1 h 12 min; None -> unknown time."""
     if seconds is None:
         return "unknown time"
+    if 0 < seconds < 0.01:
+        return "< 0.01 s"
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -158,9 +161,11 @@ def formatted(table: Table) -> list[list[str]]:
 
 
 def is_quantity(cells: Sequence[str]) -> bool:
-    """Whether a column of texts holds numbers only, or nothing where there is none."""
+    """Whether a column of texts holds numbers or durations only, or nothing where there is none."""
     known = [cell for cell in cells if cell not in ("–", "")]
-    return bool(known) and all(_NUMBER.fullmatch(cell) or cell in ("cannot tell", "∞") for cell in known)
+    return bool(known) and all(
+        _NUMBER.fullmatch(cell) or _DURATION.fullmatch(cell) or cell in ("cannot tell", "∞") for cell in known
+    )
 
 
 def aligned(cells: Sequence[str]) -> list[str]:

@@ -37,8 +37,14 @@ def test_whole_numbers_stay_as_they_are():
 
 @pytest.mark.parametrize(
     ("cells", "answer"),
-    [(["1.5", "–"], True), (["−2", "cannot tell"], True), (["–", ""], False), (["1.5", "B = 8"], False)],
-    ids=["numbers", "one cannot be told", "nothing", "words"],
+    [
+        (["1.5", "–"], True),
+        (["−2", "cannot tell"], True),
+        (["1 h 12 min", "< 0.01 s"], True),
+        (["–", ""], False),
+        (["1.5", "B = 8"], False),
+    ],
+    ids=["numbers", "one cannot be told", "durations", "nothing", "words"],
 )
 def test_a_column_of_numbers_is_told_from_words(cells, answer):
     assert is_quantity(cells) is answer
@@ -85,6 +91,8 @@ def test_numbers_become_rows_with_value_interval_and_n():
     ("seconds", "said"),
     [
         (None, "unknown time"),
+        (0, "0 s"),
+        (1.3e-5, "< 0.01 s"),
         (0.034, "0.034 s"),
         (42.4, "42 s"),
         (600, "10 min"),
