@@ -69,11 +69,13 @@ def checked_in(checked: Any, data: DataSet) -> tuple[np.ndarray, np.ndarray]:
     rows = _rows(checked) if isinstance(checked, str | PathLike) else checked
     index, label = [], []
     try:
-        pairs = [(row[0], row[1]) for row in rows if len(row) == 2 or _not_a_pair(row)]
+        pairs = [tuple(row) for row in rows]
     except TypeError as error:
         raise InputError(
             f"checked labels need rows (index, label), got {type(checked).__name__}: give pairs"
         ) from error
+    if odd := [len(pair) for pair in pairs if len(pair) != 2]:
+        raise InputError(f"checked labels need rows (index, label), got one of {odd[0]}: leave the others out")
     names = {name: i for i, name in enumerate(data.class_names)}
     for row, (i, c) in enumerate(pairs):
         if row == 0 and isinstance(i, str) and not i.strip().lstrip("-").isdigit():
@@ -92,10 +94,6 @@ def _rows(path: str | PathLike[str]) -> Sequence[Sequence[str]]:
         return cells_of(read_text(str(path), "the file of checked labels")).rows
     except ValueError as error:
         raise InputError(f"checked labels need rows index, label, got other content in {path}: {error}") from error
-
-
-def _not_a_pair(row: Any) -> bool:
-    raise InputError(f"checked labels need rows (index, label), got one of {len(row)}: leave the others out")
 
 
 def _whole(value: Any, what: str, below: int) -> int:

@@ -183,10 +183,6 @@ def _grid(arm: xr.DataArray) -> tuple[Array, Array]:
     return arm["alpha"].values.astype(float), arm["batch_size"].values.astype(float)
 
 
-def _seeds(arms: Arms) -> int:
-    return next(iter(arms.values())).sizes["seed"]
-
-
 def _finding(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], measure: Measure) -> str:
     told = [
         f"{measure.text(measured[name].floats.value)} ({name}"
@@ -242,7 +238,8 @@ def _figure(case: Case, arms: Arms, theory: Arms, finding: str) -> Figure:
         series += _infinite(case.cube, x) if name.endswith("tuned rate") else []
         axes = noise_axis(x), ACCURACY
         panels.append(Panel(*axes, tuple(series), name))
-    caption = f"{finding} Points: mean and 95 % interval over {_seeds(arms)} seeds. Lines: predicted before training."
+    seeds = next(iter(arms.values())).sizes["seed"]
+    caption = f"{finding} Points: mean and 95 % interval over {seeds} seeds. Lines: predicted before training."
     return Figure(case.name, caption, tuple(panels))
 
 

@@ -101,7 +101,6 @@ class Figure:
     name: str
     caption: str
     panels: Sequence[Panel]
-    legend: str = ""
 
 
 @dataclass(frozen=True)

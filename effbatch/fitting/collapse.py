@@ -79,20 +79,21 @@ class Collapse:
         """What was found, in whole sentences for the report."""
         n = f"{self.cells} settings, {self.seeds} seeds, {self.censored} settings left out"
         if self.base is None:
-            return (f"{_capital(self.outcome.value)} ({n}).",)
+            said = self.outcome.value
+            return (f"{said[0].upper()}{said[1:]} ({n}).",)
         named = {(): "neither 1 nor 2", (1.0,): "1", (2.0,): "2", CANDIDATES: "both 1 and 2"}[self.excluded]
-        said = [
+        told = [
             f"δ = {estimate_text(self.base.delta, n=False)} ({n}), which excludes {named}.",
             f"The spread about one curve falls from a factor {self.spread_before:.2f} to {self.base.spread:.2f}.",
         ]
         if self.extended is None or self.extended.zeta is None:
-            said.append("Whether S_min depends on α, these settings cannot tell.")
+            told.append("Whether S_min depends on α, these settings cannot tell.")
         else:
-            said.append(
+            told.append(
                 f"With S_min ∝ (1+α)^ζ, ζ = {estimate_text(self.extended.zeta, n=False)} and "
                 f"δ = {estimate_text(self.extended.delta, n=False)}; the spread is {self.extended.spread:.2f}."
             )
-        return tuple(said)
+        return tuple(told)
 
 
 def collapse_exponent(steps: xr.DataArray, *, resamples: int = RESAMPLES) -> Collapse:
@@ -170,10 +171,6 @@ def _best_start(alpha: Array, batch_size: Array, log_steps: Array, parameters: i
     starts = many_starts(batch_size, log_steps, parameters)
     theta, squares = fit_hyperbola(alpha, batch_size, np.tile(log_steps, (len(starts), 1)), starts)
     return theta[squares.argmin()], float(squares.min())
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def fit_hyperbola(alpha: Array, batch_size: Array, log_steps: Array, starts: Array) -> tuple[Array, Array]:

@@ -142,7 +142,7 @@ def _model(law: Law, setting: Setting, anchor: Setting) -> Model:
     names = open_parameters(law)
 
     def value(theta: Array) -> Array:
-        u = _inside(theta[:, 1:])
+        u = np.exp(-np.logaddexp(0, -theta[:, 1:]))  # 1/(1 + e^−logit), which never overflows
         parameters = {name: _RANGES[name].at(u[:, [i]]) for i, name in enumerate(names)}
         return theta[:, :1] + np.log(with_parameters(law, **parameters).factor(setting, anchor))
 
@@ -152,11 +152,6 @@ def _model(law: Law, setting: Setting, anchor: Setting) -> Model:
         return value(theta), np.stack(slopes, axis=-1)
 
     return model
-
-
-def _inside(logit: Array) -> Array:
-    """u = 1/(1 + e^(−logit)), written so that it never overflows."""
-    return np.exp(-np.logaddexp(0, -logit))
 
 
 def _starts(parameters: int, log_rates: Array) -> Array:

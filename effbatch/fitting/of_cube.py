@@ -16,6 +16,7 @@ from effbatch.fitting.collapse import Collapse, collapse_exponent
 from effbatch.fitting.compare import compare_all
 from effbatch.fitting.law_fits import exponents
 from effbatch.fitting.steps import best_steps
+from effbatch.plan.cube import place_text
 
 SYMBOLS = {"alpha": "α", "batch_size": "B"}
 
@@ -101,11 +102,6 @@ def _collapses(steps: xr.DataArray) -> dict[str, Collapse]:
 def words(dim: str) -> str:
     """A dim of a cube as people call it."""
     return SYMBOLS.get(dim, dim.replace("_", " "))
-
-
-def place_text(value: Any) -> str:
-    """A coordinate of a cube as text."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _best_rates(best: xr.Dataset) -> list[dict[str, Any]]:

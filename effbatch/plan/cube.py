@@ -165,13 +165,14 @@ def extension_in_words(cube: xr.Dataset) -> list[str]:
     """One sentence for each time that the sweep was extended."""
     return [
         f"The sweep was extended on {extension['made'][:10]} by "
-        + " and ".join(f"{dim} {', '.join(map(_text, values))}" for dim, values in extension["added"].items())
+        + " and ".join(f"{dim} {', '.join(map(place_text, values))}" for dim, values in extension["added"].items())
         + ", when its other cells were known."
         for extension in json.loads(cube.attrs.get("extended", "[]"))
     ]
 
 
-def _text(value: Any) -> str:
+def place_text(value: Any) -> str:
+    """A coordinate of a cube as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from effbatch.core.errors import SpecError, hint
+from effbatch.plan.cube import place_text
 from effbatch.plan.spec import Spec
 
 _RELATIVE = 1e-4  # by which a value may be rounded, as printed
@@ -52,7 +53,7 @@ def only(spec: Spec, chosen: Sequence[str]) -> Spec:
 
 def options(cell: Mapping[str, Any]) -> str:
     """What names one cell on the command line: {"alpha": 3.0, "seed": 0} -> "--only alpha=3 --only seed=0"."""
-    return " ".join(_option(f"{key}={_text(value)}") for key, value in cell.items())
+    return " ".join(_option(f"{key}={place_text(value)}") for key, value in cell.items())
 
 
 def _known(spec: Spec, key: str) -> tuple[Any, ...]:
@@ -66,7 +67,8 @@ def _value(text: str, known: Sequence[Any], item: str) -> Any:
     fitting = [v for v in known if text == str(v) or (isinstance(v, int | float) and _is_near(text, v))]
     if fitting:
         return min(fitting, key=lambda value: 0.0 if text == str(value) else abs(float(text) - value))
-    listed = ", ".join(map(_text, known)) if len(known) <= _LISTED else f"{_text(min(known))} to {_text(max(known))}"
+    ends = f"{place_text(min(known))} to {place_text(max(known))}"
+    listed = ", ".join(map(place_text, known)) if len(known) <= _LISTED else ends
     raise SpecError(f"--only {item}: the grid has no such value: take one of {listed}", item=item)
 
 
@@ -79,7 +81,3 @@ def _is_near(text: str, value: float) -> bool:
 
 def _option(item: str) -> str:
     return f"--only {shlex.quote(item)}"
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -46,7 +46,8 @@ def assemble(spec: Spec, blocks: Sequence[tuple[Unit, xr.Dataset]]) -> xr.Datase
         own = np.minimum(np.arange(checkpoints), len(unit.checkpoints) - 1)
         block = block.isel(checkpoint=own)
         for name in cube.data_vars:
-            cube[name].loc[place] = _ordered(block[str(name)], cube[str(name)], unit)
+            dims = (dim for dim in cube[name].dims if dim not in unit.point)
+            cube[name].loc[place] = block[name].transpose(*dims).values
         step.loc[at] = np.asarray(unit.checkpoints)[own]
     examples = step * step["batch_size"]
     cube.coords["step"] = _compact(step).assign_attrs(long_name="optimiser steps at the evaluation", units="1")
@@ -54,11 +55,6 @@ def assemble(spec: Spec, blocks: Sequence[tuple[Unit, xr.Dataset]]) -> xr.Datase
         long_name="labelled copies processed at the evaluation", units="1"
     )
     return cube
-
-
-def _ordered(block: xr.DataArray, target: xr.DataArray, unit: Unit) -> np.ndarray:
-    """The block's values in the order of the target's dims, those that the unit fixes left out."""
-    return block.transpose(*(dim for dim in target.dims if dim not in unit.point)).values
 
 
 def _compact(values: xr.DataArray) -> xr.DataArray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from effbatch.core.errors import InputError
 from effbatch.sweep.cluster import dask_workers
@@ -11,8 +10,9 @@ from effbatch.sweep.processes import LocalProcesses
 from effbatch.sweep.workers import InProcess, Workers
 
 
-@contextmanager
-def hired(device: str = "auto", *, scheduler: str | None = None, processes: int | None = None) -> Iterator[Workers]:
+def hired(
+    device: str = "auto", *, scheduler: str | None = None, processes: int | None = None
+) -> AbstractContextManager[Workers]:
     """Workers for the time of a run: those of the Dask `scheduler` at an address, or so many local `processes`.
 
     Without either, this process. Raises InputError where both are given or Dask is not installed, RunError where the
@@ -21,10 +21,5 @@ def hired(device: str = "auto", *, scheduler: str | None = None, processes: int 
     if scheduler is not None and processes is not None:
         raise InputError("units are trained either by --workers or by --scheduler; got both: leave one out")
     if scheduler is not None:
-        with dask_workers(scheduler, device) as workers:
-            yield workers
-    elif processes is not None:
-        with LocalProcesses(processes, device) as workers:
-            yield workers
-    else:
-        yield InProcess(device)
+        return dask_workers(scheduler, device)
+    return nullcontext(InProcess(device)) if processes is None else LocalProcesses(processes, device)

@@ -178,6 +178,7 @@ def _attrs(
     spec: Spec, store: Store, data: Sequence[DataSet], blocks: Sequence[tuple[Unit, xr.Dataset]]
 ) -> dict[str, Any]:
     facts = store.facts()
+    precisions = " and ".join(spec.grid.get("precision", [spec.train.precision]))  # of products and convolutions
     return {
         "simulation": spec.name,
         "spec": spec.text,
@@ -194,16 +195,11 @@ def _attrs(
         "device": facts["device"],
         "made": facts["made"],
         "versions": ", ".join(f"{k} {v}" for k, v in facts["versions"].items()),
-        "arithmetic": f"{_precisions(spec)}; the same cell repeats bit for bit in the same unit on the same device",
+        "arithmetic": f"{precisions}; the same cell repeats bit for bit in the same unit on the same device",
         "train_seconds": sum(block.attrs["seconds"] for _, block in blocks),
         "model_steps": sum(unit.model_steps for unit, _ in blocks),
         "made_by": "; ".join(sorted({block.attrs["made_by"] for _, block in blocks})),
     }
-
-
-def _precisions(spec: Spec) -> str:
-    """Of products and convolutions, weights being float32."""
-    return " and ".join(spec.grid.get("precision", [spec.train.precision]))
 
 
 def _given(data: Sequence[DataSet]) -> dict[str, dict[str, Any]]:

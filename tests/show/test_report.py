@@ -35,7 +35,7 @@ def sample_figure(name: str) -> Figure:
         Series("clean count", "rival", x, [8, 4, 2, 1, 0.5]),
     ]
     panel = Panel(Axis("1 + α", "log2", ticks=x), Axis("η ∝ rate", "log2"), series)
-    return Figure(name, "The rate falls as (1 + α)^−0.7.", [panel, panel], legend="network")
+    return Figure(name, "The rate falls as (1 + α)^−0.7.", [panel, panel])
 
 
 @pytest.fixture(scope="module")

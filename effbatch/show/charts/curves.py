@@ -23,12 +23,9 @@ def groups_of(figure: Figure) -> Groups:
     return groups
 
 
-def curve_layers(
-    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, legend: str
-) -> list[dict[str, Any]]:
-    """What is drawn from the back to the front; last what only hovering needs. `legend` is its title, or empty."""
-    look = {"title": legend or None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
-    colour, shape = _looks(groups, look)
+def curve_layers(panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:
+    """What is drawn from the back to the front; last what only hovering needs."""
+    colour, shape = _looks(groups)
     dashes = _dashes(groups)
     rhythm_scale = {"domain": list(dashes), "range": list(dashes.values())}
     rhythm = {"strokeDash": {"field": "group", "type": "nominal", "scale": rhythm_scale, "legend": None}}
@@ -60,8 +57,9 @@ def sideways(panel: Panel) -> bool:
     return any(series.interval == "x" for series in panel.series)
 
 
-def _looks(groups: Groups, legend: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _looks(groups: Groups) -> tuple[dict[str, Any], dict[str, Any]]:
     """Colour and shape of every group."""
+    legend = {"title": None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
     names, dashes = list(groups), _dashes(groups)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     symbols = [_symbol(i, groups[name], dashes.get(name)) for i, name in enumerate(names)]

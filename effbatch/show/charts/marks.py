@@ -33,9 +33,9 @@ def hover(panel: Panel, channels: dict[str, Any]) -> dict[str, Any]:
 
 
 def tooltip(panel: Panel, *last: dict[str, Any]) -> list[dict[str, Any]]:
-    """What hovering shows: the coordinates that are numbers, and `last`."""
+    """What hovering shows: the coordinates that are numbers, and `last`; a line break in a title would end it."""
     coordinates = [
-        {"field": field, "type": "quantitative", "title": _one_line(axis.label), "format": ".4~g"}
+        {"field": field, "type": "quantitative", "title": " ".join(axis.label.split()), "format": ".4~g"}
         for field, axis in (("x", panel.x), ("y", panel.y))
         if axis.names is None
     ]
@@ -81,8 +81,3 @@ def rows(
             row["interval"] = f"{low:.4g} to {high:.4g}".replace("-", "−").replace("inf", "∞")
             row |= {"low": float(max(low, edges[0])), "high": float(min(high, edges[1]))}
         yield row
-
-
-def _one_line(text: str) -> str:
-    """Vega writes the title of a tooltip into an expression, which a line break would end."""
-    return " ".join(text.split())

@@ -38,7 +38,7 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
         datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
         x, y = channels(panel, (x_domain, y_domain), name, row.ticks)
         if panel.heat is None:
-            layers = curve_layers(panel, x, y, groups, figure.legend)
+            layers = curve_layers(panel, x, y, groups)
         else:
             datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
             layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=row.width < ROW_WIDTH)

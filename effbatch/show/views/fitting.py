@@ -11,7 +11,8 @@ from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Heading, Note, Page, Part, page
 from effbatch.fitting import Fit, FitOutcome
 from effbatch.fitting.figures import accuracy_map, best_rates, steps_collapsed
-from effbatch.fitting.of_cube import place_text, words
+from effbatch.fitting.of_cube import words
+from effbatch.plan.cube import place_text
 from effbatch.show.terminal import on_a_screen
 
 
