@@ -104,7 +104,14 @@ def estimate_noise(
         name, limits = "exact hypergeometric", hypergeometric(wrong, checked, examples, confidence)
     rate = Estimate(wrong / checked, *limits, n=checked, level=confidence)
     return NoiseEstimate(
-        checked, wrong, num_classes, examples, confidence, name, rate, alpha=alpha_of(rate, num_classes)
+        checked=checked,
+        wrong=wrong,
+        num_classes=num_classes,
+        examples=examples,
+        confidence=confidence,
+        method=name,
+        noise_rate=rate,
+        alpha=alpha_of(rate, num_classes),
     )
 
 

@@ -79,9 +79,16 @@ class StratifiedSample:
             for limit in clopper_pearson(wrong, self._checked, confidence)
         )
         rate = Estimate(value, max(value - below, 0.0), min(value + above, 1.0), n=total, level=confidence)
-        name = "Clopper-Pearson by given label, weighted by its size"
-        examples, K = sum(self.facts["sizes"]), len(self.counts)
-        return NoiseEstimate(total, int(wrong.sum()), K, examples, confidence, name, rate, alpha=alpha_of(rate, K))
+        return NoiseEstimate(
+            checked=total,
+            wrong=int(wrong.sum()),
+            num_classes=len(self.counts),
+            examples=sum(self.facts["sizes"]),
+            confidence=confidence,
+            method="Clopper-Pearson by given label, weighted by its size",
+            noise_rate=rate,
+            alpha=alpha_of(rate, len(self.counts)),
+        )
 
 
 def checked_sizes(sizes: ArrayLike, checked: Counts) -> Counts:

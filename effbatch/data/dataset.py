@@ -85,8 +85,16 @@ def from_bytes(name: str, train: Half, test: Half, num_classes: int, *, source: 
         instead="fewer or smaller ones take less",
     )
     x_train, x_test = standardised(*(half.images.astype(np.float32) / 255 for half in (train, test)))
-    mark = fingerprint(*train, *test)
-    return DataSet(name, x_train, train.labels, x_test, test.labels, num_classes, source, mark)
+    return DataSet(
+        name=name,
+        x_train=x_train,
+        y_train=train.labels,
+        x_test=x_test,
+        y_test=test.labels,
+        num_classes=num_classes,
+        source=source,
+        fingerprint=fingerprint(*train, *test),
+    )
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
