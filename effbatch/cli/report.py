@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from effbatch.cli.options import Name, was_given
+from effbatch.core.errors import InputError, RunError, hint
 
 if TYPE_CHECKING:
     from effbatch.show.report import Report
@@ -52,7 +53,6 @@ def command(
     effbatch report out --figure collapse --out collapse.pdf --width one-column
     effbatch report out --table scorecard --out scorecard.csv
     """
-    from effbatch.core.errors import InputError
     from effbatch.plan.cube import open_cubes
     from effbatch.validation import document, scorecard
     from effbatch.validation.judged import judge_all
@@ -85,8 +85,6 @@ def _targets(
     out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
 ) -> tuple[list[Path], str]:
     """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
-    from effbatch.core.errors import InputError
-
     asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
     if len(asked) > 1:
         raise InputError(f"a report takes one of --figure, --table and --format, got {' and '.join(asked)}: leave one")
@@ -107,8 +105,6 @@ def _targets(
 
 
 def _make(folder: Path) -> None:
-    from effbatch.core.errors import RunError
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,8 +114,6 @@ def _make(folder: Path) -> None:
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:
-    from effbatch.core.errors import InputError, hint
-
     if name not in exhibits:
         raise InputError(f"{kind} {name!r} is not in this report; {hint(name, exhibits)}", name=name)
     return exhibits[name]
@@ -135,18 +129,10 @@ def _report(report: Report, target: Path, name: str, paper: str | None) -> None:
 
 
 def _figure(report: Report, target: Path, name: str, width: str | None) -> None:
-    from effbatch.core.formats import figure_csv
-    from effbatch.show.charts import draw, pdf, png, printed_svg
+    from effbatch.show.charts import written
     from effbatch.show.rendering import replace_file
 
-    figure = _named(report.figures, "figure", name)
-    made = {
-        ".csv": lambda: figure_csv(figure).encode(),
-        ".png": lambda: png(figure),
-        ".pdf": lambda: pdf(figure, width),
-        ".svg": lambda: (printed_svg(figure, width) if width else draw(figure).svg).encode(),
-    }
-    replace_file(target, made[target.suffix]())
+    replace_file(target, written(_named(report.figures, "figure", name), target.suffix, width))
 
 
 def _table(report: Report, target: Path, name: str, _: str | None) -> None:

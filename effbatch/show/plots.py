@@ -12,8 +12,7 @@ from effbatch.advice.prediction import Prediction
 from effbatch.core import durable
 from effbatch.core.errors import InputError, RunError, hint
 from effbatch.core.figures import Figure, figures
-from effbatch.core.formats import figure_csv
-from effbatch.show.charts import Drawing, draw, pdf, png, printed_svg
+from effbatch.show.charts import Drawing, draw, written
 from effbatch.show.charts.printed import Width
 from effbatch.show.views.advice_figures import figures_along
 
@@ -64,14 +63,7 @@ class Plot:
             raise InputError(f"a plot is saved as {', '.join(SUFFIXES)}, got {str(path)!r}: give one of these endings")
         if width is not None and target.suffix not in PAPER:
             raise InputError(f"a width is for {' and '.join(PAPER)}, got {str(path)!r}: leave it out, or save as .pdf")
-        if target.suffix == ".pdf":
-            content = pdf(self.figure, width, alone=True)
-        elif target.suffix == ".png":
-            content = png(self.figure, alone=True)
-        elif width is not None:
-            content = printed_svg(self.figure, width).encode()
-        else:
-            content = (self._drawing.svg if target.suffix == ".svg" else figure_csv(self.figure)).encode()
+        content = written(self.figure, target.suffix, width, alone=True)
         try:
             durable.write(target, content)
         except OSError as error:

@@ -5,8 +5,8 @@ lines.
 """
 
 from effbatch.show.charts.drawing import Drawing, draw, png, reading_key
-from effbatch.show.charts.printed import WIDTHS, pdf
+from effbatch.show.charts.printed import WIDTHS, pdf, written
 from effbatch.show.charts.printed import svg as printed_svg
 from effbatch.show.charts.specification import vega_lite_version
 
-__all__ = ["WIDTHS", "Drawing", "draw", "pdf", "png", "printed_svg", "reading_key", "vega_lite_version"]
+__all__ = ["WIDTHS", "Drawing", "draw", "pdf", "png", "printed_svg", "reading_key", "vega_lite_version", "written"]

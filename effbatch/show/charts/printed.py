@@ -12,8 +12,9 @@ from typing import Literal
 
 from effbatch.core.errors import InputError, hint
 from effbatch.core.figures import Figure
+from effbatch.core.formats import figure_csv
 from effbatch.core.resources import font_url
-from effbatch.show.charts.drawing import draw, inked, picture
+from effbatch.show.charts.drawing import draw, inked, picture, png
 from effbatch.show.charts.look import FONTS, PANEL_WIDTH, Row
 from effbatch.show.charts.specification import specification
 
@@ -50,6 +51,17 @@ def pdf(figure: Figure, width: str | None = None, *, alone: bool = False) -> byt
         drawn, across, high = _fitted(figure, width)
     points = (f"{POINTS_PER_PX * across:.2f}", f"{POINTS_PER_PX * high:.2f}")
     return vl_convert.svg_to_pdf(_sized(drawn, (across, high), points))
+
+
+def written(figure: Figure, suffix: str, width: str | None = None, *, alone: bool = False) -> bytes:
+    """The content of a file of `figure`: .svg, .pdf or .png, or what it shows as .csv; a width is for the first two."""
+    if suffix == ".csv":
+        return figure_csv(figure).encode()
+    if suffix == ".pdf":
+        return pdf(figure, width, alone=alone)
+    if suffix == ".png":
+        return png(figure, alone=alone)
+    return (draw(figure, alone=alone).svg if width is None else svg(figure, width)).encode()
 
 
 def _fitted(figure: Figure, width: str) -> tuple[str, float, float]:
