@@ -26,10 +26,5 @@ def after_relabelling(noise_rate: Estimate, num_classes: int, share: float) -> R
     """
     if not 0 <= share <= 1:
         raise InputError(f"the share of labels to check needs to lie in [0, 1], got {share}: give 0.2 for a fifth")
-    left = Estimate(
-        *(None if x is None else (1 - share) * x for x in (noise_rate.value, noise_rate.low, noise_rate.high)),
-        n=noise_rate.n,
-        level=noise_rate.level,
-        exact=noise_rate.exact,
-    )
+    left = noise_rate.times(1 - share)
     return Relabelled(share, left, alpha_of(left, num_classes))
