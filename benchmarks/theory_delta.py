@@ -10,6 +10,7 @@ The accuracy that a theory gives at every checkpoint of a recorded grid takes th
 The tests (`theory_runs.DELTA_TESTS`) were predicted before they ran: results/theory_delta_predicted.json.
 
     python benchmarks/theory_delta.py --data FOLDER        # writes the .npz of two tests there
+    python benchmarks/theory_delta.py --data FOLDER --predict  # predicts all tests again, and stores what is new
     python benchmarks/theory_delta.py --cubes FOLDER...    # sweeps of the tests -> results/theory_delta.nc
 """
 
@@ -19,16 +20,20 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import theory_runs
 import xarray as xr
 
 from effbatch.data import datasets
 from effbatch.fitting import Collapse, best_steps, collapse_exponent
 from effbatch.fitting.collapse import fit_hyperbola, many_starts
 from effbatch.fitting.resampling import bootstrap_weights, interval
+from effbatch.plan import spec
 from effbatch.plan.cube import METRICS, Outcome, open_cubes, resolved_spec, save
+from effbatch.plan.units import log_spaced_steps
 from effbatch.theory.dynamics import learning_curve
 from effbatch.theory.moving import moving_accuracy
 from effbatch.theory.spectrum import HeldOut, Spectrum
@@ -39,8 +44,18 @@ CUBES = HERE / "results" / "theory_delta.nc"
 PREDICTED = HERE / "results" / "theory_delta_predicted.json"
 IMAGES = 80  # held out, that score the accuracy a theory gives
 SEEDS = (0,)  # of initialisations; their mean accuracy counts
-DEPTH = {"perceptron": 1, "mlp1": 2}
+DEPTH = {"perceptron": 1, "perceptron_zero": 1, "mlp1": 2}
 TARGETS = {"digits": (0.75, 0.8, 0.85), "fashion-mnist-14": (0.62, 0.67, 0.72), "mnist": (0.75, 0.8, 0.85)}
+RECORDED = HERE.parent / "simulations" / "results"
+ONE_MODE, AS_SGD, TARGET = "one mode with softmax", "as plain SGD", 0.85
+TOLD = {  # what was said of each test before it ran
+    "delta_frozen": ("frozen", ONE_MODE),
+    "delta_halves": ("frozen", ONE_MODE, "moving"),
+    "delta_zero": ("frozen",),
+    "delta_pooled": ("frozen", "moving", "no start"),
+    "delta_momentum": (AS_SGD,),
+    "delta_adam": (AS_SGD,),
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,12 @@ class Grid:
     def of(cls, cube: xr.Dataset) -> Grid:
         """That of a recorded cube."""
         return cls(*(cube[name].values for name in ("alpha", "batch_size", "learning_rate", "step")))
+
+    @classmethod
+    def of_test(cls, test: spec.Spec) -> Grid:
+        """That of a sweep before it runs."""
+        axes = (np.array(test.grid[name]) for name in ("alpha", "batch_size", "learning_rate"))
+        return cls(*axes, np.array(log_spaced_steps(test.train.budget["steps"], test.train.evaluations)))
 
 
 def theories(spectrum: Spectrum, depth: int) -> dict[str, Callable[[Grid, int], np.ndarray]]:
@@ -87,12 +108,18 @@ def without_start(spectrum: Spectrum) -> Spectrum:
     return replace(spectrum, initial_energies=0 * spectrum.initial_energies, held_out=test)
 
 
-def said(network: str, dataset: str, grid: Grid, targets: tuple[float, ...]) -> dict[str, list[float | None]]:
+def said(
+    network: str,
+    dataset: str,
+    grid: Grid,
+    targets: tuple[float, ...],
+    names: tuple[str, ...] = ("frozen", "moving", "no start"),
+) -> dict[str, list[float | None]]:
     """δ by each theory, at every target."""
     data = datasets.load(dataset)
     spectra = [thinned(initial_spectrum(network, data, seed=seed)) for seed in SEEDS]
-    depth, found = DEPTH[network], {}
-    for name in theories(spectra[0], depth):
+    depth, found = DEPTH[network.rpartition(":")[2]], {}
+    for name in names:
         of = [theories(spectrum, depth)[name] for spectrum in spectra]
         curves = np.stack([np.mean([accuracy(grid, int(step)) for accuracy in of], 0) for step in grid.step], axis=-1)
         found[name] = [exponent(curves, grid, target, data.num_classes) for target in targets]
@@ -173,6 +200,40 @@ def one_mode(alpha: float, num_classes: int) -> float:
     return least
 
 
+def predicted(name: str, folder: Path) -> dict[str, float | None]:
+    """δ of a test at the target by all that was said of it, from its spec alone; `folder` has the .npz of two tests."""
+    test = spec.parse(theory_runs.DELTA_TESTS[name])
+    dataset = test.data.dataset
+    dataset = str(folder / dataset) if dataset.endswith(".npz") else dataset
+    names = tuple(one for one in TOLD[name] if one not in (ONE_MODE, AS_SGD))
+    found = {
+        one: values[0]
+        for one, values in said(test.train.network, dataset, Grid.of_test(test), (TARGET,), names).items()
+    }
+    if ONE_MODE in TOLD[name]:
+        few, many = (one_mode(alpha, datasets.load(dataset).num_classes) for alpha in (1, 7))
+        found[ONE_MODE] = float(np.log(many / few) / np.log((1 + 7) / (1 + 1)))
+    if AS_SGD in TOLD[name]:
+        found[AS_SGD] = measured(open_cubes(RECORDED / "digits")["effective_batch"], TARGET)["measured"]
+    return {one: round(found[one], 2) for one in TOLD[name]}
+
+
+def predict(folder: Path, names: list[str]) -> None:
+    """Predict tests again: `again` holds what this command says, and has to come out the same at every rerun.
+
+    A test that has no prediction yet gets it, with the time. What was stored before the runs stays.
+    """
+    told = json.loads(PREDICTED.read_text(encoding="utf-8"))
+    for name in names:
+        now = predicted(name, folder)
+        if told["again"].setdefault(name, now) != now:
+            raise SystemExit(f"{name} needs to be predicted as {told['again'][name]}, got {now}: find what changed")
+        told.setdefault(name, now)
+        told["made"].setdefault(name, datetime.now(UTC).isoformat(timespec="seconds"))
+        print(name, now, flush=True)
+        PREDICTED.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
 def test_rows() -> list[dict]:
     """The tests: what was predicted before they ran, and what came."""
     told = json.loads(PREDICTED.read_text(encoding="utf-8"))
@@ -235,11 +296,14 @@ def main() -> None:
     """Write the data of the tests, or keep of their sweeps what the fit needs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--predict", nargs="*", metavar="TEST", help="these tests, or all")
     parser.add_argument("--cubes", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     if options.data:
         for name, arrays in images().items():
             np.savez(options.data / name, **arrays)
+    if options.predict is not None:
+        predict(options.data or Path(), options.predict or list(TOLD))
     if options.cubes:
         found = {name: cube for folder in options.cubes for name, cube in open_cubes(folder).items()}
         save({name: cube[["test_accuracy_history", "outcome", *METRICS]] for name, cube in found.items()}, CUBES)

@@ -70,7 +70,9 @@ EXPONENT_TESTS = {
 ADAM_TESTS = {f"{name}_{optimizer}": _adam_test(name, optimizer) for name in NETWORKS for optimizer in ("sgd", "adam")}
 
 
-def _delta_test(name: str, network: str, dataset: str, rates: tuple[int, int], seeds: int = 6) -> str:
+def _delta_test(
+    name: str, network: str, dataset: str, rates: tuple[int, int], seeds: int = 6, how: str = 'optimizer = "sgd"'
+) -> str:
     small = dataset == "mnist14.npz"
     return f"""
         [simulation]
@@ -79,7 +81,7 @@ def _delta_test(name: str, network: str, dataset: str, rates: tuple[int, int], s
         dataset = "{dataset}"
         [train]
         network = "{network}"
-        optimizer = "sgd"
+        {how}
         budget = {{ steps = {1500 if small else 2000} }}
         evaluations = 32
         [grid]
@@ -95,5 +97,9 @@ DELTA_TESTS = {  # the run of `effective_batch` with features that do not move, 
     "delta_zero": _delta_test("delta_zero", "benchmarks/untried_networks.py:perceptron_zero", "digits", (-8, -1)),
     "delta_halves": _delta_test("delta_halves", "mlp1", "halves.npz", (-7, 0)),  # digits: is it 5 or more?
     "delta_pooled": _delta_test("delta_pooled", "mlp1", "mnist14.npz", (-5, 0), seeds=5),  # means of 2×2 pixels
+    "delta_momentum": _delta_test(  # not yet run, as Adam
+        "delta_momentum", "mlp1", "digits", (-8, -1), seeds=4, how='optimizer = "sgd"\n        momentum = 0.9'
+    ),
+    "delta_adam": _delta_test("delta_adam", "mlp1", "digits", (-11, -4), seeds=4, how='optimizer = "adam"'),
 }
 SWEEPS = ADAM_TESTS | EXPONENT_TESTS | DELTA_TESTS

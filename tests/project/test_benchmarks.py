@@ -292,3 +292,10 @@ def test_a_rival_without_its_package_is_skipped_with_a_message(script, task, tmp
     monkeypatch.setitem(rivals.RIVALS, "Prodigy", ("no_such_package", rivals.range_test))
     assert rivals.answers_of(task.cell, "Prodigy", tmp_path, cached=False) is None
     assert "Prodigy needs the package no_such_package" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["delta_zero", "delta_adam"])
+def test_predictions_of_the_exponent_of_the_effective_batch_come_again(script, name):
+    told = stored("theory_delta_predicted")
+    assert script("theory_delta").predicted(name, Path()) == told["again"][name] == told[name]
+    assert set(told["made"]) == set(told["again"]) == set(script("theory_delta").TOLD)
