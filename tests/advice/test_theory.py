@@ -89,6 +89,7 @@ def test_an_accuracy_of_the_theory_has_no_interval_as_its_errors_are_on_no_recor
     assert accuracy.n == 4
     assert (accuracy.interval, accuracy.level) == (None, None)
     assert "on no record" in accuracy.reason
+    assert "(no interval), n = 4 initialisations;" in " ".join(str(ask("perceptron", file)).split())
 
 
 def test_batch_sizes_within_a_point_are_named(ask, file):

@@ -15,6 +15,7 @@ import xarray as xr
 from click.testing import CliRunner
 from synthetic import peaked_cube, rising_cube
 
+from effbatch.advice.question import COMPUTED
 from effbatch.claims import Judgement, Verdict
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.validate import show
@@ -178,7 +179,7 @@ def test_verdicts_of_any_number_of_claims_fit_a_screen(claims, monkeypatch, caps
 
 def test_laws_as_json():
     laws = {law["name"]: law for law in json.loads(run("laws", "--json"))}
-    assert set(laws) == {*(law.name for law in LAWS.values()), "linearised", "probe"}
+    assert set(laws) == {*(law.name for law in LAWS.values()), *COMPUTED}
     keys = ("formula", "regime", "outside", "reference", "asked_by")
     assert all(law[key] for law in laws.values() for key in keys)
     assert "for adam, adamw, rmsprop and adadelta; at a fixed number of steps" in laws["signal_to_noise"]["outside"]

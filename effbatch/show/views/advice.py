@@ -323,6 +323,8 @@ def _accuracies(advice: Advice) -> list[Part]:
     text = f"Accuracy to expect on {chosen.of}: {_percents(chosen.accuracy)}"
     if chosen.as_scored is not None:
         text += f" ({_percents(chosen.as_scored)} on the noisy ones)"
+    if chosen.probe is None and chosen.accuracy.n:
+        text += f", n = {chosen.accuracy.n} initialisation{'s' * (chosen.accuracy.n > 1)}"
     return [f"{text}; {majority}."]
 
 
