@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,11 @@ from effbatch.cli.options import (
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
+    from numpy.typing import ArrayLike
     from torch import nn
 
+    from effbatch.data.dataset import DataSet
     from effbatch.measure.gradients import NetworkMoments
 
 
@@ -70,16 +73,9 @@ def command(
     data: str,
     alpha: Sequence[float],
     noise_rate: Sequence[float],
-    batch: int,
-    checkpoint: str | None,
-    matrix: str | None,
-    examples: int | None,
-    seed: int,
-    evaluation: bool,
     per_layer: bool,
-    device: str,
     as_json: bool,
-    **reading: Any,
+    **given: Any,
 ) -> None:
     """Measure the gradients of NETWORK on the training images and clean labels of DATA.
 
@@ -96,9 +92,6 @@ def command(
     from effbatch.data import datasets
     from effbatch.engine.device import pick_device
     from effbatch.laws.base import in_range
-    from effbatch.measure.gradients import measure_moments
-    from effbatch.networks.checkpoint import load_checkpoint
-    from effbatch.networks.loading import load_network
     from effbatch.noise.matrixfile import read_matrix
     from effbatch.show import terminal
     from effbatch.show.views.measure import moments_page
@@ -108,42 +101,27 @@ def command(
         alpha = ()
     for a in alpha:
         in_range("alpha", a, "noisy labels per clean label", least=0)
+    batch, checkpoint, matrix = given["batch"], given["checkpoint"], given["matrix"]
     in_range("the batch size", batch, "labelled copies per step", least=1)
-    in_range("the seed", seed, "a whole number", least=0)
-    dataset = datasets.as_dataset(data, **reading)
+    in_range("the seed", given["seed"], "a whole number", least=0)
+    dataset = datasets.as_dataset(data, **{name: given[name] for name in ("label", "channels", "tokens")})
     noise = Noise(matrix=None if matrix is None else read_matrix(matrix))
     alpha = [*alpha, *(replace(noise, noise_rate=rate).known(dataset.num_classes).value for rate in noise_rate)]
-    model = load_network(network, dataset.image_shape, dataset.num_classes, seed=seed)
-    if checkpoint is not None:
-        load_checkpoint(model, checkpoint)
-    where = pick_device(device)
-    n = len(dataset.y_train)
-    announce_gradients(model, dataset.x_train, min(n, examples or n), dataset.num_classes)
-    measured = measure_moments(
-        model.to(where),
-        dataset.x_train,
-        dataset.y_train,
-        num_classes=dataset.num_classes,
-        noise_matrix=noise.matrix,
-        max_examples=examples,
-        mode="evaluation" if evaluation else "training",
-        batch_size=max(batch, 2),
-        seed=seed,
-    )
+    where = pick_device(given["device"])
+    measured = _measured(network, dataset, noise.matrix, where, given)
     if as_json:
-        answer = {
+        facts = {
             "network": network,
             "data": data,
             "read_as": dataset.in_words,
             "checkpoint": checkpoint,
-            "seed": seed,
+            "seed": given["seed"],
             "device": where.type,
             "num_classes": dataset.num_classes,
             "noise": {"kind": "uniform"} if matrix is None else {"kind": "matrix", "file": matrix},
-            **_measured(measured, alpha, batch),
         }
-        layers = {name: layer.numbers() for name, layer in measured.layers.items()}
-        echo_json(jsonable(answer | {"layers": layers} if per_layer else answer))
+        layers = {"layers": {name: layer.numbers() for name, layer in measured.layers.items()}} if per_layer else {}
+        echo_json(jsonable(facts | _answer(measured, alpha, batch) | layers))
         return
     at = "at initialisation" if checkpoint is None else f"at {checkpoint}"
     page = moments_page(
@@ -155,6 +133,32 @@ def command(
         layers=measured.layers if per_layer else None,
     )
     terminal.echo(page)
+
+
+def _measured(
+    network: str, dataset: DataSet, matrix: ArrayLike | None, device: torch.device, given: Mapping[str, Any]
+) -> NetworkMoments:
+    """The moments of the network as initialised or at its checkpoint; what takes long is said before."""
+    from effbatch.measure.gradients import measure_moments
+    from effbatch.networks.checkpoint import load_checkpoint
+    from effbatch.networks.loading import load_network
+
+    model = load_network(network, dataset.image_shape, dataset.num_classes, seed=given["seed"])
+    if given["checkpoint"] is not None:
+        load_checkpoint(model, given["checkpoint"])
+    n, examples = len(dataset.y_train), given["examples"]
+    announce_gradients(model, dataset.x_train, min(n, examples or n), dataset.num_classes)
+    return measure_moments(
+        model.to(device),
+        dataset.x_train,
+        dataset.y_train,
+        num_classes=dataset.num_classes,
+        noise_matrix=matrix,
+        max_examples=examples,
+        mode="evaluation" if given["evaluation"] else "training",
+        batch_size=max(given["batch"], 2),
+        seed=given["seed"],
+    )
 
 
 def announce_gradients(model: nn.Module, x: np.ndarray, n: int, num_classes: int) -> None:
@@ -172,7 +176,7 @@ def announce_gradients(model: nn.Module, x: np.ndarray, n: int, num_classes: int
     )
 
 
-def _measured(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:
+def _answer(measured: NetworkMoments, alphas: Sequence[float], batch: int) -> dict[str, Any]:
     from effbatch.measure.measured import CONFIDENCE
 
     return {
