@@ -26,15 +26,13 @@ from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.formats import estimate_text, number_text
 from effbatch.core.resources import bundled
 from effbatch.fitting.resampling import over_cells
-from effbatch.fitting.student import MIN_SEEDS, student_quantile
+from effbatch.fitting.student import CONFIDENCE, MIN_SEEDS, student_quantile
 from effbatch.validation.judged import JudgedCube
 from effbatch.validation.pooled import RIVALS, accuracy_errors, has_surface, rate_cells
 
 MOMENTS = Path(__file__).with_name("moments_check.json")  # python benchmarks/moments_check.py writes it
 RIVAL, THEORY = "rival: ", "linearised theory, on the cells of its rivals"
 EVERY = "all networks"
-_RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 Statistic = Callable[..., Any]
 _Q90, _Q95 = (partial(np.quantile, q=q) for q in (0.9, 0.95))
@@ -195,7 +193,8 @@ def _regret(cells: xr.Dataset) -> list[Line]:
     label, unit = "accuracy lost by using it", "points"
     names = {"regret": THEORY} | {f"regret_{law}": f"{RIVAL}{name}" for law, name in RIVALS.items()}
     same = cells[list(names)].to_array().notnull().all("variable")
-    beside = [_plain(f"{label}, mean", cells[key].where(same), np.mean, unit, name) for key, name in names.items()]
+    tried = {name: cells[key].where(same) for key, name in names.items()}
+    beside = [Line(_number(f"{label}, mean", lost, np.mean, unit), name) for name, lost in tried.items()]
     return [
         _goal(_number(f"{label}, mean", cells["regret"], np.mean, unit), 0.5, "at most 0.5 points"),
         *_by_network(f"{label}, mean", cells, "regret", np.mean, unit),
@@ -214,16 +213,13 @@ def _by_network(label: str, cells: xr.Dataset, name: str, statistic: Statistic, 
     labels = list(dict.fromkeys(cells["label"].values))
     if len(labels) < 2:
         return []
-    return [_plain(label, cells[name].where(cells["label"] == of), statistic, unit, str(of)) for of in labels]
-
-
-def _plain(label: str, values: xr.DataArray, statistic: Statistic, unit: str, of: str) -> Line:
-    return Line(_number(label, values, statistic, unit), of)
+    chosen = {str(of): cells[name].where(cells["label"] == of) for of in labels}
+    return [Line(_number(label, values, statistic, unit), of) for of, values in chosen.items()]
 
 
 def _number(label: str, values: xr.DataArray, statistic: Statistic, unit: str) -> Number:
     known = values.values[np.isfinite(values.values)]
-    return Number(label, over_cells(known, statistic, resamples=_RESAMPLES), unit, "cells")
+    return Number(label, over_cells(known, statistic), unit, "cells")
 
 
 def _surface(errors: Sequence[xr.DataArray]) -> list[Line]:
