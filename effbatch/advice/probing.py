@@ -122,6 +122,7 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
     shared: dict[str, Any] = {"held_out": of.held_out, "effort": how.effort, "device": how.device}
+    shared["noisy"] = not simulated
     _announce_memory(of, how)
     waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
     waiting.daemon = True

@@ -20,6 +20,9 @@ observed:
 
     p = 0.14 (1 − λ²) log2(passes/8f) ± 0.3
 
+Where held-out labels are noisy, scores tell little: the last stage has two rates two octaves apart, of T/2 steps, and
+m and its deviation are those of its posterior, by the likelihood of every stage (`probe.bump`) and the prior for p.
+
 The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
 """
@@ -27,7 +30,7 @@ the optimum put in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, inf, log, log2, sqrt
 
 import numpy as np
@@ -35,20 +38,19 @@ from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
+from effbatch.probe.bump import NORMAL, likelihood
 from effbatch.theory.detection import accuracy as forced_choice
 from effbatch.theory.detection import d_prime
 
 Floats = NDArray[np.float64]
 
 LEVEL, NORMAL_90 = 0.9, 1.645  # of the intervals, and their half-width in standard deviations
-FIRST, LAST = 1 / 25, 1 / 3  # fractions of the full run
+FIRST = 1 / 25  # fraction of the full run
 LONGER = 2.5  # times as long is a second scan, where the first learned nothing
 FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
-COARSE, FINE = 2, 1  # octaves between the rates of the first and of the last stage
+COARSE, FINE = 2, 1  # octaves between the rates of the first stage, and where the peak is looked for
 WIDE = 3  # rates to either side of the start, in the first stage
 FARTHEST, FARTHER = 6, 2  # rates that the first, and the last stage, go on past their ends
-NEAR = 3  # rates of the last stage
-WALKED = 0.5  # rates that it goes on by, on average
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
@@ -60,6 +62,8 @@ GOES_ON = 0.47  # or by this share of what it grew from the first stage to the l
 AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
 GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
 LEAST_D = 0.02  # below that nothing is learned yet
+LEARNED = 13  # nats on all held-out examples: seeds then scatter by a sixth of it
+GRID, BEYOND = 0.05, 6  # octaves between the optima that are weighed, and beyond the rates tried
 POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
 WIDEST, NARROWEST = 1.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
 
@@ -149,25 +153,43 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class LastStage:
+    """What its runs look like: their fraction of the full run, the number of rates, and the octaves between them.
+
+    walked  rates that it goes on by, on average
+    """
+
+    fraction: float
+    near: int
+    spacing: int
+    walked: float
+
+
+CLEAN = LastStage(1 / 3, 3, FINE, 0.5)  # held-out labels are clean: a parabola through three rates finds the peak
+NOISY = LastStage(1 / 2, 2, COARSE, 0.8)  # or noisy: rates far apart tell more of it through the noise (`probe.bump`)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Fractions of the first and the last stage, and the seeds of the last one."""
+    """Fractions of the first and the last stage, the seeds of the last one, and what it looks like."""
 
     first: float
     last: float
     seeds: int
+    shape: LastStage = CLEAN
 
     @property
     def runs(self) -> tuple[tuple[float, float], ...]:
         """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
-        return (self.first, 2 * WIDE + 1), (self.last, NEAR * self.seeds)
+        return (self.first, 2 * WIDE + 1), (self.last, self.shape.near * self.seeds)
 
     @property
     def most_runs(self) -> tuple[tuple[float, float], ...]:
         """The same where both stages go on past an end as far as they may, and the first one learns something."""
-        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (NEAR + FARTHER) * self.seeds)
+        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (self.shape.near + FARTHER) * self.seeds)
 
 
-def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
+def planned(steps: int, effort: float, *, least: float = 0.0, shape: LastStage = CLEAN) -> Plan:
     """The stages of a probe that costs about `effort` full runs of so many steps; none is shorter than `least` of one.
 
     Raises InputError for an effort that is not above 0.
@@ -176,11 +198,11 @@ def planned(steps: int, effort: float, *, least: float = 0.0) -> Plan:
         raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.5 is usual")
     first = min(1.0, max(FIRST, FEWEST_STEPS / steps, least))
     left = effort - (2 * WIDE + 1) * first
-    last = max(LAST, min(1.0, 2 * first))  # a stage tells more than one that is half as long
-    seeds = round(left / ((NEAR + WALKED) * last))
+    last = max(shape.fraction, min(1.0, 2 * first))  # a stage tells more than one that is half as long
+    seeds = round(left / ((shape.near + shape.walked) * last))
     if not seeds:
-        last = min(last, max(2 * first, left / (NEAR + WALKED)))
-    return Plan(first, last, max(1, seeds))
+        last = min(last, max(2 * first, left / (shape.near + shape.walked)))
+    return Plan(first, last, max(1, seeds), shape)
 
 
 def shift_of(alpha: float | None, passes: float | None = None) -> Shift:
@@ -208,6 +230,7 @@ def find(
     alpha: float | None,
     scored_alpha: float = 0.0,
     passes: float | None = None,
+    entropy: float | None = None,
     seed: int = 0,
 ) -> Probe:
     """The optimal rate of a full run of `steps`, from `train(rates, fraction, seeds)`.
@@ -217,22 +240,28 @@ def find(
     alpha               noisy labels per clean one in what is trained on; None where it is not known
     scored_alpha        the same in the held-out labels, uniform noise; 0 where they are clean, or nothing is known
     passes              of a full run over labels that stay: shorter ones see fewer of them, as often; None: fresh noise
+    entropy             of the held-out labels, in nats, where they are noisy; None where they are clean
     """
     shift, middle = shift_of(alpha, passes), round(log2(start))
 
     def coarse(fraction: float, wide: int, of: int) -> Stage:
-        return _stage(train, fraction, steps, [middle + COARSE * k for k in range(-wide, wide + 1)], [of])
+        return _stage(train, fraction, steps, [middle + COARSE * k for k in range(-wide, wide + 1)], [of], FARTHEST)
 
     def learned(stage: Stage) -> bool:
-        return _learned(stage, held_out, majority)
+        return _learned(stage, held_out, majority, entropy)
+
+    def where(stages: Sequence[Stage]) -> tuple[float, float]:
+        return optimum(stages, shift) if entropy is None else posterior(stages, shift, entropy, held_out)
 
     stages = [coarse(plan.first, WIDE, seed)]
     if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
         stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE - 1, seed))
-    if learned(stages[-1]):
-        below = round(optimum(stages[-1:], shift)[0] + shift.by(plan.last)) - FINE * (NEAR // 2)
+    if (seen := learned(stages[-1])) or entropy is not None:  # a likelihood knows how little it says
+        shape, expected = plan.shape, round(where(stages[-1:])[0] + shift.by(plan.last))
+        below = expected - shape.spacing * (shape.near - 1) // 2
+        octaves = [below + shape.spacing * k for k in range(shape.near)]
         seeds = range(seed + 1, seed + 1 + plan.seeds)
-        stages.append(_stage(train, plan.last, steps, [below + FINE * k for k in range(NEAR)], seeds))
+        stages.append(_stage(train, plan.last, steps, octaves, seeds, FARTHER if seen else FARTHEST))
     else:  # the longest runs have to look everywhere
         stages.append(coarse(plan.last, WIDE - 1, seed + 1))
     last = stages[-1]
@@ -245,7 +274,7 @@ def find(
             learning_rate=silent, plateau=None, accuracy=silent, stop_at=None, stages=tuple(stages), full_runs=cost
         )
     told = [stage for stage in stages if learned(stage)]
-    m, deviation = optimum(told, shift)
+    m, deviation = where(told)
     accuracy, growth = _accuracy(told, num_classes, held_out, scored_alpha)
     low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
     return Probe(
@@ -270,9 +299,37 @@ def optimum(stages: Sequence[Stage], shift: Shift) -> tuple[float, float]:
     return float((covariance @ design.T @ seen)[0]), float(sqrt(covariance[0, 0]))
 
 
-def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds: Sequence[int]) -> Stage:
-    """Train at the octaves, go on past an end while the best is there, find the peak."""
-    spacing, most = octaves[1] - octaves[0], FARTHER if octaves[1] - octaves[0] == FINE else FARTHEST
+def posterior(stages: Sequence[Stage], shift: Shift, entropy: float, held_out: int) -> tuple[float, float]:
+    """m and its standard deviation where held-out labels are noisy, by the likelihood of every stage (`probe.bump`).
+
+    The prior of p is that of `shift`, of m uniform from some octaves below the rates tried to some above.
+    """
+    tried = np.log2([rate for stage in stages for rate in stage.learning_rates])
+    grid = np.arange(tried.min() - BEYOND, tried.max() + BEYOND, GRID)
+    seen = [
+        likelihood(
+            np.log2(stage.learning_rates),
+            np.clip(entropy - stage.loss.mean(1), 0, None),
+            held_out=held_out,
+            seeds=len(stage.seeds),
+            grid=grid,
+        )
+        for stage in stages
+    ]
+    total = np.full(len(grid), -np.inf)
+    for z in NORMAL:
+        by = [replace(shift, p=shift.p + z * shift.noise).by(stage.fraction) for stage in stages]
+        of_p = sum(np.interp(grid + octaves, grid, one) for octaves, one in zip(by, seen, strict=True))
+        total = np.logaddexp(total, of_p - z**2 / 2)
+    weights = np.exp(total - total.max())
+    weights /= weights.sum()
+    m = float(weights @ grid)
+    return m, float(sqrt(weights @ (grid - m) ** 2))
+
+
+def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds: Sequence[int], most: int) -> Stage:
+    """Train at the octaves, go on past an end, `most` rates, while the best is there, find the peak."""
+    spacing = octaves[1] - octaves[0]
     parts = [_runs(train, octaves, fraction, seeds)]
     for _ in range(most):
         loss = np.concatenate([part.loss.mean(1) for part in parts])
@@ -323,8 +380,13 @@ def _vertex(octaves: Sequence[int], scores: Floats) -> float:
     return octaves[best] + (octaves[1] - octaves[0]) * (0.0 if bend == 0 else float((below - above) / (2 * bend)))
 
 
-def _learned(stage: Stage, held_out: int, majority: float) -> bool:
-    """Whether the best run is right more often than the commonest class, by more than three standard errors."""
+def _learned(stage: Stage, held_out: int, majority: float, entropy: float | None) -> bool:
+    """Whether the best run is right more often than the commonest class, by more than three standard errors.
+
+    Noisy labels tell it by the loss, too, far above what runs of chance gain by their best temperature, χ²/2n.
+    """
+    if entropy is not None and held_out * (entropy - stage.loss.mean(1).min()) > LEARNED:
+        return True
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 

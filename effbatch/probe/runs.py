@@ -24,11 +24,11 @@ from effbatch.engine.train import train_unit
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
-from effbatch.probe.rule import WIDE, Probe, Runs, find, planned
+from effbatch.probe.rule import CLEAN, NOISY, WIDE, Probe, Runs, find, planned
 
 LOOKS = 3  # evaluations along the longest runs, where they see examples again
 SPARED = 3  # where short runs see few of the examples: one in so many scores them
-SCORED_SHARE = 32  # one held-out example for so many labelled copies of a full run, where that is fewer
+SCORED_SHARE = {False: 32, True: 16}  # one held-out example for so many copies of a full run, at most; noisy or not
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
 TIMED = 3  # steps that a price is measured on
@@ -58,6 +58,7 @@ def probe(
     alpha: float = 0.0,
     matrices: np.ndarray | None = None,
     known_alpha: float | None = None,
+    noisy: bool = False,
     held_out: DataSet | None = None,
     effort: float = 1.5,
     seed: int = 0,
@@ -73,6 +74,7 @@ def probe(
     alpha        noisy labels per clean one, simulated on top of the labels of the data, afresh at every visit
     matrices     N (1, K, K), rows = true class: their law, where it is not uniform
     known_alpha  what is known of the noise that the labels have already, where none is simulated
+    noisy        whether labels of the data are wrong already
     held_out     the same data with other examples held out, in place of its test set, such as `checked_out` has
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
@@ -83,7 +85,7 @@ def probe(
     where the network raises while it trains.
     """
     began = perf_counter()
-    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out, effort)
+    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out, effort, noisy)
     runs.announce(on_progress, on_more)
     found = find(
         runs.train,
@@ -96,6 +98,7 @@ def probe(
         alpha=alpha if alpha else known_alpha,
         scored_alpha=0.0 if alpha or held_out else known_alpha or 0.0,
         passes=runs.passes,
+        entropy=_entropy(runs.part.y_test) if runs.noisy else None,
         seed=seed,
     )
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
@@ -107,13 +110,14 @@ def price(
     recipe: Recipe,
     *,
     alpha: float = 0.0,
+    noisy: bool = False,
     held_out: DataSet | None = None,
     effort: float = 1.5,
     device: str = "auto",
 ) -> Price:
     """What `probe` will cost: seconds from a few real steps at all rates of the first stage."""
     on = pick_device(device)
-    runs = _ShortRuns(network, data, recipe, alpha, None, on, lambda key, make: make(), held_out, effort)
+    runs = _ShortRuns(network, data, recipe, alpha, None, on, lambda key, make: make(), held_out, effort, noisy)
     rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * WIDE + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
     runs.train(rates, TIMED / runs.steps, [0])  # the first calls load much of PyTorch
@@ -138,6 +142,7 @@ class _ShortRuns:
         keep: Keep,
         held_out: DataSet | None,
         effort: float,
+        noisy: bool,
     ) -> None:
         if recipe.batch_size is None or not recipe.budget:
             raise InputError("a probe needs a recipe with batch size and budget, got none: give both")
@@ -148,9 +153,12 @@ class _ShortRuns:
         copies = self.steps * self.batch_size
         self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
         least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0
-        self.plan = planned(self.steps, effort, least=least)  # the shortest runs see some examples of every class
+        self.noisy = noisy and held_out is None  # the labels that score the runs
+        shape = NOISY if self.noisy else CLEAN
+        self.plan = planned(self.steps, effort, least=least, shape=shape)  # the shortest see some of every class
         spared = self.fixed and self.plan.last <= 1 - 1 / SPARED
-        self.part = held_out or held_out_of(data, most=copies // SCORED_SHARE, share=SPARED if spared else SHARE)
+        most, share = copies // SCORED_SHARE[self.noisy], SPARED if spared else SHARE
+        self.part = held_out or held_out_of(data, most=most, share=share)
         self.passes = copies / self.whole if self.fixed and copies > self.whole else None
         self.full_runs = 0.0
         self._announced = self._told = inf
@@ -235,6 +243,12 @@ class _ShortRuns:
             for name, weight in network.state_dict().items():
                 digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
+
+
+def _entropy(labels: np.ndarray) -> float:
+    """Of the classes of some labels, in nats: the least loss of who sees no example."""
+    shares = np.bincount(labels) / len(labels)
+    return float(-(shares * np.log(np.where(shares, shares, 1.0))).sum())
 
 
 def _options(recipe: Recipe, steps: int, looks: int) -> Train:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, hypot, log, log2
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from effbatch.core.errors import InputError
+from effbatch.probe.bump import KAPPA
 from effbatch.probe.rule import (
     COARSE,
     FINE,
     GOES_ON,
     GROWTH_NOISE,
+    NOISY,
     PEAK_NOISE,
     Plan,
     Runs,
@@ -326,3 +329,66 @@ def test_the_optimum_of_a_noisy_quadratic_for_every_optimizer(optimizer, schedul
     full = world.loss(tried, 400, range(10, 16)).mean(1)
     best, lost = full.min(), np.interp(log2(rate.value), np.log2(tried), full)
     assert lost < 1.35 * best, "of the least loss, which six other seeds have"
+
+
+class NoisyWorld:
+    """Runs learn a bump of the loss, three octaves wide, less what held-out labels and seeds make of it."""
+
+    def __init__(self, m: float, *, alpha=1.0, passes=8.0, held_out=1000, gain=0.1, noise=None) -> None:
+        self.m, self.alpha, self.passes, self.held_out, self.gain = m, alpha, passes, held_out, gain
+        self.shift, self.noise, self.asked = shift_of(alpha, passes), noise, []
+
+    def train(self, rates, fraction, seeds) -> Runs:
+        self.asked += [fraction] * len(rates) * len(seeds)
+        away = (np.log2(rates)[:, None] - self.m - self.shift.by(fraction)) / 3
+        learned = self.gain * fraction * np.exp(-(away**2) / 2) * np.ones(len(seeds))
+        if self.noise is not None:
+            learned = learned + self.noise.normal(
+                0, KAPPA * (self.gain * fraction / self.held_out) ** 0.5, learned.shape
+            )
+        accuracy = np.full_like(learned, 0.4)
+        return Runs(accuracy=accuracy, loss=log(10) - learned, history=accuracy[..., None])
+
+    def found(self, *, start=2.0**-5, seeds=1, majority=0.1):
+        options = {"steps": 500, "num_classes": 10, "held_out": self.held_out, "majority": majority}
+        plan = Plan(1 / 25, 1 / 2, seeds, NOISY)
+        noisy = {"alpha": self.alpha, "passes": self.passes, "entropy": log(10)}
+        return find(self.train, plan, start=start, **options, **noisy)
+
+
+@pytest.mark.parametrize("m", [-12.3, -3.0, 0.6], ids="best=2^{}".format)
+def test_noisy_labels_find_the_optimum_of_a_bump(m):
+    world = NoisyWorld(m)
+    found = world.found()
+    assert log2(found.learning_rate.value) == pytest.approx(m, abs=0.3)  # rates tried to one side pull it
+    assert found.learning_rate.low < 2.0**m < found.learning_rate.high
+    assert [stage.spacing for stage in found.stages] == [COARSE, COARSE]
+    assert found.full_runs == pytest.approx(sum(world.asked))
+
+
+def test_ninety_percent_intervals_of_noisy_labels_hold_the_optimum_in_so_many_worlds():
+    """Scores scatter and p is drawn as the rule takes it; the binomial interval of 200 draws is ± 4 %."""
+    rng, held, width = np.random.default_rng(0), 0, []
+    for _ in range(200):
+        world = NoisyWorld(-5.4, noise=rng)
+        world.shift = replace(world.shift, p=rng.normal(world.shift.p, world.shift.noise))
+        rate = world.found().learning_rate
+        held += rate.low < 2.0**-5.4 < rate.high
+        width.append(log2(rate.high / rate.low))
+    assert 0.86 < held / 200 < 0.98
+    assert np.mean(width) < 3
+
+
+def test_fewer_noisy_labels_or_less_learned_widen_the_interval():
+    def wide(**world):
+        rate = NoisyWorld(-5.4, **world).found().learning_rate
+        return log2(rate.high / rate.low)
+
+    assert wide() < wide(held_out=100) < wide(held_out=100, gain=0.05)
+
+
+def test_what_the_loss_shows_is_learned_though_few_noisy_labels_hide_it_from_accuracy():
+    assert NoisyWorld(-5.4).found(majority=0.45).learning_rate.value
+    silent = NoisyWorld(-5.4, gain=0.001).found(majority=0.45).learning_rate
+    assert silent.value is None
+    assert "no run of 250 steps beat chance" in silent.reason
