@@ -16,6 +16,7 @@ from effbatch.core.resources import bundled
 from effbatch.laws import LAWS
 from effbatch.show.charts import Drawing, draw, png, reading_key
 from effbatch.show.charts.axes import log_ticks, tick_label
+from effbatch.show.charts.ends import LINE
 from effbatch.show.charts.look import COLOURS, FONTS, PANEL_WIDTH
 
 ALPHA = Axis("1 + α", "log2", ticks=[1, 2, 4, 8])
@@ -126,6 +127,41 @@ def test_panels_of_a_row_share_their_size():
     spec = draw(Figure("two", "", [panel, panel])).spec
     assert spec["columns"] == 2
     assert len({(p["width"], p["height"]) for p in spec["concat"]}) == 1
+
+
+def texts_at(svg: str) -> dict[str, float]:
+    """How far down the page each text begins."""
+    places = re.findall(r"<text[^>]*translate\([-\d.]+,([-\d.]+)\)[^>]*>([^<]*)", svg)
+    return {text: float(y) for y, text in places}
+
+
+def test_few_curves_have_their_names_at_their_ends_and_no_legend():
+    curves = [Series(name, "measured", X, scale * X, group=name) for name, scale in (("low", 1), ("high", 4))]
+    drawn = draw(figure(*curves, y=Axis("steps", "log")))
+    assert "role-legend" not in drawn.svg
+    at, ends = texts_at(drawn.svg), points(drawn.svg)[-1]
+    assert at["high"] < at["low"]
+    assert at["low"] == pytest.approx(ends[1], abs=5)
+
+
+def test_names_that_would_touch_are_pushed_apart_as_little_as_that_takes():
+    close = [Series(name, "measured", X, X + 0.01 * i, group=name) for i, name in enumerate(("one", "two", "three"))]
+    at = texts_at(draw(figure(*close, y=Axis("steps", domain=(0, 16)))).svg)
+    assert at["one"] - at["two"] == pytest.approx(LINE)
+    assert at["two"] - at["three"] == pytest.approx(LINE)
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        [Series(f"curve {i}", "measured", X, X + 0.01 * i) for i in range(6)],
+        [Series("all", "measured", X, X), Series("half", "measured", X[:2], X[:2])],
+        [Series("a name that is longer than any place beside it", "measured", X, X), Series("b", "measured", X, 2 * X)],
+    ],
+    ids=["too many at one place", "one ends early", "too long"],
+)
+def test_a_legend_stays_where_names_find_no_place_at_the_ends(curves):
+    assert "role-legend" in draw(figure(*curves, y=Axis("steps", domain=(0, 20)))).svg
 
 
 def test_the_axis_of_noise_has_a_place_for_none_and_equal_steps_for_equal_factors_of_labels():

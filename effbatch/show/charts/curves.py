@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effbatch.core.figures import Figure, Panel, Series
-from effbatch.show.charts.look import COLOURS, DASHES, SHAPES, SYMBOL_SIZE
+from effbatch.show.charts.look import COLOURS, DASHES, INK, LABEL_FONT, SHAPES, SYMBOL_SIZE
 from effbatch.show.charts.marks import SERIES, beside, hover, layer, span
 
 Groups = Mapping[str, Sequence[Series]]
@@ -23,16 +23,21 @@ def groups_of(figure: Figure) -> Groups:
     return groups
 
 
-def curve_layers(panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:
-    """What is drawn from the back to the front; last what only hovering needs."""
-    colour, shape = _looks(groups)
+def curve_layers(
+    panel: Panel, x: dict[str, Any], y: dict[str, Any], groups: Groups, *, legend: bool
+) -> list[dict[str, Any]]:
+    """What is drawn from the back to the front; last what only hovering needs.
+
+    legend  False where names stand at the ends of curves in its place
+    """
+    colour, shape = _looks(groups, legend=legend)
     dashes = _dashes(groups)
     rhythm_scale = {"domain": list(dashes), "range": list(dashes.values())}
     rhythm = {"strokeDash": {"field": "group", "type": "nominal", "scale": rhythm_scale, "legend": None}}
     detail = {"detail": SERIES}
     place = {"x": x, "y": y, "color": colour}
     faded = {"opacity": {"condition": {"param": "shown", "value": 1.0}, "value": 0.08}}
-    shown = place | faded
+    shown = place | (faded if legend else {})
     lying = sideways(panel)
     ends = span("x", x, "low", "high") if lying else span("y", y, "low", "high")
     rule, point = {"type": "rule", "strokeWidth": 1.4}, {"type": "point", "filled": True, "size": 48, "opacity": 1}
@@ -57,14 +62,26 @@ def sideways(panel: Panel) -> bool:
     return any(series.interval == "x" for series in panel.series)
 
 
-def _looks(groups: Groups) -> tuple[dict[str, Any], dict[str, Any]]:
+def name_layers(data: str, x: dict[str, Any], y: dict[str, Any], groups: Groups) -> list[dict[str, Any]]:
+    """The names of curves at their right ends, each behind the symbol of its curve."""
+    colour, shape = _looks(groups, legend=False)
+    place = {"x": x, "y": y}
+    symbol = {"type": "point", "filled": True, "clip": False, "size": 48, "xOffset": 12, "opacity": 1}
+    name = {"type": "text", "clip": False, "align": "left", "dx": 20, "fontSize": LABEL_FONT, "color": INK}
+    return [
+        {"data": {"name": data}, "mark": symbol, "encoding": place | {"color": colour, "shape": shape}},
+        {"data": {"name": data}, "mark": name, "encoding": place | {"text": {"field": "name", "type": "nominal"}}},
+    ]
+
+
+def _looks(groups: Groups, *, legend: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Colour and shape of every group."""
-    legend = {"title": None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6}
+    key = {"title": None, "orient": "top", "symbolSize": SYMBOL_SIZE, "symbolStrokeWidth": 1.6} if legend else None
     names, dashes = list(groups), _dashes(groups)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     symbols = [_symbol(i, groups[name], dashes.get(name)) for i, name in enumerate(names)]
     colour, shape = (
-        {"field": "group", "type": "nominal", "scale": {"domain": names, "range": values}, "legend": legend}
+        {"field": "group", "type": "nominal", "scale": {"domain": names, "range": values}, "legend": key}
         for values in (colours, symbols)
     )
     return colour, shape

@@ -22,7 +22,7 @@ Width = Literal["one-column", "two-columns"]
 WIDTHS: dict[str, float] = {"one-column": 85, "two-columns": 175}  # mm
 PX_PER_MM, POINTS_PER_PX = 96 / 25.4, 0.75
 LEAST_PANEL = 45  # px
-DRAWINGS = 4  # by which the width of the panels is found: legends take more room or less as it changes
+DRAWINGS = 4  # by which the width of the panels is found: names and legends take more room or less as it changes
 SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)" viewBox="[^"]*"')
 
 
@@ -65,7 +65,7 @@ def written(figure: Figure, suffix: str, width: str | None = None, *, alone: boo
 
 
 def _fitted(figure: Figure, width: str) -> tuple[str, float, float]:
-    """The SVG whose panels leave just the room that axes and legends need, its width and height in px."""
+    """The SVG whose panels leave just the room that axes, names and legends need, its width and height in px."""
     if width not in WIDTHS:
         raise InputError(f"the width of a figure is {' or '.join(WIDTHS)}, got {width!r}; {hint(width, WIDTHS)}")
     target = WIDTHS[width] * PX_PER_MM

@@ -11,7 +11,8 @@ from effbatch.core.errors import InputError
 from effbatch.core.figures import Figure, Panel
 from effbatch.core.formats import typeset
 from effbatch.show.charts.axes import channels, domains
-from effbatch.show.charts.curves import curve_layers, groups_of
+from effbatch.show.charts.curves import curve_layers, groups_of, name_layers
+from effbatch.show.charts.ends import names_at_ends, room
 from effbatch.show.charts.look import MAP_HEIGHT, PANEL_HEIGHT, PANEL_WIDTH, ROW_HEIGHT, ROW_WIDTH, Row, config
 from effbatch.show.charts.maps import map_layers, tiles
 from effbatch.show.charts.marks import rows
@@ -30,6 +31,10 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
     figure = _typeset(figure)
     groups = groups_of(figure)
     in_row = min(len(figure.panels), row.most)
+    narrow = row.width < ROW_WIDTH
+    ends = names_at_ends(figure, groups, in_row, narrow=narrow)
+    free = ROW_WIDTH - PANEL_WIDTH[1] - 55 if in_row == 1 else 0  # px beside the panel and its axis
+    width = row.panel or PANEL_WIDTH[in_row] - max(0, room(ends) - free)
     datasets: dict[str, list[dict[str, Any]]] = {}
     panels = []
     for i, panel in enumerate(figure.panels):
@@ -38,15 +43,18 @@ def specification(figure: Figure, row: Row = PAGE) -> dict[str, Any]:
         datasets[name] = [row for series in panel.series for row in rows(panel, series, x_domain, y_domain)]
         x, y = channels(panel, (x_domain, y_domain), name, row.ticks)
         if panel.heat is None:
-            layers = curve_layers(panel, x, y, groups)
+            layers = curve_layers(panel, x, y, groups, legend=not ends)
         else:
             datasets[f"heat{i}"] = list(tiles(panel, panel.heat))
-            layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=row.width < ROW_WIDTH)
-        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups))
+            layers = map_layers(panel, panel.heat, f"heat{i}", x, y, narrow=narrow)
+        layers[0]["params"] = [_zoom(i)] + [_shown(groups)] * (i == 0 and bool(groups) and not ends)
+        if ends:
+            datasets[f"ends{i}"] = ends[i]
+            layers[-1:-1] = name_layers(f"ends{i}", x, y, groups)
         panels.append(
             {
                 "name": name,
-                "width": row.panel or PANEL_WIDTH[in_row],
+                "width": width,
                 "height": _height(panel, in_row),
                 "data": {"name": name},
                 "layer": layers,
