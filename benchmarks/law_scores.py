@@ -41,7 +41,7 @@ SIMULATIONS = {  # by folder; the rule of the adaptive ones was taken from digit
     "digits": ("learning_rate",),
     "fashion-mnist-14": ("learning_rate_adam-fashion-mnist-14", "learning_rate_adadelta-fashion-mnist-14"),
 }
-RECIPE, RATES = "recipe_", ("learning_rate",)  # how names of sweeps over rates begin, those of recipes and others
+RECIPE, RATES = "recipe_", "learning_rate"  # how names of sweeps over rates begin, those of recipes and others
 LAW = {"sgd": "square_root_clean_count"}  # recommended by optimiser, "adaptive" for the others
 RESAMPLES = 2000
 RESULTS = Path(__file__).parent / "results"
@@ -171,7 +171,7 @@ def coverage(cases: Mapping[str, Mapping[str, Case]]) -> dict:
     for folder, simulations in cases.items():
         for name, case in simulations.items():
             law = LAW.get(resolved_spec(case.cube)["train"]["optimizer"], "adaptive")
-            if not name.startswith((RECIPE, *RATES)) or (folder, law) == ("digits", "adaptive"):
+            if not name.startswith((RECIPE, RATES)) or (folder, law) == ("digits", "adaptive"):
                 continue  # the adaptive law was made on digits
             grids = _grids(case.best, LAWS[law])
             networks = case.cube["network"].values if len(grids) > 1 else [""]

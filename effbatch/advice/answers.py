@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from effbatch.advice.noise import Audit, KnownAlpha, NoAlpha
 
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
-BY_THEORY = "of the {} network at this rate after all steps, on a held-out part of the training data"
+BY_THEORY = "of the {} at this rate after all steps, on a held-out part of the training data"
 BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
 BY = {"as given": "held-out labels as given", "checked": "right labels of the checked examples"}  # runs were scored
 BY_CHECKED = "at the end of all steps at this rate, from short real runs, on the examples checked by hand"
@@ -79,7 +79,7 @@ class Answer:
 
     learning_rate  η of the mean loss, from the `probe` or a law; None where only a factor or nothing is known
     factor         on the rate best with clean labels, where a law knows no more than that
-    plateau        any rate between costs less than one point of accuracy on average, the error of the rate included
+    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included
     accuracy       at that rate after all steps; `of` which labels
     as_scored      the same on the labels as given, where `accuracy` was converted from it
     law, why       what the rate is from, "probe" above all; no law where no α is known
@@ -230,7 +230,8 @@ class Advice(Shown):
         runs = answer.probe is not None
         rate, accuracy = answer.learning_rate.to_json(), answer.accuracy.to_json()
         rate |= {"plateau": answer.plateau, "factor": answer.factor, "law": answer.law, "why": answer.why}
-        by_theory = BY_THEORY.format("untrained" if answer.law == "moving_kernel" else "linearised")
+        moving = answer.law == "moving_kernel"
+        by_theory = BY_THEORY.format("network whose kernel moves" if moving else "linearised network")
         by_runs = BY_CHECKED if self.labels.scored == "checked" else BY_RUNS
         accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": by_runs if runs else by_theory}
         names = ("fraction", "steps", "learning_rates", "seeds")

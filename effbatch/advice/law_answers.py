@@ -21,7 +21,8 @@ MOVING = (
     "the effbatch developers 2026, this package; two layers: Woodworth et al. 2020, arXiv 2002.09277",
 )
 PROBE = (
-    "log2 η by least squares of the peaks log2 η − p log2 f of runs of f T steps, f = 1/25 and 1/3, p = 0.4 (1 − λ²)",
+    "log2 η by least squares of the peaks log2 η − p log2 f of runs of f T steps, f = 1/25 and 1/3, p = 0.4 (1 − λ²); "
+    "of noisy scores by the likelihood of a bump, f = 1/25 and 1/2",
     "the effbatch developers 2026, this package; stages: Jamieson & Talwalkar 2016, arXiv 1502.07943",
 )
 

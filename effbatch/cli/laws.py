@@ -74,7 +74,7 @@ def _laws() -> list[dict[str, str]]:
             "probe",
             "",
             PROBE,
-            "real runs of your own network and recipe, about 1.5 full runs of work",
+            "real runs of your own network and recipe, about two full runs of work",
             "without training",
         ),
     ):

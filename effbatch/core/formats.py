@@ -18,9 +18,8 @@ from effbatch.core.figures import Cell, Figure, Number, Table
 _SHORT_RANGE = re.compile(r"\S*\d\S* (to|\[\S+) \S*\d\S*")  # an interval, to stay on one line
 _NUMBER = re.compile(r"[−+]?[\d,]*\.?\d+")
 _DURATION = re.compile(r"(< )?[\d.]+ s|(\d+ h )?\d+ min")
-_TOGETHER = re.compile(
-    r"\S+ = [\d(−-]\S*|\d %|\d × 10\S|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]"
-)  # n = 12, α = 0.58, 95 %, [0.2, 0.4]
+_PAIR = re.compile(r"\S+ = [\d(−-]\S*|\d %|\d × 10\S")  # n = 12, α = 0.58, 95 %
+_TOGETHER = re.compile(rf"{_PAIR.pattern}|([\d.]+ )?\[[^\[\]]+, [^\[\]]+\]")  # and [0.2, 0.4]
 _SUPERSCRIPT = str.maketrans("-−+.()/0123456789abnsβγδ", "⁻⁻⁺·⁽⁾ᐟ⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇⁿˢᵝᵞᵟ") | {
     ord(fraction): over for fraction, over in (("¼", "¹ᐟ⁴"), ("½", "¹ᐟ²"), ("¾", "³ᐟ⁴"))
 }
@@ -81,8 +80,12 @@ def typeset(text: str) -> str:
 
 
 def marked_up(text: str) -> Markup:
-    """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code."""
-    raised = _POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", str(escape(known(text))))
+    """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code.
+
+    "n = 12" and "95 %" never part at the end of a line.
+    """
+    together = _PAIR.sub(lambda m: m[0].replace(" ", "\u00a0"), str(escape(known(text))))
+    raised = _POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", together)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
 
 

@@ -84,7 +84,10 @@ def best_rates(
 def _rates(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> Panel:
     along, other = ("alpha", "batch_size") if best.sizes["alpha"] > 1 else ("batch_size", "alpha")
     x, K = best[along].values.astype(float), int(best.attrs["num_classes"])
-    middle = best.isel({dim: best.sizes[dim] // 2 for dim in (along, other)})
+    grid = best["best_learning_rate"].transpose(along, other).values
+    known = np.argwhere(np.isfinite(grid)) if np.isfinite(grid).any() else np.zeros((1, 2), int)
+    nearest = known[np.abs(known - np.array(grid.shape) // 2).sum(1).argmin()]
+    middle = best.isel(dict(zip((along, other), nearest, strict=True)))
     anchor = Setting(float(middle["alpha"]), float(middle["batch_size"]), K)
     series = []
     for value in best[other].values:

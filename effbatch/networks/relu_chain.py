@@ -35,7 +35,8 @@ def chain_depth(network: nn.Module, images: Any) -> int | None:
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(layer, nn.Linear)
         layers.append(layer)
-        passed.append((inputs[0].clone(), output.clone()))  # what follows may change them in place
+        given = inputs[0] if inputs else output[:0]  # named, `layer(input=x)`, it is not seen: no chain
+        passed.append((given.clone(), output.clone()))  # what follows may change them in place
 
     handles = [one.register_forward_hook(watch) for one in network.modules() if type(one) is nn.Linear]
     try:

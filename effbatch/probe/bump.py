@@ -6,8 +6,9 @@ with log2 η like a bump:
     g(x) = A exp(−(x − μ)²/2w²)      ln w ~ N(ln 2.25 octaves, 0.35²)      A ~ N(A₀, (0.3 A₀)²),  A₀ the largest gain
 
 Few labels, most of them wrong, tell gains apart badly. Two networks whose predictions differ by a Kullback-Leibler
-divergence of about A have log-likelihoods on one example that differ with a variance of about A, so that n held-out
-examples measure a gain with the variance κ² A/n for every seed; κ is observed, and bumps are off by a tenth of A.
+divergence of A have log-likelihoods on one example that differ with a variance of about 2A, so that n held-out examples
+measure a gain with a variance ∝ A/n. It is taken as κ² A/n for every seed: κ, the scatter between seeds, is observed,
+and what all seeds share, as they are scored on the same examples, is left out. Bumps are off by a tenth of A.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Probe:
     """What short runs say of the full one.
 
     learning_rate  optimal rate, 90 % interval, n = runs; no value where no rate learns, and the reason
-    plateau        any rate between costs less than one point of accuracy on average, the error of the rate included
+    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included
     accuracy       on held-out examples with labels as given, after all steps at that rate, 0 to 1; 90 % interval
     growth         power of the number of steps by which d′ of clean labels goes on growing, 0 to ½; None: not seen
     stop_at        step after which that accuracy falls by more than its noise; None where it does not
@@ -156,7 +156,7 @@ class Shift:
 class LastStage:
     """What its runs look like: their fraction of the full run, the number of rates, and the octaves between them.
 
-    walked  rates that it goes on by, on average
+    walked  rates that the budget leaves it to go on by
     """
 
     fraction: float
@@ -181,7 +181,8 @@ class Plan:
     @property
     def runs(self) -> tuple[tuple[float, float], ...]:
         """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
-        return (self.first, 2 * WIDE + 1), (self.last, self.shape.near * self.seeds)
+        rates = max(self.shape.near, 3)  # of two, the best lies at an end: they always go on by one
+        return (self.first, 2 * WIDE + 1), (self.last, rates * self.seeds)
 
     @property
     def most_runs(self) -> tuple[tuple[float, float], ...]:

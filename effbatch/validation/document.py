@@ -78,10 +78,11 @@ def _verdict(name: str, one: JudgedCube) -> dict[str, Any]:
 
 def report(judged: Judged, card: Sequence[scorecard.Line]) -> Report:
     """The report of judged cubes."""
-    chapters = _figures_apart([_claim(one) for one in judged.values()])
+    shared = _data_of_all(judged)
+    chapters = _figures_apart([_claim(one, _title(one, shared)) for one in judged.values()])
     created = max(str(one.cube.attrs["made"]) for one in judged.values())
     return Report(
-        title="Label noise and effective batch size: predicted and measured",
+        title=f"Label noise and effective batch size{shared}: predicted and measured",
         asked=ASKED + (JUDGED if any(one.judgement for one in judged.values()) else MEASURED),
         created=created,
         chapters=[*chapters, _recommendation(), *_scorecard(card), _reproduction(judged, created)],
@@ -103,7 +104,7 @@ def _findings(judged: Judged) -> list[str]:
     alike = len(kinds) < min(3, len(claims))  # then each claim is told with its title
     told = [
         f"{one.judgement.verdict.capitalize()}. "
-        + f"{_title(one)}: " * alike
+        + f"{_title(one, _data_of_all(judged))}: " * alike
         + (one.judgement.plain or one.judgement.finding)
         for one in (claims if alike else kinds)
         if one.judgement
@@ -211,14 +212,14 @@ def _mixed(judged: Judged) -> dict[str, str]:
     return {"units were made by": "; ".join(sorted(made_by))} if len(made_by) > 1 else {}
 
 
-def _claim(one: JudgedCube) -> Chapter:
+def _claim(one: JudgedCube, title: str) -> Chapter:
     """What a claim was and came to; of a sweep that nothing judges, what was measured, and why."""
     found, claim = one.judgement, one.claim
     question = one.spec["simulation"]["claim"]
     if found is None or claim is None:
         limits = [why for why in (why_unknown(one.case.best),) if why]
         return Chapter(
-            _title(one),
+            title,
             [
                 one.silence,
                 *[Terms({"Question": question})] * bool(question),
@@ -236,7 +237,7 @@ def _claim(one: JudgedCube) -> Chapter:
     shortened = replace(numbers, name="first_numbers", rows=numbers.rows[:LONG])
     many = len(numbers.rows) > LONG
     return Chapter(
-        _title(one),
+        title,
         [
             found.finding,
             Terms({"Question": question, "Predicted": said}),
@@ -285,15 +286,27 @@ def _symbol(text: str) -> bool:
     return not text[1:2].isalpha()
 
 
-def _title(one: JudgedCube) -> str:
-    """The title of the simulation, and the data set that `--dataset` put in: both may be in one report."""
-    given = "--dataset " in one.arguments
-    return one.spec["simulation"]["title"] + f", on {_shown(one.spec['data']['dataset'])}" * given
+def _title(one: JudgedCube, shared: str) -> str:
+    """The title of the simulation, and the data set where the title of the report does not say it."""
+    return one.spec["simulation"]["title"] + f",{_on(one)}" * (_on(one) != shared)
+
+
+def _data_of_all(judged: Judged) -> str:
+    """on DATA, where all cubes have one; empty where they differ."""
+    data = {_on(one) for one in judged.values()}
+    return data.pop() if len(data) == 1 else ""
+
+
+def _on(one: JudgedCube) -> str:
+    """on DATA that `--dataset` put in; empty for the one of the spec."""
+    return f" on {_shown(one.spec['data']['dataset'])}" * ("--dataset " in one.arguments)
 
 
 def _shown(dataset: str) -> str:
-    """A data set as text writes it: MNIST, CIFAR10, Fashion-MNIST-14."""
-    return re.sub("mnist|cifar", lambda m: m[0].upper(), dataset).replace("fashion", "Fashion")
+    """A data set as text writes it: MNIST, CIFAR-10, Fashion-MNIST-14."""
+    return re.sub("mnist|cifar(?=(1))?", lambda m: m[0].upper() + "-" * bool(m[1]), dataset).replace(
+        "fashion", "Fashion"
+    )
 
 
 def _figures_apart(chapters: Sequence[Chapter]) -> list[Chapter]:

@@ -343,7 +343,7 @@ def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
         "Use learning rate 0.020 [0.013, 0.030], clean labels, uniform noise of α = 3 simulated on top: perceptron on "
         "little, sgd, constant rate, batches of 32, 90 steps."
     )
-    assert "On average any rate between 0.0143 and 0.028 costs less than one point." in page
+    assert "On average a rate between 0.0143 and 0.028 costs about one point at most." in page
     assert re.search(
         r"Your rate 0.04: in runs of 30 steps it lost 5(\.0+)? points( \[.*?\])? \(n = 3 seeds\); what it costs after "
         "all 90 steps is not known",

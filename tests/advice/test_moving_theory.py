@@ -43,7 +43,7 @@ def test_three_to_five_layers_of_relu_are_answered_by_kernels_that_move(name, de
     assert said.accuracy == pytest.approx(float(moving_accuracy(spectra[name], depth, 1.0, 16, rate, 50)))
     assert "how its kernel moves as it learns, median of n = 1 initialisations" in said.chosen.why
     assert said.limits[-2].startswith("kernels that move: no training: 3 to 5 dense layers")
-    assert said.to_dict()["accuracy"]["how"].startswith("of the untrained network at this rate")
+    assert said.to_dict()["accuracy"]["how"].startswith("of the network whose kernel moves at this rate")
 
 
 @pytest.mark.parametrize(

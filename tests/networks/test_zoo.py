@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from effbatch.core.errors import InputError
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.networks import zoo
 
@@ -24,13 +23,10 @@ def test_every_network_takes_every_image_and_stacks_but_for_batch_norm(name, sha
     images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     assert nets[0](images).shape == (3, 7)
     if name in ONE_BY_ONE:
-        with pytest.raises(InputError, match=r"can hold the layers .*BatchNorm2d"):
-            StackedNetwork(nets, 2, CPU)
+        with pytest.raises(KeyError, match="BatchNorm2d"):
+            StackedNetwork(nets, 2, CPU)(images.unsqueeze(1))
         return
     with torch.no_grad():
-        if name == "resnet8bn":  # its statistics belong to one member
-            assert nets[0](images).shape == (3, 7)
-            return
         stacked = StackedNetwork(nets, 2, CPU)(images.unsqueeze(1))  # shared by all
         for seed, net in enumerate(nets):
             logits = net(images)

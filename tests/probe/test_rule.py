@@ -364,6 +364,8 @@ def test_noisy_labels_find_the_optimum_of_a_bump(m):
     assert found.learning_rate.low < 2.0**m < found.learning_rate.high
     assert [stage.spacing for stage in found.stages] == [COARSE, COARSE]
     assert found.full_runs == pytest.approx(sum(world.asked))
+    if m == -3.0:  # the start is near: nothing beyond what was planned
+        assert found.full_runs == pytest.approx(sum(f * n for f, n in Plan(1 / 25, 1 / 2, 1, NOISY).runs))
 
 
 def test_ninety_percent_intervals_of_noisy_labels_hold_the_optimum_in_so_many_worlds():

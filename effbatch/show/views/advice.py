@@ -282,7 +282,7 @@ def _rates(advice: Advice) -> list[Part]:
     said: list[Part] = []
     if chosen.plateau is not None:
         low, high = map(_number, chosen.plateau)
-        said.append(f"On average any rate between {low} and {high} costs less than one point.")
+        said.append(f"On average a rate between {low} and {high} costs about one point at most.")
     elif chosen.probe is None:
         said.append(f"Nothing was trained; rate by {chosen.law}: {chosen.why}.")
     if chosen.stop_at is not None:
