@@ -35,7 +35,7 @@ SEEDS, ASKED = range(100, 104), (0, 10)  # of the truth, of the probe
 TESTED = 2000
 RECIPES: dict[str, tuple[dict[str, Any], range]] = {  # and log2 of the rates of its truth
     "sgd": ({"optimizer": "sgd"}, range(-9, 2)),
-    "momentum, cosine": ({"optimizer": "momentum", "weight_decay": 5e-4, "schedule": "cosine"}, range(-12, -1)),
+    "momentum, cosine": ({"optimizer": "momentum", "weight_decay": 5e-4, "schedule": "cosine"}, range(-12, 1)),
     "adamw, cosine": ({"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine"}, range(-14, -3)),
 }
 

@@ -296,7 +296,9 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
         why += f" at α = {question.alpha.value:.3g}, carried over the interval of α by the law"
     on_clean = labels_are == "clean" or bool(question.noise.sources)
     if labels_are == "noisy" and on_clean and by == "as given":
-        converted = on_clean_labels(accuracy, question.alphas.at_ends(question.labels_in))
+        bounded = question.alphas.bounded
+        known = question.alphas.at_ends(question.labels_in) if bounded else question.labels_in[:2]
+        converted = on_clean_labels(accuracy, known, bounded=bounded)
         if on_clean := converted.value is not None:
             scored, accuracy = accuracy, converted
         else:

@@ -53,10 +53,11 @@ def agreement(labels: Labels) -> Agreement:
     return Agreement(np.diag(T).mean(), *(float(of(axis=1).mean()) for of in (false.mean, false.min, false.max)))
 
 
-def on_clean_labels(agreed: Estimate, labels: Sequence[Labels]) -> Estimate:
+def on_clean_labels(agreed: Estimate, labels: Sequence[Labels], *, bounded: bool = True) -> Estimate:
     """The accuracy on clean labels behind that on noisy ones.
 
-    labels  those at α; with an interval of α also those at its limits
+    labels   those at α; with an interval of α also those at its limits
+    bounded  False where α has no upper limit: then the network may always be right
     """
     ways = [agreement(one) for one in labels]
     if any(one.unlearnable for one in labels):
@@ -73,4 +74,5 @@ def on_clean_labels(agreed: Estimate, labels: Sequence[Labels]) -> Estimate:
         spread = hypot(known.accuracy(of_agreed) - value, sign * max(sign * by for by in by_alpha))
         return min(max(value + by_errors + sign * spread, 0.0), 1.0)
 
-    return replace(agreed, value=value, low=limit(agreed.low, known.most, -1), high=limit(agreed.high, known.least, 1))
+    high = limit(agreed.high, known.least, 1) if bounded or agreed.high is None else 1.0
+    return replace(agreed, value=value, low=limit(agreed.low, known.most, -1), high=high)

@@ -259,7 +259,8 @@ class Noise:
         if self.alpha is not None:
             return KnownAlpha(float(self.alpha), (low, high), "interval as given")
         if low is None or high is None or not 0 <= low <= high:
-            raise InputError(f"the interval of alpha needs 0 <= low <= high, got {low} to {high}: give alpha beside it")
+            do = "give alpha beside it" if low is None or high is None else "give the low limit first"
+            raise InputError(f"the interval of alpha needs 0 <= low <= high, got {low} to {high}: {do}")
         return KnownAlpha(_middle(low, high), (low, high), "interval as given")
 
     def labels_at(self, num_classes: int) -> Callable[[float], Labels]:

@@ -75,8 +75,9 @@ class Estimate:
         return p if math.isfinite(p) else None
 
     def times(self, factor: float) -> Estimate:
-        """The same in another unit, `factor` > 0 of them each; its test stays behind."""
+        """The same in another unit, `factor` of them each, below 0 in the other direction; its test stays."""
         value, low, high = (None if x is None else factor * x for x in (self.value, self.low, self.high))
+        low, high = (high, low) if factor < 0 else (low, high)
         return replace(self, value=value, low=low, high=high, test=None)
 
     def to_json(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ LONGER = 2.5  # times as long is a second scan, where the first learned nothing
 FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
 COARSE, FINE = 2, 1  # octaves between the rates of the first stage, and where the peak is looked for
 WIDE = 3  # rates to either side of the start, in the first stage
-FARTHEST, FARTHER = 6, 2  # rates that the first, and the last stage, go on past their ends
+FARTHEST = 6  # rates that the first stage goes on past its ends
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
@@ -156,17 +156,21 @@ class Shift:
 class LastStage:
     """What its runs look like: their fraction of the full run, the number of rates, and the octaves between them.
 
-    walked  rates that the budget leaves it to go on by
+    walked   rates that the budget leaves it to go on by
+    farther  rates that it may go on by past its ends
     """
 
     fraction: float
     near: int
     spacing: int
     walked: float
+    farther: int
 
 
-CLEAN = LastStage(1 / 3, 3, FINE, 0.5)  # held-out labels are clean: a parabola through three rates finds the peak
-NOISY = LastStage(1 / 2, 2, COARSE, 0.8)  # or noisy: rates far apart tell more of it through the noise (`probe.bump`)
+CLEAN = LastStage(
+    1 / 3, 3, FINE, 0.5, farther=2
+)  # held-out labels are clean: a parabola through three rates finds the peak
+NOISY = LastStage(1 / 2, 2, COARSE, 0.8, farther=4)  # or noisy: rates far apart tell more of it (`probe.bump`)
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ class Plan:
     @property
     def most_runs(self) -> tuple[tuple[float, float], ...]:
         """The same where both stages go on past an end as far as they may, and the first one learns something."""
-        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (self.shape.near + FARTHER) * self.seeds)
+        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (self.shape.near + self.shape.farther) * self.seeds)
 
 
 def planned(steps: int, effort: float, *, least: float = 0.0, shape: LastStage = CLEAN) -> Plan:
@@ -257,12 +261,12 @@ def find(
     stages = [coarse(plan.first, WIDE, seed)]
     if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
         stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE - 1, seed))
-    if (seen := learned(stages[-1])) or entropy is not None:  # a likelihood knows how little it says
+    if learned(stages[-1]) or entropy is not None:  # a likelihood knows how little it says
         shape, expected = plan.shape, round(where(stages[-1:])[0] + shift.by(plan.last))
         below = expected - shape.spacing * (shape.near - 1) // 2
         octaves = [below + shape.spacing * k for k in range(shape.near)]
         seeds = range(seed + 1, seed + 1 + plan.seeds)
-        stages.append(_stage(train, plan.last, steps, octaves, seeds, FARTHER if seen else FARTHEST))
+        stages.append(_stage(train, plan.last, steps, octaves, seeds, shape.farther))
     else:  # the longest runs have to look everywhere
         stages.append(coarse(plan.last, WIDE - 1, seed + 1))
     last = stages[-1]

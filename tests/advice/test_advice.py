@@ -336,6 +336,12 @@ def test_a_rate_far_from_common_practice_says_so(optimizer, far, ask):
     assert practice is None or practice["factor"] == pytest.approx(20 if far else 1)
 
 
+def test_a_rate_that_did_better_in_the_runs_gained(ask):
+    said = ask(batch_sizes=(32,), rate=0.04)
+    better = replace(said, yours=(0.04, Estimate(-0.05, -0.08, -0.02, n=3, level=0.9)))
+    assert re.search(r"it gained 5(\.0+)? points \[2\.?0*, 8\.?0*\]", " ".join(str(better).split()))
+
+
 def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
     said = ask(batch_sizes=(32, 64), rate=0.04)
     page = " ".join(str(said).split())

@@ -452,3 +452,13 @@ def test_at_chance_and_where_all_is_right_nothing_is_gained(reached):
 @pytest.mark.parametrize(("alpha", "share"), [(0.0, None), (0.4, None), (0.5, pytest.approx(0.828, abs=1e-3))])
 def test_little_noise_makes_relabelling_worth_less_than_more_labels(alpha, share):
     assert labels_worth(Estimate(None, reason=""), UniformNoise(alpha, 3), 8).equal_share == share
+
+
+def test_an_alpha_without_upper_limit_leaves_the_accuracy_without_one():
+    agreed = Estimate(0.5, 0.45, 0.55, n=1000, level=0.9)
+    at, low = (UniformNoise(alpha, 10) for alpha in (0.7, 0.01))
+    bounded = on_clean_labels(agreed, [at, low, UniformNoise(0.8, 10)])
+    open_above = on_clean_labels(agreed, [at, low], bounded=False)
+    assert open_above.value == bounded.value
+    assert open_above.low == bounded.low < 0.5
+    assert bounded.high < open_above.high == 1.0

@@ -11,7 +11,7 @@ from synthetic import unit
 from torch.nn.functional import cross_entropy
 
 from effbatch.claims import Case
-from effbatch.claims.moments import NUMBERS, MomentsClaim
+from effbatch.claims.moments import MomentsClaim
 from effbatch.engine.moments_along import moments_along
 from effbatch.engine.train import train_unit
 from effbatch.measure.gradients import measure_moments
@@ -19,14 +19,14 @@ from effbatch.measure.moments_check import of_these_images
 from effbatch.networks import zoo
 from effbatch.plan import cube as cubes
 from effbatch.plan import spec as specs
-from effbatch.plan.cube import Outcome
+from effbatch.plan.cube import MOMENTS, Outcome
 from effbatch.plan.units import units
 from effbatch.sweep import runner
 
 CPU = torch.device("cpu")
 NAMES = set(cubes.MEASURED["moments"])
 HISTORIES = {f"{name}_history" for name in NAMES}
-FIVE = NUMBERS
+FIVE = MOMENTS
 MEASURED = unit(network="perceptron", measure=("moments",))
 
 

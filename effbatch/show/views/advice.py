@@ -298,20 +298,18 @@ def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
     if lost.value is None or stage is None or advice.chosen.probe is None:
         return f"Your rate {_number(rate)}: {lost.reason}."
     on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
-    points = f"{estimate_text(lost.times(100), 'points', n=False)}{on} (n = {len(stage.seeds)} seed"
+    word, of_accuracy = ("gained", lost.times(-100)) if lost.value < 0 else ("lost", lost.times(100))
+    points = f"{word} {estimate_text(of_accuracy, 'points', n=False)}{on} (n = {len(stage.seeds)} seed"
     points += "s)" if len(stage.seeds) > 1 else ")"
     if advice.learning_rate is not None and (beside := stage.nearest(advice.learning_rate)) != advice.learning_rate:
         points += f" beside {_number(beside)}"
     if stage.steps >= advice.steps:
-        return f"Your rate {_number(rate)}: it lost {points}."
+        return f"Your rate {_number(rate)}: it {points}."
     only = len(advice.chosen.probe.stages) > 1 and stage is advice.chosen.probe.stages[0]
     where = (
         f"only the first runs, {stage.steps:,} steps, tried it and" if only else f"in runs of {stage.steps:,} steps it"
     )
-    return (
-        f"Your rate {_number(rate)}: {where} lost {points}; what it costs "
-        f"after all {advice.steps:,} steps is not known."
-    )
+    return f"Your rate {_number(rate)}: {where} {points}; what it costs after all {advice.steps:,} steps is not known."
 
 
 def _accuracies(advice: Advice) -> list[Part]:
@@ -362,7 +360,8 @@ def _changes(advice: Advice) -> list[str]:
         audit = advice.labels.audits[0]
         low, high = audit.alpha.low, audit.alpha.high
         about = f"from {_number(low)} to {_number(high)}" if high is not None else f"to at least {_number(low)}"
-        changes.append(f"{audit.checked:,} labels checked by hand would tell α {about}")
+        known = f" {about}" * (advice.chosen.of == "clean labels")  # else α is assumed, and so would these limits be
+        changes.append(f"{audit.checked:,} labels checked by hand would tell α{known}")
     practice = advice.practice
     if practice is not None and not 1 / FAR <= practice.factor <= FAR:
         changes.insert(1, _practice(practice))

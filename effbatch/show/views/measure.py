@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Panel, Series, Table, figures, limits, noise_axis
-from effbatch.core.formats import estimate_text
+from effbatch.core.formats import duration, estimate_text
 from effbatch.core.pages import Note, Page, Part, page
 from effbatch.measure.gradients import NetworkMoments
 from effbatch.measure.measured import CONFIDENCE, SYMBOLS, MeasuredMoments
@@ -35,8 +35,8 @@ def moments_page(
     of_what = measured.of_what.replace("images", "training images")
     parts: list[Part] = [
         Note(
-            f"n = {measured.n:,} {of_what}, clean labels; intervals of {100 * CONFIDENCE:g} % for the population "
-            f"that they were drawn from.{_overhead(measured) if isinstance(measured, NetworkMoments) else ''}"
+            f"n = {measured.n:,} {of_what}, labels taken to be clean; intervals of {100 * CONFIDENCE:g} % for the "
+            f"population that they come from.{_overhead(measured) if isinstance(measured, NetworkMoments) else ''}"
         ),
         *([read] if read else []),
         Table("moments", "The five numbers, loss²/parameter²", ("", "value [interval]"), five),
@@ -60,8 +60,8 @@ def moments_page(
 
 def _overhead(measured: NetworkMoments) -> str:
     return (
-        f" Took {measured.seconds:.2g} s; without PyTorch's start, as long as {measured.epochs:.3g} epochs of training "
-        "gradients on these images."
+        f" Took {duration(measured.seconds)}; without PyTorch's start, as long as {measured.epochs:.3g} epochs of "
+        "training gradients on these images."
     )
 
 
