@@ -95,7 +95,7 @@ def _targets(
         if target.suffix not in endings:
             told = f" for a {kind}" * (kind != "report")
             got = "none" if out is None else repr(str(target))
-            raise InputError(f"--out must end in {' or '.join(endings)}{told}, got {got}")
+            raise InputError(f"--out needs a name that ends in {' or '.join(endings)}{told}, got {got}: add the ending")
         return [target], kind
     names = list(dict.fromkeys(name.strip() for given in formats for name in given.split(",")))
     if unknown := [name for name in names if f".{name}" not in endings]:

@@ -167,10 +167,10 @@ class LastStage:
     farther: int
 
 
-CLEAN = LastStage(
-    1 / 3, 3, FINE, 0.5, farther=2
-)  # held-out labels are clean: a parabola through three rates finds the peak
-NOISY = LastStage(1 / 2, 2, COARSE, 0.8, farther=4)  # or noisy: rates far apart tell more of it (`probe.bump`)
+# held-out labels are clean: a parabola through three rates finds the peak
+CLEAN = LastStage(fraction=1 / 3, near=3, spacing=FINE, walked=0.5, farther=2)
+# or noisy: rates far apart tell more of it through the noise (`probe.bump`)
+NOISY = LastStage(fraction=1 / 2, near=2, spacing=COARSE, walked=0.8, farther=4)
 
 
 @dataclass(frozen=True)

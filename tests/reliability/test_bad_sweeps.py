@@ -100,7 +100,9 @@ def test_a_folder_that_cannot_be_written_is_named(out, code, spec):
 
 def test_a_report_goes_only_where_it_can_be_written(spec):
     simulate(spec)
-    assert "--out must end in .pdf or .html or .md, got 'report.doc'" in refused("report", "out", "--out", "report.doc")
+    assert "--out needs a name that ends in .pdf or .html or .md, got 'report.doc'" in refused(
+        "report", "out", "--out", "report.doc"
+    )
 
 
 def test_a_name_of_a_data_set_never_ends_a_path(spec):

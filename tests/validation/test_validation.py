@@ -167,7 +167,7 @@ def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
             ["--table", "x", "--out", "x.csv"],
             "table 'x' is not in this report; known: verdicts, accuracy_curve.numbers",
         ),
-        (["--table", "x", "--out", "x.svg"], "--out must end in .csv for a table, got 'x.svg'"),
+        (["--table", "x", "--out", "x.svg"], "--out needs a name that ends in .csv for a table, got 'x.svg'"),
         (
             ["--figure", "x", "--table", "y"],
             "one of --figure, --table and --format, got --figure and --table",
@@ -204,7 +204,7 @@ def test_strict_exits_3_on_a_refuted_claim(tmp_path, no_pdf):
         (["simulate", "nowhere.toml", "--out", "x"], "nowhere.toml cannot be read"),
         (["validate", "learning_rat", "--out", "x"], "did you mean 'learning_rate'"),
         (["report", "nowhere", "--out", "x.pdf"], "no cube at nowhere"),
-        (["report", "nowhere", "--out", "x.doc"], "must end in .pdf or .html or .md"),
+        (["report", "nowhere", "--out", "x.doc"], "ends in .pdf or .html or .md"),
         (["fit", "nowhere"], "no cube at nowhere"),
         (["predikt"], "did you mean 'predict'"),
     ],
