@@ -50,7 +50,7 @@ from effbatch.engine.visits import Stream
 from effbatch.networks.loading import load_network
 from effbatch.plan.cube import open_cubes
 from effbatch.plan.spec import Data
-from effbatch.probe.runs import SCORED_SHARE
+from effbatch.probe.runs import SCORED_CLEAN
 from effbatch.theory.schedules import multipliers
 
 LOW, HIGH = 2.0**-16, 1.0
@@ -196,7 +196,7 @@ def task_of(cell: Cell) -> Task:
     """With the held-out examples of the probe."""
     data = datasets.load(cell.dataset)
     copies = int(cell.train["budget"]["steps"]) * cell.batch_size
-    return Task(cell, data, held_out_of(data, most=copies // SCORED_SHARE))
+    return Task(cell, data, held_out_of(data, most=copies // SCORED_CLEAN))
 
 
 def drawn(seed: int) -> Callable[[], float]:

@@ -19,6 +19,7 @@ from effbatch.advice.answers import Answer, Cost
 from effbatch.core.announced import announce, to_stderr
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
+from effbatch.core.formats import duration
 from effbatch.core.kept import Kept
 from effbatch.data.dataset import fingerprint
 from effbatch.laws.base import SMALLEST, in_range, whole_number
@@ -121,8 +122,12 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
 
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
-    shared: dict[str, Any] = {"held_out": of.held_out, "effort": how.effort, "device": how.device}
-    shared["noisy"] = not simulated
+    shared: dict[str, Any] = {
+        "noisy": not simulated,
+        "held_out": of.held_out,
+        "effort": how.effort,
+        "device": how.device,
+    }
     _announce_memory(of, how)
     waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
     waiting.daemon = True
@@ -137,8 +142,8 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
     at_most = max(1.0, sum(one.most for one in prices) / max(runs, 1e-9))
     how.tell(
-        f"short real runs worth {runs:.2g} full runs, about {_duration(seconds)}; up to {at_most * runs:.2g}, "
-        f"{_duration(at_most * seconds)}, where the best rate lies at an end; more where the shortest learn nothing"
+        f"short real runs worth {runs:.2g} full runs, about {duration(seconds)}; up to {at_most * runs:.2g}, "
+        f"{duration(at_most * seconds)}, where the best rate lies at an end; more where the shortest learn nothing"
     )
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
@@ -208,7 +213,7 @@ class _Teller:
         now = time.monotonic()
         if now - self.told >= TELL_EVERY and self.done > 0:
             self.told, done = now, self.done / (1 + sum(self.to_do.values()))
-            left = _duration((now - self.began) * (1 / done - 1))
+            left = duration((now - self.began) * (1 / done - 1))
             self.tell(
                 f"{done:.0%} of the runs announced are done, {left} left unless more follow"
                 if done <= MOST_DONE
@@ -239,10 +244,6 @@ def _depends(of: Subject, question: Question, noise: dict[str, Any], how: Probin
         "noise": fingerprint(*(np.asarray(value) for value in noise.values())),
         "seed": how.seed,
     }
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def costs_at(rate: float, answer: Answer) -> Estimate:

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from scipy.special import entr
 from torch import nn
 
 from effbatch.core.errors import EffbatchError, InputError, RunError, first_line
@@ -28,7 +29,7 @@ from effbatch.probe.rule import CLEAN, NOISY, WIDE, Probe, Runs, find, planned
 
 LOOKS = 3  # evaluations along the longest runs, where they see examples again
 SPARED = 3  # where short runs see few of the examples: one in so many scores them
-SCORED_SHARE = {False: 32, True: 16}  # one held-out example for so many copies of a full run, at most; noisy or not
+SCORED_CLEAN, SCORED_NOISY = 32, 16  # one held-out example for so many labelled copies of a full run, at most
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
 TIMED = 3  # steps that a price is measured on
@@ -154,11 +155,10 @@ class _ShortRuns:
         self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
         least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0
         self.noisy = noisy and held_out is None  # the labels that score the runs
-        shape = NOISY if self.noisy else CLEAN
+        shape, scored = (NOISY, SCORED_NOISY) if self.noisy else (CLEAN, SCORED_CLEAN)
         self.plan = planned(self.steps, effort, least=least, shape=shape)  # the shortest see some of every class
         spared = self.fixed and self.plan.last <= 1 - 1 / SPARED
-        most, share = copies // SCORED_SHARE[self.noisy], SPARED if spared else SHARE
-        self.part = held_out or held_out_of(data, most=most, share=share)
+        self.part = held_out or held_out_of(data, most=copies // scored, share=SPARED if spared else SHARE)
         self.passes = copies / self.whole if self.fixed and copies > self.whole else None
         self.full_runs = 0.0
         self._announced = self._told = inf
@@ -247,8 +247,7 @@ class _ShortRuns:
 
 def _entropy(labels: np.ndarray) -> float:
     """Of the classes of some labels, in nats: the least loss of who sees no example."""
-    shares = np.bincount(labels) / len(labels)
-    return float(-(shares * np.log(np.where(shares, shares, 1.0))).sum())
+    return float(entr(np.bincount(labels) / len(labels)).sum())
 
 
 def _options(recipe: Recipe, steps: int, looks: int) -> Train:
