@@ -74,10 +74,26 @@ def test_noise_is_simulated_on_clean_labels_only_and_accuracy_is_that_on_clean_o
 ):
     said = ask(**how)
     assert world.asked[0]["alpha"] == simulated
+    assert world.asked[0]["noisy"] == (are == "noisy")
     assert (said.labels.are, said.chosen.of) == (are, of)
     assert said.to_dict()["accuracy"]["of"] == of
     first = " ".join(str(said).split()).partition(":")[0]
     assert ("noisy labels as they are" in first) == (are == "noisy")
+
+
+def test_without_any_alpha_the_page_tells_no_limits_of_one(ask):
+    """It is assumed then, and what more checks would leave of it would be, too."""
+    assert re.search(r"labels checked by hand would tell α\.", " ".join(str(ask()).split()))
+    checked = ask(labels="noisy", checked=40, wrong=20)
+    assert re.search(r"labels checked by hand would tell α from \d", " ".join(str(checked).split()))
+
+
+def test_few_checks_with_an_open_limit_leave_the_accuracy_open_above(ask, world):
+    world.accuracy = Estimate(0.5, 0.45, 0.55, n=1000, level=0.9)
+    said, sure = ask(labels="noisy", checked=3, wrong=1), ask(labels="noisy", alpha=0.6)
+    assert said.alpha.interval[1] is None
+    assert sure.chosen.accuracy.high < said.chosen.accuracy.high == 1.0
+    assert said.chosen.accuracy.low < sure.chosen.accuracy.low
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
+from effbatch.probe import runs
+from effbatch.probe.rule import find
 from effbatch.probe.runs import price, probe
 from effbatch.theory.schedules import SCHEDULES
 
@@ -42,6 +44,25 @@ def test_the_test_set_never_chooses(digits):
     seen, unseen = (probe(mlp1, data, RECIPE, alpha=1.0) for data in (digits, blind))
     assert seen.learning_rate == unseen.learning_rate
     assert seen.accuracy == unseen.accuracy
+
+
+def test_noisy_labels_are_scored_by_twice_as_many_of_them_at_rates_farther_apart(digits, monkeypatch):
+    """One held-out example for 16 copies, not for 32; but few checked labels are not noisy, whatever trains."""
+    entropies = []
+
+    def finding(*what, entropy, **how):
+        entropies.append(entropy)
+        return find(*what, entropy=entropy, **how)
+
+    monkeypatch.setattr(runs, "find", finding)
+    recipe = replace(RECIPE, steps=100, batch_size=64)
+    clean, noisy = (probe(mlp1, digits, recipe, noisy=is_so) for is_so in (False, True))
+    assert noisy.accuracy.n == 100 * 64 // 16
+    assert clean.accuracy.n == max(300, 100 * 64 // 32)
+    assert [found.stages[-1].spacing for found in (clean, noisy)] == [1, 2]
+    checked = probe(mlp1, digits, recipe, noisy=True, held_out=digits)
+    assert checked.stages[-1].spacing == 1
+    assert entropies == [None, pytest.approx(np.log(10), abs=2e-3), None]  # ten classes, about as frequent
 
 
 @pytest.mark.parametrize("make", [mlp1, with_batch_norm])
