@@ -21,10 +21,10 @@ from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.accuracy_curves import Curves, percent
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, every_above
-from effbatch.claims.shared.seed_mean import seed_means
+from effbatch.claims.shared.seed_mean import seed_mean, seed_means
 from effbatch.core.errors import SpecError, hint
 from effbatch.core.estimate import Estimate
-from effbatch.core.figures import Number
+from effbatch.core.figures import Axis, Figure, Number, Panel, Series
 from effbatch.core.formats import number_text
 from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.plan.keys import key
@@ -86,18 +86,24 @@ class OrderingClaim(Claim):
             _points(f"accuracy, {b} minus {a}", step, float(said))
             for (a, b), step, said in zip(pairs, steps, self._steps(expected).values, strict=True)
         ]
-        finding = self._finding(noisy.mean("seed"), steps)
+        order = self._order(steps)
+        left = ", ".join(
+            f"{100 * float(a):.1f} % ({value})" for value, a in zip(self.order, noisy.mean("seed").values, strict=True)
+        )
         curves = Curves(accuracy, predicted)
         several = accuracy.sizes["alpha"] > 1
         return Judgement(
             verdict=verdict,
-            finding=finding,
+            finding=f"Under noise the accuracy left is {left}. {order}",
             plain=f"Predicted under noise: {self.headline}. {_least(differences)}",
             numbers=[
                 *sorted(differences, key=lambda one: one.estimate.value or 0.0),
                 *self._drops(accuracy, predicted),
             ],
-            figures=(curves.figure(finding, name=f"order_of_{self.along}"),) if several else (),
+            figures=(
+                self._ranking(noisy, expected, order),
+                *[curves.figure("The same at every α.", name=f"order_of_{self.along}")] * several,
+            ),
             tables=(curves.table(),),
             limits=_limits(accuracy, expected, len(steps)),
             p_value=p_value,
@@ -113,15 +119,32 @@ class OrderingClaim(Claim):
         """Each value minus the one before it in the order."""
         return values.diff(self.along).transpose(self.along, ...)
 
-    def _finding(self, mean: xr.DataArray, steps: Sequence[Estimate]) -> str:
-        """The accuracies, and which neighbours stand the other way round, or cannot be told apart."""
-        left = ", ".join(f"{100 * float(a):.1f} % ({value})" for value, a in zip(self.order, mean.values, strict=True))
+    def _order(self, steps: Sequence[Estimate]) -> str:
+        """Which neighbours stand the other way round, or cannot be told apart."""
         pairs = list(zip(pairwise(self.order), steps, strict=True))
         turned = [f"{a} above {b}" for (a, b), step in pairs if step.below(0)]
         unclear = [f"{a} and {b}" for (a, b), step in pairs if not step.excludes(0)]
         told = [f"The other way round: {', '.join(turned)}."] * bool(turned)
         told += [f"Not told apart: {', '.join(unclear)}."] * bool(unclear)
-        return f"Under noise the accuracy left is {left}. {' '.join(told) or 'Every step is in the order said.'}"
+        return " ".join(told) or "Every step is in the order said."
+
+    def _ranking(self, noisy: xr.DataArray, expected: xr.DataArray, order: str) -> Figure:
+        """The values from the worst up to the best as claimed: the points lie ever further right if they are so."""
+        places = tuple(range(len(self.order)))
+        mean, low, high = (100 * values.values for values in seed_mean(noisy))
+        at = Axis("", ticks=places, domain=(-0.5, len(places) - 0.5), names=[str(value) for value in self.order])
+        measured = Series("measured", "measured", mean, places, low, high, interval="x")
+        said = [
+            Series(f"{value}, predicted", "predicted", [x], [place], group="predicted", dots=True)
+            for value, x, place in zip(self.order, 100 * expected.values, places, strict=True)
+            if not np.isnan(x)
+        ]
+        caption = (
+            f"Upwards from the worst to the best as claimed. {order} Mean and 95 % interval over "
+            f"{noisy.sizes['seed']} seeds; the rule takes differences within a seed."
+        )
+        panel = Panel(Axis("test accuracy under noise, %"), at, (measured, *said))
+        return Figure(f"ranking_of_{self.along}", caption, (panel,))
 
     def _drops(self, accuracy: xr.DataArray, predicted: xr.DataArray) -> list[Number]:
         """What noise costs against α = 0 of the same seeds, where the grid has it."""

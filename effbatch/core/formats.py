@@ -82,9 +82,10 @@ def typeset(text: str) -> str:
 def marked_up(text: str) -> Markup:
     """`text` escaped for HTML, its powers raised, its indices lowered, its commands between backticks as code.
 
-    "n = 12" and "95 %" never part at the end of a line.
+    "n = 12" and "95 %" never part at the end of a line; a note's "predicted: -2.1" has the minus sign of all numbers.
     """
-    together = _PAIR.sub(lambda m: m[0].replace(" ", "\u00a0"), str(escape(known(text))))
+    signed = re.sub(r"(?<=: )-(?=\d)", "−", str(escape(known(text))))
+    together = _PAIR.sub(lambda m: m[0].replace(" ", "\u00a0"), signed)
     raised = _POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", together)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
 

@@ -14,6 +14,7 @@ from effbatch.claims import Case
 from effbatch.claims.ordering import OrderingClaim
 from effbatch.core.errors import SpecError
 from effbatch.plan import cube as cubes
+from effbatch.show.charts import reading_key
 
 NETWORKS = ("mlp1", "perceptron", "mlp2")  # the grid's order, not that of the claim
 CLAIM = OrderingClaim(order=("perceptron", "mlp1", "mlp2"))
@@ -56,6 +57,24 @@ def test_the_order_said_is_supported_with_its_differences_and_drops():
     assert numbers["accuracy lost to noise, perceptron"].estimate.value == pytest.approx(40, abs=1)
     assert numbers["accuracy lost to noise, mlp2"].note.startswith("predicted: ")
     assert [table.rows[0][0] for table in judged.tables] == ["perceptron"]
+
+
+@pytest.mark.parametrize("alphas", [None, 1], ids=["every-alpha", "one-alpha"])
+def test_the_first_figure_ranks_measured_and_predicted_accuracies_as_claimed(alphas):
+    cube = world(RISING)
+    noisy = cube["alpha"].values[cube["alpha"].values > 0][:alphas]
+    prediction = CLAIM.predict(replace(made(), grid={**made().grid, "alpha": tuple(noisy)}))
+    judged = CLAIM.judge(Case(cube.sel(alpha=noisy), prediction))
+    panel = judged.figures[0].panels[0]
+    assert tuple(panel.y.names) == CLAIM.order
+    measured, *predicted = panel.series
+    assert list(measured.y) == [0, 1, 2]
+    assert measured.x == pytest.approx([50, 60, 70], abs=1.5)
+    assert all(low < x < high for x, _, low, high in measured.points())
+    assert [(one.role, list(one.y)) for one in predicted] == [("predicted", [place]) for place in range(3)]
+    assert "Every step is in the order said." in judged.figures[0].caption
+    assert reading_key(judged.figures[0]) == "Points, measured (bars: interval); points, predicted."
+    assert len(judged.figures) == 1 + (len(noisy) > 1)
 
 
 def test_one_step_the_other_way_refutes_and_comes_first():

@@ -61,9 +61,21 @@ def test_a_column_of_numbers_is_told_from_words(cells, answer):
         ("L X^(1/L)", "L X<sup>(1/L)</sup>", "L X^(1/L)"),
         ("B_noise, square_root", "B<sub>noise</sub>, square_root", "B_noise, square_root"),
         ("n = 12, 95 %", "n\u00a0=\u00a012, 95\u00a0%", "n = 12, 95 %"),
+        ("predicted: -2.1, 2011-12", "predicted: −2.1, 2011-12", "predicted: -2.1, 2011-12"),
         ("run `effbatch laws`", "run <code>effbatch laws</code>", "run `effbatch laws`"),
     ],
-    ids=["power", "symbol", "nested power", "fraction", "decimal", "no such letter", "index", "one line", "command"],
+    ids=[
+        "power",
+        "symbol",
+        "nested power",
+        "fraction",
+        "decimal",
+        "no such letter",
+        "index",
+        "one line",
+        "minus",
+        "command",
+    ],
 )
 def test_mathematics_is_typeset(text, html, plain):
     assert marked_up(text) == html

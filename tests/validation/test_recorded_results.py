@@ -13,7 +13,9 @@ import records
 
 from effbatch.advice.evidence import FILE, recorded
 from effbatch.advice.prediction import predict
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Figure, Table
+from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Code, Heading, Terms
 from effbatch.plan import spec
 from effbatch.plan.recipe import Recipe
@@ -133,11 +135,12 @@ def test_the_findings_quote_the_recorded_verdicts(folder, name, form):
     if called not in {one["simulation"] for one in recorded_verdicts}:
         pytest.skip(f"{called} is not recorded")
     (verdict,) = (one for one in recorded_verdicts if one["simulation"] == called)
-    first = verdict["numbers"][0]
-    value, low, high = (format(first[key], form) for key in ("value", "low", "high"))
-    interval = re.escape(f"[{low}, {high}]")
-    quoted = re.search(rf"(.{{60}}){value}[\w ]* {interval}(.{{150}})", FINDINGS)
-    assert quoted, (called, value, low, high)
+    first = Estimate(*(verdict["numbers"][0][key] for key in ("value", "low", "high")))
+    rounded = f"{first.value:{form}} [{first.low:{form}}, {first.high:{form}}]"
+    told = rounded if first.high - first.low < 10 else estimate_text(first)  # no decimals that nobody knows
+    value, interval = re.match(r"(.+) (\[.+)", told).groups()
+    quoted = re.search(rf"(.{{60}}){re.escape(value)}[\w ]* {re.escape(interval)}(.{{150}})", FINDINGS)
+    assert quoted, (called, told)
     assert f"*{verdict['verdict']}*" in quoted[1] + quoted[2], called
 
 

@@ -77,7 +77,8 @@ def reading_key(figure: Figure) -> str:
         " (bars: interval)" * any(series.low is not None for series in every if series.dots == dots)
         for dots in (False, True)
     )
-    dotted = "points and " * any(series.dots for series in every)
+    lines = any(sum(map(finite, series.y)) > 1 for series in every if series.role == "predicted")
+    drawn = ["points"] * any(series.dots for series in every) + ["solid lines"] * lines
     if any(panel.heat is not None for panel in figure.panels):
         shown = {
             "measured": f"white points, measured{bars}",
@@ -89,7 +90,7 @@ def reading_key(figure: Figure) -> str:
     patterns = len({series.group or series.name for series in every if series.role == "rival"})
     shown = {
         "measured": f"points{', joined by thin lines' * joined}, measured{bars}",
-        "predicted": f"{dotted}solid lines, predicted{bars_of_dots}",
+        "predicted": f"{' and '.join(drawn)}, predicted{bars_of_dots}",
         "rival": f"{'dashed' if patterns == 1 else 'dashed and dotted'} lines, for comparison",
     }
     text = "; ".join(words for role, words in shown.items() if role in roles)
