@@ -16,7 +16,9 @@ from effbatch.networks.loading import load_network
 from effbatch.noise import labels
 from effbatch.noise.foreign import foreign_images
 from effbatch.plan.label_noise import noise_matrices
+from effbatch.plan.spec import Train
 from effbatch.plan.units import Unit
+from effbatch.theory.losses import GCE_POWER
 
 CLEAN, FRESH = 0, -1
 
@@ -34,7 +36,9 @@ def assert_cells_match(unit: Unit, dataset: DataSet, trained: Trained) -> None:
 def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float, seed: int, *, dtype=torch.float32):
     """Test accuracy and loss of one cell of `unit`, by torch.optim and nn.CrossEntropyLoss."""
     K, B = dataset.num_classes, unit.batch_size
-    net = load_network(unit.train.network, dataset.image_shape, K, seed=seed).to(dtype)
+    net = load_network(unit.train.network, dataset.image_shape, K, seed=seed, last_layer=unit.train.last_layer).to(
+        dtype
+    )
     optimizer = torch_reference.optimizer_of(unit.train, net.parameters(), learning_rate)
     schedule = torch_reference.schedule_of(unit.train, optimizer, unit.steps)
     x_train, x_test = (torch.as_tensor(x, dtype=dtype) for x in (dataset.x_train, dataset.x_test))
@@ -54,8 +58,9 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
                 images[-1] = foreign[_foreign(unit, image, visit_pass, copy, seed, len(foreign))].to(dtype)
             targets.append(_target(unit, int(dataset.y_train[image]), image, visit_pass, copy, alpha, seed, N))
         optimizer.zero_grad()
-        target, smoothing = torch.tensor(np.array(targets), dtype=dtype), unit.train.label_smoothing
-        nn.functional.cross_entropy(net(torch.stack(images)), target, label_smoothing=smoothing).backward()
+        target = torch.tensor(np.array(targets), dtype=dtype)
+        transition = torch.tensor(noise.expected_targets(alpha, N), dtype=dtype)
+        loss_of(unit.train, net(torch.stack(images)), target, transition).backward()
         if unit.train.clip is not None:
             nn.utils.clip_grad_norm_(net.parameters(), unit.train.clip)
         optimizer.step()
@@ -66,6 +71,16 @@ def train_cell(unit: Unit, dataset: DataSet, alpha: float, learning_rate: float,
         logits = net(x_test)
         y = torch.as_tensor(dataset.y_test)
         return (logits.argmax(1) == y).double().mean().item(), nn.functional.cross_entropy(logits, y).item()
+
+
+def loss_of(train: Train, logits: torch.Tensor, target: torch.Tensor, transition: torch.Tensor) -> torch.Tensor:
+    """The mean loss of a batch as its paper writes it, for target distributions (B, K) and T (K, K)."""
+    p = logits.softmax(1)
+    if train.loss == "gce":
+        return ((1 - (p * target).sum(1) ** GCE_POWER) / GCE_POWER).mean()
+    if train.loss == "forward":
+        return -((p @ transition) * target).sum(1).log().mean()
+    return nn.functional.cross_entropy(logits, target, label_smoothing=train.label_smoothing)
 
 
 def _copy(unit: Unit, image: int, visit_pass: int, alpha: float, seed: int) -> int:

@@ -25,7 +25,8 @@ class Setup:
     points     every combination of the grid's extra keys ([{}] where there is none)
     settings   point -> the [data] and [train] options of those cells: optimizer, momentum, schedule, network, ...
     steps      (point, alpha, batch_size) -> optimiser steps
-    spectrum   point -> kernel spectrum of the untrained network on the clean images, and how foreign ones overlap them
+    spectrum   point -> kernel spectrum of the untrained network on the clean images, and how foreign ones overlap them;
+               of the network drawn by the first seed of the grid, or by `seed=`
     noise_matrix  (point, alpha) -> N of noisy labels, None where they are uniform
     """
 
@@ -33,7 +34,7 @@ class Setup:
     points: Sequence[Point]
     settings: Callable[[Point], Mapping[str, Any]]
     steps: Callable[[Point, float, int], int]
-    spectrum: Callable[[Point], Spectrum]
+    spectrum: Callable[..., Spectrum]
     noise_matrix: Callable[[Point, float], NDArray[np.floating] | None]
 
     @property

@@ -22,7 +22,7 @@ from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import ensemble
 from effbatch.engine.evaluation import Evaluation, WrongLabels
 from effbatch.engine.images import Images
-from effbatch.engine.loss import CrossEntropies
+from effbatch.engine.loss import CrossEntropies, ForwardCorrected, GeneralisedCrossEntropies
 from effbatch.engine.moments_along import moments_along
 from effbatch.engine.optimizers import SGD, Optimizer, clipped, optimizer_of
 from effbatch.engine.parts import images_that_fit
@@ -104,14 +104,25 @@ class Members:
         self.wrong_labels = None  # where it is asked how many of them are memorised
         if "memorised" in unit.train.measure:
             self.wrong_labels = WrongLabels(self.stream, torch.as_tensor(dataset.clean_labels, device=device))
-        A, L, S = map(len, unit.axes)
-        rows, smoothing = None, unit.train.label_smoothing
-        if unit.data.copies == "expected":
-            rows = noise.expected_targets(unit.alphas, np.full((K, K), 1 / K) if matrices is None else matrices)
+        self.loss = self._loss(np.full((K, K), 1 / K) if matrices is None else matrices)
+
+    def _loss(self, matrices: np.ndarray) -> CrossEntropies:
+        """That of the unit's [train], over labels of these N."""
+        unit, train = self.unit, self.unit.train
+        (A, L, S), rows, smoothing = map(len, unit.axes), None, train.label_smoothing
+        size = (S, A, L), unit.batch_size
+        if train.loss == "gce":
+            return GeneralisedCrossEntropies(*size, None, self.device)
+        if train.loss == "forward" or unit.data.copies == "expected":
+            rows = noise.expected_targets(unit.alphas, matrices)
         if smoothing:  # 1 − ε of a target is what it was, and all classes share ε (Szegedy et al., 2016)
-            rows = (1 - smoothing) * (np.tile(np.eye(K), (A, 1, 1)) if rows is None else rows) + smoothing / K
-        soft_targets = None if rows is None else torch.as_tensor(rows, dtype=torch.float32, device=device)
-        self.loss = CrossEntropies((S, A, L), unit.batch_size, soft_targets, device)
+            rows = (1 - smoothing) * (np.tile(np.eye(matrices.shape[-1]), (A, 1, 1)) if rows is None else rows)
+            rows += smoothing / matrices.shape[-1]
+        of_labels = None if rows is None else torch.as_tensor(rows, dtype=torch.float32, device=self.device)
+        if train.loss == "forward":
+            assert of_labels is not None
+            return ForwardCorrected(*size, of_labels, self.device)
+        return CrossEntropies(*size, of_labels, self.device)
 
     def _plan_steps(self) -> None:
         """How many steps are drawn at once (a block), and how many of these are taken at once (a window)."""

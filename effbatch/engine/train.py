@@ -68,7 +68,8 @@ def _trained(
 ) -> Trained:
     whole, shape, K = unit.whole, dataset.image_shape, dataset.num_classes
     if networks is None:
-        networks = {seed: load_network(unit.train.network, shape, K, seed=seed) for seed in whole.seeds}
+        name, how = unit.train.network, {"last_layer": unit.train.last_layer}
+        networks = {seed: load_network(name, shape, K, seed=seed, **how) for seed in whole.seeds}
     networks = {s: as_classifier(deepcopy(network).float(), K, dataset.x_test) for s, network in networks.items()}
     one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)

@@ -19,8 +19,12 @@ from effbatch.networks.per_image import trainable_weights
 from effbatch.networks.zoo import NETWORKS, build, drawn
 
 
-def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, seed: int) -> nn.Module:
+def load_network(
+    name: str, image_shape: Sequence[int], num_classes: int, *, seed: int, last_layer: float = 1.0
+) -> nn.Module:
     """A built-in network, or what `package.module:function` returns; weights are drawn by `seed`.
+
+    Those of the last layer that has any are multiplied by `last_layer`.
 
     The second form imports the module, also from the working directory, and calls the function without arguments:
     it runs that code. `path/to/file.py:function` does the same with that file. The network maps images to logits
@@ -36,7 +40,7 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
                 f"{spelling}, with the name of the function that returns the network",
                 name=name,
             )
-        return build(name, image_shape, num_classes, seed=seed)
+        return _with_last_layer(build(name, image_shape, num_classes, seed=seed), last_layer)
 
     def made() -> Any:
         network = loaded_function(name, "a network")()
@@ -59,6 +63,14 @@ def load_network(name: str, image_shape: Sequence[int], num_classes: int, *, see
             f"{name} needs to return an nn.Module, got {type(network).__name__}: return the network", name=name
         )
     trainable_weights(network)  # raises where there is nothing to train
+    return _with_last_layer(network, last_layer)
+
+
+def _with_last_layer(network: nn.Module, factor: float) -> nn.Module:
+    *_, last = (layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False)))
+    with torch.no_grad():
+        for weight in last.parameters(recurse=False) if factor != 1 else ():
+            weight.mul_(factor)
     return network
 
 

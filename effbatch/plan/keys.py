@@ -21,7 +21,6 @@ SPELLED = {  # what other tools call a key -> how a spec says it
     "noise_rate": "write alpha, which `effbatch estimate --noise-rate R --classes K` computes of it",
 }
 RESERVED = {  # keys and values with a place in the spec that this version does not fill -> what it does
-    "loss": "effbatch 0.2 trains cross-entropy only",
     "augment": "effbatch 0.2 shows images as they are",
 }
 

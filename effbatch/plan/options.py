@@ -15,11 +15,13 @@ from effbatch.noise import ORDERS
 from effbatch.noise.given import GIVEN
 from effbatch.plan.cube import MEASURED
 from effbatch.plan.keys import Key, key, keys_of
+from effbatch.theory.losses import LOSSES
 from effbatch.theory.schedules import SCHEDULES
 
 MAX_NAME = 100  # characters; it becomes the name of a folder
 MAX_BUDGET = 1e12  # steps, examples or epochs
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")  # `engine.optimizers` has one class for each
+CROSS_ENTROPY = LOSSES[0]
 PRECISIONS = ("float32", "bfloat16")  # weights, gradients and loss are float32 in both
 NOISE_KINDS: Mapping[str, tuple[str, ...]] = {  # each with the keys of [data] that it needs
     "uniform": (),
@@ -101,10 +103,18 @@ class Train(Options):
     """
 
     network: str = key("mlp1", "a built-in network, or `package.module:function`")
+    last_layer: float = key(
+        1.0,
+        "factor on the initial weights of the last layer; from 0 all images start with the same output",
+        low=0,
+        high=LARGEST,
+        since="0.2",
+    )
     optimizer: str = key("sgd", "see below", choices=OPTIMIZERS, own=True)
     momentum: float = key(0.0, "μ, for sgd", low=0, below=1)
     nesterov: bool = key(False, "Nesterov's momentum, with sgd and μ > 0")
     weight_decay: float = key(0.0, "γ, see below", low=0, high=LARGEST)
+    loss: str = key("cross_entropy", "what is minimised, see below", choices=LOSSES, since="0.2")
     label_smoothing: float = key(0.0, "ε, see below", low=0, below=1, since="0.2")
     clip: float | None = key(
         None,
@@ -147,6 +157,11 @@ TRAIN_RULES: Sequence[tuple[Callable[[Train], Any], str]] = (  # (what must not 
     (
         lambda t: "moments" in t.measure and t.label_smoothing,
         "measure moments takes labels as they are, got label_smoothing = {label_smoothing}: leave out one of them",
+    ),
+    (
+        lambda t: t.loss != CROSS_ENTROPY and (t.label_smoothing or "moments" in t.measure),
+        "loss {loss} takes labels as they are and has no closed-form moments, got label_smoothing = {label_smoothing} "
+        'and measure = {measure}: leave them out, or take loss = "cross_entropy"',
     ),
     (lambda t: t.budget.get("steps", 0) % 1, "budget steps must be a whole number, got {budget[steps]}: round it"),
     (

@@ -23,6 +23,7 @@ from effbatch.plan.adaptive import Ladder
 from effbatch.plan.cube import CORE_DIMS
 from effbatch.plan.keys import check_names, check_table, keys_of, shown
 from effbatch.plan.options import (
+    CROSS_ENTROPY,
     DATA,
     EXTRAS,
     GRID,
@@ -43,6 +44,7 @@ MAX_SPEC_BYTES = 1_000_000
 MAX_CELLS = 10_000_000  # of a grid
 MAX_POINTS = 10_000  # combinations of the [data] and [train] keys in it
 DEFAULT_SEEDS = 5  # the first only chooses learning rates, and no interval is made of fewer than three
+KNOWN_MATRIX = {"uniform", "structured", "matrix"}  # kinds of noise with one matrix for the labels of all images
 SECTIONS = ("simulation", "data", "train", "grid", "claim")
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 
@@ -149,6 +151,7 @@ def parse(
         _options(spec.data, {name: value for name, value in options.items() if name in DATA}, "[data]")
         _options(spec.train, {name: value for name, value in options.items() if name in TRAIN}, "[train]")
     _check_noise(spec)
+    _check_loss(spec)
     return spec
 
 
@@ -262,6 +265,22 @@ def _check_noise(spec: Spec) -> None:
         raise SpecError(
             f'[train] measure = ["moments"] needs uniform noise, got {", ".join(kinds)}: leave measure out, or take '
             'noise = "uniform"'
+        )
+
+
+def _check_loss(spec: Spec) -> None:
+    """A loss other than cross-entropy has one label for each copy, and forward correction knows where it comes from."""
+    losses = {*spec.grid.get("loss", (spec.train.loss,))}
+    kinds = spec.grid.get("noise", (spec.data.noise,))
+    if losses != {CROSS_ENTROPY} and "expected" in spec.grid.get("copies", (spec.data.copies,)):
+        raise SpecError(
+            '[data] copies = "expected" averages over the labels of an image, got it with [train] loss = '
+            f'{", ".join(sorted(losses))}, which needs one label: take "fresh" or "fixed"'
+        )
+    if "forward" in losses and not KNOWN_MATRIX.issuperset(kinds):
+        raise SpecError(
+            '[train] loss = "forward" needs the matrix that noisy labels are drawn from, got noise = '
+            f"{', '.join(kinds)}: take {', '.join(sorted(KNOWN_MATRIX))}"
         )
 
 

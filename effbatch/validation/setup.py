@@ -43,10 +43,11 @@ def setup_of(spec: Spec) -> Setup:
         clean_examples = data.clean_examples or len(datasets.load(data.dataset).x_train)
         return steps_for(train, batch_size, alpha, clean_examples)
 
-    def spectrum(point: Mapping[str, Any]) -> Spectrum:
+    def spectrum(point: Mapping[str, Any], *, seed: int = spec.grid["seed"][0]) -> Spectrum:
         data, train = at(spec, point)
         dataset = datasets.load(data.dataset)
-        return initial_spectrum(train.network, dataset, data.clean_examples, data.source, seed=spec.grid["seed"][0])
+        images = dataset, data.clean_examples, data.source
+        return initial_spectrum(train.network, *images, seed=seed, last_layer=train.last_layer)
 
     def noise_matrix(point: Mapping[str, Any], alpha: float) -> np.ndarray | None:
         data, _ = at(spec, point)
@@ -59,15 +60,21 @@ def setup_of(spec: Spec) -> Setup:
 
 @cache  # by the data set itself: its name may come to mean another content
 def initial_spectrum(
-    network: str, data: DataSet, clean_examples: int = 0, source: str | None = None, *, seed: int
+    network: str,
+    data: DataSet,
+    clean_examples: int = 0,
+    source: str | None = None,
+    *,
+    seed: int,
+    last_layer: float = 1.0,
 ) -> Spectrum:
     """Kernel spectrum of a network (see `loading`) as initialised by `seed`, on clean training images of a data set.
 
     A part of them is held out to score the predicted accuracy: a prediction never sees the test set. With
     `clean_examples` the kernel is taken on the images that this seed trains on, and others are held out. `source` is
-    that of the foreign images that noisy copies show.
+    that of the foreign images that noisy copies show, `last_layer` a factor on the weights of the last layer.
     """
-    net = load_network(network, data.image_shape, data.num_classes, seed=seed)
+    net = load_network(network, data.image_shape, data.num_classes, seed=seed, last_layer=last_layer)
     images = with_held_out(data)
     available = len(data.x_train)
     if 0 < clean_examples < available:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,25 @@ import xarray as xr
 
 from effbatch.claims.base import Setup
 from effbatch.claims.shared.stored import to_json
+from effbatch.core.errors import SpecError
 from effbatch.noise import MatrixNoise
 from effbatch.noise.given import GIVEN
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.losses import slope_and_curvature, with_start
 from effbatch.theory.schedules import multipliers
 
+SEEDS = 5  # of untrained networks, whose best rates scatter
 # where the theory has something to say; an option that is not named has this value
-PLAIN = {"optimizer": "sgd", "weight_decay": 0, "copies": "fresh", "label_smoothing": 0, "clip": None}
+PLAIN = {"optimizer": "sgd", "weight_decay": 0, "copies": "fresh", "clip": None}
+PLAIN_LOSS = {"loss": "cross_entropy", "label_smoothing": 0}  # of accuracies; of rates see `log2_best_rates`
 
 
 def surface(setup: Setup) -> xr.Dataset:
     """Predicted `accuracy` of every (alpha, batch_size, learning_rate) and predicted `best_learning_rate`.
 
-    Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, labels are
-    smoothed, not drawn afresh at every visit or came with the data, or gradients are clipped: the theory has nothing
-    to say there.
+    Both are NaN where the optimiser is not SGD (with or without momentum, Nesterov's too), weights decay, the loss is
+    not cross-entropy, labels are smoothed, not drawn afresh at every visit or came with the data, or gradients are
+    clipped: the theory has nothing to say there.
     `unlearnable`, of every alpha: classes whose true label is not the likeliest one (margin of T at most 0). Dims:
     alpha, batch_size, learning_rate and the extra keys of the grid; no seed, the theory gives the mean.
     """
@@ -43,9 +48,7 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
     accuracy = np.full((len(alphas), len(batches), len(rates)), np.nan)
     best = np.full((len(alphas), len(batches)), np.nan)
     steps = np.array([[setup.steps(point, a, int(b)) for b in batches] for a in alphas])
-    applies = all(options.get(name, value) == value for name, value in PLAIN.items())
-    applies &= options.get("noise") not in GIVEN
-    for matrix, members in _by_matrix(setup, point, alphas) if applies else ():
+    for matrix, members in _by_matrix(setup, point, alphas) if _applies(options, PLAIN | PLAIN_LOSS) else ():
         for count in np.unique(steps[members]):
             spectrum = setup.spectrum(point)
             factors = multipliers(options["schedule"], int(count), warmup=options["warmup"])
@@ -62,6 +65,39 @@ def _at_point(setup: Setup, point: Mapping[str, Any]) -> xr.Dataset:
         },
         coords={"alpha": alphas, "batch_size": np.asarray(setup.grid["batch_size"]), "learning_rate": rates},
     )
+
+
+def log2_best_rates(setup: Setup) -> xr.DataArray:
+    """log2 of the predicted best learning rate, mean of five seeds, the loss taken at uniform output (`theory.losses`).
+
+    Dims: alpha, batch_size and the extra keys of the grid. SpecError where the theory has nothing to say: as `surface`,
+    but for the loss, and only for uniform noise.
+    """
+    grid = {key: list(values) for key, values in setup.grid.items() if key not in ("learning_rate", "seed")}
+    found = xr.DataArray(np.full([len(values) for values in grid.values()], np.nan), coords=grid, dims=list(grid))
+    for point in setup.points:
+        options = setup.settings(point)
+        if not _applies(options, PLAIN) or any(setup.noise_matrix(point, a) is not None for a in grid["alpha"]):
+            raise SpecError(
+                "[claim] exponent needs to be a number where the linearised theory is silent: it knows SGD without "
+                "weight decay or clipping, and fresh uniform noise; got another training. Give a number"
+            )
+        spectra = [setup.spectrum(point, seed=seed) for seed in setup.grid["seed"][:SEEDS]]
+        for alpha, B in product(grid["alpha"], grid["batch_size"]):
+            steps, smoothing = setup.steps(point, alpha, int(B)), options.get("label_smoothing", 0.0)
+            how = {"schedule": multipliers(options["schedule"], steps, warmup=options["warmup"])}
+            how["momentum"] = options["momentum"]
+            g, c = slope_and_curvature(
+                options.get("loss", "cross_entropy"), alpha, spectra[0].num_classes, label_smoothing=smoothing
+            )
+            rates = [best_learning_rate(with_start(one, c / g), alpha, B, steps, **how) for one in spectra]
+            found.loc[{**point, "alpha": alpha, "batch_size": B}] = np.log2(rates).mean() - np.log2(c)
+    return found
+
+
+def _applies(options: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
+    of_theory = all(options.get(name, value) == value for name, value in plain.items())
+    return of_theory and options.get("noise") not in GIVEN
 
 
 def _unlearnable(matrix: np.ndarray | None, alpha: float) -> float:
