@@ -25,7 +25,7 @@ from effbatch.claims.shared.rates import rates_table, why_unknown
 from effbatch.core.errors import CubeError, SpecError, hint
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, noise_axis
-from effbatch.core.formats import estimate_text
+from effbatch.core.formats import estimate_text, value_text
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, MCCANDLISH_2018
@@ -58,13 +58,18 @@ class RateExponentClaim(Claim):
 
     @property
     def headline(self) -> str:
-        said = "the linearised theory's" if self.exponent == THEORY else f"{self.exponent:g}"
-        return f"{self._what} within {self.margin:g} of {said} (rival: {self.rival:g})"
+        said = "the linearised theory's" if isinstance(self.exponent, str) else _text(self.exponent)
+        return f"{self._what} within {self.margin:g} of {said} (rival: {_text(self.rival)})"
 
     @property
     def _what(self) -> str:
-        of = f"power of {SAID[self.along]}" if self.along in SAID else f"octaves along {self.along}"
-        return f"{of} in the best rate" + f", change along {self.between}" * bool(self.between)
+        shift = f"shift of the best rate along {self.along}"
+        of = f"power of {SAID[self.along]} in the best rate" if self.along in SAID else shift
+        return f"change along {self.between} of the {of}" if self.between else of
+
+    @property
+    def _unit(self) -> str:
+        return "" if self.along in LOG2 else "octaves"
 
     def predict(self, setup: Setup) -> dict[str, Any]:
         """The exponent claimed, with the best rates that it comes from where the theory says it."""
@@ -113,10 +118,10 @@ class RateExponentClaim(Claim):
 
     def describe(self, prediction: Mapping[str, Any]) -> str:
         return (
-            f"The {self._what} is {prediction['exponent']:.2f}"
+            f"The {self._what} is {_text(prediction['exponent'])}"
             + ", says the linearised theory of the untrained networks" * (self.exponent == THEORY)
             + f". The claim holds if the interval of the measured one lies within {self.margin:g} of it, which leaves "
-            f"out {self.rival:g}, and is refuted if it lies outside."
+            f"out {_text(self.rival)}, and is refuted if it lies outside."
         )
 
     def judge(self, case: Case) -> Judgement:
@@ -127,7 +132,8 @@ class RateExponentClaim(Claim):
         scores = scores.transpose("seed", *dims, "learning_rate")
         claimed, measured = case.prediction["exponent"], self._exponent(scores)
         verdict, p_value = within(measured, claimed - self.margin, claimed + self.margin)
-        finding = f"The {self._what} is {estimate_text(measured)}, claimed {claimed:.2f}; {self._of_rival(measured)}."
+        rival = f"the rival, {_text(self.rival)}, is {'' if measured.excludes(self.rival) else 'not '}excluded"
+        finding = f"The {self._what} is {estimate_text(measured, self._unit)}, claimed {_text(claimed)}; {rival}."
         predicted = None
         if "log2_rates" in case.prediction:
             predicted = stored.from_json(case.prediction["log2_rates"])["log2_rates"]
@@ -135,10 +141,15 @@ class RateExponentClaim(Claim):
             verdict=verdict,
             finding=finding,
             numbers=[
-                Number(self._what, measured),
-                Number("exponent claimed", exact(claimed)),
-                Number("threshold of the rule", exact(self.margin)),
-                Number("rival", exact(self.rival)),
+                Number(self._what, measured, self._unit),
+                *(
+                    Number(name, exact(value), self._unit)
+                    for name, value in (
+                        ("claimed", claimed),
+                        ("threshold of the rule", self.margin),
+                        ("rival", self.rival),
+                    )
+                ),
                 *self._by_setting(scores),
             ],
             figures=(self._figure(case.name, scores, predicted, finding),),
@@ -146,9 +157,6 @@ class RateExponentClaim(Claim):
             limits=_limits(case),
             p_value=p_value,
         )
-
-    def _of_rival(self, measured: Estimate) -> str:
-        return f"the rival, {self.rival:g}, is {'excluded' if measured.excludes(self.rival) else 'not excluded'}"
 
     def _exponent(self, scores: xr.DataArray) -> Estimate:
         """Of scores (seed, ..., learning_rate), over seeds."""
@@ -160,7 +168,7 @@ class RateExponentClaim(Claim):
         settings = list(_settings(scores, self.along, self.between))
         if len(settings) == 1:
             return []
-        return [Number(f"{self._what}, {name}", self._exponent(at)) for name, at in settings]
+        return [Number(f"{self._what}, {name}", self._exponent(at), self._unit) for name, at in settings]
 
     def _figure(self, name: str, scores: xr.DataArray, predicted: xr.DataArray | None, finding: str) -> Figure:
         """The best rate against the list, a curve for every setting of the rest."""
@@ -194,6 +202,10 @@ def _settings(values: xr.DataArray, *kept: str) -> Iterator[tuple[str, xr.DataAr
         at = values.isel(dict(zip(rest, place, strict=True)))
         named = [f"{SYMBOLS.get(str(dim), dim)} = {at[dim].item()}" for dim in rest if values.sizes[dim] > 1]
         yield ", ".join(named), at.drop_vars(rest)
+
+
+def _text(exponent: float) -> str:
+    return value_text(exponent, 2)
 
 
 def _slope(x: NDArray[np.float64]) -> NDArray[np.float64]:

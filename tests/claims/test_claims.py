@@ -49,7 +49,7 @@ def setup(**extras) -> Setup:
         points,
         lambda point: options,
         lambda point, a, b: 100,
-        lambda point: spectrum,
+        lambda point, seed=0: spectrum,
         lambda point, a: None,
     )
 
@@ -92,6 +92,7 @@ def test_the_theory_follows_the_schedule_of_the_run():
         {"copies": "fixed"},
         {"copies": "expected"},
         {"label_smoothing": 0.1},
+        {"loss": "gce"},
         {"clip": 1.0},
     ],
     ids=str,

@@ -115,7 +115,10 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
         'noise = "foreign"\nsource = "white"\ncopies = "expected"',
         'got it with foreign copies, which are other images: take "fresh" or "fixed"',
     ),
-    ("train", 'loss = "mse"', "[train] loss is reserved for a later version, as effbatch 0.2 trains cross-"),
+    ("train", 'loss = "mse"', "[train] loss must be one of cross_entropy, forward, gce, got 'mse'"),
+    ("train", 'loss = "gce"\nlabel_smoothing = 0.1', "loss gce takes labels as they are and has no closed-form mom"),
+    ("train", 'loss = "gce"\nmeasure = ["moments"]', "0.0 and measure = ('moments',): leave them out, or take loss ="),
+    ("train", "last_layer = -1", "[train] last_layer must be a number from 0 to 1e+15, got -1"),
     ("grid", "augment = [1.0]", "[grid] augment is reserved for a later version, as effbatch 0.2 shows images as"),
     ("train", 'measure = ["moments"]\nlabel_smoothing = 0.1', "[train] measure moments takes labels as they are, got"),
     ("train", "clip = 0", "[train] clip must be a number of at least 1e-"),
@@ -149,8 +152,18 @@ def test_a_mistake_is_named(spec_text, table, lines, sentence):
             'alpha = [0]\nnoise = ["given"]\ncopies = ["expected"]',
             'one label for each image, got it with copies = "expected"',
         ),
+        (
+            "[train]",
+            'copies = "expected"\n[train]\nloss = "gce"',
+            "with [train] loss = gce, which needs one label: take",
+        ),
+        (
+            "[train]",
+            'noise = "foreign"\nsource = "white"\n[train]\nloss = "forward"',
+            "needs the matrix that noisy labels are drawn from, got noise = foreign: take matrix, structured, uniform",
+        ),
     ],
-    ids=["table", "missing", "noise and moments", "given and expected"],
+    ids=["table", "missing", "noise and moments", "given and expected", "gce and expected", "forward and foreign"],
 )
 def test_a_mistake_in_more_than_one_table_is_named(spec_text, old, new, sentence):
     with pytest.raises(SpecError) as error:
