@@ -8,7 +8,6 @@ Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg.
 Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one network whose best rate lies inside the grid
            (HC3 limits): of the measured rates and, on the same cells, of those that the closed form
            (`theory/exponents.py`) and the whole recursion give, capped by the edge of a confident softmax
-Tests      `theory_runs.py`, predicted before they ran (theory_exponents_predicted.json)
 Adam       `theory_adam.py`
 Moving     `theory_moving.py`, predicted before it ran (theory_moving_predicted.json)
 Rules      the rate tuned on clean labels, times a power of 1 + α: accuracy kept, and octaves off the best rate
@@ -33,8 +32,6 @@ import xarray as xr
 from effbatch.core.figures import Axis, Figure, Panel, Series, noise_axis
 from effbatch.fitting import FitOutcome, best_learning_rates
 from effbatch.fitting.cells import groups
-from effbatch.fitting.peak import peak
-from effbatch.fitting.resampling import bootstrap_weights, interval
 from effbatch.fitting.student import student_quantile
 from effbatch.plan.cube import resolved_spec, score
 from effbatch.show import charts
@@ -48,8 +45,6 @@ RESULTS = HERE / "results"
 RECORDED = HERE.parent / "simulations" / "results"
 FIGURE = HERE.parent / "docs" / "figures" / "rate_rules.svg"
 CUBE = RESULTS / "theory.nc"
-SEEDS = 10  # of the tests
-TOLERANCE = 0.2  # between predicted and measured power, or octaves
 POWERS = {"sgd": (-0.5, 0.0, -1.0, -2.0), "adaptive": (-0.75, 0.0, -1.0, -2.0)}  # of 1 + α; the recommended one first
 DATASETS = theory_moving.DATASETS
 CARRIED = {"sgd": (0.5, (-0.25, -0.5, -0.75, -1.0)), "adaptive": (0.25, (-0.5, -0.75, -1.0))}  # powers of B, of 1 + α
@@ -145,67 +140,6 @@ def _of_benchmark() -> Iterator[tuple[str, Spectrum, dict, list]]:
         label = f"{network}, {DATASETS[dataset]}, {steps} steps" + _how(train)
         cells = [(row["alpha"], row["batch_size"], row["measured"]) for row in mine]
         yield label, initial_spectrum(network, dataset, seed=0), train, cells
-
-
-# What moves an exponent
-
-
-def test_rows(cubes: dict) -> list[dict]:
-    """The tests of `theory_runs`: predicted, measured with its 95 % interval over seeds, and a verdict."""
-    told = json.loads((RESULTS / "theory_exponents_predicted.json").read_text(encoding="utf-8"))
-    own, found = cubes["theory"], []
-    if "start" in own:
-        alphas = np.log2(1 + own["start"]["alpha"].values)
-        start = {str(name).rpartition(":")[2]: name for name in own["start"]["network"].values}
-        powers = {
-            n: _over_seeds(own["start"].sel(network=full), lambda o: _slope(alphas, o)) for n, full in start.items()
-        }
-        for name, resampled in powers.items():
-            found.append(_test(f"power of 1+α, {name}", told["start"][name]["alpha_exponent"], resampled))
-        gap = told["start"]["mlp1_zero"]["alpha_exponent"] - told["start"]["mlp1_large"]["alpha_exponent"]
-        found.append(_test("power of 1+α, mlp1_zero minus mlp1_large", gap, powers["mlp1_zero"] - powers["mlp1_large"]))
-    if "smoothing" in own:
-        for alpha, shift in zip(told["smoothing"]["alpha"], told["smoothing"]["shift_log2"], strict=True):
-            with_, without = (
-                _over_seeds(own["smoothing"].sel(alpha=[alpha], label_smoothing=s), lambda o: o[..., 0])
-                for s in (0.3, 0.0)
-            )
-            found.append(_test(f"octaves that label smoothing 0.3 moves the rate, α = {alpha}", shift, with_ - without))
-    if "steps" in own:
-        steps = np.log2([50, 500, 5000])
-        for alpha in own["steps"]["alpha"].values:
-            resampled = _over_seeds(own["steps"].sel(alpha=alpha), lambda o: _slope(steps, o))
-            found.append(
-                _test(f"power of T, α = {alpha:g}", told["steps"][f"alpha {alpha:g}"]["steps_exponent"], resampled)
-            )
-    return found
-
-
-def _over_seeds(cube: xr.Dataset, of: Callable[[np.ndarray], np.ndarray], resamples: int = 1000) -> np.ndarray:
-    """`of` the log2 of the best rates along the one dim that is left, first of all seeds, then of resampled ones."""
-    scores = score(cube).squeeze(drop=True)
-    (along,) = (set(scores.dims) - {"learning_rate", "seed"}) or {None}
-    scores = scores.transpose(*([along] if along else []), "learning_rate", "seed")
-    values = scores.values if along else scores.values[None]
-    n = values.shape[-1]
-    weights = np.vstack([np.full(n, 1 / n), bootstrap_weights(n, resamples)])
-    x = np.log2(cube["learning_rate"].values)
-    return of(np.stack([peak(x, np.einsum("rs,ls->rl", weights, curve)).location for curve in values], axis=-1))
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    centred = x - x.mean()
-    return y @ centred / (centred @ centred)
-
-
-def _test(name: str, predicted: float, values: np.ndarray) -> dict:
-    """Supported within 0.2 of the prediction for sure, refuted if surely farther off, undecided else."""
-    low, high = (float(limit) for limit in interval(values[0], values[1:], SEEDS))
-    far = max(predicted - low, high - predicted)
-    near = max(predicted - high, low - predicted)
-    verdict = "supported" if far <= TOLERANCE else "refuted" if near > TOLERANCE else "undecided"
-    measured = {"measured": float(values[0]), "low": low, "high": high}
-    return {"test": name, "predicted": predicted, **measured, "verdict": verdict}
 
 
 # Rules of the rate
@@ -326,18 +260,7 @@ def as_markdown(content: dict) -> str:
             cells += [f"{row[name][term][0]:.2f}" if name in row else "" for name in ("closed form", "recursion")]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", _how_many(content["exponents"]), ""]
-    lines += ["## Predicted before the runs: what moves an exponent", ""]
-    lines += [
-        "`mlp1` on digits, B = 32, SGD, 10 seeds. Supported: within 0.2 of the prediction over the whole interval.",
-        "",
-    ]
-    lines += ["| what | predicted | measured | verdict |", "|---" * 4 + "|"]
-    for row in content["tests"]:
-        lines.append(
-            f"| {row['test']} | {row['predicted'] + 0:.2f} | {row['measured']:.2f} "
-            f"[{row['low']:.2f}, {row['high']:.2f}] | {row['verdict']} |"
-        )
-    lines += ["", "## Adam's best rate from that of SGD", ""]
+    lines += ["## Adam's best rate from that of SGD", ""]
     lines += [
         "α > 0. Median |error| in powers of two; bias, below 0 too low; mean of the points of accuracy lost. n cells.",
         "",
@@ -418,7 +341,6 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="folder for the rows of each network, so that running again resumes")
     parts: dict[str, Callable[[], Any]] = {
         "exponents": lambda: kept(options.kept, "exponents", lambda: exponent_rows(cubes)),
-        "tests": lambda: test_rows(cubes),
         "adam": lambda: adam(cubes, options.kept),
         "moving": lambda: theory_moving.rows(content["adam"]["rows"]),
         "rules": lambda: rule_rows(recorded),

@@ -35,6 +35,7 @@ from effbatch.plan import spec
 from effbatch.plan.cube import METRICS, Outcome, open_cubes, resolved_spec, save
 from effbatch.plan.units import log_spaced_steps
 from effbatch.theory.dynamics import learning_curve
+from effbatch.theory.losses import with_start
 from effbatch.theory.moving import moving_accuracy
 from effbatch.theory.spectrum import HeldOut, Spectrum
 from effbatch.validation.setup import initial_spectrum
@@ -46,15 +47,12 @@ IMAGES = 80  # held out, that score the accuracy a theory gives
 SEEDS = (0,)  # of initialisations; their mean accuracy counts
 DEPTH = {"perceptron": 1, "perceptron_zero": 1, "mlp1": 2}
 TARGETS = {"digits": (0.75, 0.8, 0.85), "fashion-mnist-14": (0.62, 0.67, 0.72), "mnist": (0.75, 0.8, 0.85)}
-RECORDED = HERE.parent / "simulations" / "results"
-ONE_MODE, AS_SGD, TARGET = "one mode with softmax", "as plain SGD", 0.85
+ONE_MODE, TARGET = "one mode with softmax", 0.85
 TOLD = {  # what was said of each test before it ran
     "delta_frozen": ("frozen", ONE_MODE),
     "delta_halves": ("frozen", ONE_MODE, "moving"),
     "delta_zero": ("frozen",),
     "delta_pooled": ("frozen", "moving", "no start"),
-    "delta_momentum": (AS_SGD,),
-    "delta_adam": (AS_SGD,),
 }
 
 
@@ -88,7 +86,7 @@ def theories(spectrum: Spectrum, depth: int) -> dict[str, Callable[[Grid, int], 
     return {
         "frozen": lambda grid, steps: learning_curve(spectrum, *cells(grid), steps).accuracy,
         "moving": lambda grid, steps: moving_accuracy(spectrum, depth, *cells(grid), steps),
-        "no start": lambda grid, steps: moving_accuracy(without_start(spectrum), depth, *cells(grid), steps),
+        "no start": lambda grid, steps: moving_accuracy(with_start(spectrum, 0), depth, *cells(grid), steps),
     }
 
 
@@ -98,14 +96,6 @@ def thinned(spectrum: Spectrum) -> Spectrum:
     assert test is not None
     few = (test.modes[:IMAGES], test.indicators, test.initial, test.start[:IMAGES], test.labels[:IMAGES])
     return replace(spectrum, held_out=HeldOut(*few))
-
-
-def without_start(spectrum: Spectrum) -> Spectrum:
-    """The same with an initial function of zero."""
-    test = spectrum.held_out
-    assert test is not None
-    test = replace(test, initial=0 * test.initial, start=0 * test.start)
-    return replace(spectrum, initial_energies=0 * spectrum.initial_energies, held_out=test)
 
 
 def said(
@@ -205,7 +195,7 @@ def predicted(name: str, folder: Path) -> dict[str, float | None]:
     test = spec.parse(theory_runs.DELTA_TESTS[name])
     dataset = test.data.dataset
     dataset = str(folder / dataset) if dataset.endswith(".npz") else dataset
-    names = tuple(one for one in TOLD[name] if one not in (ONE_MODE, AS_SGD))
+    names = tuple(one for one in TOLD[name] if one != ONE_MODE)
     found = {
         one: values[0]
         for one, values in said(test.train.network, dataset, Grid.of_test(test), (TARGET,), names).items()
@@ -213,8 +203,6 @@ def predicted(name: str, folder: Path) -> dict[str, float | None]:
     if ONE_MODE in TOLD[name]:
         few, many = (one_mode(alpha, datasets.load(dataset).num_classes) for alpha in (1, 7))
         found[ONE_MODE] = float(np.log(many / few) / np.log((1 + 7) / (1 + 1)))
-    if AS_SGD in TOLD[name]:
-        found[AS_SGD] = measured(open_cubes(RECORDED / "digits")["effective_batch"], TARGET)["measured"]
     return {one: round(found[one], 2) for one in TOLD[name]}
 
 

@@ -46,24 +46,6 @@ def perceptron_zero() -> nn.Sequential:
     return network
 
 
-def mlp1_zero() -> nn.Sequential:
-    """`mlp1` for the digits whose last layer starts at zero: there is no function at initialisation to forget."""
-    return _mlp1(0.0)
-
-
-def mlp1_large() -> nn.Sequential:
-    """`mlp1` for the digits whose last layer starts three times as large."""
-    return _mlp1(3.0)
-
-
-def _mlp1(scale: float) -> nn.Sequential:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 64), nn.ReLU(), nn.Linear(64, CLASSES))
-    with torch.no_grad():
-        for weight in network[-1].parameters():
-            weight.mul_(scale)
-    return network
-
-
 def he2() -> nn.Sequential:
     """Two hidden layers of 64 ReLU units from the initialisation of He et al. (2015): a larger kernel to start from."""
     return _from_he(_stack((64, 64), nn.ReLU))

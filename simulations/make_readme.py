@@ -20,8 +20,10 @@ INTRO = """# Simulations
 One TOML file each: what to train, on which grid, and a claim whose prediction is stored before training and whose
 rule is fixed in the file ([keys](../docs/spec.md)). `effbatch validate NAME` runs one, `--quick` on its small grid,
 `--dataset DATA` on other images. The recorded runs, full grids on CPU, are in [results](results), one folder a data
-set; `effbatch report simulations/results/digits` makes the report again without training. The claims on a data set are
-judged together: p is corrected for their number (Holm 1979). This page is made by `python simulations/rejudge.py`.
+set; `effbatch report simulations/results/digits` makes the report again without training. The claims of a folder are
+judged together: p is corrected for their number (Holm 1979). `digits_theory` is a family of its own, the tests of
+[why the laws hold](../docs/theory.md#why-a-power-law-and-which): they came after the other claims on digits had been
+judged, and must not change their p. This page is made by `python simulations/rejudge.py`.
 
 The CIFAR-10 of these runs comes from JPEG copies, whose pixels differ slightly from the original ones. `human_noise`
 uses the labels of CIFAR-10N (Wei et al. 2022), licensed CC BY-NC 4.0, for non-commercial use only.

@@ -265,6 +265,7 @@ SPECIFIC = {  # kind -> what its rule and the grid need beside the defaults
     "elasticity": ({}, {"clean_examples": (100, 200), "batch_size": (32,)}),
     "labels_needed": ({}, {"clean_examples": (100, 200)}),
     "equivalence": ({}, {"noise": ("given", "same_rate")}),
+    "rate_exponent": ({"rival": 1.0}, {}),
 }
 # what a claim needs of its runs beside the grid of `setup`
 NEEDED = {"memorisation": {"copies": "fixed", "budget": {"epochs": 20}}, "moments": {"measure": ("moments",)}}

@@ -85,12 +85,14 @@ def log2_best_rates(setup: Setup) -> xr.DataArray:
         spectra = [setup.spectrum(point, seed=seed) for seed in setup.grid["seed"][:SEEDS]]
         for alpha, B in product(grid["alpha"], grid["batch_size"]):
             steps, smoothing = setup.steps(point, alpha, int(B)), options.get("label_smoothing", 0.0)
-            how = {"schedule": multipliers(options["schedule"], steps, warmup=options["warmup"])}
-            how["momentum"] = options["momentum"]
+            factors, momentum = multipliers(options["schedule"], steps, warmup=options["warmup"]), options["momentum"]
             g, c = slope_and_curvature(
                 options.get("loss", "cross_entropy"), alpha, spectra[0].num_classes, label_smoothing=smoothing
             )
-            rates = [best_learning_rate(with_start(one, c / g), alpha, B, steps, **how) for one in spectra]
+            rates = [
+                best_learning_rate(with_start(one, c / g), alpha, B, steps, schedule=factors, momentum=momentum)
+                for one in spectra
+            ]
             found.loc[{**point, "alpha": alpha, "batch_size": B}] = np.log2(rates).mean() - np.log2(c)
     return found
 
