@@ -52,7 +52,7 @@ class Evaluation:
             log_p = logits.log_softmax(dim=2)
             correct += (log_p.max(dim=2).indices == y).sum(-1)
             loss -= log_p.gather(2, y.expand(*log_p.shape[:2], 1, -1)).sum((2, 3))
-            kept += [logits] * calibrated
+            kept += [logits.clone()] * calibrated  # a dense network overwrites them with the next as many
         found = {"test_accuracy": correct / len(chosen), "test_loss": loss / len(chosen)}
         if calibrated:
             found["calibrated_loss"] = calibrated_loss(torch.cat(kept, 3), self.labels[chosen])

@@ -57,6 +57,16 @@ def test_it_is_measured_along_training(little_images):
     assert np.isnan(values[:, 1, :, -1]).all()
 
 
+def test_it_is_that_of_all_images_where_they_are_seen_in_turns(little_images, monkeypatch):
+    """A dense network writes the logits of a turn over those of the turn before."""
+    asked = unit(measure=("calibrated_loss",), learning_rates=(0.05,))
+    at_once = train_unit(asked, little_images, device=CPU)["calibrated_loss_history"]
+    turn = len(little_images.x_test) // 4
+    monkeypatch.setattr("effbatch.engine.members.images_that_fit", lambda *_: turn)
+    in_turns = train_unit(asked, little_images, device=CPU)["calibrated_loss_history"]
+    np.testing.assert_allclose(in_turns, at_once, rtol=1e-5, atol=1e-9)
+
+
 @pytest.fixture
 def wrongly_labelled(little_images):
     """Every third training label is wrong."""
