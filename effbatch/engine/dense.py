@@ -251,6 +251,15 @@ def _matrices(tensors: Sequence[Tensor]) -> Matrices:
     return matrices
 
 
+def is_dense(network: nn.Module) -> bool:
+    """Whether `DenseNetwork` trains such networks."""
+    try:
+        _activations(network)
+    except InputError:
+        return False
+    return True
+
+
 def _activations(network: nn.Module) -> list[tuple[Forward, Back]]:
     """What stands between the linear layers; InputError where the layers are not those of `DenseNetwork`."""
     layers = list(network.children()) if type(network) is nn.Sequential else [network]

@@ -77,7 +77,7 @@ def ensemble(
     trainable_weights(first)
     with evaluation_mode(first):
         logits, again = (logits_of(first, images, num_classes, len(images)) for _ in range(2))
-    one_by_one = len(networks) * members == 1 or (device.type == "cpu" and outputs > TOGETHER[precision])
+    one_by_one = len(networks) * members == 1 or too_wide(outputs, device, precision)
     made: Ensemble | None = None
     side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
     for way in side_by_side[precision != "float32" :]:  # a dense network has buffers, which are of float32
@@ -88,6 +88,11 @@ def ensemble(
     if made is None:
         made = SequentialMembers(networks, members, device, seeds, always=not torch.equal(logits, again))
     return made if precision == "float32" else InBfloat16(made)
+
+
+def too_wide(outputs: int, device: torch.device, precision: str) -> bool:
+    """Whether members whose layers give out so many numbers in a step would drive each other from a CPU's caches."""
+    return device.type == "cpu" and outputs > TOGETHER[precision]
 
 
 def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:

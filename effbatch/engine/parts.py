@@ -42,10 +42,10 @@ def parts(unit: Unit, members: int) -> list[Unit]:
     return cut
 
 
-def members_per_part(cells: int, fitting: int, workers: int) -> int:
+def members_per_part(cells: int, fitting: int, workers: int, *, least: int = LEAST) -> int:
     """How many members a part gets where so many fit: all workers have as much to do, unless parts become too small."""
     rounds = ceil(cells / (fitting * workers))
-    return max(min(fitting, LEAST), ceil(cells / (rounds * workers)))
+    return max(min(fitting, least), ceil(cells / (rounds * workers)))
 
 
 def joined(unit: Unit, trained: Sequence[tuple[Unit, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
@@ -73,15 +73,17 @@ def _shared(unit: Unit, other: Unit) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def members_that_fit(network: nn.Module, outputs: int, batch_size: int, device: torch.device) -> int:
+def members_that_fit(
+    network: nn.Module, outputs: int, batch_size: int, device: torch.device, *, in_turns: bool = False
+) -> int:
     """How many members to train at once: weights, activations and both gradients fit the caches or the GPU's memory.
 
-    `outputs` is what `outputs_per_image` counts.
+    `outputs` is what `outputs_per_image` counts. Members that train one after the other need not fit the caches.
     """
     needed = 2 * BYTES * (sum(w.numel() for w in network.parameters()) + batch_size * outputs)
     if device.type == "cpu":
         by_memory = SHARE * free_memory() / torch.get_num_threads() // (2 * needed)  # with the state of the optimiser
-        return max(1, int(min(max(LEAST, CACHE_BYTES // needed), by_memory)))
+        return max(1, int(by_memory if in_turns else min(max(LEAST, CACHE_BYTES // needed), by_memory)))
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, int(GPU_SHARE * free) // needed)
 

@@ -14,9 +14,12 @@ from torch import nn
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
 from effbatch.engine.cost import cost_of
+from effbatch.engine.dense import is_dense
 from effbatch.engine.device import exact_float32, out_of_memory, threads_within
+from effbatch.engine.ensembles import too_wide
 from effbatch.engine.members import Members, Trained
 from effbatch.engine.parts import (
+    LEAST,
     joined,
     members_per_part,
     members_that_fit,
@@ -73,9 +76,10 @@ def _trained(
     networks = {s: as_classifier(deepcopy(network).float(), K, dataset.x_test) for s, network in networks.items()}
     one = networks[whole.seeds[0]]
     outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
-    fitting = members_that_fit(one, outputs, unit.batch_size, device)
+    in_turns = not is_dense(one) and too_wide(outputs * unit.batch_size, device, unit.train.precision)
+    fitting = members_that_fit(one, outputs, unit.batch_size, device, in_turns=in_turns)
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    todo = parts(whole, members_per_part(whole.cells, fitting, threads))
+    todo = parts(whole, members_per_part(whole.cells, fitting, threads, least=1 if in_turns else LEAST))
     workers = min(threads, len(todo))
     small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
     training = _Training(unit, dataset, device, networks, outputs, matrices, on_progress)

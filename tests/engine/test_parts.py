@@ -81,5 +81,7 @@ def test_networks_that_fill_the_memory_train_fewer_side_by_side(monkeypatch):
     for free, members in ((1e12, 4), (2e9, 1), (2.6e9, 2), (1e6, 1)):
         monkeypatch.setattr("effbatch.engine.parts.free_memory", lambda free=free: free)
         assert members_that_fit(large, 5000, 8, CPU) == members
+    monkeypatch.setattr("effbatch.engine.parts.free_memory", lambda: 1e12)
+    assert members_that_fit(large, 5000, 8, CPU, in_turns=True) > 100, "caches do not count, memory does"
     assert images_that_fit(1000, 10, CPU) == 200
     assert images_that_fit(10**9, 10, CPU) == 1

@@ -13,6 +13,7 @@ from synthetic import unit
 
 from effbatch.core.errors import InputError
 from effbatch.engine.device import pick_device, threads_within
+from effbatch.engine.ensembles import TOGETHER
 from effbatch.engine.evaluation import evaluation_order
 from effbatch.engine.members import Members
 from effbatch.engine.train import train_unit
@@ -89,7 +90,7 @@ def test_a_cell_does_not_depend_on_its_unit(network, others, little_images):
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 @pytest.mark.parametrize("members", [1, 3, 100], ids=lambda members: f"parts of {members}")
 def test_results_do_not_depend_on_the_number_of_threads(network, members, little_images, monkeypatch):
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: members)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: members)
     found = []
     for threads in (1, 2):
         with threads_within(threads):
@@ -122,7 +123,7 @@ class Counted(Members):
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 @pytest.mark.parametrize("members", [3, 100], ids=lambda members: f"parts of {members}")
 def test_cells_asked_for_alone_train_in_the_parts_of_their_unit(network, members, little_images, monkeypatch):
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: members)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: members)
     monkeypatch.setattr("effbatch.engine.train.Members", Counted)
     whole = unit(network)
     whole_axes = (whole.alphas, whole.learning_rates, whole.seeds)
@@ -138,6 +139,17 @@ def test_cells_asked_for_alone_train_in_the_parts_of_their_unit(network, members
     assert asked.key != replace(asked, whole_axes=None).key
 
 
+@pytest.mark.parametrize(("network", "expected"), [("conv2", [2, 2]), ("mlp1", [4])])
+def test_members_that_take_turns_are_shared_out_evenly_however_few(network, expected, little_images, monkeypatch):
+    """Four of them on two threads are two parts of two; side by side they are one part."""
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    monkeypatch.setattr("effbatch.engine.train.Members", Counted)
+    Counted.cells.clear()
+    with threads_within(2):
+        train_unit(unit(network, seeds=(3,)), little_images, device=CPU)
+    assert Counted.cells == expected
+
+
 def test_the_same_unit_repeats_bit_for_bit(little_images):
     first, second = (train_unit(unit(), little_images, device=CPU) for _ in range(2))
     np.testing.assert_array_equal(first["test_loss_history"], second["test_loss_history"])
@@ -145,7 +157,7 @@ def test_the_same_unit_repeats_bit_for_bit(little_images):
 
 def test_results_do_not_depend_on_how_the_unit_is_cut(little_images, monkeypatch):
     whole = train_unit(unit(), little_images, device=CPU)
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: 3)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: 3)
     cut = train_unit(unit(), little_images, device=CPU)
     np.testing.assert_allclose(cut["test_loss_history"], whole["test_loss_history"], rtol=1e-5)
     np.testing.assert_allclose(cut["train_loss_history"], whole["train_loss_history"], rtol=1e-5)
@@ -173,7 +185,7 @@ def test_a_unit_that_does_not_fit_the_memory_is_halved(little_images, monkeypatc
 
 
 def test_a_failing_part_stops_the_others(little_images, monkeypatch):
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: 1)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: 1)
 
     def fail(share):
         raise KeyboardInterrupt
@@ -236,7 +248,7 @@ def test_a_loss_that_is_infinite_on_an_image_of_no_history_is_a_diverged_run(lit
 @pytest.mark.parametrize("history_images", [0, 7], ids=["all test images", "seven test images"])
 def test_progress_tells_of_steps_and_evaluations_by_what_they_cost(history_images, little_images, monkeypatch):
     """Twelve steps of seven images, two evaluations, and where those saw only seven of 30 images one on all."""
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: 100)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: 100)
     told: list[float] = []
     with threads_within(1):
         train_unit(unit(history_images=history_images), little_images, device=CPU, on_progress=told.append)

@@ -90,7 +90,7 @@ def test_whole_units_repeat_bit_for_bit(tmp_path, spec_text):
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 def test_any_cells_repeat_bit_for_bit(tmp_path, spec_text, network, monkeypatch):
     """Also where a unit is cut into parts, and where cells left out have fewer steps."""
-    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_: 3)
+    monkeypatch.setattr("effbatch.engine.train.members_that_fit", lambda *_, **__: 3)
     text = spec_text.replace(
         "seed = 2", f'seed = 3\nnetwork = ["{network}"]\nbudget = [{{ examples = 16 }}, {{ steps = 30 }}]'
     )
