@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -19,7 +19,7 @@ from effbatch.advice.answers import Answer, Cost
 from effbatch.core.announced import announce, to_stderr
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.core.formats import duration
+from effbatch.core.formats import duration, value_text
 from effbatch.core.kept import Kept
 from effbatch.data.dataset import fingerprint
 from effbatch.laws.base import SMALLEST, in_range, whole_number
@@ -37,6 +37,7 @@ EFFORT = (0.5, 3.0)  # full runs
 TELL_EVERY = 10.0  # seconds
 MOST_DONE = 0.95  # that is told with the time left: then a stage may go on
 PATIENCE = 5.0  # seconds, after which it is told what is waited for
+UNLIKE = 100  # times the least deviation of a column, or 1, from which the largest calls for scaling
 COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
 
@@ -118,8 +119,10 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
 
     simulated  the noise of the questions comes on top of the labels, which are clean; else labels are taken as they are
     """
+    from effbatch.networks.fits import check_fits
     from effbatch.probe.runs import price, probe
 
+    check_fits(of.make(how.seed), of.data)
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
     shared: dict[str, Any] = {
@@ -171,7 +174,25 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         kept_in = f"finished runs are kept in {how.out}, and the same command goes on from there"
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
+    found = [with_scales(one, of.data) for one in found]
     return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+
+
+def with_scales(found: Probe, data: DataSet) -> Probe:
+    """A probe whose runs learned nothing, or the same with what helps more than steps: columns of like scales."""
+    silent, x = found.learning_rate, data.x_train
+    if silent.value is not None or silent.reason is None or x.ndim != 2 or x.dtype.kind != "f":
+        return found
+    scales = x.std(0)
+    least, most = float(scales[scales > 0].min(initial=np.inf)), float(scales.max())
+    if most < UNLIKE * min(least, 1):
+        return found
+    advised = (
+        f"scale the columns to mean 0 and deviation 1, their deviations go from {value_text(least)} to "
+        f"{value_text(most)}"
+    )
+    said = replace(silent, reason=silent.reason.replace("give more steps", advised))
+    return replace(found, learning_rate=said, accuracy=replace(found.accuracy, reason=said.reason))
 
 
 def _announce_memory(of: Subject, how: Probing) -> None:

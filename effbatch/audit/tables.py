@@ -26,6 +26,7 @@ LOOKS = (
     "in the rows ,cat,dog and cat,40,5 and dog,4,31"
 )
 _SHOWN = 6  # names in the line that says what was read
+_LONGEST = 14  # characters of a name there
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class CountsTable:
     def read_as(self) -> str:
         """What was read, in one line."""
         K, names = len(self.counts), self.names
-        by = "by position" if names is None else f"({', '.join((*names[:_SHOWN], *['...'] * (K > _SHOWN)))}) from names"
+        shown = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in (names or ())[:_SHOWN]]
+        by = "by position" if names is None else f"({', '.join([*shown, *['...'] * (K > _SHOWN)])}) from names"
         return "; ".join([f"{K} classes {by}, {self.counts.sum():,} checked", *self.remarks])
 
 

@@ -58,7 +58,7 @@ WHILE_MADE = 3  # times the gradients are held while they are made
     type=click.Path(),
     help="CSV or .npy with the law of noisy labels: rows are true classes.  [default: uniform]",
 )
-@click.option("--examples", type=int, help="Number of training images to measure, drawn by --seed.  [default: all]")
+@click.option("--examples", type=int, help="Number of training examples to measure, drawn by --seed.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the initialisation and of --examples.")
 @click.option(
     "--evaluation", is_flag=True, help="Measure in evaluation mode: no dropout, BatchNorm with its running statistics."
@@ -77,7 +77,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Measure the gradients of NETWORK on the training images and clean labels of DATA.
+    """Measure the gradients of NETWORK on the training examples and clean labels of DATA.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module;
     this runs its code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME.
@@ -141,11 +141,13 @@ def _measured(
     """The moments of the network as initialised or at its checkpoint; what takes long is said before."""
     from effbatch.measure.gradients import measure_moments
     from effbatch.networks.checkpoint import load_checkpoint
+    from effbatch.networks.fits import check_fits
     from effbatch.networks.loading import load_network
 
     model = load_network(network, dataset.image_shape, dataset.num_classes, seed=given["seed"])
     if given["checkpoint"] is not None:
         load_checkpoint(model, given["checkpoint"])
+    check_fits(model, dataset)
     n, examples = len(dataset.y_train), given["examples"]
     announce_gradients(model, dataset.x_train, min(n, examples or n), dataset.num_classes)
     return measure_moments(
@@ -165,12 +167,14 @@ def announce_gradients(model: nn.Module, x: np.ndarray, n: int, num_classes: int
     """Say before how long it takes, and how much memory, where that is much: those of one image are held at once."""
     from effbatch.core.announced import announce
     from effbatch.measure.gradients import DRAWN, MANY_LABELS
+    from effbatch.networks.per_image import seconds_alone
 
     each = 2 + (num_classes if num_classes <= MANY_LABELS else DRAWN)
     numbers = each * sum(w.numel() for w in model.parameters() if w.requires_grad)
+    alone = seconds_alone(model, x[:1], num_classes)
     announce(
-        f"{each:,} gradients of each of {n:,} images",
-        seconds=n * numbers / NUMBERS_A_SECOND,
+        f"{each:,} gradients of each of {n:,} examples",
+        seconds=n * (numbers / NUMBERS_A_SECOND + each * alone),
         memory=WHILE_MADE * 4 * numbers + x.nbytes * n / len(x),
         instead="--examples N measures fewer, a smaller network takes less memory",
     )

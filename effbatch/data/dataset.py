@@ -116,16 +116,16 @@ def checked(data: DataSet) -> DataSet:
     _check_half("test", data, data.x_test, data.y_test)
     if data.x_train.min() == data.x_train.max():
         raise InputError(
-            f"the training images of {data.name} are constant, so there is nothing to learn: check the data"
+            f"the training examples of {data.name} are constant, so there is nothing to learn: check the data"
         )
     if data.x_test.shape[1:] != data.image_shape:
         raise InputError(
-            f"training and test images of {data.name} need one shape (C, H, W), got {data.image_shape} and "
+            f"training and test examples of {data.name} need one shape, got {data.image_shape} and "
             f"{data.x_test.shape[1:]}: resize them"
         )
     if (data.y_train == data.y_train[0]).all():
         raise InputError(
-            f"{data.name} needs training images of at least 2 classes; all are of class {data.y_train[0]}: add others"
+            f"{data.name} needs training examples of at least 2 classes; all are of class {data.y_train[0]}: add others"
         )
     return data
 
@@ -138,14 +138,14 @@ def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
         )
     if not x.size:
         raise InputError(
-            f"the {half} images of {data.name} need at least one pixel, got shape {x.shape}: check how they were cut"
+            f"the {half} examples of {data.name} need at least one number, got shape {x.shape}: check how they were cut"
         )
     if not np.isfinite(x).all():
-        raise InputError(f"the {half} images of {data.name} hold NaN or infinite pixels; clean them first")
+        raise InputError(f"the {half} examples of {data.name} hold NaN or infinite numbers: clean them first")
     if x.dtype.kind == "f" and np.abs(x).max() > MAX_PIXEL:  # tokens are looked up, never multiplied
         raise InputError(
-            f"the pixels of {data.name} must lie within ±{MAX_PIXEL:,.0f}, got up to {np.abs(x).max():.3g}: "
-            "scale them, best to mean 0 and deviation 1"
+            f"the numbers of {data.name} must lie within ±{MAX_PIXEL:,.0f}, got up to {np.abs(x).max():.3g}: "
+            "scale them, best each column to mean 0 and deviation 1"
         )
     if y.min() < 0 or y.max() >= data.num_classes:
         raise InputError(
@@ -158,5 +158,5 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     """Subtract the training pixels' mean and divide by their standard deviation (one number each), as float32."""
     mean, deviation = float(train.mean()), float(train.std())
     if not deviation > 0:
-        raise InputError("the training images are constant, so there is nothing to learn: check the data")
+        raise InputError("the training examples are constant, so there is nothing to learn: check the data")
     return tuple(((x - mean) / deviation).astype(np.float32, copy=False) for x in (train, test))  # type: ignore[return-value]

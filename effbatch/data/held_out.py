@@ -23,7 +23,7 @@ def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     n = min(MOST, len(data.x_train) // 4)
     if not n:
         raise InputError(
-            f"{data.name} needs at least 4 training images, to hold one out, got {len(data.x_train)}: add some"
+            f"{data.name} needs at least 4 training examples, to hold one out, got {len(data.x_train)}: add some"
         )
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
 

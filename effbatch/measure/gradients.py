@@ -99,7 +99,7 @@ def measure_moments(
     """
     start = perf_counter()
     one_of("mode", mode, ("training", "evaluation"))
-    in_range("the batch size", batch_size, "images per batch", least=2)
+    in_range("the batch size", batch_size, "examples per batch", least=2)
     if labels is None:
         data = as_dataset(images)
         images, labels, num_classes = data.x_train, data.y_train, data.num_classes
@@ -109,12 +109,12 @@ def measure_moments(
     N = None if noise_matrix is None else checked_matrix(noise_matrix, num_classes=num_classes)
     if max_examples is not None and max_examples < 1:
         raise InputError(
-            f"the number of images to measure must be at least {FEWEST_IMAGES}, got {max_examples}: measure more"
+            f"the number of examples to measure must be at least {FEWEST_IMAGES}, got {max_examples}: measure more"
         )
     order = np.random.default_rng(seed).permutation(len(y))[:max_examples]
     if len(order) < FEWEST_IMAGES:
         raise InputError(
-            f"at least {FEWEST_IMAGES} images are needed for an interval, got {len(order)}: add some", n=len(order)
+            f"at least {FEWEST_IMAGES} examples are needed for an interval, got {len(order)}: add some", n=len(order)
         )
     network = as_classifier(network, num_classes, images)
     training = None if network.training and mode == "training" else mode == "training"
@@ -131,8 +131,8 @@ def measure_moments(
             x = as_images(network, images[chosen])
         if size < 2:
             raise InputError(
-                f"the images of a batch change each other's gradients, as in BatchNorm: at least {2 * FEWEST_BATCHES} "
-                f'images are needed, got {len(order)}: measure more, or mode="evaluation"'
+                f"the examples of a batch change each other's gradients, as in BatchNorm: at least "
+                f'{2 * FEWEST_BATCHES} examples are needed, got {len(order)}: measure more, or mode="evaluation"'
             )
         weights = trainable_weights(network)
         whole = _batch(x, y[chosen], num_classes, N, next(iter(weights.values())), seed)
@@ -195,11 +195,11 @@ def _of_mode(mode: Mode, found: Behaviour, batches: int, size: int, num_classes:
         )
     if found.coupled:
         said.append(
-            f"the images of a batch change each other's gradients (BatchNorm does so): measured on {batches} disjoint "
-            f"batches of {size} images, and true for batches of this size"
+            f"the examples of a batch change each other's gradients (BatchNorm does so): measured on {batches} "
+            f"disjoint batches of {size} examples, and true for batches of this size"
         )
     elif found.draws:
-        said.append("the network draws random numbers (dropout does so): one draw for each image, part of the noise")
+        said.append("the network draws random numbers (dropout does so): one draw for each example, part of the noise")
     if num_classes > MANY_LABELS:
-        said.append(f"S_N is the mean over {DRAWN} labels drawn for each image, not over all {num_classes:,}")
+        said.append(f"S_N is the mean over {DRAWN} labels drawn for each example, not over all {num_classes:,}")
     return tuple(said)

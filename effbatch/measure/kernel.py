@@ -56,7 +56,7 @@ def measure_spectrum(
         )
         if behaviour(network, train).coupled:
             raise InputError(
-                "gradients of single images are needed, and the images of a batch change each other's logits, in "
+                "gradients of single examples are needed, and the examples of a batch change each other's logits, in "
                 "evaluation mode too: build BatchNorm with track_running_stats=True, and normalise no batch by hand"
             )
         gram, rows = _kernel(network, train, torch.cat(others), num_classes, chunk)

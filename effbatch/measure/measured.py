@@ -66,7 +66,7 @@ class MeasuredMoments(Shown):
     @property
     def of_what(self) -> str:
         """What n counts."""
-        return "images" if self.batch_size is None else f"batches of {self.batch_size} images"
+        return "examples" if self.batch_size is None else f"batches of {self.batch_size} examples"
 
     @cached_property
     def estimate(self) -> GradientMoments:
@@ -159,7 +159,7 @@ class MeasuredMoments(Shown):
             return Estimate(x / y, low, high, n=self.n, level=CONFIDENCE)
         reason = (
             f"cannot tell at n = {self.n} {self.of_what}: the {100 * CONFIDENCE:g} % interval of "
-            f"{' and of '.join(reaching_zero)} reaches zero; measure more images"
+            f"{' and of '.join(reaching_zero)} reaches zero; measure more examples"
         )
         return Estimate(None, low, high, n=self.n, level=CONFIDENCE, reason=reason)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from operator import itemgetter
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,17 @@ from torch.func import functional_call, vjp, vmap
 from torch.nn.parameter import UninitializedParameter
 
 from effbatch.core.errors import InputError, first_line
-from effbatch.networks.classifier import DRESSES, Classifier, each
+from effbatch.networks.classifier import DRESSES, Classifier, as_classifier, each
+from effbatch.networks.untouched import untouched
 
 Images = Tensor | NDArray[np.floating]
+TRIED = 4  # gradients of one example, to time one
 
 
 def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
     """Parameters that training would change, by name, detached; InputError where there is none."""
     if any(isinstance(w, UninitializedParameter) for w in network.parameters()):
-        raise InputError("the network needs layers of known size, got lazy ones: call it once on an image before")
+        raise InputError("the network needs layers of known size, got lazy ones: call it once on an example before")
     weights = {name: w.detach() for name, w in network.named_parameters() if w.requires_grad}
     if not weights:
         raise InputError("the network needs at least one parameter with requires_grad=True, got none: unfreeze one")
@@ -45,8 +48,8 @@ def as_labels(labels: ArrayLike | Tensor, images: Images, num_classes: int) -> N
         got = f"labels of shape {y.shape}" + (f" from {y.min()} to {y.max()}" if whole and y.size else "")
         got += "" if whole else f" and type {y.dtype}"
         raise InputError(
-            f"one label from 0 to {num_classes - 1} is needed for each of {len(images)} images, got {got}: "
-            "check that images and labels belong together"
+            f"one label from 0 to {num_classes - 1} is needed for each of {len(images)} examples, got {got}: "
+            "check that examples and labels belong together"
         )
     return y.astype(np.int64)
 
@@ -61,26 +64,26 @@ def logits_of(network: nn.Module, images: Tensor, num_classes: int, chunk: int) 
     except Exception as error:  # the user's code may raise anything
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"the network needs to take images of shape {tuple(images.shape[1:])}; it refused them "
+            f"the network needs to take examples of shape {tuple(images.shape[1:])}; it refused them "
             f"({said}): check that network and data belong together"
         ) from error
     for part in parts:
         if not isinstance(part, Tensor) or not part.ndim:
-            what = "one number for all images" if isinstance(part, Tensor) else type(part).__name__
+            what = "one number for all examples" if isinstance(part, Tensor) else type(part).__name__
             raise InputError(
-                f"the network needs to return {num_classes} logits per image, {DRESSES}, got {what}: mend forward"
+                f"the network needs to return {num_classes} logits per example, {DRESSES}, got {what}: mend forward"
             )
     logits = torch.cat(parts)
     if logits.shape != (len(images), num_classes):
         raise InputError(
-            f"the network needs to return {num_classes} logits per image, got shape {tuple(logits.shape)} for "
-            f"{len(images)} images: give num_classes as the width of its last layer"
+            f"the network needs to return {num_classes} logits per example, got shape {tuple(logits.shape)} for "
+            f"{len(images)} examples: give num_classes as the width of its last layer"
         )
     bad = int((~logits.isfinite()).any(1).sum())
     if bad:
         raise InputError(
-            f"finite logits are needed; {bad} of {len(images)} images have NaN or infinite ones: "
-            "check the images and the weights for NaN",
+            f"finite logits are needed; {bad} of {len(images)} examples have NaN or infinite ones: "
+            "check the examples and the weights for NaN",
             images=bad,
         )
     with torch.enable_grad():
@@ -135,9 +138,27 @@ def image_gradients(
         raise
     except Exception as error:
         raise InputError(
-            f"gradients of single images are needed, and the network raised {first_line(error)}: check that it takes "
-            "one image at a time, and returns logits that its weights can be trained by"
+            f"gradients of single examples are needed, and the network raised {first_line(error)}: check that it takes "
+            "one example at a time, and returns logits that its weights can be trained by"
         ) from error
+
+
+def seconds_alone(network: nn.Module, example: Images, num_classes: int) -> float:
+    """Seconds of one gradient of a recurrent network, whose examples go one by one; 0 for others."""
+    if not any(isinstance(one, nn.RNNBase | nn.RNNCellBase) for one in network.modules()):
+        return 0.0
+    network = as_classifier(network, num_classes, example)
+    weights, x = trainable_weights(network), as_images(network, example)
+    took = 0.0
+    with untouched(network):
+        for _ in range(2):  # the first call also starts PyTorch
+            start = perf_counter()
+            try:
+                _one_by_one(network, weights, x, lambda z, _: torch.ones(TRIED, len(z)).to(z), torch.zeros(1))
+            except Exception:  # the user's code may raise anything, and the measurement says what
+                return 0.0
+            took = (perf_counter() - start) / TRIED
+    return took
 
 
 def by_image(slopes: Slopes, logits: Tensor, *given: Tensor) -> Tensor:

@@ -13,11 +13,14 @@ import effbatch
 from effbatch.advice.clean_accuracy import MIXED, on_clean_labels
 from effbatch.advice.labels_pay import labels_worth
 from effbatch.advice.noise import Noise, audits
+from effbatch.advice.probing import with_scales
 from effbatch.audit import estimate_from_counts, estimate_noise
 from effbatch.audit.checked_labels import by_chance
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
+from effbatch.data.datasets import as_dataset
 from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.probe.rule import Probe
 from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
 from effbatch.show.views.advice_figures import of_advice
@@ -478,3 +481,15 @@ def test_an_alpha_without_upper_limit_leaves_the_accuracy_without_one():
     assert open_above.value == bounded.value
     assert open_above.low == bounded.low < 0.5
     assert bounded.high < open_above.high == 1.0
+
+
+@pytest.mark.parametrize(("scales", "scaled"), [((0.1, 300), True), ((1, 3), False)], ids=["unlike", "alike"])
+def test_runs_that_learn_nothing_on_columns_of_unlike_scales_ask_for_scaling(scales, scaled):
+    x = np.random.default_rng(0).normal(size=(40, 2)) * scales
+    data = as_dataset({"x_train": x, "y_train": np.arange(40) % 2, "x_test": x, "y_test": np.arange(40) % 2})
+    silent = Estimate(None, n=7, reason="no run of 9 steps beat chance: give more steps")
+    probe = Probe(learning_rate=silent, plateau=None, accuracy=silent, stop_at=None, stages=(), full_runs=1.0)
+    found = with_scales(probe, data)
+    assert ("scale the columns to mean 0 and deviation 1" in found.learning_rate.reason) == scaled
+    assert found.accuracy.reason == found.learning_rate.reason
+    assert found.learning_rate.reason.endswith("give more steps") != scaled

@@ -51,8 +51,25 @@ def test_text_of_counts_names_doubtful_classes(counts_file):
     text = run("--counts", counts_file)
     assert "does not fit the counts" in text
     verdicts = {line.split()[0]: line for line in text.splitlines() if line[:9].strip().isdigit()}
-    assert "cannot tell" in verdicts["2"]
-    assert "cannot" not in verdicts["1"]
+    assert verdicts["2"].endswith("?")
+    assert not verdicts["1"].endswith(("?", "✗"))
+    assert "?: cannot tell." in text
+
+
+@pytest.mark.parametrize("K", [5, 12])
+def test_counts_of_doubtful_classes_with_long_names_fit_a_screen(K, tmp_path):
+    names = [f"a long name of class {c}" for c in range(K)]
+    rows = [[26 if c == k else 11 for k in range(K)] for c in range(K)]
+    rows[0] = [4 if k == 0 else 1 for k in range(K)]  # a rare class
+    lines = [
+        ",".join(["", *names]),
+        *(f"{name},{','.join(map(str, row))}" for name, row in zip(names, rows, strict=True)),
+    ]
+    (tmp_path / "counts.csv").write_text("\n".join(lines) + "\n")
+    text = run("--counts", str(tmp_path / "counts.csv"))
+    assert len(text.splitlines()) <= 24
+    assert max(map(len, text.splitlines())) <= 80
+    assert ("the 5 least leads of 12 classes, --json has all" in text) == (K == 12)
 
 
 def test_bounds_stand_alone_with_what_they_assume():

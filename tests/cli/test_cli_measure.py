@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 from effbatch.cli import main
 from effbatch.cli.measure import announce_gradients
@@ -96,10 +97,10 @@ def test_what_it_cannot_tell_is_null_with_the_reason():
     assert scale["value"] is None
     assert scale["interval"][0] > 0
     assert scale["interval"][1] is None
-    assert scale["reason"].startswith("cannot tell at n = 20 images: the 95 % interval of ‖G_0‖² reaches zero")
+    assert scale["reason"].startswith("cannot tell at n = 20 examples: the 95 % interval of ‖G_0‖² reaches zero")
     text = run("mlp2", "digits", "--examples", 20, "--alpha", 0)
     assert f"cannot tell (at least {scale['interval'][0]:.3g})" in text
-    assert "Cannot tell at n = 20 images" in text
+    assert "Cannot tell at n = 20 examples" in text
 
 
 def test_layers_sum_to_the_network():
@@ -141,12 +142,12 @@ def test_own_network_and_data_and_what_batch_norm_does(my_networks, tmp_path):
     )
     said = json.loads(run(f"{my_networks}:normed", "mine.npz", "--batch", 10, "--json"))
     assert said["n"] == 9
-    assert "measured on 9 disjoint batches of 10 images" in said["remarks"][0]
+    assert "measured on 9 disjoint batches of 10 examples" in said["remarks"][0]
     text = " ".join(run(f"{my_networks}:normed", "mine.npz", "--batch", 10).split())
-    assert "n = 9 batches of 10 training images" in text
-    assert "The images of a batch change each other's gradients" in text
+    assert "n = 9 batches of 10 training examples" in text
+    assert "The examples of a batch change each other's gradients" in text
     text = " ".join(run(f"{my_networks}:normed", "mine.npz", "--evaluation").split())
-    assert "n = 90 training images" in text
+    assert "n = 90 training examples" in text
     assert "Evaluation mode, as asked for: dropout was off and BatchNorm used its running statistics" in text
 
 
@@ -160,7 +161,7 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         estimate_text(one, n=False) for one in (moments.noise_scale(10), moments.effective_batch_size(10, 128))
     )
     assert words.startswith(f"At α = 10: noise scale {scale}; a batch of 128 counts as {batch} clean labels")
-    assert "(perceptron on digits, at initialisation). n = 1,297 training images" in words
+    assert "(perceptron on digits, at initialisation). n = 1,297 training examples" in words
     for number in (*moments.numbers().values(), moments.noise_scale(10), moments.effective_batch_size(10, 128)):
         assert number.interval is not None
         assert estimate_text(number, n=False) in words
@@ -173,13 +174,13 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         (["mlp1", "digit"], "data set 'digit' is not known; did you mean 'digits'"),
         (["mlp7", "digits"], "network 'mlp7' is not known"),
         (["no_such_module:make", "digits"], "No module named 'no_such_module'"),
-        (["networks_of_mine:narrow", "digits"], "return 10 logits per image, got shape (1297, 9)"),
+        (["networks_of_mine:narrow", "digits"], "return 10 logits per example, got shape (1297, 9)"),
         (["mlp1", "none.npz"], "data file none.npz cannot be read"),
-        (["mlp1", "bad.npz"], "training images of bad.npz hold NaN"),
+        (["mlp1", "bad.npz"], "training examples of bad.npz hold NaN"),
         (["mlp1", "digits", "--checkpoint", "none.pt"], "checkpoint none.pt cannot be read"),
         (["mlp1", "digits", "--matrix", "none.csv"], "matrix file none.csv cannot be read"),
         (["mlp1", "digits", "--matrix", "small.csv"], "noise matrix of 10 classes is needed, got one of 2"),
-        (["mlp1", "digits", "--examples", 2], "at least 3 images"),
+        (["mlp1", "digits", "--examples", 2], "at least 3 examples"),
         (["mlp1", "digits", "--examples", 30, "--alpha", -1], "labels per clean label), got -1.0"),
         (["mlp1", "digits", "--examples", 30, "--batch", 0], "the batch size must be from 1"),
     ],
@@ -204,10 +205,27 @@ def test_what_may_take_long_or_much_memory_is_said_before(capsys, monkeypatch):
     announce_gradients(network, x, 20, 60)
     assert capsys.readouterr().err == ""
     announce_gradients(network, x, 400_000, 60)
-    assert "62 gradients of each of 400,000 images, about 13 s on one CPU core; " in capsys.readouterr().err
+    assert "62 gradients of each of 400,000 examples, about 13 s on one CPU core; " in capsys.readouterr().err
     many = zoo.build("perceptron", (8,), 2_000_000, seed=0)  # 18 gradients each, of 18 million weights
     announce_gradients(many, x, 20, 2_000_000)
-    assert "18 gradients of each of 20 images, about 3.89 GB of memory; --examples" in capsys.readouterr().err
+    assert "18 gradients of each of 20 examples, about 3.89 GB of memory; --examples" in capsys.readouterr().err
     monkeypatch.setattr(announced, "free_memory", lambda: 4e9)
     with pytest.raises(InputError, match=r"would need about 3.89 GB of memory, got 4 GB free: --examples N measures"):
         announce_gradients(many, x, 20, 2_000_000)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.gru, self.out = nn.Embedding(12, 4), nn.GRU(4, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.out(self.gru(self.embed(x))[0].mean(1))
+
+
+def test_a_recurrent_network_whose_examples_go_one_by_one_is_announced(capsys):
+    x = np.zeros((4, 9), np.int64)
+    announce_gradients(Recurrent(), x, 1_000_000, 3)
+    assert "5 gradients of each of 1,000,000 examples, about " in capsys.readouterr().err
+    announce_gradients(nn.Sequential(nn.Embedding(12, 4), nn.Flatten(), nn.Linear(36, 3)), x, 1_000_000, 3)
+    assert capsys.readouterr().err == ""

@@ -48,10 +48,13 @@ def test_built_in_sets_have_the_size_that_was_published():
     ("change", "sentence"),
     [
         ({"y_train": np.zeros(3, dtype=int)}, "needs images"),
-        ({"x_test": np.full((30, 1, 8, 8), np.nan, dtype=np.float32)}, "test images of little hold NaN"),
+        ({"x_test": np.full((30, 1, 8, 8), np.nan, dtype=np.float32)}, "test examples of little hold NaN"),
         ({"num_classes": 2}, r"training labels of little must lie in 0\.\.1, got 0\.\.2"),
-        ({"y_train": np.ones(60, dtype=int)}, "little needs training images of at least 2 classes; all are of class 1"),
-        ({"x_test": np.zeros((30, 3, 8, 8))}, r"need one shape \(C, H, W\), got \(1, 8, 8\) and \(3, 8, 8\)"),
+        (
+            {"y_train": np.ones(60, dtype=int)},
+            "little needs training examples of at least 2 classes; all are of class 1",
+        ),
+        ({"x_test": np.zeros((30, 3, 8, 8))}, r"need one shape, got \(1, 8, 8\) and \(3, 8, 8\)"),
         ({"x_test": np.zeros((0, 1, 8, 8)), "y_test": np.zeros(0, dtype=int)}, "test set of little needs images"),
     ],
 )
@@ -135,7 +138,7 @@ def test_what_is_a_data_set_already_a_name_or_four_arrays_is_one(little_images):
         (3, "needs to be a name or path, a DataSet, .*, got int"),
         ((np.zeros((4, 1, 2, 2)),) * 3, "a name or path, .*, got tuple"),
         ((np.ones((4, 1, 2, 2)), np.zeros(4)) * 2, "needs from 2 to 1,000,000 classes, got 1"),
-        ((np.ones((4, 1, 2, 2)), np.arange(4)) * 2, "training images of arrays are constant"),
+        ((np.ones((4, 1, 2, 2)), np.arange(4)) * 2, "training examples of arrays are constant"),
     ],
     ids=["number", "three", "labels", "constant"],
 )

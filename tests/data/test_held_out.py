@@ -24,7 +24,7 @@ def test_a_quarter_is_held_out_and_at_most_500(little_images, available, held_ou
 
 def test_fewer_than_four_images_are_too_few(little_images):
     three = replace(little_images, x_train=little_images.x_train[:3], y_train=little_images.y_train[:3])
-    with pytest.raises(InputError, match="little needs at least 4 training images, to hold one out, got 3"):
+    with pytest.raises(InputError, match="little needs at least 4 training examples, to hold one out, got 3"):
         with_held_out(three)
 
 

@@ -107,7 +107,7 @@ def test_mnist_of_another_size_is_refused(folder):
         (lambda folder: write_half(folder, "train", np.zeros((6, 28, 28)), np.arange(5)), r"\(6, 28, 28\) and \(5,\)"),
         (lambda folder: write_half(folder, "test", np.zeros((2, 28, 28)), np.array([3, 10])), r"0\.\.9, got 3\.\.10"),
         (lambda folder: write_half(folder, "test", np.zeros((0, 28, 28)), np.zeros(0)), "the test set of mnist needs"),
-        (lambda folder: write_half(folder, "test", np.zeros((2, 9, 9)), np.arange(2)), r"one shape .*\(1, 9, 9\): "),
+        (lambda folder: write_half(folder, "test", np.zeros((2, 9, 9)), np.arange(2)), r"one shape, .*\(1, 9, 9\): "),
     ],
     ids=["missing", "unlike numbers", "label out of range", "empty test set", "another size"],
 )  # fmt: skip

@@ -48,10 +48,10 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
             {"x_test": None, "y_test": None},
             "needs a test set, or 5 examples of some class to draw one from, got 6 examples",
         ),
-        ({"x_train": np.full((6, *SHAPE), np.nan)}, "training images of my.npz hold NaN"),
+        ({"x_train": np.full((6, *SHAPE), np.nan)}, "training examples of my.npz hold NaN"),
         ({"x_test": np.zeros((3, *SHAPE), np.uint8)}, "need one type in both halves, got float64 and uint8"),
         ({"x_train": np.zeros((6, 16))}, "x_test of my.npz needs 2 dimensions like x_train, got 4"),
-        ({"x_test": np.zeros((3, 1, 4, 5))}, r"one shape \(C, H, W\), got \(1, 4, 4\) and \(1, 4, 5\)"),
+        ({"x_test": np.zeros((3, 1, 4, 5))}, r"one shape, got \(1, 4, 4\) and \(1, 4, 5\)"),
         (
             {"x_test": np.zeros((0, *SHAPE)), "y_test": np.zeros(0, int)},
             r"y_test of .* needs at least one label, got none",

@@ -278,7 +278,7 @@ def test_dropout_is_on_in_training_and_off_in_evaluation():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("too_many", "3 logits per image, got shape"), ("other_images", "take images of shape")]
+    ("name", "message"), [("too_many", "3 logits per example, got shape"), ("other_images", "take examples of shape")]
 )
 def test_a_network_that_does_not_fit_the_data_is_said_so(name, message, own, little_images):
     with pytest.raises(InputError, match=message):

@@ -65,7 +65,7 @@ def test_joined_arrays_are_those_of_the_unit(members):
 def test_outputs_of_all_layers_are_counted():
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Sequential(nn.Linear(5, 3)))
     assert outputs_per_image(net, torch.zeros(1, 1, 8, 8), 3) == 64 + 5 + 5 + 3
-    with pytest.raises(InputError, match="take images of shape"):
+    with pytest.raises(InputError, match="take examples of shape"):
         outputs_per_image(net, torch.zeros(1, 1, 7, 8), 3)
 
 

@@ -94,9 +94,9 @@ def test_only_the_examples_asked_for():
 
 def test_mismatches_are_named():
     x, y = np.zeros((5, 1, 8)), np.arange(5) % 4
-    with pytest.raises(InputError, match="needs to return 3 logits per image, got shape"):
+    with pytest.raises(InputError, match="needs to return 3 logits per example, got shape"):
         measure_spectrum(small_network(), x, y % 3, x, y % 3, num_classes=3)
-    with pytest.raises(InputError, match=r"0 to 3 is needed for each of 5 images, got labels of shape \(4,\)"):
+    with pytest.raises(InputError, match=r"0 to 3 is needed for each of 5 examples, got labels of shape \(4,\)"):
         measure_spectrum(small_network(), x, y[:4], x, y, num_classes=4)
     with pytest.raises(InputError, match=r"got labels of shape \(5,\) from 0 to 4"):
         measure_spectrum(small_network(), x, y, x, np.arange(5), num_classes=4)

@@ -184,7 +184,7 @@ def test_few_images_of_pure_noise_cannot_tell():
     tracker.step(x[:8], np.random.default_rng(0).integers(K, size=8))
     record = tracker.history[0]
     assert record.noise_scale.value is None
-    assert "cannot tell at n = 8 images" in record.noise_scale.reason
+    assert "cannot tell at n = 8 examples" in record.noise_scale.reason
     assert "needs alpha" in record.effective_batch_size.reason
     data = tracker.to_dataset()
     assert np.isnan(data.noise_scale.item())

@@ -93,7 +93,7 @@ def test_random_and_coupled_networks_are_found_by_what_they_do(network, expected
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
-# --- dropout: one draw for each image ---
+# --- dropout: one draw for each example ---
 
 
 def test_dropout_is_part_of_the_noise():
@@ -118,7 +118,7 @@ def test_dropout_is_part_of_the_noise():
             assert abs(np.mean(values) - truth) < 4 * np.std(values) / np.sqrt(len(values)), name
     said = measure_moments(network, x, y, num_classes=K)
     assert said.n == 8
-    assert "one draw for each image" in said.remarks[0]
+    assert "one draw for each example" in said.remarks[0]
 
 
 # --- BatchNorm: batches ---
@@ -166,7 +166,7 @@ def test_batch_norm_is_measured_as_it_is_trained():
         wrong = evaluated.covariance_trace(alpha)
         assert not wrong.interval[0] < trace < wrong.interval[1]
     told, asked = " ".join(measured.remarks), " ".join(evaluated.remarks)
-    assert "500 disjoint batches of 8 images" in told
+    assert "500 disjoint batches of 8 examples" in told
     assert "evaluation mode, as asked for" in asked
 
 
@@ -227,9 +227,9 @@ def test_batches_are_no_larger_than_eight_of_them_allow():
     assert (found.n, found.batch_size) == (8, 11)
     pure_noise = np.random.default_rng(1).integers(K, size=90)
     unknown = measure_moments(normed(), x, pure_noise, num_classes=K).noise_scale(0.0)
-    assert "cannot tell at n = 8 batches of 11 images" in unknown.reason
+    assert "cannot tell at n = 8 batches of 11 examples" in unknown.reason
     assert set(found.layers) == {"0", "1", "3"}
-    with pytest.raises(InputError, match=r"at least 16 images are needed, got 15: measure more, or mode=.evaluation"):
+    with pytest.raises(InputError, match=r"at least 16 examples are needed, got 15: measure more, or mode=.evaluation"):
         measure_moments(normed(), x[:15], y[:15], num_classes=K)
     with pytest.raises(InputError, match="mode 'eval' is not known"):
         measure_moments(normed(), x, y, num_classes=K, mode="eval")
@@ -262,7 +262,7 @@ def test_many_classes_take_bounded_time():
     network = nn.Linear(8, classes).double()
     x, y = rng.normal(size=(60, 8)), rng.integers(classes, size=60)
     measured = measure_moments(network, x, y, num_classes=classes)
-    assert "16 labels drawn for each image, not over all 300" in measured.remarks[0]
+    assert "16 labels drawn for each example, not over all 300" in measured.remarks[0]
     p = network(torch.tensor(x)).softmax(1).detach().numpy()
     of_labels = (p**2).sum(1) - 2 / classes + 1  # Σ_k ‖p − e_k‖²/K
     exact = np.mean(of_labels * ((x**2).sum(1) + 1))

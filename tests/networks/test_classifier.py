@@ -291,10 +291,10 @@ def test_lazy_layers_get_their_sizes():
     ("network", "words"),
     [
         (gru(lambda z, h: {"scores": z}), "first in a tuple, or as `logits` of an object or mapping, got dict"),
-        (gru(lambda z, h: z.sum()), "got one number for all images"),
-        (gru(classes=4), r"return 3 logits per image, got shape \(9, 4\)"),
+        (gru(lambda z, h: z.sum()), "got one number for all examples"),
+        (gru(classes=4), r"return 3 logits per example, got shape \(9, 4\)"),
         (gru(lambda z, h: (None, z)), "got tuple"),
-        (Words(), r"take images of shape \(6, 4\); it refused"),
+        (Words(), r"take examples of shape \(6, 4\); it refused"),
     ],
 )
 def test_what_is_no_classifier_is_said(network, words):

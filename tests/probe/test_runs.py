@@ -205,7 +205,7 @@ def test_finds_the_best_rate_of_a_sweep_of_other_seeds(digits):
     [
         (mlp1, Recipe(steps=50), "needs a recipe with batch size and budget"),
         (mlp1, Recipe(batch_size=8), "needs a recipe with batch size and budget"),
-        (lambda seed: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), RECIPE, "needs to return 10 logits per image"),
+        (lambda seed: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), RECIPE, "needs to return 10 logits per example"),
     ],
     ids=["no batch size", "no budget", "seven logits"],
 )

@@ -29,14 +29,14 @@ def changed(array: np.ndarray, value: float) -> np.ndarray:
 
 
 BAD_DATA = {
-    "NaN": ({"x_train": changed(X, np.nan)}, "training images of bad.npz hold NaN or infinite pixels"),
-    "infinite": ({"x_test": changed(X[:20], np.inf)}, "test images of bad.npz hold NaN or infinite pixels"),
-    "beyond float32": ({"x_train": X.astype(float) * 1e300}, "hold NaN or infinite pixels"),
-    "huge": ({"x_train": X * np.float32(1e30)}, "pixels of bad.npz must lie within ±1,000,000"),
-    "constant": ({"x_train": np.ones_like(X)}, "training images of bad.npz are constant"),
+    "NaN": ({"x_train": changed(X, np.nan)}, "training examples of bad.npz hold NaN or infinite numbers"),
+    "infinite": ({"x_test": changed(X[:20], np.inf)}, "test examples of bad.npz hold NaN or infinite numbers"),
+    "beyond float32": ({"x_train": X.astype(float) * 1e300}, "hold NaN or infinite numbers"),
+    "huge": ({"x_train": X * np.float32(1e30)}, "numbers of bad.npz must lie within ±1,000,000"),
+    "constant": ({"x_train": np.ones_like(X)}, "training examples of bad.npz are constant"),
     "no pixels": (
         {"x_train": X[:, :, :0], "x_test": X[:20, :, :0]},
-        "need at least one pixel, got shape (40, 1, 0, 6)",
+        "need at least one number, got shape (40, 1, 0, 6)",
     ),
     "bytes in one half": ({"x_train": X.astype(np.uint8)}, "need one type in both halves, got uint8 and float32"),
     "features in one half": (
@@ -44,7 +44,7 @@ BAD_DATA = {
         "x_test of bad.npz needs 2 dimensions like x_train, got 4",
     ),
     "five dimensions": ({"x_train": X[None], "x_test": X[None]}, "needs features (n, d) or images (n, H, W)"),
-    "other size": ({"x_test": X[:20, :, :5]}, "need one shape (C, H, W), got (1, 6, 6) and (1, 5, 6)"),
+    "other size": ({"x_test": X[:20, :, :5]}, "need one shape, got (1, 6, 6) and (1, 5, 6)"),
     "varying shapes": ({"x_train": np.array([X[0], X[0, 0]], dtype=object)}, "objects would have to be unpickled"),
     "no test set": (
         {"x_test": X[:0], "y_test": Y[:0]},
@@ -65,7 +65,7 @@ BAD_DATA = {
         "y_train of bad.npz needs whole numbers or words, got fractions or NaN",
     ),
     "words in one half": ({"y_train": Y.astype(str)}, "need one type in both halves, got <U21 and int64"),
-    "one class": ({"y_train": Y * 0}, "needs training images of at least 2 classes; all are of class 0"),
+    "one class": ({"y_train": Y * 0}, "needs training examples of at least 2 classes; all are of class 0"),
     "too few classes": ({"num_classes": np.array(2)}, "training labels of bad.npz must lie in 0..1, got 0..2"),
     "classes below 0": ({"num_classes": np.array(-1)}, "needs from 2 to 1,000,000 classes, got -1"),
 }
@@ -132,7 +132,7 @@ def test_whole_numbers_of_advise(option, value):
 
 def test_four_images_are_needed_to_hold_one_out():
     np.savez("bad.npz", **(GOOD | {"x_train": X[:3], "y_train": Y[:3]}))
-    assert "bad.npz needs at least 4 training images, to hold one out, got 3" in refused(*ADVISE)
+    assert "bad.npz needs at least 4 training examples, to hold one out, got 3" in refused(*ADVISE)
 
 
 def test_ten_thousand_classes_are_too_many_for_the_kernel():
@@ -177,13 +177,13 @@ BAD_NETWORKS = {
     "argument": "missing 1 required positional argument",
     "missing": "needs a function of odd_networks, got 'missing': known: Odd, fail",
     "value": "needs to be a function, got int",
-    "narrow": "needs to take images of shape (1, 6, 6); it refused them (mat1 and mat2",
-    "wide": "needs to return 3 logits per image, got shape",
-    "picture": "needs to return 3 logits per image, got shape",
-    "argmax": "needs to return 3 logits per image, got shape",
+    "narrow": "needs to take examples of shape (1, 6, 6); it refused them (mat1 and mat2",
+    "wide": "needs to return 3 logits per example, got shape",
+    "picture": "needs to return 3 logits per example, got shape",
+    "argmax": "needs to return 3 logits per example, got shape",
     "bare": "needs at least one parameter with requires_grad=True, got none",
-    "words": "needs to return 3 logits per image, as a tensor, first in a tuple",
-    "total": "got one number for all images",
+    "words": "needs to return 3 logits per example, as a tensor, first in a tuple",
+    "total": "got one number for all examples",
     "cut": "logits that its weights can be trained by; these are detached",
     "inner": "it refused them ('in forward')",
     "nan": "finite logits are needed",

@@ -138,7 +138,7 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
     said: list[Part] = [*_rates(advice), *_accuracies(advice), *_pays(advice), _cost(advice)]
     if everything:
         limits: list[Part] = [Heading("Where this may not hold"), *(f"- {limit}." for limit in advice.limits)]
-        practice = [f"Beside common practice, {_practice(advice.practice)}."] if advice.practice else []
+        practice = [f"Common practice: {_practice(advice.practice)}."] if advice.practice else []
         parts = [
             *said,
             *practice,
@@ -372,12 +372,10 @@ def _practice(practice: Departure) -> str:
     """How far the rate is from those in use, and whose are nearest."""
     if not practice.nearest:
         return "the rate lies between those of published recipes for noisy labels"
-    first = practice.nearest[0]
+    limit = f"at {'most' if practice.factor > 1 else 'least'} {_number(practice.nearest[0].learning_rate)}"
     names = ", ".join(one.name for one in practice.nearest)
-    return (
-        f"the rate is {_number(practice.factor)} times {_number(first.learning_rate)}, the nearest that published "
-        f"recipes for noisy labels use ({names}; they keep it whatever the noise)"
-    )
+    told = f"published recipes for noisy labels use rates of {limit} ({names}), whatever the noise"
+    return f"{told}; this one is {_number(practice.factor)} times as high" if practice.factor != 1 else told
 
 
 def _lines_to_change(snippet: str) -> str:

@@ -11,7 +11,10 @@ from effbatch.core.formats import estimate_text, p_text, value_text
 from effbatch.core.pages import Note, Page, Part, page
 
 RARE = 3  # times rarer than classes of equal size
-_MOST_CLASSES = 10  # in a table, to stay on one screen
+_MOST_CLASSES = 5  # in a table, to stay on one screen
+_LONGEST = 14  # characters of a class's name there
+_SIGNS = {Learnability.LEARNABLE: "", Learnability.UNLEARNABLE: "✗", Learnability.CANNOT_TELL: "?"}
+_MEANING = {"✗": "cannot be learned", "?": "cannot tell"}
 
 BY_CHANCE = "noisy labels per clean label (a noisy label can be right by chance)"
 NEXT = "Next: append `--json | effbatch predict --from-estimate - --batch 128`."
@@ -117,10 +120,10 @@ def _signal(name: str, signal: Estimate) -> str:
 def _classes(found: CountsEstimate) -> list[Part]:
     """What becomes of each class, the least certain first where there are too many for a screen."""
     order = list(range(len(found.margins)))
-    notes: list[Part] = []
+    said = []
     if len(order) > _MOST_CLASSES:
         order = sorted(order, key=lambda c: np.nan_to_num(found.margins[c].margin.floats[0], nan=-2))[:_MOST_CLASSES]
-        notes = [Note(f"The {_MOST_CLASSES} least margins of {len(found.margins)} classes; --json has all.")]
+        said.append(f"the {_MOST_CLASSES} least leads of {len(found.margins)} classes, --json has all")
     rows = []
     for c in order:
         m, row = found.margins[c], found.transition[c]
@@ -129,8 +132,14 @@ def _classes(found: CountsEstimate) -> list[Part]:
             right = f"{100 * row[c]:.3g} %"
             false = np.where(np.arange(len(row)) == c, -1, row)
             if false.max() > 0:
-                taken = f"{found.name(int(false.argmax()))} {100 * false.max():.3g} %"
-        verdict = "" if m.verdict is Learnability.LEARNABLE else str(m.verdict)
-        rows.append((found.name(c), m.margin.n, right, taken, m.margin, verdict))
+                taken = f"{_short(found.name(int(false.argmax())))} {100 * false.max():.3g} %"
+        rows.append((_short(found.name(c)), m.margin.n, right, taken, m.margin, _SIGNS[m.verdict]))
+    shown = {row[-1] for row in rows}
+    said += [f"{sign}: {words}" for sign, words in _MEANING.items() if sign in shown]
     title = "Each class: how often right, its commonest false label, and the lead"
-    return [Table("margins", title, ("class", "checked", "right", "often taken for", "lead", ""), rows), *notes]
+    table = Table("margins", title, ("class", "checked", "right", "often taken for", "lead", ""), rows)
+    return [table, *[Note(f"{'; '.join(said)}.")] * bool(said)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

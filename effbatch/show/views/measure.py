@@ -32,7 +32,7 @@ def moments_page(
     at = [(a, measured.noise_scale(a), measured.effective_batch_size(a, batch_size)) for a in alphas]
     headings = ("α", "noise scale", f"effective batch (B = {batch_size})")
     five = [(SYMBOLS[name], found) for name, found in numbers.items()]
-    of_what = measured.of_what.replace("images", "training images")
+    of_what = measured.of_what.replace("examples", "training examples")
     parts: list[Part] = [
         Note(
             f"n = {measured.n:,} {of_what}, labels taken to be clean; intervals of {100 * CONFIDENCE:g} % for the "
@@ -61,7 +61,7 @@ def moments_page(
 def _overhead(measured: NetworkMoments) -> str:
     return (
         f" Took {duration(measured.seconds)}; without PyTorch's start, as long as {measured.epochs:.3g} epochs of "
-        "training gradients on these images."
+        "training gradients on these examples."
     )
 
 
@@ -76,7 +76,7 @@ def tracker_page(tracker: NoiseScaleTracker) -> Page:
         (record.step, record.noise_scale, record.effective_batch_size, record.noise_scale.n)
         for record in tracker.history
     ]
-    headings = ("step", "noise scale [95 % interval]", "effective batch", "n images")
+    headings = ("step", "noise scale [95 % interval]", "effective batch", "n examples")
     parts: list[Part] = [Table("tracker", "", headings, rows)] if rows else []
     parts += [_sentence(tracker.reason)] if tracker.reason else []
     return Page(f"{tracker.steps} steps, {len(rows)} measurements", parts)
@@ -121,7 +121,7 @@ def tracker_figures(tracker: NoiseScaleTracker) -> list[Figure]:
     told = sum(scale.value is not None for scale in scales)
     caption = (
         f"{told} of {len(history)} measurements tell a noise scale; elsewhere the interval of ‖G‖² reaches zero. Each "
-        f"of n = {scales[-1].n:,} images in batches of {history[-1].batch_size:,}; 95 % intervals."
+        f"of n = {scales[-1].n:,} examples in batches of {history[-1].batch_size:,}; 95 % intervals."
     )
     return [Figure("tracker", caption, panels)]
 
