@@ -22,7 +22,7 @@ from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
 from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
-from effbatch.data.held_out import checked_out
+from effbatch.data.held_out import FEWEST_SCORED, checked_out
 from effbatch.laws.base import OPTIMIZERS, one_of
 from effbatch.plan.label_noise import given_labels
 from effbatch.plan.recipe import Recipe, steps_bought
@@ -43,6 +43,11 @@ OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
 NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--checked-labels) for accuracy on clean ones"
 
+FEW_CLASSES = 3  # up to that wrong labels meet wrong answers by chance as often as by people's likes
+BY_PEOPLE = (
+    "wrong labels are taken to fall on all classes alike; people err where networks do, so that the accuracy on clean "
+    f"labels may be lower (3 to 9 points on CIFAR-10N): {FEWEST_SCORED} checked labels (--checked-labels) tell it"
+)
 MISALIGNED = "they count the training examples from 0, in the order of the data; off by one, α and rate mean nothing"
 WITHOUT_ALPHA = (
     "look whether the labels fit the examples, and whether checked and given labels are numbered alike; check more of "
@@ -298,7 +303,7 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
     if labels_are == "noisy" and on_clean and by == "as given":
         bounded = question.alphas.bounded
         known = question.alphas.at_ends(question.labels_in) if bounded else question.labels_in[:2]
-        converted = on_clean_labels(accuracy, known, bounded=bounded)
+        converted = on_clean_labels(accuracy, known, bounded=bounded, by_people=True)
         if on_clean := converted.value is not None:
             scored, accuracy = accuracy, converted
         else:
@@ -328,6 +333,8 @@ def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:
         remarks.insert(0, f"carried over from your anchor by {law.law}, the rate would be {law.value:.3g}")
     if labels_are == "noisy" and not question.noise.sources:
         remarks.append(NOT_KNOWN)
+    elif labels_are == "noisy" and of.held_out is None and question.noise.name == "uniform":
+        remarks += [BY_PEOPLE] * (of.data.num_classes > FEW_CLASSES)
     if labels_are == "noisy" and question.noise.law is not None and question.noise.transition is None:
         remarks.append("the matrix was counted on a sample: the interval of the accuracy holds nothing of that")
     if labels_are == "clean" and question.alpha.value > 0:

@@ -84,7 +84,8 @@ def from_bytes(name: str, train: Half, test: Half, num_classes: int, *, source: 
         memory=COPIED * (train.images.size + test.images.size),
         instead="fewer or smaller ones take less",
     )
-    x_train, x_test = standardised(*(half.images.astype(np.float32) / 255 for half in (train, test)))
+    pixels = [half.images.astype(np.float32) for half in (train, test)]
+    x_train, x_test = standardised(*(np.divide(x, 255, out=x) for x in pixels))
     return DataSet(
         name=name,
         x_train=x_train,
@@ -159,4 +160,10 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     mean, deviation = float(train.mean()), float(train.std())
     if not deviation > 0:
         raise InputError("the training examples are constant, so there is nothing to learn: check the data")
-    return tuple(((x - mean) / deviation).astype(np.float32, copy=False) for x in (train, test))  # type: ignore[return-value]
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        x = x - mean
+        x /= deviation  # in place: of large sets every copy takes seconds
+        return x.astype(np.float32, copy=False)
+
+    return scaled(train), scaled(test)

@@ -46,7 +46,7 @@ class DenseNetwork:
     `parameters` hold the weights of all, (S, M, ...). InputError where the layers are others, or one has no bias.
     """
 
-    channels_last, replayable = False, True
+    channels_last, replayable, in_turn = False, True, False
 
     def __init__(self, networks: Sequence[nn.Module], members: int, device: torch.device) -> None:
         self.network = networks[0]

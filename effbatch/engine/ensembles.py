@@ -36,11 +36,13 @@ class Ensemble(Protocol):
 
     channels_last   the order in memory of an image's numbers that makes them fast
     replayable      whether every step is the same operations on the device: it can be captured as a graph
+    in_turn         whether the members compute one after another, so that the caches hold the activations of one alone
     """
 
     parameters: list[Tensor]
     channels_last: bool
     replayable: bool
+    in_turn: bool
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
         """Images (B, G, C, H, W), each for an equal share of the members in their order -> logits (S, M, K, B)."""
@@ -130,7 +132,7 @@ class InBfloat16:
 
     def __init__(self, within: Ensemble) -> None:
         self.within, self.parameters = within, within.parameters
-        self.channels_last, self.replayable = within.channels_last, within.replayable
+        self.channels_last, self.replayable, self.in_turn = within.channels_last, within.replayable, within.in_turn
         self.gradients, self.member = within.gradients, within.member
 
     def __call__(self, images: Tensor, *, training: bool = True) -> Tensor:
@@ -170,7 +172,7 @@ class SequentialMembers:
     of a seed draw alike; in evaluation too where they draw `always`. NumPy and Python draw from them likewise.
     """
 
-    channels_last, replayable = True, False
+    channels_last, replayable, in_turn = True, False, True
 
     def __init__(
         self,

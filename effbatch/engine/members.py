@@ -79,7 +79,7 @@ class Members:
         self.learning_rate = rates.repeat(A).expand(S, A * L).clone()
         self.alive = torch.ones(S, A * L, dtype=torch.bool, device=device)
         self._see(noise_matrices(unit.data, dataset, unit.alphas) if matrices is None else matrices)
-        self.chunk = chunk = images_that_fit(outputs, unit.cells, device)
+        self.chunk = chunk = images_that_fit(outputs, 1 if self.network.in_turn else unit.cells, device)
         self.evaluation = Evaluation(dataset, unit.train, device, chunk=chunk, channels_last=self.network.channels_last)
         self.calibrated = "calibrated_loss" in unit.train.measure
         self.cost = cost_of(unit, dataset)

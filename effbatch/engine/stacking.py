@@ -24,7 +24,7 @@ LayerFunction = Callable[[nn.Module, Iterator[Tensor], Tensor], Tensor]  # layer
 class SideBySide:
     """One network for all members, with stacked parameters that autograd knows: what ensembles of this kind share."""
 
-    channels_last = replayable = True
+    channels_last, replayable, in_turn = True, True, False
     network: nn.Module
     parameters: list[Tensor]
 

@@ -19,7 +19,7 @@ from effbatch.audit.checked_labels import by_chance
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.data.datasets import as_dataset
-from effbatch.noise import MatrixNoise, UniformNoise, structured_noise_matrix
+from effbatch.noise import MatrixNoise, UniformNoise, alpha_from_noise_rate, structured_noise_matrix
 from effbatch.probe.rule import Probe
 from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
@@ -374,6 +374,19 @@ def test_uniform_noise_is_undone_exactly_whatever_the_network_confuses():
         T = np.eye(4) * labels.signal + (1 - labels.signal) / 4
         found = on_clean_labels(Estimate(agreed(confusion, T), n=100), [labels])
         assert found.value == pytest.approx(np.diag(confusion).mean())
+
+
+def test_where_people_made_the_labels_the_lower_limit_holds_what_networks_and_people_confuse_alike():
+    clean, noisy, share_right, n = 0.4195, 0.3313, 0.6066, 10_000  # a ResNet-8 on worse_label of CIFAR-10N
+    labels = UniformNoise(alpha_from_noise_rate(1 - share_right, 10), 10)
+    agreed = Estimate(noisy, noisy - 0.01, noisy + 0.01, n=n, level=0.9)
+    alike, by_people = (on_clean_labels(agreed, [labels], by_people=people) for people in (False, True))
+    assert (by_people.value, by_people.high) == (alike.value, alike.high)
+    assert by_people.low < clean < alike.low
+    three = UniformNoise(1.0, 3)
+    assert on_clean_labels(agreed, [three], by_people=True) == on_clean_labels(agreed, [three])
+    heavy = UniformNoise(alpha_from_noise_rate(0.75, 10), 10)
+    assert on_clean_labels(agreed, [heavy], by_people=True).low == 0
 
 
 def test_other_noise_is_undone_for_even_errors_and_its_limits_hold_all_others():

@@ -217,6 +217,17 @@ def test_evaluation_in_chunks_counts_every_test_image(little_images, monkeypatch
     np.testing.assert_allclose(chunked["test_accuracy_history"], whole["test_accuracy_history"], atol=1e-6)
 
 
+@pytest.mark.parametrize(("network", "together"), [("resnet8bn", False), ("conv2", True)])
+def test_members_that_take_turns_see_as_many_test_images_as_the_caches_hold_of_one(
+    network, together, little_images, monkeypatch
+):
+    block, asked = unit(network=network), []
+    monkeypatch.setattr("effbatch.engine.members.images_that_fit", lambda _, members, __: asked.append(members) or 7)
+    train_unit(block, little_images, device=CPU)
+    assert block.cells > 1
+    assert asked == [block.cells if together else 1]
+
+
 @pytest.mark.parametrize("network", ["mlp1", "conv2"])
 def test_histories_are_taken_on_some_test_images_and_the_end_on_all(network, little_images):
     chosen = evaluation_order(30, 7)[:7]
