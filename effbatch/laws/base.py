@@ -152,7 +152,10 @@ def in_range(what: str, value: Array, unit: str, *, least: float, most: float = 
     else:
         inside = value is None or bool(np.all(np.greater_equal(value, least) & np.less_equal(value, most)))
     if not inside:
-        raise InputError(f"{what} must be from {least:g} to {most:g} ({unit}), got {value}", value=value)
+        allowed = f"from {least:g} to {most:g}"
+        if most == LARGEST and bool(np.all(np.less_equal(value, most))):
+            allowed = "above 0" if least == SMALLEST else f"at least {least:g}"
+        raise InputError(f"{what} must be {allowed} ({unit}), got {value}", value=value)
 
 
 def whole_number(what: str, value: Any) -> int:

@@ -257,6 +257,9 @@ def open_cube(path: str | Path, name: str | None = None) -> xr.Dataset:
         return next(iter(cubes.values()))
     if name not in cubes:
         if name is None:
-            raise CubeError(f"{path} holds the cubes {', '.join(cubes)}; no name was asked for: name one of them")
+            raise CubeError(
+                f"{path} holds the cubes {', '.join(cubes)}; no name was given: choose one, by --name or "
+                "open_cube(path, name)"
+            )
         raise CubeError(f"{path} holds no cube {name!r}; {hint(name, cubes)}", name=name)
     return cubes[name]

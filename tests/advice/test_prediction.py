@@ -552,15 +552,15 @@ def test_where_less_is_always_better_the_theory_does_not_apply():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: predict(-1, 128), "alpha must be from 0 .*got -1.0"),
+        (lambda: predict(-1, 128), "alpha must be at least 0 .*got -1.0"),
         (lambda: predict(math.nan, 128), "alpha must be .*got nan"),
-        (lambda: predict(1, 0), "the batch size must be from 1 .*, got 0"),
+        (lambda: predict(1, 0), "the batch size must be at least 1 .*, got 0"),
         (lambda: predict(1, 12.5), "the batch size must be a whole number, got 12.5"),
         (lambda: predict([1, 2], 8), r"alpha needs to be one number, got \[1, 2\]: ask once for each value"),
         (lambda: predict(1, np.array([8, 16])), r"batch_size needs to be one number, got \[ 8 16\]: ask once for each"),
         (lambda: predict(None, 8, noise_rate=40), "got 40.0: write 0.4 for 40 %"),
         (lambda: predict(1, math.nan), "the batch size must be a whole number, got nan"),
-        (lambda: predict(1, 8, num_classes=1), "the number of classes must be from 2 .*, got 1"),
+        (lambda: predict(1, 8, num_classes=1), "the number of classes must be at least 2 .*, got 1"),
         (lambda: predict(1, 8, noise="foreign"), "noise 'foreign' is not known; known: uniform, structured"),
         (lambda: predict(1, 8, optimizer="adm"), "the optimizer 'adm' is not known; did you mean 'adam'"),
         (
@@ -606,9 +606,9 @@ def test_where_less_is_always_better_the_theory_does_not_apply():
         (lambda: predict(5, 8, noise="structured", delta=1, order="randon"), "did you mean 'random'"),
         (lambda: predict(1, 8, parameters={"surg": {}}), "no law is called 'surg': the nearest is 'surge'"),
         (lambda: predict(1, 8, evidence={"lineal": score(1, 1, 1, "")}), "'lineal': the nearest is 'linear'"),
-        (lambda: Anchor(0.0, 8), "the anchor's learning rate must be from 1e-15 .*, got 0.0"),
-        (lambda: Anchor(0.1, 0), "the anchor's batch size must be from 1 .*, got 0"),
-        (lambda: Anchor(0.1, 8, -2.0), "the anchor's alpha must be from 0 .*, got -2.0"),
+        (lambda: Anchor(0.0, 8), "the anchor's learning rate must be above 0 .*, got 0.0"),
+        (lambda: Anchor(0.1, 0), "the anchor's batch size must be at least 1 .*, got 0"),
+        (lambda: Anchor(0.1, 8, -2.0), "the anchor's alpha must be at least 0 .*, got -2.0"),
         (lambda: score(0.1, math.nan, 5, ""), "90th percentile .*, got nan"),
     ],
 )

@@ -182,7 +182,7 @@ def test_text_has_every_number_and_nothing_is_cut(width):
         (["mlp1", "digits", "--matrix", "small.csv"], "noise matrix of 10 classes is needed, got one of 2"),
         (["mlp1", "digits", "--examples", 2], "at least 3 examples"),
         (["mlp1", "digits", "--examples", 30, "--alpha", -1], "labels per clean label), got -1.0"),
-        (["mlp1", "digits", "--examples", 30, "--batch", 0], "the batch size must be from 1"),
+        (["mlp1", "digits", "--examples", 30, "--batch", 0], "the batch size must be at least 1"),
     ],
 )
 def test_refusals_are_one_sentence_and_exit_with_2(my_networks, tmp_path, arguments, words):

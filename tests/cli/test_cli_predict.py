@@ -184,10 +184,10 @@ def test_what_has_moved_says_where(moved):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--alpha", "-1", "--batch", "8"], "alpha must be from 0 .*got -1.0"),
+        (["--alpha", "-1", "--batch", "8"], "alpha must be at least 0 .*got -1.0"),
         (["--alpha", "nan", "--batch", "8"], "alpha must be .*got nan"),
         (["--alpha", "inf", "--batch", "8"], "alpha must be .*got inf"),
-        (["--alpha", "1", "--batch", "0"], "the batch size must be from 1 .*, got 0"),
+        (["--alpha", "1", "--batch", "0"], "the batch size must be at least 1 .*, got 0"),
         (["--alpha", "1", "--batch", "8", "--classes", "1"], "the number of classes .*, got 1"),
         (["--alpha", "1", "--batch", "8", "--steps", "5", "--examples", "5"], "got steps and examples: leave all but"),
         (["--alpha", "1", "--batch", "8", "--anchor-batch", "8"], "got only --anchor-batch: give both"),

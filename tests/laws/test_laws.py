@@ -220,12 +220,12 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"alpha": -1.0}, "alpha must be from 0 .*got -1.0"),
+        ({"alpha": -1.0}, "alpha must be at least 0 .*got -1.0"),
         ({"alpha": np.nan}, "alpha must be .*got nan"),
         ({"alpha": np.array([1.0, np.inf])}, "alpha must be .*inf"),
-        ({"batch_size": 0}, "the batch size must be from 1 .*, got 0"),
-        ({"num_classes": 1}, "the number of classes must be from 2 .*, got 1"),
-        ({"steps": 0}, "the number of steps must be from 1 .*, got 0"),
+        ({"batch_size": 0}, "the batch size must be at least 1 .*, got 0"),
+        ({"num_classes": 1}, "the number of classes must be at least 2 .*, got 1"),
+        ({"steps": 0}, "the number of steps must be at least 1 .*, got 0"),
         ({"steps": 10, "examples": 10}, "steps or examples, got both"),
         ({"optimizer": "sgdd"}, "optimizer 'sgdd' is not known; did you mean 'sgd'"),
         ({"schedule": "square"}, "schedule 'square' is not known; known: constant, linear, cosine, step, one_cycle"),
@@ -248,5 +248,5 @@ def test_settings_out_of_range_are_refused(values, words):
 )
 def test_parameters_out_of_range_are_refused(name, values):
     ((parameter, value),) = values.items()
-    with pytest.raises(InputError, match=f"{parameter} must be from .*, got {value}"):
+    with pytest.raises(InputError, match=rf"{parameter} must be (from|above|at least) .*, got {value}"):
         with_parameters(get(name), **values)

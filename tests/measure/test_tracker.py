@@ -196,11 +196,11 @@ def test_few_images_of_pure_noise_cannot_tell():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"alpha": -1}, "alpha must be from 0"),
-        ({"every": 0}, "every must be from 1"),
-        ({"batches": 0}, "batches must be from 1"),
-        ({"images": 2}, "images must be from 3"),
-        ({"accumulate": 0}, "accumulate must be from 1"),
+        ({"alpha": -1}, "alpha must be at least 0"),
+        ({"every": 0}, "every must be at least 1"),
+        ({"batches": 0}, "batches must be at least 1"),
+        ({"images": 2}, "images must be at least 3"),
+        ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"overhead": 0}, "overhead must be above 0"),
     ],
 )

@@ -55,7 +55,7 @@ def test_saved_cubes_open_by_name(cube, tmp_path):
     other = cube.assign_attrs(simulation="other")
     cubes.save({"made": cube, "other": other}, tmp_path / "cube.nc")
     xr.testing.assert_identical(cubes.open_cube(tmp_path, "other").load(), other)
-    with pytest.raises(CubeError, match="holds the cubes made, other; no name was asked for"):
+    with pytest.raises(CubeError, match="holds the cubes made, other; no name was given"):
         cubes.open_cube(tmp_path)
     with pytest.raises(CubeError, match="holds no cube 'third'"):
         cubes.open_cube(tmp_path, "third")
