@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import SYMBOLS, estimated
+from effbatch.claims.shared.accuracy_curves import estimated, named
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, within
 from effbatch.claims.shared.rates import rates_table, why_unknown
@@ -142,21 +142,20 @@ class RateExponentClaim(Claim):
             finding=finding,
             numbers=[
                 Number(self._what, measured, self._unit),
-                *(
-                    Number(name, exact(value), self._unit)
-                    for name, value in (
-                        ("claimed", claimed),
-                        ("threshold of the rule", self.margin),
-                        ("rival", self.rival),
-                    )
-                ),
+                Number("claimed", exact(claimed), self._unit),
+                Number("threshold of the rule", exact(self.margin), self._unit),
+                Number("rival", exact(self.rival), self._unit),
                 *self._by_setting(scores),
             ],
             figures=(self._figure(case.name, scores, predicted, finding),),
             tables=(rates_table(case.best, None if predicted is None else 2.0**predicted),),
-            limits=_limits(case),
+            limits=["One network and, but for what the rule names, one budget and batch size.", *self._at_edges(case)],
             p_value=p_value,
         )
+
+    def _at_edges(self, case: Case) -> list[str]:
+        unknown = why_unknown(case.best)
+        return [f"{unknown} There the rate at that edge counts."] * bool(unknown)
 
     def _exponent(self, scores: xr.DataArray) -> Estimate:
         """Of scores (seed, ..., learning_rate), over seeds."""
@@ -170,15 +169,18 @@ class RateExponentClaim(Claim):
             return []
         return [Number(f"{self._what}, {name}", self._exponent(at), self._unit) for name, at in settings]
 
+    def _axis(self, scores: xr.DataArray) -> Axis:
+        values = scores[self.along].values
+        if self.along == "alpha":
+            return noise_axis(values)
+        if self.along not in LOG2:
+            return Axis(self.along, ticks=(0, 1), domain=(-0.5, 1.5), names=[str(value) for value in values])
+        label = f"budget, {values[0].split()[1]}" if self.along == "budget" else "batch size B"
+        return Axis(label, "log2", ticks=tuple(2 ** self._places(scores)))
+
     def _figure(self, name: str, scores: xr.DataArray, predicted: xr.DataArray | None, finding: str) -> Figure:
         """The best rate against the list, a curve for every setting of the rest."""
-        values = scores[self.along].values
-        if self.along not in LOG2:
-            axis = Axis(self.along, ticks=(0, 1), domain=(-0.5, 1.5), names=[str(value) for value in values])
-        elif self.along == "alpha":
-            axis = noise_axis(values)
-        else:
-            axis = Axis(SAID[self.along], "log2", ticks=tuple(2 ** self._places(scores)))
+        axis = self._axis(scores)
         x, rates = axis.ticks, np.log2(scores["learning_rate"].values)
         theory = {} if predicted is None else dict(_settings(predicted, self.along))
         series = []
@@ -187,10 +189,10 @@ class RateExponentClaim(Claim):
                 over_seeds(one.values, lambda means: 2 ** peak(rates, means).location)
                 for one in at.transpose(self.along, "seed", "learning_rate")
             ]
-            series.append(estimated(f"{label}, measured".removeprefix(", "), x, points, group=label))
+            curve = label or "best rate"
+            series.append(estimated(f"{curve}, measured", x, points, group=curve))
             if label in theory:
-                line = 2 ** theory[label].values
-                series.append(Series(f"{label}, predicted".removeprefix(", "), "predicted", x, line, group=label))
+                series.append(Series(f"{curve}, predicted", "predicted", x, 2 ** theory[label].values, group=curve))
         caption = f"{finding} Best rate and its 95 % interval over {scores.sizes['seed']} seeds."
         return Figure(name, caption, (Panel(axis, Axis("best learning rate", "log"), tuple(series)),))
 
@@ -200,8 +202,8 @@ def _settings(values: xr.DataArray, *kept: str) -> Iterator[tuple[str, xr.DataAr
     rest = [dim for dim in values.dims if dim not in (*kept, "seed", "learning_rate")]
     for place in np.ndindex(*(values.sizes[dim] for dim in rest)):
         at = values.isel(dict(zip(rest, place, strict=True)))
-        named = [f"{SYMBOLS.get(str(dim), dim)} = {at[dim].item()}" for dim in rest if values.sizes[dim] > 1]
-        yield ", ".join(named), at.drop_vars(rest)
+        name = ", ".join(named(dim, at[dim].item()) for dim in rest if values.sizes[dim] > 1)
+        yield name, at.drop_vars(rest)
 
 
 def _text(exponent: float) -> str:
@@ -212,11 +214,3 @@ def _slope(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights w of the least-squares slope, Σ w_i y_i."""
     centred = x - x.mean()
     return centred / (centred @ centred)
-
-
-def _limits(case: Case) -> list[str]:
-    unknown = why_unknown(case.best)
-    return [
-        "One network, one data set and, but for what the rule names, one budget and batch size.",
-        *[f"{unknown} Its rate counts at that edge."] * bool(unknown),
-    ]

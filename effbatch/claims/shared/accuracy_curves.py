@@ -105,7 +105,7 @@ def by_setting(values: xr.DataArray, along: str) -> list[tuple[str, xr.DataArray
         return [("accuracy", values)]
     stacked = values.stack(curve=others).transpose("curve", along)
     varied = [others.index(dim) for dim in _varied(values, along)]
-    names = [", ".join(_name(others[i], key[i]) for i in varied) or "accuracy" for key in stacked.curve.values]
+    names = [", ".join(named(others[i], key[i]) for i in varied) or "accuracy" for key in stacked.curve.values]
     return [(name, stacked.isel(curve=i)) for i, name in enumerate(names)]
 
 
@@ -117,7 +117,8 @@ def _varied(values: xr.DataArray, along: str) -> list[str]:
     return [str(dim) for dim in values.dims if dim != along and values.sizes[dim] > 1]
 
 
-def _name(dim: object, value: object) -> str:
+def named(dim: object, value: object) -> str:
+    """How a text names one value of a list of the grid: "α = 3", "mlp1"."""
     return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} = {value:g}"
 
 
