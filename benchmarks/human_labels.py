@@ -232,17 +232,6 @@ CASES = (
         octaves=range(-13, -2),
         predicted=Predicted(1.2, 1.5, False),
     ),
-    Case(
-        "random1, once",
-        lambda: datasets.load("cifar10n-random1"),
-        "resnet8gn",
-        ADAMW,
-        steps=500,
-        batch_size=64,
-        octaves=(-12, -10, -9, -8, -7, -6, -4),
-        cheap=False,
-        predicted=Predicted(0.4, 0.4, True),
-    ),
 )
 
 
@@ -358,6 +347,7 @@ def measured(case: Case, kept: Path) -> dict[str, Any]:
         "recipe": ", ".join(f"{value}" for name, value in case.recipe.items() if name in ("optimizer", "schedule")),
         "labels": f"{100 * wrong:.0f} % wrong" if case.alpha is None else f"α = {case.alpha:g}, fresh",
         "passes": case.steps * case.batch_size / len(data.y_train) if case.alpha is None else None,
+        "people": data.name.startswith("cifar10n"),
         "seeds": len(SEEDS) if case.cheap else 2,
         "best": best,
         "plateau": cell.plateau,
@@ -429,7 +419,7 @@ def confused() -> list[dict[str, Any]]:
 
 def record_of(rows: Sequence[dict[str, Any]], agreements: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The rows, and their numbers together: of all, and of those with labels that people gave."""
-    people = [row for row in rows if row["simulation"].startswith(("worse", "random1"))]
+    people = [row for row in rows if row["people"]]
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": "CPU, one thread",
@@ -487,11 +477,15 @@ def as_markdown(record: dict[str, Any]) -> str:
     ]
     for row in record["rows"]:
         lines.append(f"- {row['simulation']}: " + ", ".join(f"{k}: {100 * a:.1f}" for k, a in row["truth"].items()))
-    lines += ["", "How often a ResNet-8 (500 steps, one seed) says the label given where it is wrong itself:", ""]
+    said = (
+        "How often a ResNet-8 (500 steps, one seed) says the label given where it is wrong itself, f; 1 − t are wrong:"
+    )
+    lines += ["", said, ""]
     for one in record["confused"]:
+        wrong, labels = one["wrong"], one["labels_wrong"]
         lines.append(
-            f"- {one['labels']}: {one['wrong']:.1%}, where {one['labels_wrong']:.1%} of the labels are wrong: "
-            f"{one['wrong'] / one['labels_wrong']:.2f} of them (uniform noise: 0.11); accuracy {one['accuracy']:.1%}"
+            f"- {one['labels']}: f = {wrong:.1%}, 1 − t = {labels:.1%}, f/(1 − t) = {wrong / labels:.2f} (uniform "
+            f"noise: 0.11), accuracy {one['accuracy']:.1%}"
         )
     return "\n".join([*lines, ""])
 

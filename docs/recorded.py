@@ -29,7 +29,8 @@ def _sources() -> dict[str, Path]:
     records = {f"results/{folder.name}.md": folder / "README.md" for folder in sorted(RECORDED.iterdir())}
     names = {"benchmark": "prediction", "recipes": "advice", "theory-record": "theory"}
     names |= {
-        name: name for name in ("advice_dense", "precision", "rivals", "staying_labels", "staying_labels_further")
+        name: name
+        for name in ("advice_dense", "human_labels", "precision", "rivals", "staying_labels", "staying_labels_further")
     }
     return {f"{page}.md": benchmarks / f"{file}.md" for page, file in names.items()} | records
 

@@ -45,8 +45,8 @@ NOT_KNOWN = "how many labels are wrong is not known: check some by hand (--check
 
 FEW_CLASSES = 3  # up to that wrong labels meet wrong answers by chance as often as by people's likes
 BY_PEOPLE = (
-    "wrong labels are taken to fall on all classes alike; people err where networks do, so that the accuracy on clean "
-    f"labels may be lower (3 to 9 points on CIFAR-10N): {FEWEST_SCORED} checked labels (--checked-labels) tell it"
+    "people err where networks do, which lowers the accuracy on clean labels (3 to 10 points on CIFAR-10N): "
+    f"{FEWEST_SCORED} checked ones (--checked-labels) tell it"
 )
 MISALIGNED = "they count the training examples from 0, in the order of the data; off by one, α and rate mean nothing"
 WITHOUT_ALPHA = (

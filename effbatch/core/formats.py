@@ -49,13 +49,14 @@ def value_text(value: float | None, decimals: int | None = None) -> str:
     return text.replace("-", "−")
 
 
-def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True) -> str:
+def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True, difference: bool = False) -> str:
     """Value with unit, interval and sample size: the one way that a text shows an estimate.
 
     "1.83 steps [1.71, 1.95], n = 12", "15 (at least 12)", "4 (exact)", "0.3 (no interval)", "cannot tell (at most 2)".
-    n   False where a column or a sentence says it for several
+    n           False where a column or a sentence says it for several
+    difference  whether it may as well be 0, so that a limit near 0 needs no digits of its own: "5 [0, 11]"
     """
-    value, interval = _parts(estimate)
+    value, interval = _parts(estimate, difference=difference)
     text = f"{value} {unit}" if unit and estimate.value is not None else value
     text = f"{text} {interval}" if interval else text
     return text if estimate.n is None or not n else f"{text}, n = {estimate.n:,}"
@@ -233,7 +234,7 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return text.getvalue()
 
 
-def _parts(estimate: Estimate) -> tuple[str, str]:
+def _parts(estimate: Estimate, *, difference: bool = False) -> tuple[str, str]:
     """Value and interval as text: "1.83", "[1.71, 1.95]"; or "(exact)", "(at least 15)", "(no interval)"."""
     value, low, high = estimate.value, estimate.low, estimate.high
     if estimate.exact:
@@ -242,7 +243,7 @@ def _parts(estimate: Estimate) -> tuple[str, str]:
     if low is not None and high is not None:
         # Two digits of the interval's width: the value shows what is known of it, no more. What is known to a factor
         # has no such width, and its low limit needs digits of its own: three of each.
-        to_a_factor = 0 < FACTOR * low <= high
+        to_a_factor = 0 < FACTOR * low <= high and not difference
         decimals = 1 - _magnitude(high - low) if low < high and not to_a_factor else None
         text, *limits = (value_text(x, decimals) for x in (value, low, high))
         return text, f"[{', '.join(limits)}]"

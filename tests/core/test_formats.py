@@ -13,6 +13,7 @@ from effbatch.core.formats import (
     TIME,
     aligned,
     duration,
+    estimate_text,
     figure_csv,
     formatted,
     is_quantity,
@@ -28,6 +29,12 @@ def test_decimal_points_stand_below_each_other():
     assert cells == ["1.25", f"−30.5{FIGURE_SPACE}", f"4{POINT_SPACE}{FIGURE_SPACE * 2}", "–", "cannot tell"]
     after_the_point = {len(cell.replace(POINT_SPACE, ".").rpartition(".")[2]) for cell in cells[:3]}
     assert after_the_point == {2}
+
+
+def test_a_limit_near_0_has_digits_of_its_own_unless_it_belongs_to_a_difference():
+    found = Estimate(4.51, 0.0334, 11.1, n=10, level=0.9)
+    assert estimate_text(found, "points", n=False) == "4.51 points [0.0334, 11.1]"
+    assert estimate_text(found, "points", n=False, difference=True) == "5 points [0, 11]"
 
 
 def test_whole_numbers_stay_as_they_are():

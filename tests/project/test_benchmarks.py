@@ -34,7 +34,8 @@ def stored(name: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "name", ["image_sets", "precision", "prediction", "rivals", "staying_labels", "theory", "throughput"]
+    "name",
+    ["human_labels", "image_sets", "precision", "prediction", "rivals", "staying_labels", "theory", "throughput"],
 )
 def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
@@ -70,10 +71,11 @@ def test_what_the_probe_promises_by_kind_of_label_is_what_was_recorded(script, n
         [row for row in fresh if row["alpha"] == 0],
         [row for row in fresh if row["alpha"] > 0],
         stored("staying_labels")["rows"] + stored("staying_labels_further")["rows"],
+        [row for row in stored("human_labels")["rows"] if row["people"]],
     ]
     page = (DOCS / "when-it-fails.md").read_text(encoding="utf-8")
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
-    for rows, said in list(zip(kinds, line.split("|")[2:], strict=False))[2 * name.endswith("*") :]:
+    for rows, said in list(zip(kinds, line.split("|")[2:-1], strict=True))[2 * name.endswith("*") :]:
         value, low, high = (f"{scale * x:.{digits}f}".replace("-", "−") for x in (of(rows), *advice.interval(rows, of)))
         assert said.strip() == f"{value}{' %' * (scale == 100)} [{low}, {high}]"
 

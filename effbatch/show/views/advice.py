@@ -299,7 +299,7 @@ def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
         return f"Your rate {_number(rate)}: {lost.reason}."
     on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
     word, of_accuracy = ("gained", lost.times(-100)) if lost.value < 0 else ("lost", lost.times(100))
-    points = f"{word} {estimate_text(of_accuracy, 'points', n=False)}{on} (n = {len(stage.seeds)} seed"
+    points = f"{word} {estimate_text(of_accuracy, 'points', n=False, difference=True)}{on} (n = {len(stage.seeds)} seed"
     points += "s)" if len(stage.seeds) > 1 else ")"
     if advice.learning_rate is not None and (beside := stage.nearest(advice.learning_rate)) != advice.learning_rate:
         points += f" beside {_number(beside)}"
@@ -331,7 +331,7 @@ def _pays(advice: Advice) -> list[Part]:
     worth = advice.pay
     if worth is None or worth.more.gain.value is None:
         return []
-    more, cleaner = (estimate_text(change.gain.times(100), "points", n=False) for change in (worth.more, worth.cleaner))
+    more, cleaner = (_points(change.gain) for change in (worth.more, worth.cleaner))
     said = f"Twice the labels would add {more}"
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
@@ -431,7 +431,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
             _number(change.alpha),
             f"{change.steps:,}",
             f"× {change.d_factor:.3g}",
-            "cannot tell" if change.gain.value is None else estimate_text(change.gain.times(100), "points", n=False),
+            "cannot tell" if change.gain.value is None else _points(change.gain),
         )
         for name, change in changes.items()
     ]
@@ -477,6 +477,10 @@ def _rate(answer: Answer) -> str:
     if answer.learning_rate.value is None and answer.factor is not None and answer.factor.value is not None:
         return f"{_text(answer.factor.value, answer.factor.interval)} times the rate best on clean labels"
     return estimate_text(answer.learning_rate, n=False)
+
+
+def _points(gain: Estimate) -> str:
+    return estimate_text(gain.times(100), "points", n=False, difference=True)
 
 
 def _percents(accuracy: Estimate) -> str:
