@@ -51,6 +51,16 @@ def test_built_in_names():
     assert network(torch.zeros(2, *SHAPE)).shape == (2, 3)
 
 
+@pytest.mark.parametrize("factor", [0.0, 3.0])
+@pytest.mark.parametrize("name", ["mlp2", "resnet8gn", "own"])
+def test_the_last_layer_alone_starts_larger(name, factor, my_networks):
+    name = f"{my_networks}:make" if name == "own" else name
+    plain, scaled = (load_network(name, SHAPE, 3, seed=4, last_layer=f).state_dict() for f in (1.0, factor))
+    *others, weight, bias = plain
+    assert all(torch.equal(scaled[key], plain[key]) for key in others)
+    assert all(torch.equal(scaled[key], factor * plain[key]) for key in (weight, bias))
+
+
 def test_a_function_of_the_working_directory_gives_a_network_drawn_by_the_seed(my_networks):
     state = torch.random.get_rng_state()
     weights = [load_network(f"{my_networks}:make", SHAPE, 3, seed=seed)[1].weight for seed in (0, 0, 1)]

@@ -278,7 +278,7 @@ LIMITS = [  # page, words of the row, the limit as it stands there
     ("data", "classes |", f"2 to {MAX_CLASSES:,}"),
     ("data", "classes of a noise matrix", f"{transition.MAX_CLASSES:,}"),
     ("data", "file with a noise matrix", f"{matrixfile.MAX_BYTES:,} bytes"),
-    ("data", "pixels, as", f"within ±{MAX_PIXEL:,.0f}"),
+    ("data", "numbers, as", f"within ±{MAX_PIXEL:,.0f}"),
 ]
 
 
