@@ -1,6 +1,6 @@
 """How right is `effbatch advise` on labels that people gave, and on tokens and features, asked as a user asks it?
 
-    python benchmarks/human_labels.py --data-dir DATA             # every case: two to three hours of one core
+    python benchmarks/human_labels.py --data-dir DATA             # every case: about half an hour of one core
     python benchmarks/human_labels.py --only "topics" --out /tmp/look
     python benchmarks/human_labels.py --data-dir DATA --truth     # full runs alone
 
