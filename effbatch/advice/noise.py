@@ -297,8 +297,8 @@ class Noise:
             wrong = 1 - float(np.diag(np.asarray(self.matrix)).mean())  # of noisy labels
             if not 0 <= rate < wrong:
                 raise InputError(
-                    f"the noise rate must be >= 0 and below {wrong:.6g}, the share of wrong labels if all are drawn "
-                    f"from the matrix, got {rate:g}: give the share of wrong labels"
+                    f"the noise rate needs to be at least 0 and below {wrong:.6g}, the share of wrong labels if "
+                    f"all are drawn from the matrix, got {rate:g}: give the share of wrong labels"
                 )
             alpha = rate / (wrong - rate)
         redrawn = rate / (1 - rate)

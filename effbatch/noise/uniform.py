@@ -109,8 +109,8 @@ def alpha_from_noise_rate(noise_rate: Array, num_classes: int) -> Array:
         percent = np.ndim(noise_rate) == 0 and 1 < noise_rate <= 100
         todo = f"write {noise_rate / 100:g} for {noise_rate:g} %" if percent else "give the share of wrong labels"
         raise InputError(
-            f"the noise rate must be >= 0 and below (K - 1)/K = {limit:.6g}, where labels of {K} classes carry "
-            f"no signal, got {noise_rate}: {todo}",
+            f"the noise rate needs to be at least 0 and below (K − 1)/K = {limit:.6g}, from which on labels of {K} "
+            f"classes carry no signal, got {noise_rate}: {todo}",
             noise_rate=noise_rate,
             limit=limit,
         )
@@ -120,5 +120,6 @@ def alpha_from_noise_rate(noise_rate: Array, num_classes: int) -> Array:
 def _check_num_classes(num_classes: int) -> None:
     if not float(num_classes).is_integer() or num_classes < 2:
         raise InputError(
-            f"the number of classes must be a whole number >= 2, got {num_classes}", num_classes=num_classes
+            f"the number of classes must be a whole number from 2 on, got {num_classes}: count them",
+            num_classes=num_classes,
         )

@@ -117,4 +117,6 @@ def clean_labels_factor(alpha: Array) -> Array:
 
 def _check_num_classes(num_classes: int) -> None:
     if num_classes < 2:
-        raise InputError(f"the number of classes must be >= 2, got {num_classes}", num_classes=num_classes)
+        raise InputError(
+            f"the number of classes must be at least 2, got {num_classes}: count them", num_classes=num_classes
+        )

@@ -127,10 +127,10 @@ def test_noise_rates_that_leave_a_signal_are_answered_beside_one_that_does_not()
     asked = ("predict", "--noise-rate", "0.4", "--noise-rate", "0.95", "--batch", "8")
     known, unknown = json.loads(run(*asked, "--json"))
     assert (known["alpha"], unknown["alpha"]) == (pytest.approx(0.8), None)
-    assert "below (K - 1)/K = 0.9" in unknown["reason"]
+    assert "below (K − 1)/K = 0.9" in unknown["reason"]
     page = run(*asked)
     assert "α = 0.8" in page
-    assert "? The learning rate cannot be told: the noise rate must be" in page
+    assert "? The learning rate cannot be told: the noise rate needs to be" in page
 
 
 @pytest.mark.parametrize(

@@ -45,5 +45,5 @@ def test_a_class_without_images_has_clean_labels():
 def test_labels_that_are_all_wrong_have_no_alpha():
     labels = GivenLabels.of([1, 0], [0, 1], 2)
     assert labels.alpha is None
-    with pytest.raises(InputError, match="the noise rate must be >= 0 and below"):
+    with pytest.raises(InputError, match="the noise rate needs to be at least 0 and below"):
         labels.twin("same_rate")

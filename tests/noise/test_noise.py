@@ -94,13 +94,13 @@ def test_alpha_out_of_range_is_refused(alpha):
 
 @pytest.mark.parametrize("num_classes", [1, 0, 2.5, np.nan])
 def test_too_few_classes_are_refused(num_classes):
-    with pytest.raises(InputError, match=f"whole number >= 2, got {num_classes}$"):
+    with pytest.raises(InputError, match=f"whole number from 2 on, got {num_classes}: count them$"):
         UniformNoise(1.0, num_classes)
 
 
 @pytest.mark.parametrize("rate", [-0.01, 0.9, 0.95, np.nan])
 def test_noise_rate_without_signal_is_refused(rate):
-    with pytest.raises(InputError, match=rf"below \(K - 1\)/K = 0.9, .*, got {rate}:"):
+    with pytest.raises(InputError, match=rf"below \(K − 1\)/K = 0.9, .*, got {rate}:"):
         alpha_from_noise_rate(rate, 10)
 
 

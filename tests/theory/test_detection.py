@@ -58,7 +58,7 @@ def test_d_prime_at_the_ends_and_beyond():
     np.testing.assert_array_equal(d_prime([0.0, 1.0, np.nan], 10), [-np.inf, np.inf, np.nan])
     with pytest.raises(InputError, match=r"must lie in \[0, 1\], got 76.0.*not percent"):
         d_prime(76.0, 10)
-    with pytest.raises(InputError, match="number of classes must be >= 2, got 1"):
+    with pytest.raises(InputError, match="number of classes must be at least 2, got 1"):
         accuracy(1.0, 1)
 
 

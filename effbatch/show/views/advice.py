@@ -90,7 +90,7 @@ def unanswered_page(unknown: Unanswered) -> Page:
     at_least = "" if unknown.alpha.low is None else f" α is at least {_number(unknown.alpha.low)}."
     return Page(
         f"? The learning rate cannot be told: {unknown.reason}.",
-        [f"Check more labels, or give α yourself.{at_least}", Note(f"For {unknown.num_classes} classes.")],
+        [f"Check more labels, or give α yourself.{at_least}", Note(f"This is for {unknown.num_classes} classes.")],
     )
 
 
