@@ -2,6 +2,7 @@
 
     python benchmarks/staying_labels.py                    # every cell: some minutes of one core
     python benchmarks/staying_labels.py --further          # 18 others, for staying_labels_further.json
+    python benchmarks/staying_labels.py --learnable        # 12 tables that can be learned without error
     python benchmarks/staying_labels.py --only blobs       # some of them, to look
 
 A cell is a table made here (or digits), its labels made wrong once, a network, a recipe and 6 to 22 passes. Truth: full
@@ -13,9 +14,10 @@ resample tables. A point lost is one of clean accuracy.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,7 @@ class Case:
     alpha: float
     batch_size: int
     steps: int
+    beyond: int = 0  # rates of the truth above those of the recipe
 
 
 def blobs(seed: int, examples: int, classes: int = 6, features: int = 20) -> DataSet:
@@ -84,6 +87,54 @@ def waves(seed: int, examples: int) -> DataSet:
     wave = np.sin(2 * np.pi * (turns[:, None] * np.arange(96) / 96 + rng.random((n, 1))))
     x = (np.where((y % 2)[:, None], np.sign(wave), wave) + rng.normal(size=wave.shape)).astype(np.float32)
     return DataSet("waves", x[:examples], y[:examples], x[examples:], y[examples:], 4, "made here")
+
+
+def learnable_table(kind: str, seed: int, examples: int, classes: int) -> DataSet:
+    """Classes that a network can learn without error, though slowly at first, in two to twelve hidden directions.
+
+    arms     of a spiral of a half turn             board   squares of a 3 × 3 board, neighbours of different class
+    rings    of equal width around a point          parity  of two signs out of twelve, two classes
+    teacher  of a random network of one layer       forest  of five random trees of depth four, by majority
+    """
+    rng = np.random.default_rng(seed)
+    n, features = examples + TESTED, 12
+    if kind == "arms":
+        y, r = rng.integers(classes, size=n), np.sqrt(rng.random(n))
+        angle = 2 * np.pi * y / classes + 3 * r + 0.15 * rng.normal(size=n)
+        hidden = 1.5 * np.stack([r * np.cos(angle), r * np.sin(angle)], 1)
+    elif kind == "board":
+        hidden = 3 * rng.random((n, 2))
+        y = hidden.astype(int).sum(1) % classes
+        hidden -= 1.5
+    elif kind == "rings":
+        radius, angle = rng.random(n), 2 * np.pi * rng.random(n)
+        y = (classes * radius).astype(int)
+        hidden = 2 * radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    elif kind == "parity":
+        hidden = rng.choice([-1.0, 1.0], size=(n, features))
+        y = (hidden[:, :2].prod(1) > 0).astype(int)
+    else:
+        hidden = rng.normal(size=(n, features))
+        y = (_teacher if kind == "teacher" else _forest)(rng, hidden, classes)
+    seen = hidden if hidden.shape[1] == features else hidden @ rng.normal(size=(hidden.shape[1], features))
+    x = (seen + 0.1 * rng.normal(size=seen.shape)).astype(np.float32)
+    return DataSet(kind, x[:examples], y[:examples], x[examples:], y[examples:], classes, "made here")
+
+
+def _teacher(rng: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarray:
+    """Classes by a random network of eight ReLU units, as frequent as each other."""
+    units = np.maximum(x @ rng.normal(size=(x.shape[1], 8)) / np.sqrt(x.shape[1]), 0)
+    score = (units - units.mean(0)) @ rng.normal(size=(8, classes))
+    return ((score - score.mean(0)) / score.std(0)).argmax(1)
+
+
+def _forest(rng: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarray:
+    """Classes by the votes of five random trees, each of which asks four times whether one of four features is large."""
+    votes = np.zeros((len(x), classes))
+    for _ in range(5):
+        leaf = (x[:, rng.choice(4, size=4)] > 0.7 * rng.normal(size=4)) @ (1 << np.arange(4))
+        votes[np.arange(len(x)), rng.integers(classes, size=16)[leaf]] += 1 + 0.1 * rng.random()
+    return votes.argmax(1)
 
 
 def wrong_for_good(data: DataSet, alpha: float, seed: int) -> DataSet:
@@ -123,6 +174,21 @@ def harder() -> Iterator[Case]:
         yield Case(f"waves {700 + k}", data, "waves", recipes[(2, 1)[k]], alpha, 64, 400)
 
 
+def learnable(other: int = 0) -> Iterator[Case]:
+    """Twelve tables that can be learned without error, looked at; with 1 those kept back, all rotated."""
+    kinds = ("arms", "board", "rings", "parity", "teacher", "forest")
+    networks, recipes = ("layer norm", "deep", "tanh", "layer norm", "batch norm"), tuple(RECIPES)
+    for k in range(12):
+        kind, alpha = kinds[k % 6], (3.0, 1.0, 2.0, 1.5, 4.0)[(k + 2 * other) % 5]
+        few = 2 if kind == "parity" else 2 + (k // 6 + other) % 2
+        classes = few if kind in ("parity", "board") else (5, 3, 4)[(k + k // 6 + other) % 3]
+        passes = (20, 10, 30)[(k + k // 6 + other) % 3]
+        table = 800 + 100 * other + k
+        data = wrong_for_good(learnable_table(kind, table, 3200, classes), alpha, table)
+        network, recipe = networks[(k + 3 * other) % 5], recipes[(2 + k + k // 6 + other) % 3]
+        yield Case(f"{kind} {table}", data, network, recipe, alpha, 64, passes * 50, beyond=2)
+
+
 def network_of(case: Case) -> Callable[[int], nn.Module]:
     """The untrained network by seed."""
     features, classes = int(np.prod(case.data.image_shape)), case.data.num_classes
@@ -160,6 +226,7 @@ def network_of(case: Case) -> Callable[[int], nn.Module]:
 def truth(case: Case) -> Cell:
     """Full runs at all rates."""
     said, octaves = RECIPES[case.recipe]
+    octaves = range(octaves.start, octaves.stop + case.beyond)
     momentum = said["optimizer"] == "momentum"
     options = {**said, "optimizer": "sgd", "momentum": 0.9} if momentum else said
     train = Train(network="given", budget={"steps": case.steps}, evaluations=1, **options)
@@ -189,6 +256,8 @@ def measured(case: Case, effort: float) -> dict:
     answers = [one for one in found if one.learning_rate.value is not None]
     octaves = np.log2([one.learning_rate.value for one in answers])
     ends = np.log2([end for one in answers for end in one.plateau])
+    if not answers:
+        return {"simulation": case.table}
     best, passes = cell.best(), case.steps * case.batch_size / len(case.data.y_train)
     held = [one.learning_rate.low <= 2.0**best <= one.learning_rate.high for one in answers]
     promised = np.array([[_on_clean(value, case) for value in one.accuracy.floats] for one in answers])
@@ -233,7 +302,7 @@ def as_markdown(record: dict) -> str:
         f"over tables. Bias {record['bias']:+.2f}; the ends of plateaus cost {record['ends']:.2f} points on average, "
         f"both less than one in {record['both_ends']:.0%} of the probes. Accuracy is promised "
         f"{record['accuracy_bias']:+.1f} points too high on average; {record['accuracy_inside']:.0%} of its 90 % "
-        "intervals hold.",
+        "intervals hold." + _silent(record.get("silent", [])),
         "",
         _line(numbers),
         _line("---" for _ in numbers),
@@ -250,6 +319,10 @@ def as_markdown(record: dict) -> str:
     return "\n".join([*lines, ""])
 
 
+def _silent(tables: Sequence[str]) -> str:
+    return f" No rate, as no run beat chance: {', '.join(tables)}." if tables else ""
+
+
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -258,18 +331,24 @@ def main() -> None:
     """Measure every cell, write staying_labels.json and staying_labels.md, or those of further cells."""
     parser = parser_of(__doc__)
     parser.add_argument("--effort", type=float, default=1.5)
-    parser.add_argument("--further", action="store_true")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--further", action="store_true")
+    group.add_argument("--learnable", action="store_true")
     options = parser.parse_args()
-    rows = []
-    for case in [*cases(1), *cases(2)] if options.further else [*cases(), *harder()]:
+    of_kind = "further" * options.further or "learnable" * options.learnable
+    asked = {"": [cases(), harder()], "further": [cases(1), cases(2)], "learnable": [learnable(1)]}[of_kind]
+    found = []
+    for case in chain.from_iterable(asked):
         if not options.only or any(some in case.table for some in options.only):
-            rows.append(measured(case, options.effort))
-            print(json.dumps(rows[-1]), flush=True)
+            found.append(measured(case, options.effort))
+            print(json.dumps(found[-1]), flush=True)
+    rows = [row for row in found if "octaves" in row]
     ends = [end for row in rows for end in row["ends"]]
     record = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": "CPU",
-        "command": "python benchmarks/staying_labels.py" + " --further" * options.further,
+        "command": "python benchmarks/staying_labels.py" + f" --{of_kind}" * bool(of_kind),
+        "silent": [row["simulation"] for row in found if row not in rows],
         "bias": float(np.mean([row["bias"] for row in rows])),
         "ends": float(np.mean(ends)),
         "both_ends": float(np.mean([max(pair) < 1 for pair in zip(ends[::2], ends[1::2], strict=True)])),
@@ -279,7 +358,7 @@ def main() -> None:
         "rows": rows,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    stem = "staying_labels" + "_further" * options.further
+    stem = "staying_labels" + f"_{of_kind}" * bool(of_kind)
     (options.out / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (options.out / f"{stem}.md").write_text(as_markdown(record), encoding="utf-8")
 
