@@ -129,7 +129,7 @@ def _teacher(rng: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarra
 
 
 def _forest(rng: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarray:
-    """Classes by the votes of five random trees, each of which asks four times whether one of four features is large."""
+    """Classes by the votes of five random trees, each of four questions whether one of four features is large."""
     votes = np.zeros((len(x), classes))
     for _ in range(5):
         leaf = (x[:, rng.choice(4, size=4)] > 0.7 * rng.normal(size=4)) @ (1 << np.arange(4))
