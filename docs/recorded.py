@@ -30,7 +30,15 @@ def _sources() -> dict[str, Path]:
     names = {"benchmark": "prediction", "recipes": "advice", "theory-record": "theory"}
     names |= {
         name: name
-        for name in ("advice_dense", "human_labels", "precision", "rivals", "staying_labels", "staying_labels_further")
+        for name in (
+            "advice_dense",
+            "human_labels",
+            "precision",
+            "rivals",
+            "staying_labels",
+            "staying_labels_further",
+            "staying_labels_learnable",
+        )
     }
     return {f"{page}.md": benchmarks / f"{file}.md" for page, file in names.items()} | records
 

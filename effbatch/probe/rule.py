@@ -22,9 +22,10 @@ observed:
 
 wide, as some networks memorise in the full run and some, whose labels can be learned without error, do not: the runs
 tell, by where the stages peak. Where held-out labels are noisy, scores tell little: the last stage has two rates two
-octaves apart, of T/2 steps, and goes on if the optimum is not expected well inside them. m and its deviation are those
-of the posterior, by the likelihood of every stage (`probe.bump`) and the prior for p; to them comes how far loss and
-accuracy peak apart, the farther the more the runs still learned between the stages, and in networks that normalise.
+octaves apart, of T/2 steps, and goes on if the optimum is not expected well inside them, or if the first stage hardly
+bends. m and its deviation are those of the posterior, by the likelihood of every stage (`probe.bump`) and the prior for
+p; to them comes how far loss and accuracy peak apart, the farther the more the runs still learned between the stages,
+in networks that normalise, and where the first stage hardly bends.
 
 The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
@@ -41,7 +42,7 @@ from numpy.typing import NDArray
 
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
-from effbatch.probe.bump import NORMAL, WIDTH, likelihood
+from effbatch.probe.bump import NORMAL, WIDTH, WIDTH_SPREAD, likelihood
 from effbatch.theory.detection import accuracy as forced_choice
 from effbatch.theory.detection import d_prime
 
@@ -70,6 +71,7 @@ AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to a
 GROWTH_NOISE = 0.1  # standard deviation for a factor of three, where both agree
 LEAST_D = 0.02  # below that nothing is learned yet
 LEARNED = 13  # nats on all held-out examples: seeds then scatter by a sixth of it
+NEARLY = 0.8  # of what the best rate of the first stage learns
 GRID, BEYOND = 0.05, 6  # octaves between the optima that are weighed, and beyond the rates tried
 POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
 WIDEST, NARROWEST = 1.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
@@ -271,7 +273,7 @@ def find(
         return m, hypot(deviation, _reading(stages, entropy), NORMALISING * (normalises and passes is not None))
 
     def inside(stage: Stage) -> bool:
-        if entropy is None:
+        if entropy is None or _flat(stages[0], entropy):  # two runs that are as good as each other tell nothing
             return False
         at, side = log2(stage.learning_rates[stage.best]), 1 if stage.best else -1
         expected = where([*filter(learned, stages), stage])[0] + shift.by(stage.fraction)
@@ -300,7 +302,8 @@ def find(
     told = [stage for stage in stages if learned(stage)]
     m, deviation = where(told)
     accuracy, growth = _accuracy(told, num_classes, held_out, scored_alpha)
-    low, high = (2.0 ** (m + side * NORMAL_90 * deviation) for side in (-1, 1))
+    unsure = deviation if entropy is None else hypot(deviation, _flat(told[0], entropy))  # flat: costs little
+    low, high = (2.0 ** (m + side * NORMAL_90 * unsure) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
         plateau=_plateau(last, m, deviation, POINT / (1 + scored_alpha), entropy, by_loss=bool(alpha and passes)),
@@ -356,6 +359,19 @@ def _reading(stages: Sequence[Stage], entropy: float) -> float:
     first, last = (max(entropy - stage.loss.mean(1).min(), 1e-4) for stage in (stages[0], stages[-1]))
     least, each, most = READING
     return least + each * min(max(log2(last / first), 0), most)
+
+
+def _flat(stage: Stage, entropy: float) -> float:
+    """Standard deviation of an optimum that may lie anywhere between rates that learn nearly the most, in octaves.
+
+    If they reach farther than those of a bump may: (reach² − usual²)/12 is what a uniform law adds to its variance.
+    """
+    octaves = np.log2(stage.learning_rates)
+    grid = np.arange(octaves[0], octaves[-1] + GRID, GRID)
+    gain = np.interp(grid, octaves, np.clip(entropy - stage.loss.mean(1), 0, None))
+    near = grid[gain >= NEARLY * gain.max()]
+    usual = 2 * WIDTH * exp(WIDTH_SPREAD) * sqrt(-2 * log(NEARLY))
+    return sqrt(max(0.0, (near[-1] - near[0]) ** 2 - usual**2) / 12)
 
 
 def _stage(

@@ -333,18 +333,28 @@ def test_the_optimum_of_a_noisy_quadratic_for_every_optimizer(optimizer, schedul
 
 
 class NoisyWorld:
-    """Runs learn a bump of the loss, three octaves wide, less what held-out labels and seeds make of it."""
+    """Runs learn a bump of the loss, `width` octaves wide, less what held-out labels and seeds make of it."""
 
     def __init__(
-        self, m: float, *, alpha=1.0, passes=8.0, held_out=1000, gain=0.1, power=1.0, normalises=False, noise=None
+        self,
+        m: float,
+        *,
+        alpha=1.0,
+        passes=8.0,
+        held_out=1000,
+        gain=0.1,
+        power=1.0,
+        normalises=False,
+        width=3.0,
+        noise=None,
     ) -> None:
         self.m, self.alpha, self.passes, self.held_out, self.gain = m, alpha, passes, held_out, gain
-        self.power, self.normalises = power, normalises
+        self.power, self.normalises, self.width = power, normalises, width
         self.shift, self.noise, self.asked = shift_of(alpha, passes), noise, []
 
     def train(self, rates, fraction, seeds) -> Runs:
         self.asked += [fraction] * len(rates) * len(seeds)
-        away = (np.log2(rates)[:, None] - self.m - self.shift.by(fraction)) / 3
+        away = (np.log2(rates)[:, None] - self.m - self.shift.by(fraction)) / self.width
         learned = self.gain * fraction**self.power * np.exp(-(away**2) / 2) * np.ones(len(seeds))
         if self.noise is not None:
             learned = learned + self.noise.normal(
@@ -393,6 +403,13 @@ def test_the_interval_is_wider_the_more_runs_still_learn_and_in_networks_that_no
 
     assert wide(power=0.1) < wide() < wide(normalises=True)
     assert wide(normalises=True, passes=None) == wide(passes=None)  # noise is fresh: nothing to memorise
+
+
+def test_where_the_first_stage_hardly_bends_two_runs_are_not_enough_and_the_interval_is_wide():
+    usual, flat = (NoisyWorld(-3.0, width=width).found() for width in (3.0, 8.0))
+    assert len(usual.stages[-1].learning_rates) == 2 < len(flat.stages[-1].learning_rates)
+    wide = [log2(found.learning_rate.high / found.learning_rate.low) for found in (usual, flat)]
+    assert wide[1] > 1.3 * wide[0]
 
 
 def test_fewer_noisy_labels_or_less_learned_widen_the_interval():

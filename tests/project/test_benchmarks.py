@@ -41,10 +41,10 @@ def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def test_the_page_of_the_further_cells_is_made_of_the_stored_numbers(script):
-    further = "staying_labels_further"
-    made = script("staying_labels").as_markdown(stored(further))
-    assert made == (RESULTS / f"{further}.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["staying_labels_further", "staying_labels_learnable"])
+def test_the_pages_of_other_cells_are_made_of_the_stored_numbers(script, name):
+    made = script("staying_labels").as_markdown(stored(name))
+    assert made == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
 PROMISES = {  # name of a row -> number of the rows of a record, its scale and digits
@@ -72,6 +72,7 @@ def test_what_the_probe_promises_by_kind_of_label_is_what_was_recorded(script, n
         [row for row in fresh if row["alpha"] > 0],
         stored("staying_labels")["rows"] + stored("staying_labels_further")["rows"],
         [row for row in stored("human_labels")["rows"] if row["people"]],
+        stored("staying_labels_learnable")["rows"],
     ]
     page = (DOCS / "when-it-fails.md").read_text(encoding="utf-8")
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
