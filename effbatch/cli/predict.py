@@ -130,7 +130,7 @@ def _show(answers: Sequence[Prediction | Unanswered], *, as_json: bool, everythi
         echo_json(objects[0] if len(objects) == 1 else objects)
         return
     from effbatch.core.pages import page
-    from effbatch.show.views.advice import prediction_page, predictions_page
+    from effbatch.show.views.prediction_pages import prediction_page, predictions_page
 
     known = [answer for answer in answers if isinstance(answer, Prediction)]
     if known:

@@ -594,7 +594,7 @@ def test_where_less_is_always_better_the_theory_does_not_apply():
         (lambda: predict(5), "a prediction needs a batch size, got none"),
         (lambda: predict(batch_size=8), "a prediction needs alpha, got none: give alpha, noise_rate"),
         (lambda: predict(5, 8, noise_rate=0.5), "how many labels are wrong, got alpha and the noise rate"),
-        (lambda: predict(batch_size=8, noise_rate=0.9), r"below \(K - 1\)/K = 0.9"),
+        (lambda: predict(batch_size=8, noise_rate=0.9), r"below \(K − 1\)/K = 0.9"),
         (lambda: predict(batch_size=8, noise_rate=0.7, matrix=SWAP), r"below 0.333333, .*got 0.7"),
         (lambda: predict(5, 8, transition=SWAP), "how many labels are wrong, got alpha and the transition matrix"),
         (lambda: predict(batch_size=8, transition=SWAP, matrix=SWAP), "got matrix and transition: leave one out"),

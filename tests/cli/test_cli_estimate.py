@@ -143,7 +143,7 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--classes", "10", "--examples", "50"], "--examples needs a sample of them, got none"),
         (["--counts", "missing.csv", "--wrong", "3"], "got --counts and --wrong: leave one of them out"),
         (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
-        (["--noise-rate", "0.9", "--classes", "10"], r"below \(K - 1\)/K = 0.9, .* got 0.9"),
+        (["--noise-rate", "0.9", "--classes", "10"], r"below \(K − 1\)/K = 0.9, .* got 0.9"),
         (["--sizes", "1,2"], "got no counts: give --counts"),
         (["--checks", "missing.csv"], "missing.csv cannot be read: No such file"),
         (["--checks", "missing.csv", "--method", "wilson"], "--checks stand alone"),

@@ -1,129 +1,25 @@
-"""What predict and advise answer -> their pages."""
+"""What advise answers -> its page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from effbatch.advice.answers import BY, Advice, Answer
-from effbatch.advice.evidence import LawScore
 from effbatch.advice.labels_pay import MORE, RELABELLED, LabelsWorth
-from effbatch.advice.law_answers import LawPrediction
-from effbatch.advice.prediction import Prediction, Unanswered
-from effbatch.core.estimate import Estimate, Interval
+from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Table
-from effbatch.core.formats import estimate_text, value_text
+from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Code, Heading, Note, Page, Part, page
 from effbatch.plan.practice import Departure
-from effbatch.show.terminal import SCREEN, as_text, on_a_screen
-from effbatch.show.views import advice_figures  # noqa: F401 (registers their figures)
+from effbatch.show.terminal import SCREEN, as_text
+from effbatch.show.views import (
+    advice_figures,  # noqa: F401 (registers their figures)
+    prediction_pages,  # noqa: F401 (and the pages of predict, whose answers are of the same folder)
+)
+from effbatch.show.views.numbers import number, number_text, percent
 
 ROWS = 5  # batch sizes on a screen
 FAR = 2  # times the nearest published rate, from which the answer says so
-
-
-@page.register
-def prediction_page(prediction: Prediction, *, everything: bool = False) -> Page:
-    """The recommended rate and why, the laws that apply, and what the noise costs.
-
-    everything  also when each law holds, and the laws that do not apply; else what fits on a screen, the worst laws
-                left out
-    """
-    if everything:
-        return _prediction(prediction, None)
-    return on_a_screen(lambda rows: _prediction(prediction, rows), len(_applying(prediction)))
-
-
-def _prediction(prediction: Prediction, rows: int | None) -> Page:
-    """The page with so many laws in a table, or, with None, everything."""
-    chosen, said = prediction.recommended, prediction.learning_rate
-    parts: list[Part] = [f"Law {chosen.law}: {chosen.why}.", Note(_situation(prediction))]
-    if prediction.noise["unlearnable"]:
-        parts.append(_unlearnable(prediction))
-    if rows is None:
-        parts.append(Heading("Learning rate by law"))
-        parts += [_law(name, said[name]) for name in _applying(prediction)]
-        parts.append(Heading("Laws that do not apply here"))
-        parts += [f"- {name}: {said[name].reason}." for name in sorted(said) if not said[name].applies]
-    else:
-        parts.append(_law_table(prediction, rows))
-    parts.append(_costs(prediction))
-    if rows is None:
-        effective = "The laws are for uniform noise, and take the effective α: that of the signal left. "
-        parts.append(
-            Note(
-                f"{effective if prediction.noise['reason'] else ''}B/(1+α)² and B(1+α)² hold exactly where the network "
-                "still answers 1/K for every class and its noise scale is large; the loss floor and the share of wrong "
-                "labels are exact. `effbatch validate` measures how far each law is off."
-            )
-        )
-    return Page(_headline(prediction), parts)
-
-
-def _applying(prediction: Prediction) -> list[str]:
-    """The laws that apply: the recommended one, then by their recorded error, those without a record last."""
-    chosen, scores = prediction.recommended, prediction.question.scores
-    off = {
-        name: scores[name].median_error_log2 if name in scores else float("inf") for name in prediction.learning_rate
-    }
-    applying = (name for name, law in prediction.learning_rate.items() if law.applies)
-    return sorted(applying, key=lambda name: (name != chosen.law, off[name], name))
-
-
-def _law_table(prediction: Prediction, most: int) -> Table:
-    """A row for each of the best laws, and by what factor each missed the best rates on record."""
-    kind, scores = "factor" if prediction.recommended.value is None else "rate", prediction.question.scores
-    cells = {name: _number_of(kind, prediction.learning_rate[name]) for name in _applying(prediction)}
-    rows = [(name, cell, _missed(scores.get(name))) for name, cell in cells.items() if cell is not None]
-    known = any(missed for *_, missed in rows)
-    columns = ("law", kind, "missed by (median)") if known else ("law", kind)
-    title = f"Learning rate by law, {'best' if known else 'recommended'} first (reasons and the rest: --all)"
-    return Table("laws", title, columns, [row[: len(columns)] for row in rows[:most]])
-
-
-def _missed(score: LawScore | None) -> str:
-    return "" if score is None else f"a factor of {2**score.median_error_log2:.3g}"
-
-
-@page.register
-def unanswered_page(unknown: Unanswered) -> Page:
-    """Why no rate can be told, and what is known of α."""
-    at_least = "" if unknown.alpha.low is None else f" α is at least {_number(unknown.alpha.low)}."
-    return Page(
-        f"? The learning rate cannot be told: {unknown.reason}.",
-        [f"Check more labels, or give α yourself.{at_least}", Note(f"This is for {unknown.num_classes} classes.")],
-    )
-
-
-def predictions_page(predictions: Sequence[Prediction], *, everything: bool = False) -> Page:
-    """Several of them as one table of what the recommended laws say; not all of them where a screen is too small."""
-    if everything:
-        return _predictions(predictions, len(predictions))
-    return on_a_screen(lambda rows: _predictions(predictions, rows), len(predictions))
-
-
-def _predictions(predictions: Sequence[Prediction], most: int) -> Page:
-    said = [p.recommended for p in predictions]
-    anchored = said[0].value is not None
-    numbers = [one.value if anchored else one.factor for one in said]
-    known = [number for number in numbers if number is not None]
-    span = " to ".join(dict.fromkeys(_number(number) for number in (min(known), max(known))))
-    what = f"Use learning rate {span}" if anchored else f"Multiply your best clean-label learning rate by {span}"
-    columns = ("α", "B", "rate" if anchored else "factor", "B/(1+α)²", "loss floor")
-    rows = [
-        (
-            _number(p.setting.alpha),
-            p.setting.batch_size,
-            _number_of(columns[2], p.learning_rate[p.recommended.law]),
-            _number(p.effective_batch_size["signal_to_noise"]),
-            f"{p.labels.loss_floor:.4g}",
-        )
-        for p in predictions[:most]
-    ]
-    note = "B/(1+α)²: effective batch size by signal-to-noise ratio. Loss floor: in nats. Ask for one pair to see more."
-    left = [f"{len(predictions) - most:,} more rows: --all"] if most < len(predictions) else []
-    why = next((one.why for one in said if one.factor_interval), said[0].why)
-    parts: list[Part] = [f"Law {said[0].law}: {why}.", Table("predictions", "", columns, rows), *left, Note(note)]
-    return Page(f"{what}{'' if anchored else ' at the same batch size'}, row by row.", parts)
 
 
 @page.register
@@ -171,88 +67,11 @@ def advice_page(advice: Advice, *, everything: bool = False) -> Page:
 def _unadvised(advice: Advice) -> Page:
     """Why no α is known, and what to do."""
     low = (advice.alpha.interval or (None,))[0]
-    said = [f"α is at least {_number(low)}."] if low is not None else []
+    said = [f"α is at least {number(low)}."] if low is not None else []
     todo = [f"{limit[0].upper()}{limit[1:]}." for limit in advice.limits]
     read = Note(f"{advice.data.name}: {advice.data.read_as}.")
     title = f"? The learning rate cannot be told: {advice.chosen.learning_rate.reason}."
     return Page(title, [*said, *todo, "Cost: nothing was trained.", read])
-
-
-def _headline(prediction: Prediction) -> str:
-    chosen, anchor = prediction.recommended, prediction.anchor
-    if chosen.value is None:
-        clean = f"your best clean-label learning rate at B = {prediction.setting.batch_size:,}"
-        if chosen.factor == 1:
-            return f"Keep {clean}."
-        return f"Multiply {clean} by {_sure(chosen.factor, chosen.factor_interval)}."
-    if chosen.factor is None or anchor is None:
-        return f"Use learning rate {_sure(chosen.value, chosen.interval)}."
-    moved = chosen.factor != 1 or chosen.interval is not None
-    rate = f"Use learning rate {_sure(chosen.value, chosen.interval) if moved else _number(chosen.value)}"
-    return (
-        f"{rate}: {_number(chosen.factor)} times the anchor's {_number(anchor.learning_rate)} at batch size "
-        f"{anchor.batch_size:,}, α = {_number(anchor.alpha)}."
-    )
-
-
-def _situation(prediction: Prediction) -> str:
-    s, noise, alpha = prediction.setting, prediction.noise, prediction.question.alpha
-    budget = f", {s.steps:,} steps" if s.steps is not None else ""
-    budget += f", {s.examples:,} examples" if s.examples is not None else ""
-    kind = f"{noise['kind']} label noise"
-    if noise["kind"] != "uniform":
-        degree = "" if noise["delta"] is None else f"degree {_number(noise['delta'])}, "
-        kind += f" ({degree}effective α = {_number(noise['effective_alpha'])})"
-    how = "" if prediction.question.noise.sources == ["alpha"] else f" ({alpha.how})"
-    return (
-        f"For α = {_text(s.alpha, alpha.interval)}{how}, B = {s.batch_size:,}, {s.num_classes} classes, {kind}, "
-        f"{s.optimizer}, {s.schedule} schedule{budget}."
-    )
-
-
-def _unlearnable(prediction: Prediction) -> str:
-    """Which classes no amount of data teaches; the rest of the page does not know."""
-    classes = prediction.noise["unlearnable"]
-    who = f"Class{'es' * (len(classes) > 1)} {', '.join(map(str, classes))} cannot"
-    if len(classes) == prediction.setting.num_classes:
-        who = "No class can"
-    return (
-        f"{who} be learned: a false label is at least as likely as the true one, and no learning rate or batch size "
-        "changes that."
-    )
-
-
-def _law(name: str, law: LawPrediction) -> str:
-    said = [f"× {_text(law.factor, law.factor_interval)}"] if law.factor is not None else []
-    said += [f"rate {_text(law.value, law.interval)}"] if law.value is not None else []
-    covers = f" ({law.covers})" if law.covers else ""
-    return f"- {name}, {law.formula}: {', '.join(said)}{covers}; {law.reason}."
-
-
-def _number_of(kind: str, law: LawPrediction) -> str | None:
-    """The factor or the rate of a law as a cell."""
-    value, interval = (law.factor, law.factor_interval) if kind == "factor" else (law.value, law.interval)
-    return None if value is None else _text(value, interval)
-
-
-def _costs(prediction: Prediction) -> Table:
-    spans, labels, effective = prediction.intervals or {}, prediction.labels, prediction.effective_batch_size
-    of_labels, of_effective = spans.get("labels", {}), spans.get("effective_batch_size", {})
-    ratio, count = (_text(effective[rule], of_effective.get(rule)) for rule in ("signal_to_noise", "clean_count"))
-    restoring = _text(prediction.restoring_batch_size, spans.get("restoring_batch_size"))
-    rows = [
-        ("effective batch by signal to noise, B/(1+α)²", ratio),
-        ("effective batch by clean labels, B/(1+α)", count),
-        ("batch that restores the signal, B(1+α)²", restoring),
-    ]
-    if prediction.clean_labels_factor is not None:
-        factor = _text(prediction.clean_labels_factor, spans.get("clean_labels_factor"))
-        rows.append(("clean labels for equal accuracy, if noise limits it", f"× {factor}"))
-    floor = of_labels.get("loss_floor")
-    floor = f"{labels.loss_floor:.4g}" if floor is None else _text(labels.loss_floor, floor)
-    rows.append(("training loss below which wrong labels are memorised", f"{floor} nats"))
-    rows.append(("wrong labels", _percent(labels.noise_rate, of_labels.get("noise_rate"))))
-    return Table("costs", "What the noise costs", ("", ""), rows)
 
 
 def _title(advice: Advice) -> str:
@@ -265,9 +84,7 @@ def _title(advice: Advice) -> str:
         rate = rate if unknown else f"Use {_rate(advice.chosen)} at this batch size"
     are = "noisy labels as they are"
     if labels.are == "clean":
-        are = (
-            f"clean labels, {labels.noise.get('kind', 'uniform')} noise of α = {_number(alpha.value)} simulated on top"
-        )
+        are = f"clean labels, {labels.noise.get('kind', 'uniform')} noise of α = {number(alpha.value)} simulated on top"
         are = are if alpha.value else "clean labels"
     told = f"{rate}; here {are}" if advice.learning_rate is None else f"{rate}, {are}"
     return (
@@ -281,7 +98,7 @@ def _rates(advice: Advice) -> list[Part]:
     chosen = advice.chosen
     said: list[Part] = []
     if chosen.plateau is not None:
-        low, high = map(_number, chosen.plateau)
+        low, high = map(number, chosen.plateau)
         said.append(f"On average a rate between {low} and {high} costs about one point at most.")
     elif chosen.probe is None:
         said.append(f"Nothing was trained; rate by {chosen.law}: {chosen.why}.")
@@ -296,26 +113,26 @@ def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
     """What a rate of the user's own lost, and in which runs."""
     stage = advice.chosen.stage_with(rate)
     if lost.value is None or stage is None or advice.chosen.probe is None:
-        return f"Your rate {_number(rate)}: {lost.reason}."
+        return f"Your rate {number(rate)}: {lost.reason}."
     on = " on the noisy labels" if (advice.labels.are, advice.labels.scored) == ("noisy", "as given") else ""
     word, of_accuracy = ("gained", lost.times(-100)) if lost.value < 0 else ("lost", lost.times(100))
     points = f"{word} {estimate_text(of_accuracy, 'points', n=False, difference=True)}{on} (n = {len(stage.seeds)} seed"
     points += "s)" if len(stage.seeds) > 1 else ")"
     if advice.learning_rate is not None and (beside := stage.nearest(advice.learning_rate)) != advice.learning_rate:
-        points += f" beside {_number(beside)}"
+        points += f" beside {number(beside)}"
     if stage.steps >= advice.steps:
-        return f"Your rate {_number(rate)}: it {points}."
+        return f"Your rate {number(rate)}: it {points}."
     only = len(advice.chosen.probe.stages) > 1 and stage is advice.chosen.probe.stages[0]
     where = (
         f"only the first runs, {stage.steps:,} steps, tried it and" if only else f"in runs of {stage.steps:,} steps it"
     )
-    return f"Your rate {_number(rate)}: {where} {points}; what it costs after all {advice.steps:,} steps is not known."
+    return f"Your rate {number(rate)}: {where} {points}; what it costs after all {advice.steps:,} steps is not known."
 
 
 def _accuracies(advice: Advice) -> list[Part]:
     chosen, labels = advice.chosen, advice.labels
     of = " of the labels as given" if labels.are == "noisy" else ""
-    majority = f"always the commonest class: {_percent(labels.majority, None)}{of}"
+    majority = f"always the commonest class: {percent(labels.majority, None)}{of}"
     if chosen.accuracy.value is None:
         return [f"Accuracy: cannot tell, {chosen.accuracy.reason}."]
     text = f"Accuracy to expect on {chosen.of}: {_percents(chosen.accuracy)}"
@@ -336,7 +153,7 @@ def _pays(advice: Advice) -> list[Part]:
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
     pace = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
-    return [f"{said}, {pace} (d′ ∝ labels^{_number(worth.growth.value)})."]
+    return [f"{said}, {pace} (d′ ∝ labels^{number(worth.growth.value)})."]
 
 
 def _cost(advice: Advice) -> str:
@@ -359,7 +176,7 @@ def _changes(advice: Advice) -> list[str]:
     if advice.labels.audits:
         audit = advice.labels.audits[0]
         low, high = audit.alpha.low, audit.alpha.high
-        about = f"from {_number(low)} to {_number(high)}" if high is not None else f"to at least {_number(low)}"
+        about = f"from {number(low)} to {number(high)}" if high is not None else f"to at least {number(low)}"
         known = f" {about}" * (advice.chosen.of == "clean labels")  # else α is assumed, and so would these limits be
         changes.append(f"{audit.checked:,} labels checked by hand would tell α{known}")
     practice = advice.practice
@@ -372,10 +189,10 @@ def _practice(practice: Departure) -> str:
     """How far the rate is from those in use, and whose are nearest."""
     if not practice.nearest:
         return "the rate lies between those of published recipes for noisy labels"
-    limit = f"at {'most' if practice.factor > 1 else 'least'} {_number(practice.nearest[0].learning_rate)}"
+    limit = f"at {'most' if practice.factor > 1 else 'least'} {number(practice.nearest[0].learning_rate)}"
     names = ", ".join(one.name for one in practice.nearest)
     told = f"published recipes for noisy labels use rates of {limit} ({names}), whatever the noise"
-    return f"{told}; this one is {_number(practice.factor)} times as high" if practice.factor != 1 else told
+    return f"{told}; this one is {number(practice.factor)} times as high" if practice.factor != 1 else told
 
 
 def _lines_to_change(snippet: str) -> str:
@@ -428,7 +245,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
     rows = [
         (
             name,
-            _number(change.alpha),
+            number(change.alpha),
             f"{change.steps:,}",
             f"× {change.d_factor:.3g}",
             "cannot tell" if change.gain.value is None else _points(change.gain),
@@ -445,7 +262,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
     return [
         Heading("Labels"),
         read,
-        f"α = {_text(known.value, known.interval)} noisy labels per clean one, {known.how}; "
+        f"α = {number_text(known.value, known.interval)} noisy labels per clean one, {known.how}; "
         f"{'simulated on top of clean ones' if advice.labels.are == 'clean' else 'this much is in them'}.",
         *(
             f"{audit.checked:,} labels checked by hand, if about {audit.wrong:,} of them are wrong: α is "
@@ -453,7 +270,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
             for audit in advice.labels.audits
         ),
         Table("labels", "More labels, or cleaner ones?", columns, rows),
-        f"{equal[0].upper()}{equal[1:]} (in the linear regime, at α = {_number(known.value)}).",
+        f"{equal[0].upper()}{equal[1:]} (in the linear regime, at α = {number(known.value)}).",
         f"1 % more clean labels alone raise d′ by {e.clean:.3g} %, 1 % more noisy ones alone lower it by "
         f"{abs(e.noisy):.3g} %.",
     ]
@@ -464,7 +281,7 @@ def _stages(advice: Advice) -> list[Part]:
     if advice.chosen.probe is None:
         return []
     rows = [
-        (f"{stage.steps:,}", _number(rate), len(stage.seeds), f"{100 * scores.mean():.3g}")
+        (f"{stage.steps:,}", number(rate), len(stage.seeds), f"{100 * scores.mean():.3g}")
         for stage in advice.chosen.probe.stages
         for rate, scores in zip(stage.learning_rates, stage.accuracy, strict=True)
     ]
@@ -475,7 +292,7 @@ def _stages(advice: Advice) -> list[Part]:
 def _rate(answer: Answer) -> str:
     """The rate, or the factor where only that is known, each with its interval or without one."""
     if answer.learning_rate.value is None and answer.factor is not None and answer.factor.value is not None:
-        return f"{_text(answer.factor.value, answer.factor.interval)} times the rate best on clean labels"
+        return f"{number_text(answer.factor.value, answer.factor.interval)} times the rate best on clean labels"
     return estimate_text(answer.learning_rate, n=False)
 
 
@@ -485,27 +302,3 @@ def _points(gain: Estimate) -> str:
 
 def _percents(accuracy: Estimate) -> str:
     return "cannot tell" if accuracy.value is None else estimate_text(accuracy.times(100), "%", n=False)
-
-
-def _percent(value: float, interval: Interval | None) -> str:
-    return f"{100 * value:.3g} %" if interval is None else estimate_text(_estimate(value, interval).times(100), "%")
-
-
-def _sure(value: float | None, interval: Interval | None) -> str:
-    """A number with its interval, or with the words that it has none."""
-    return _text(value, interval) if interval else f"{_number(value)} (no interval)"
-
-
-def _text(value: float | None, interval: Interval | None) -> str:
-    """A number with its interval; alone where it is exact given α and the law."""
-    return _number(value) if interval is None else estimate_text(_estimate(value, interval))
-
-
-def _number(value: float | None) -> str:
-    """Three digits without trailing zeros, whole from 1,000 on."""
-    return f"{value:.3g}" if value is not None and 1e-4 <= abs(value) < 1000 else value_text(value)
-
-
-def _estimate(value: float | None, interval: Interval | None) -> Estimate:
-    low, high = interval or (None, None)
-    return Estimate(value, low, high)
