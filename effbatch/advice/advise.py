@@ -38,11 +38,7 @@ AS_GOOD = 0.01  # accuracies closer than this are told as equally good
 OCTAVES = (-2, -1, 1, 2)  # of the batch size, to which the law carries a rate
 LEVEL = 0.9  # of an interval that holds recorded errors
 FEW_PASSES = 3  # beyond that memorising of fixed labels may begin
-MANY_PASSES, MOSTLY_WRONG = 8, 2  # and α, from which on half of the intervals may miss: docs/notes/probe.md
-HIGHER = (
-    "so many wrong labels are seen {passes:.2g} times: if right ones can be told without error, the best rate may lie "
-    "above the interval; train once at 4 and once at 16 times the rate, too"
-)
+MANY_PASSES, MOSTLY_WRONG = 8, 1  # and α, from which on half of the intervals may miss: docs/notes/probe.md
 LABELS = ("clean", "noisy")
 OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the labels given are noisy
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
@@ -145,12 +141,8 @@ def advise(
     chosen, as_good, why = _choice(answers, by_examples=recipe.examples is not None)
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
-    if (
-        how.training
-        and labels_are == "noisy"
-        and min(passes / MANY_PASSES, (question.alpha.value or 0) / MOSTLY_WRONG) >= 1
-    ):
-        remarks.insert(0, HIGHER.format(passes=passes))
+    if how.training and labels_are == "noisy" and passes >= MANY_PASSES:
+        remarks[:0] = _higher(passes, question.alpha.value or 0, normalised="normalisation" in kind)
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
@@ -332,6 +324,17 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
         stop_at=found.stop_at,
         probe=found,
     )
+
+
+def _higher(passes: float, alpha: float, *, normalised: bool) -> list[str]:
+    """Where memorising may leave a second hump of rates above the one that short runs see."""
+    if alpha < MOSTLY_WRONG and not normalised:
+        return []
+    where = "in networks that normalise" if normalised else "if right ones can be told without error"
+    return [
+        f"wrong labels are seen {passes:.2g} times: {where}, the best rate may lie above the interval; train once at 8 "
+        "and once at 64 times the rate, too"
+    ]
 
 
 def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:

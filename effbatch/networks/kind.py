@@ -18,5 +18,9 @@ def kind_of_network(network: nn.Module) -> str:
     """
     layers = list(network.modules())
     body = next((name for name, kind in BODIES.items() if any(isinstance(layer, kind) for layer in layers)), "dense")
-    normalised = any(isinstance(layer, NORMALISATIONS) for layer in layers)
-    return f"{body} network{' with normalisation' * normalised}"
+    return f"{body} network{' with normalisation' * normalises(network)}"
+
+
+def normalises(network: nn.Module) -> bool:
+    """Whether a layer divides what it gets by a standard deviation, such as BatchNorm, LayerNorm or one called so."""
+    return any(isinstance(of, NORMALISATIONS) or "Norm" in type(of).__name__ for of in network.modules())

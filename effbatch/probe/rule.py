@@ -18,14 +18,11 @@ that 1 − λ² joins the two, and the size of the noise (docs/notes/probe.md: n
 its errors on others). Where labels stay, memorising sets the rate, the more the more passes there are, and all is
 observed:
 
-    p = 0.09 (1 − λ²) log2(passes/8f) ± 0.5
+    p = 0.14 (1 − λ²) log2(passes/8f) ± 0.3
 
-wide, as some networks memorise in the full run and some, whose labels can be learned without error, do not: the runs
-tell, by where the stages peak. Where held-out labels are noisy, scores tell little: the last stage has two rates two
-octaves apart, of T/2 steps, and goes on if the optimum is not expected well inside them, or if the first stage hardly
-bends. m and its deviation are those of the posterior, by the likelihood of every stage (`probe.bump`) and the prior for
-p; to them comes how far loss and accuracy peak apart, the farther the more the runs still learned between the stages,
-in networks that normalise, and where the first stage hardly bends.
+Where held-out labels are noisy, scores tell little: the last stage has two rates two octaves apart, of T/2 steps, and
+m and its deviation are those of its posterior, by the likelihood of every stage (`probe.bump`) and the prior for p. To
+the deviation comes what shorter runs do not see in networks that normalise, and where the first stage hardly bends.
 
 The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
@@ -58,13 +55,10 @@ FARTHEST = 6  # rates that the first stage goes on past its ends
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
 SHIFT_NOISE = (0.22, 0.2)  # its standard deviation without label noise, and what comes to it at large α
-STAYING = 0.09  # where labels stay, p grows by this for every doubling of the passes and halving of f, at large α
+STAYING = 0.14  # where labels stay, p grows by this for every doubling of the passes and halving of f, at large α
 FORGIVEN = 8  # passes before that
-STAYING_NOISE = 0.5  # standard deviation of p there
-INSIDE = 0.7  # octaves: an optimum expected that far inside the end of the last stage needs no run beyond it
-# octaves between the peaks of loss and accuracy: at least, for each doubling of what is learned, most doublings
-READING = 0.2, 0.4, 3.0
-NORMALISING = 1.1  # octaves more in networks that normalise, where labels stay: they may have a second hump
+STAYING_NOISE = 0.3  # standard deviation of p there
+NORMALISING = 1.1  # octaves of deviation more in networks that normalise, where labels stay: a second hump
 GROWTH = (0.71, 0.17)  # a, b: ln d′ grows by a/d′ − b, never less than 0, for each factor of three in steps
 GOES_ON = 0.47  # or by this share of what it grew from the first stage to the last; between both lies what is said
 AVERAGING = 0.5  # at most d′ ∝ √n, as when it is only noise that has to average out
@@ -194,7 +188,7 @@ class Plan:
     @property
     def runs(self) -> tuple[tuple[float, float], ...]:
         """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
-        rates = max(self.shape.near, 3)  # of two, the best lies at an end: most go on by one
+        rates = max(self.shape.near, 3)  # of two, the best lies at an end: they always go on by one
         return (self.first, 2 * WIDE + 1), (self.last, rates * self.seeds)
 
     @property
@@ -270,14 +264,7 @@ def find(
         if entropy is None:
             return optimum(stages, shift)
         m, deviation = posterior(stages, shift, entropy, held_out)
-        return m, hypot(deviation, _reading(stages, entropy), NORMALISING * (normalises and passes is not None))
-
-    def inside(stage: Stage) -> bool:
-        if entropy is None or _flat(stages[0], entropy):  # two runs that are as good as each other tell nothing
-            return False
-        at, side = log2(stage.learning_rates[stage.best]), 1 if stage.best else -1
-        expected = where([*filter(learned, stages), stage])[0] + shift.by(stage.fraction)
-        return side * (at - expected) > INSIDE
+        return m, hypot(deviation, NORMALISING * (normalises and passes is not None))
 
     stages = [coarse(plan.first, WIDE, seed)]
     if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
@@ -287,7 +274,7 @@ def find(
         below = expected - shape.spacing * (shape.near - 1) // 2
         octaves = [below + shape.spacing * k for k in range(shape.near)]
         seeds = range(seed + 1, seed + 1 + plan.seeds)
-        stages.append(_stage(train, plan.last, steps, octaves, seeds, shape.farther, inside))
+        stages.append(_stage(train, plan.last, steps, octaves, seeds, shape.farther))
     else:  # the longest runs have to look everywhere
         stages.append(coarse(plan.last, WIDE - 1, seed + 1))
     last = stages[-1]
@@ -306,7 +293,7 @@ def find(
     low, high = (2.0 ** (m + side * NORMAL_90 * unsure) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m, deviation, POINT / (1 + scored_alpha), entropy, by_loss=bool(alpha and passes)),
+        plateau=_plateau(last, m, deviation, POINT / (1 + scored_alpha), by_loss=bool(alpha and passes)),
         accuracy=accuracy,
         growth=growth,
         stop_at=_stop_at(last, steps, held_out),
@@ -354,13 +341,6 @@ def posterior(stages: Sequence[Stage], shift: Shift, entropy: float, held_out: i
     return m, float(sqrt(weights @ (grid - m) ** 2))
 
 
-def _reading(stages: Sequence[Stage], entropy: float) -> float:
-    """Octaves that the loss of noisy labels may peak from accuracy, by what runs learned more in the last stage."""
-    first, last = (max(entropy - stage.loss.mean(1).min(), 1e-4) for stage in (stages[0], stages[-1]))
-    least, each, most = READING
-    return least + each * min(max(log2(last / first), 0), most)
-
-
 def _flat(stage: Stage, entropy: float) -> float:
     """Standard deviation of an optimum that may lie anywhere between rates that learn nearly the most, in octaves.
 
@@ -374,46 +354,35 @@ def _flat(stage: Stage, entropy: float) -> float:
     return sqrt(max(0.0, (near[-1] - near[0]) ** 2 - usual**2) / 12)
 
 
-def _stage(
-    train: Train,
-    fraction: float,
-    steps: int,
-    octaves: list[int],
-    seeds: Sequence[int],
-    most: int,
-    enough: Callable[[Stage], bool] = lambda stage: False,
-) -> Stage:
-    """Train at the octaves, go on past an end, `most` rates, while the best is there and they are not `enough`."""
+def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds: Sequence[int], most: int) -> Stage:
+    """Train at the octaves, go on past an end, `most` rates, while the best is there, find the peak."""
     spacing = octaves[1] - octaves[0]
     parts = [_runs(train, octaves, fraction, seeds)]
-
-    def stage() -> Stage:
-        accuracy, loss, history = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("accuracy", "loss", "history")
-        )
-        return Stage(
-            fraction=fraction,
-            steps=max(1, round(fraction * steps)),
-            learning_rates=tuple(2.0**k for k in octaves),
-            seeds=tuple(seeds),
-            accuracy=accuracy,
-            loss=loss,
-            history=history,
-            spacing=spacing,
-            peak=_vertex(octaves, -loss.mean(1)),
-        )
-
     for _ in range(most):
-        so_far = stage()
-        if 0 < so_far.best < len(octaves) - 1 or enough(so_far):
-            break
-        if so_far.best == 0:
+        loss = np.concatenate([part.loss.mean(1) for part in parts])
+        best = int(loss.argmin())
+        if best == 0:
             octaves = [octaves[0] - spacing, *octaves]
             parts.insert(0, _runs(train, octaves[:1], fraction, seeds))
-        else:
+        elif best == len(octaves) - 1:
             octaves = [*octaves, octaves[-1] + spacing]
             parts.append(_runs(train, octaves[-1:], fraction, seeds))
-    return stage()
+        else:
+            break
+    accuracy, loss, history = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("accuracy", "loss", "history")
+    )
+    return Stage(
+        fraction=fraction,
+        steps=max(1, round(fraction * steps)),
+        learning_rates=tuple(2.0**k for k in octaves),
+        seeds=tuple(seeds),
+        accuracy=accuracy,
+        loss=loss,
+        history=history,
+        spacing=spacing,
+        peak=_vertex(octaves, -loss.mean(1)),
+    )
 
 
 def _runs(train: Train, octaves: Sequence[int], fraction: float, seeds: Sequence[int]) -> Runs:
@@ -448,20 +417,15 @@ def _learned(stage: Stage, held_out: int, majority: float, entropy: float | None
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(
-    stage: Stage, m: float, deviation: float, point: float, entropy: float | None, *, by_loss: bool
-) -> tuple[float, float]:
+def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss: bool) -> tuple[float, float]:
     """Rates u octaves from 2^m that cost less than a point on average: bend (u² + deviation²), as m may be off itself.
 
     by_loss  where wrong labels stay, the loss at the best temperature, which bends as accuracy does there, is read in
-             its place: few and noisy held-out labels tell more of it; two rates do not bend, the usual bump does
+             its place: few and noisy held-out labels tell more of it
     """
-    if len(stage.learning_rates) < 3:
-        bend = ((entropy or 0) - float(stage.loss.mean(1).min())) / (2 * WIDTH**2)
-    else:
-        at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
-        below, top, above = (-stage.loss if by_loss else stage.accuracy).mean(1)[at - 1 : at + 2]
-        bend = (2 * top - below - above) / (2 * stage.spacing**2)
+    at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
+    below, top, above = (-stage.loss if by_loss else stage.accuracy).mean(1)[at - 1 : at + 2]
+    bend = (2 * top - below - above) / (2 * stage.spacing**2)
     seen = point / bend if bend > 0 else inf
     wide = sqrt(float(np.clip(seen - deviation**2, NARROWEST**2, WIDEST**2)))
     return 2.0 ** (m - wide), 2.0 ** (m + wide)

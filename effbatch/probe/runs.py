@@ -22,6 +22,7 @@ from effbatch.engine.cost import SCORED
 from effbatch.engine.device import pick_device
 from effbatch.engine.members import Trained
 from effbatch.engine.train import train_unit
+from effbatch.networks.kind import normalises
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
@@ -100,7 +101,7 @@ def probe(
         scored_alpha=0.0 if alpha or held_out else known_alpha or 0.0,
         passes=runs.passes,
         entropy=_entropy(runs.part.y_test) if runs.noisy else None,
-        normalises=_normalises(network(seed)),
+        normalises=normalises(network(seed)),
         seed=seed,
     )
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
@@ -249,11 +250,6 @@ class _ShortRuns:
 def _entropy(labels: np.ndarray) -> float:
     """Of the classes of some labels, in nats: the least loss of who sees no example."""
     return float(entr(np.bincount(labels) / len(labels)).sum())
-
-
-def _normalises(network: nn.Module) -> bool:
-    """Whether a layer divides what it gets by a standard deviation, by its name: BatchNorm1d, LayerNorm, RMSNorm."""
-    return any("Norm" in type(layer).__name__ for layer in network.modules())
 
 
 def _options(recipe: Recipe, steps: int, looks: int) -> Train:

@@ -15,6 +15,10 @@ from effbatch.data.dataset import DataSet
 from effbatch.data.held_out import checked_out
 
 
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.LayerNorm(8), nn.Linear(8, 3))
+
+
 @pytest.fixture(scope="module")
 def images() -> DataSet:
     """Three classes of noisy 8×8 images, 700 to train on."""
@@ -100,13 +104,21 @@ def test_noisy_labels_are_trained_on_as_they_are_and_accuracy_is_told_on_clean_o
     assert (said.chosen.of, ask(noisy, labels=None, alpha=None).chosen.of) == ("clean labels", "noisy labels")
 
 
-@pytest.mark.parametrize(("alpha", "steps", "told"), [(3.0, 400, True), (1.0, 400, False), (3.0, 60, False)])
-def test_many_passes_over_mostly_wrong_labels_may_ask_for_a_higher_rate(images, alpha, steps, told):
+@pytest.mark.parametrize(
+    ("network", "alpha", "steps", "told"),
+    [
+        ("perceptron", 3.0, 400, True),
+        ("perceptron", 0.5, 400, False),
+        ("perceptron", 3.0, 60, False),
+        (normalised(), 0.5, 400, True),
+    ],
+)
+def test_many_passes_over_mostly_wrong_labels_may_ask_for_a_higher_rate(images, network, alpha, steps, told):
     rng = np.random.default_rng(4)
     wrong = rng.random(700) < alpha / (1 + alpha)
     noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))
-    limits = ask(noisy, labels="noisy", alpha=alpha, steps=steps).limits
-    assert any("train once at 4 and once at 16 times the rate" in limit for limit in limits[:1]) == told
+    limits = ask(noisy, network, labels="noisy", alpha=alpha, steps=steps).limits
+    assert any("train once at 8 and once at 64 times the rate" in limit for limit in limits[:1]) == told
 
 
 def test_enough_checked_labels_score_the_runs_on_clean_labels(images, tmp_path):

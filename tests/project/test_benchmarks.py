@@ -78,7 +78,8 @@ def test_what_the_probe_promises_by_kind_of_label_is_what_was_recorded(script, n
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
     for rows, said in list(zip(kinds, line.split("|")[2:-1], strict=True))[2 * name.endswith("*") :]:
         value, low, high = (f"{scale * x:.{digits}f}".replace("-", "−") for x in (of(rows), *advice.interval(rows, of)))
-        assert said.strip() == f"{value}{' %' * (scale == 100)} [{low}, {high}]"
+        spread = f", n = {len(rows)}" if low == high else f" [{low}, {high}]"
+        assert said.strip() == f"{value}{' %' * (scale == 100)}{spread}"
 
 
 def _ends(rows) -> np.ndarray:
