@@ -7,9 +7,13 @@ two ways count with one thread where that is faster.
 
 python benchmarks/throughput.py            # two threads, on a quiet machine; ten minutes
 python benchmarks/throughput.py --quick    # prints six rows and writes nothing; a few minutes
+python benchmarks/throughput.py --whole    # measures only the convolutions on whole images anew; five minutes
 
 Beside them stand the bare products: the matrix products of a step of linear layers and nothing else, on as many members
 at once as the engine takes, in every thread. No way that takes one step at a time can be faster.
+
+Convolutions on images of 28x28 and 32x32 have a table of their own: the plain loop there has channels last where that
+is faster, and effbatch trains in float32 and in bfloat16.
 
 It writes results/throughput.json and .md.
 """
@@ -29,6 +33,7 @@ from math import ceil
 from pathlib import Path
 from threading import get_ident
 from time import perf_counter
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -60,14 +65,19 @@ CASES = {  # network: side of the images, members trained together
     "conv4": (14, (10,)),
     "resnet18": (8, (1, 4)),
 }
+WHOLE = {"conv2": (28, 1, 10), "conv4": (28, 1, 10), "resnet8gn": (32, 3, 4)}  # network: side, channels, members
+WHOLE_BATCH_SIZES = (8, 128)
 QUICK = [*product(("mlp1",), (8, 128), (1, 100)), *product(("conv2",), (8, 128), (10,))]  # network, batch size, members
 RATE = 0.01
 Steps = Callable[[int], None]  # takes so many steps
 Timed = Callable[[int], float]  # takes so many steps and tells how many seconds they took
 
 
-def plain_loop(network: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Steps:
+def plain_loop(
+    network: nn.Module, x: Tensor, y: Tensor, index: Tensor, layout: torch.memory_format = torch.contiguous_format
+) -> Steps:
     """One network, one step at a time, by torch.optim.SGD."""
+    network, x = network.to(memory_format=layout), x.to(memory_format=layout)
     optimizer = torch.optim.SGD(network.parameters(), RATE)
 
     def run(steps: int) -> None:
@@ -99,27 +109,38 @@ def torch_func(built: list[nn.Module], x: Tensor, y: Tensor, index: Tensor) -> S
     return run
 
 
-def effbatch_unit(network: str, data: DataSet, batch_size: int, members: int, *, device: torch.device = CPU) -> Timed:
-    """`train_unit` on a unit of one seed; the time of its steps, in the thread that is busy longest."""
+def effbatch_unit(
+    network: str,
+    data: DataSet,
+    batch_size: int,
+    members: int,
+    *,
+    device: torch.device = CPU,
+    precision: str = "float32",
+    of: str = "steps",
+) -> Timed:
+    """`train_unit` on a unit of one seed; the time of its `steps`, or of another method, in the busiest thread."""
     rates = min(members, 10)
     unit = Unit(
-        point={}, data=Data(data.name), train=Train(network), batch_size=batch_size, steps=1, checkpoints=(1,),
+        point={}, data=Data(data.name), train=Train(network, precision=precision),
+        batch_size=batch_size, steps=1, checkpoints=(1,),
         alphas=tuple(float(a) for a in range(members // rates)),
         learning_rates=tuple(RATE / (1 + r) for r in range(rates)), seeds=(0,),
     )  # fmt: skip
-    take_steps = Members.steps
+    method = getattr(Members, of)
     seconds: Counter[int] = Counter()
 
-    def clocked(*arguments) -> None:  # type: ignore[no-untyped-def]
+    def clocked(*arguments: Any) -> Any:
         began = perf_counter()
-        take_steps(*arguments)
+        found = method(*arguments)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds[get_ident()] += perf_counter() - began
+        return found
 
     def run(steps: int) -> float:
         seconds.clear()
-        with patch.object(Members, "steps", clocked):
+        with patch.object(Members, of, clocked):
             train_unit(replace(unit, steps=steps, checkpoints=(steps,)), data, device=device)
         return max(seconds.values())
 
@@ -241,24 +262,101 @@ def measured(network: str, batch_size: int, members: int) -> dict:
     }  # fmt: skip
 
 
+def measured_whole(network: str, batch_size: int) -> dict:
+    """One row of convolutions on whole images; `evaluated` is what an evaluated image costs beside a labelled copy."""
+    side, channels, members = WHOLE[network]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, channels, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
+    data = DataSet("random", x, y, x, y, 10, "random numbers")
+    few = replace(data, x_test=x[:4], y_test=y[:4])
+    images, labels, index = torch.as_tensor(x), torch.as_tensor(y), torch.randint(0, 2000, (500, batch_size))
+    loops = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        built = zoo.build(network, data.image_shape, 10, seed=0)
+        loops.append(in_few_threads(timed(plain_loop(built, images, labels, index, layout))))
+    with FlopCounterMode(display=False) as counter:
+        plain_loop(built, images, labels, index)(1)
+    ways = {"plain loop": (1, lambda steps: min(run(steps) for run in loops))}
+    for precision in ("float32", "bfloat16"):
+        ways[precision] = (members, effbatch_unit(network, few, batch_size, members, precision=precision))
+    evaluate = effbatch_unit(network, data, batch_size, members, of="evaluate")
+    steps = {name: enough(run) for name, (_, run) in ways.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in (*ways, "peak", "evaluation")}
+    for _ in range(REPEATS):
+        speeds["peak"].append(peak())
+        speeds["evaluation"].append(members * len(x) / evaluate(1))
+        for name, (many, run) in ways.items():
+            speeds[name].append(many * steps[name] / run(steps[name]))
+    work = np.multiply(speeds["float32"], counter.get_total_flops())
+    return {
+        "network": network, "image": f"{side}x{side}", "batch_size": batch_size, "members": members,
+        "model_steps_per_second": {name: float(np.median(speeds[name])) for name in ways},
+        "ratio_to_plain": {name: spread(np.divide(speeds[name], speeds["plain loop"])) for name in list(ways)[1:]},
+        "share_of_peak": spread(work / speeds["peak"]),
+        "evaluated": spread(np.multiply(speeds["float32"], batch_size) / speeds["evaluation"]),
+        "load": os.getloadavg()[0],
+    }  # fmt: skip
+
+
 def spread(values: np.ndarray) -> dict:
     """Median and range over the repeats."""
     return {"median": float(np.median(values)), "range": [float(np.min(values)), float(np.max(values))]}
 
 
 def as_markdown(result: dict) -> str:
-    """The JSON as a table for people."""
-    facts = result["environment"]
+    """The JSON as tables for people."""
     lines = [
         "# Throughput",
         "",
-        f"Written by `python benchmarks/throughput.py`, {facts['made'][:10]}, torch {facts['versions']['torch']}.",
+        *made(result, ""),
+        *rows_markdown(result["rows"]),
+        "",
+        "## Convolutions on whole images",
+        "",
+    ]
+    lines += made(result["whole"], " --whole")
+    lines += [
+        "The plain loop is float32, with channels last where that is faster; *evaluated* is what an evaluated image",
+        "costs beside a labelled copy in training.",
+        "",
+        *whole_markdown(result["whole"]["rows"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def made(result: dict, option: str) -> list[str]:
+    """Which command measured what, when, in how many threads."""
+    facts = result["environment"]
+    written = f"`python benchmarks/throughput.py{option}`, {facts['made'][:10]}, torch {facts['versions']['torch']}"
+    return [
+        f"Written by {written}.",
         f"Model-steps per second of wall time, threads: {result['threads']}; medians of {REPEATS} interleaved repeats, "
         "ratios within a repeat",
         "with their range; steps alone. `load` is the one-minute load average of the machine.",
         "",
     ]
-    return "\n".join([*lines, *rows_markdown(result["rows"])]) + "\n"
+
+
+def whole_markdown(rows: list[dict]) -> list[str]:
+    """Convolutions on whole images: speeds, ratios to the plain loop, share of the peak, what evaluations cost."""
+    lines = [
+        "| network | image | B | members | plain loop | float32 | bfloat16 | float32 × plain | bfloat16 × plain "
+        "| of peak, float32 | evaluated | load |",
+        "|---|---|" + "--:|" * 10,
+    ]
+    for row in rows:
+        cells = [row["network"], row["image"], row["batch_size"], row["members"]]
+        cells += [f"{speed:,.3g}" for speed in row["model_steps_per_second"].values()]
+        cells += [ranged(row["ratio_to_plain"][precision]) for precision in ("float32", "bfloat16")]
+        cells += [f"{row['share_of_peak']['median']:.0%}", ranged(row["evaluated"]), f"{row['load']:.1f}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def ranged(found: dict) -> str:
+    """Median [lowest, highest]."""
+    low, high = found["range"]
+    return f"{found['median']:.2g} [{low:.2g}, {high:.2g}]"
 
 
 def rows_markdown(rows: list[dict]) -> list[str]:
@@ -274,8 +372,7 @@ def rows_markdown(rows: list[dict]) -> list[str]:
         cells += [f"{speed[name]:,.0f}" for name in ("plain loop", "torch.func", "effbatch")]
         cells += [f"{speed['bare products']:,.0f}" if "bare products" in speed else ""]
         for name in ("plain loop", "torch.func"):
-            low, high = ratio[name]["range"]
-            cells.append(f"{ratio[name]['median']:.2g} [{low:.2g}, {high:.2g}]")
+            cells.append(ranged(ratio[name]))
         cells += [f"{row['share_of_peak']:.0%}", f"{row['member_bytes'] / 1e3:,.0f}", f"{row['load']:.1f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return lines
@@ -284,19 +381,30 @@ def rows_markdown(rows: list[dict]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="print six rows, write nothing")
-    quick = parser.parse_args().quick
+    parser.add_argument("--whole", action="store_true", help="only the convolutions on whole images")
+    arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
-    every = [row for network, (_, counts) in CASES.items() for row in product((network,), BATCH_SIZES, counts)]
-    rows = []
-    for network, batch_size, members in QUICK if quick else every:
-        rows.append(measured(network, batch_size, members))
-        print(json.dumps(rows[-1]), flush=True)
-    if quick:
-        print("\n".join(rows_markdown(rows)))
+    facts = {"environment": environment(torch.device("cpu")), "threads": THREADS}
+    if arguments.quick:
+        print("\n".join(rows_markdown(told(measured, QUICK))))
         return
-    result = {"environment": environment(torch.device("cpu")), "threads": THREADS, "rows": rows}
-    RESULTS.joinpath("throughput.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    stored = RESULTS / "throughput.json"
+    result = json.loads(stored.read_text(encoding="utf-8"))
+    if not arguments.whole:
+        every = [row for network, (_, counts) in CASES.items() for row in product((network,), BATCH_SIZES, counts)]
+        result = {**facts, "rows": told(measured, every)}
+    result["whole"] = {**facts, "rows": told(measured_whole, list(product(WHOLE, WHOLE_BATCH_SIZES)))}
+    stored.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     RESULTS.joinpath("throughput.md").write_text(as_markdown(result), encoding="utf-8")
+
+
+def told(measure: Callable[..., dict], cases: list[tuple]) -> list[dict]:
+    """The rows of all cases, each printed when it is there."""
+    rows = []
+    for case in cases:
+        rows.append(measure(*case))
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
 
 
 if __name__ == "__main__":

@@ -147,13 +147,14 @@ def with_parameters(law: Law, **values: Array) -> Law:
 
 def in_range(what: str, value: Array, unit: str, *, least: float, most: float = LARGEST) -> None:
     """Raise InputError unless least <= value <= most everywhere (NaN is not); None, "not given", passes."""
-    if isinstance(value, int):  # perhaps larger than NumPy's
-        inside = least <= value <= most
-    else:
-        inside = value is None or bool(np.all(np.greater_equal(value, least) & np.less_equal(value, most)))
-    if not inside:
+    if value is None:
+        return
+    if not isinstance(value, int):  # which may be larger than NumPy's
+        value = np.asarray(value)
+    above, below = bool(np.all(least <= value)), bool(np.all(value <= most))
+    if not (above and below):
         allowed = f"from {least:g} to {most:g}"
-        if most == LARGEST and bool(np.all(np.less_equal(value, most))):
+        if most == LARGEST and below:
             allowed = "above 0" if least == SMALLEST else f"at least {least:g}"
         raise InputError(f"{what} must be {allowed} ({unit}), got {value}", value=value)
 
