@@ -38,6 +38,7 @@ def _sources() -> dict[str, Path]:
             "staying_labels",
             "staying_labels_further",
             "staying_labels_learnable",
+            "throughput",
         )
     }
     return {f"{page}.md": benchmarks / f"{file}.md" for page, file in names.items()} | records
