@@ -101,6 +101,12 @@ def test_several_pairs_are_one_table(width):
     ]
 
 
+def test_a_factor_says_how_to_find_the_rate_that_it_takes():
+    how = "effbatch advise NETWORK DATA"
+    assert how in run("--alpha", "6", "--batch", "128")
+    assert how not in run("--alpha", "6", "--batch", "128", *ANCHOR)
+
+
 def test_more_pairs_than_a_screen_holds_are_cut_unless_all_is_asked_for():
     many = [part for alpha in range(30) for part in ("--alpha", str(alpha))]
     text = run(*many, "--batch", "64")

@@ -172,7 +172,7 @@ def _changes(advice: Advice) -> list[str]:
     rated = [a for a in advice.others if a.learning_rate.value is not None]
     if rated:
         larger = min(rated, key=lambda a: (a.batch_size < advice.batch_size, a.batch_size))
-        changes.append(f"batches of {larger.batch_size:,}: rate {_rate(larger)}, carried by {larger.law}")
+        changes.append(f"batches of {larger.batch_size:,}: rate {_rate(larger)}, carried by the law {larger.law}")
     if advice.labels.audits:
         audit = advice.labels.audits[0]
         low, high = audit.alpha.low, audit.alpha.high

@@ -29,6 +29,8 @@ def _prediction(prediction: Prediction, rows: int | None) -> Page:
     """The page with so many laws in a table, or, with None, everything."""
     chosen, said = prediction.recommended, prediction.learning_rate
     parts: list[Part] = [f"Law {chosen.law}: {chosen.why}.", Note(_situation(prediction))]
+    if chosen.value is None:
+        parts.append(Note("No such rate yet? `effbatch advise NETWORK DATA` finds one in short runs."))
     if prediction.noise["unlearnable"]:
         parts.append(_unlearnable(prediction))
     if rows is None:
