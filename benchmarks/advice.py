@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -253,7 +253,7 @@ def page(record: dict) -> str:
         "|---|" + "---|" * len(next(iter(record["methods"].values()))),
     ]
     for name, numbers in record["methods"].items():
-        lines.append(f"| {name} | " + " | ".join(_shown(number) for number in numbers.values()) + " |")
+        lines.append(f"| {name} | " + " | ".join(shown(number) for number in numbers.values()) + " |")
     lines += ["", "| recipe | α | B | optimal η | plateau, octaves | " + " | ".join(METHODS) + " |"]
     lines.append("|---|---|---|---|---|" + "---|" * len(METHODS))
     for rows in _by_cell(record["rows"]):
@@ -273,7 +273,13 @@ def _by_cell(rows: Sequence[dict]) -> list[list[dict]]:
     return list(cells.values())
 
 
-def _shown(number: dict) -> str:
+def line(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def shown(number: dict) -> str:
+    """A number of a summary with its interval; nothing where there is none."""
     if number["value"] is None:
         return ""
     low, high = number["interval"]

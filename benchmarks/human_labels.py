@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from advice import Cell, parser_of, summary
+from advice import Cell, line, parser_of, shown, summary
 from staying_labels import wrong_for_good
 from torch import Tensor, nn
 
@@ -304,8 +304,8 @@ def asked(case: Case, data: DataSet, seed: int, kept: Path) -> tuple[dict[str, A
         said = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
         seconds = {"cpu": _children() - before, "wall": perf_counter() - began}
         page = subprocess.run(command, check=True, capture_output=True, text=True)
-        shown = [" ".join(command), said.stderr, page.stdout]
-        durable.write(file.with_suffix(".txt"), "\n".join(shown).encode())
+        told = [" ".join(command), said.stderr, page.stdout]
+        durable.write(file.with_suffix(".txt"), "\n".join(told).encode())
         durable.write(answer, json.dumps([json.loads(said.stdout), seconds]).encode())
     advice, seconds = json.loads(answer.read_text(encoding="utf-8"))
     return advice, seconds
@@ -442,12 +442,12 @@ def as_markdown(record: dict[str, Any]) -> str:
         "CIFAR-10N (Wei et al. 2022; CC BY-NC 4.0, non-commercial use only); the images of CIFAR-10 come from JPEG "
         "copies.",
         "",
-        _line(["cases", *numbers]),
-        _line("---" for _ in ("", *numbers)),
-        *(_line([name, *map(_shown, of.values())]) for name, of in record["summary"].items()),
+        line(["cases", *numbers]),
+        line("---" for _ in ("", *numbers)),
+        *(line([name, *map(shown, of.values())]) for name, of in record["summary"].items()),
         "",
-        _line(["case", "network", "recipe", "labels", "passes", "seeds", "optimal η", "plateau, octaves", *ANSWERED]),
-        _line("---" for _ in (*range(8), *ANSWERED)),
+        line(["case", "network", "recipe", "labels", "passes", "seeds", "optimal η", "plateau, octaves", *ANSWERED]),
+        line("---" for _ in (*range(8), *ANSWERED)),
     ]
     for row in record["rows"]:
         passes = "" if row["passes"] is None else f"{row['passes']:.1f}"
@@ -467,7 +467,7 @@ def as_markdown(record: dict[str, Any]) -> str:
             f"{row['answer_seconds'] / row['full_run_seconds']:.1f}",
         ]
         lines.append(
-            _line([*(row[name] for name in ("simulation", "network", "recipe", "labels")), passes, *truth, *found])
+            line([*(row[name] for name in ("simulation", "network", "recipe", "labels")), passes, *truth, *found])
         )
     lines += [
         "",
@@ -488,17 +488,6 @@ def as_markdown(record: dict[str, Any]) -> str:
             f"noise: 0.11), accuracy {one['accuracy']:.1%}"
         )
     return "\n".join([*lines, ""])
-
-
-def _shown(number: dict[str, Any]) -> str:
-    if number["value"] is None:
-        return ""
-    low, high = number["interval"]
-    return f"{number['value']:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ resample tables. A point lost is one of clean accuracy.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from advice import Cell, parser_of, summary
+from advice import Cell, line, parser_of, shown, summary
 from torch import nn
 
 from effbatch.data import datasets
@@ -291,7 +291,6 @@ def _on_clean(noisy: float, case: Case) -> float:
 def as_markdown(record: dict) -> str:
     """The record as Markdown."""
     numbers = record["summary"]
-    shown = (f"{n['value']:.2f} [{n['interval'][0]:.2f}, {n['interval'][1]:.2f}]" for n in numbers.values())
     of_case = ("table", "network", "recipe", "α", "passes", "optimal η", "plateau, octaves")
     columns = (*of_case, "bias", "regret", "accuracy")
     lines = [
@@ -304,27 +303,23 @@ def as_markdown(record: dict) -> str:
         f"{record['accuracy_bias']:+.1f} points too high on average; {record['accuracy_inside']:.0%} of its 90 % "
         "intervals hold." + _silent(record.get("silent", [])),
         "",
-        _line(numbers),
-        _line("---" for _ in numbers),
-        _line(shown),
+        line(numbers),
+        line("---" for _ in numbers),
+        line(map(shown, numbers.values())),
         "",
-        _line([*columns, "intervals that hold", "cost"]),
-        _line("---" for _ in (*columns, "", "")),
+        line([*columns, "intervals that hold", "cost"]),
+        line("---" for _ in (*columns, "", "")),
     ]
     for row in record["rows"]:
         start = [row["simulation"], row["network"], row["recipe"], f"{row['alpha']:g}", f"{row['passes']:.0f}"]
         found = [f"{2 ** row['best']:.3g}", f"{row['plateau']:.1f}", f"{row['bias']:+.2f}", f"{row['regret']:.1f}"]
         found.append(f"{row['accuracy_error']:+.1f}")
-        lines.append(_line([*start, *found, f"{row['inside']:.0%}", f"{row['cost']:.2f}"]))
+        lines.append(line([*start, *found, f"{row['inside']:.0%}", f"{row['cost']:.2f}"]))
     return "\n".join([*lines, ""])
 
 
 def _silent(tables: Sequence[str]) -> str:
     return f" No rate, as no run beat chance: {', '.join(tables)}." if tables else ""
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -220,13 +220,18 @@ def enough(run: Timed, least: int = LEAST_STEPS) -> int:
     return max(least, round(steps * SECONDS / took))
 
 
+def random_data(side: int, channels: int = 1) -> DataSet:
+    """2,000 images of random numbers with random labels of ten classes, four of them to test on."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, channels, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
+    return DataSet("random", x, y, x[:4], y[:4], 10, "random numbers")
+
+
 def measured(network: str, batch_size: int, members: int) -> dict:
     """One row of the table: medians over the repeats, and the range of the ratios."""
     side, _ = CASES[network]
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2000, 1, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
-    data = DataSet("random", x, y, x[:4], y[:4], 10, "random numbers")
-    images, labels, index = torch.as_tensor(x), torch.as_tensor(y), torch.randint(0, 2000, (500, batch_size))
+    data, index = random_data(side), torch.randint(0, 2000, (500, batch_size))
+    images, labels = torch.as_tensor(data.x_train), torch.as_tensor(data.y_train)
     built: list[nn.Module] = [zoo.build(network, data.image_shape, 10, seed=0) for _ in range(members)]
     outputs = outputs_per_image(built[0], images[:1], 10)
     with FlopCounterMode(display=False) as counter:
@@ -265,10 +270,9 @@ def measured(network: str, batch_size: int, members: int) -> dict:
 def measured_whole(network: str, batch_size: int) -> dict:
     """One row of convolutions on whole images; `evaluated` is what an evaluated image costs beside a labelled copy."""
     side, channels, members = WHOLE[network]
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2000, channels, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
-    data = DataSet("random", x, y, x, y, 10, "random numbers")
-    few = replace(data, x_test=x[:4], y_test=y[:4])
+    few = random_data(side, channels)
+    x, y = few.x_train, few.y_train
+    data = replace(few, x_test=x, y_test=y)
     images, labels, index = torch.as_tensor(x), torch.as_tensor(y), torch.randint(0, 2000, (500, batch_size))
     loops = []
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -349,8 +353,13 @@ def whole_markdown(rows: list[dict]) -> list[str]:
         cells += [f"{speed:,.3g}" for speed in row["model_steps_per_second"].values()]
         cells += [ranged(row["ratio_to_plain"][precision]) for precision in ("float32", "bfloat16")]
         cells += [f"{row['share_of_peak']['median']:.0%}", ranged(row["evaluated"]), f"{row['load']:.1f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(line(cells))
     return lines
+
+
+def line(cells: list) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def ranged(found: dict) -> str:
@@ -374,7 +383,7 @@ def rows_markdown(rows: list[dict]) -> list[str]:
         for name in ("plain loop", "torch.func"):
             cells.append(ranged(ratio[name]))
         cells += [f"{row['share_of_peak']:.0%}", f"{row['member_bytes'] / 1e3:,.0f}", f"{row['load']:.1f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(line(cells))
     return lines
 
 

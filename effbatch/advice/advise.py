@@ -120,7 +120,7 @@ def advise(
     recipes = [replace(recipe, batch_size=size) for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)]
     of = replace(subject(network, dataset), held_out=held_out)
     scored: Literal["as given", "checked"] = "as given" if held_out is None else "checked"
-    from effbatch.networks.kind import kind_of_network
+    from effbatch.networks.kind import kind_of_network, normalises
 
     try:
         noise = noise.on(dataset)
@@ -142,7 +142,7 @@ def advise(
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
     if how.training and labels_are == "noisy" and passes >= MANY_PASSES:
-        remarks[:0] = _higher(passes, question.alpha.value or 0, normalised="normalisation" in kind)
+        remarks[:0] = _higher(passes, question.alpha.value or 0, normalised=normalises(of.make(0)))
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from effbatch.audit.shares import counts_from_shares
 from effbatch.core.delimited import SUMS, Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
+from effbatch.core.formats import shortened
 from effbatch.data.classes import check_spelling
 from effbatch.noise.matrixfile import read_matrix
 
@@ -26,7 +27,6 @@ LOOKS = (
     "in the rows ,cat,dog and cat,40,5 and dog,4,31"
 )
 _SHOWN = 6  # names in the line that says what was read
-_LONGEST = 14  # characters of a name there
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CountsTable:
     def read_as(self) -> str:
         """What was read, in one line."""
         K, names = len(self.counts), self.names
-        shown = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in (names or ())[:_SHOWN]]
+        shown = map(shortened, (names or ())[:_SHOWN])
         by = "by position" if names is None else f"({', '.join([*shown, *['...'] * (K > _SHOWN)])}) from names"
         return "; ".join([f"{K} classes {by}, {self.counts.sum():,} checked", *self.remarks])
 

@@ -27,6 +27,7 @@ _POWER = re.compile(r"\^(\((?:[^()]|\([^()]*\))*\)|[-−]?\d+(?:\.\d+)?|[-−]?\
 _INDEX = re.compile(r"(?<![\w.])([A-Za-zη])_(\w+)")  # B_noise, S_0; not square_root
 _NAN = re.compile(r"[-−+]?\bnan\b")
 FACTOR = 4  # between limits
+LONGEST_NAME = 14  # characters, where names share a line
 TIME = "time"  # the form of a column of seconds
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"  # as wide as a digit, and as a point
 
@@ -89,6 +90,15 @@ def marked_up(text: str) -> Markup:
     together = _PAIR.sub(lambda m: m[0].replace(" ", "\u00a0"), signed)
     raised = _POWER.sub(lambda m: f"<sup>{m[1].replace('-', '−')}</sup>", together)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", _INDEX.sub(r"\1<sub>\2</sub>", raised)))
+
+
+def shortened(name: str) -> str:
+    """A name as a line has room for it.
+
+    >>> shortened("labrador retriever")
+    'labrador retr…'
+    """
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def wrapped(text: str, width: int, *, indent: str = "", hanging: str = "") -> str:

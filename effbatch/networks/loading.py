@@ -67,9 +67,11 @@ def load_network(
 
 
 def _with_last_layer(network: nn.Module, factor: float) -> nn.Module:
+    if factor == 1:
+        return network
     *_, last = (layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False)))
     with torch.no_grad():
-        for weight in last.parameters(recurse=False) if factor != 1 else ():
+        for weight in last.parameters(recurse=False):
             weight.mul_(factor)
     return network
 

@@ -7,12 +7,11 @@ import numpy as np
 from effbatch.audit import Bound, CountsEstimate, Learnability, NoiseEstimate, Relabelled, StatedRate
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Table
-from effbatch.core.formats import estimate_text, p_text, value_text
+from effbatch.core.formats import estimate_text, p_text, shortened, value_text
 from effbatch.core.pages import Note, Page, Part, page
 
 RARE = 3  # times rarer than classes of equal size
 _MOST_CLASSES = 5  # in a table, to stay on one screen
-_LONGEST = 14  # characters of a class's name there
 _SIGNS = {Learnability.LEARNABLE: "", Learnability.UNLEARNABLE: "✗", Learnability.CANNOT_TELL: "?"}
 _MEANING = {"✗": "cannot be learned", "?": "cannot tell"}
 
@@ -132,14 +131,10 @@ def _classes(found: CountsEstimate) -> list[Part]:
             right = f"{100 * row[c]:.3g} %"
             false = np.where(np.arange(len(row)) == c, -1, row)
             if false.max() > 0:
-                taken = f"{_short(found.name(int(false.argmax())))} {100 * false.max():.3g} %"
-        rows.append((_short(found.name(c)), m.margin.n, right, taken, m.margin, _SIGNS[m.verdict]))
+                taken = f"{shortened(found.name(int(false.argmax())))} {100 * false.max():.3g} %"
+        rows.append((shortened(found.name(c)), m.margin.n, right, taken, m.margin, _SIGNS[m.verdict]))
     shown = {row[-1] for row in rows}
     said += [f"{sign}: {words}" for sign, words in _MEANING.items() if sign in shown]
     title = "Each class: how often right, its commonest false label, and the lead"
     table = Table("margins", title, ("class", "checked", "right", "often taken for", "lead", ""), rows)
     return [table, *[Note(f"{'; '.join(said)}.")] * bool(said)]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
