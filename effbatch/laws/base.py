@@ -149,9 +149,8 @@ def in_range(what: str, value: Array, unit: str, *, least: float, most: float = 
     """Raise InputError unless least <= value <= most everywhere (NaN is not); None, "not given", passes."""
     if value is None:
         return
-    if not isinstance(value, int):  # which may be larger than NumPy's
-        value = np.asarray(value)
-    above, below = bool(np.all(least <= value)), bool(np.all(value <= most))
+    values = np.asarray(value)  # of any size: whole numbers larger than NumPy's stay what they are
+    above, below = bool(np.all(least <= values)), bool(np.all(values <= most))
     if not (above and below):
         allowed = f"from {least:g} to {most:g}"
         if most == LARGEST and below:

@@ -506,3 +506,12 @@ def test_runs_that_learn_nothing_on_columns_of_unlike_scales_ask_for_scaling(sca
     assert ("scale the columns to mean 0 and deviation 1" in found.learning_rate.reason) == scaled
     assert found.accuracy.reason == found.learning_rate.reason
     assert found.learning_rate.reason.endswith("give more steps") != scaled
+
+
+def test_an_answer_of_runs_that_learn_nothing_on_such_columns_asks_for_scaling(world):
+    x = np.random.default_rng(0).normal(size=(40, 2)) * (0.1, 300)
+    data = {"x_train": x, "y_train": np.arange(40) % 2, "x_test": x, "y_test": np.arange(40) % 2}
+    silent = Estimate(None, n=7, reason="no run of 9 steps beat chance: give more steps")
+    world.changes = {"learning_rate": silent, "plateau": None, "accuracy": silent}
+    said = effbatch.advise("perceptron", data, labels="clean", steps=90, batch_sizes=(32,))
+    assert "scale the columns to mean 0" in said.chosen.learning_rate.reason

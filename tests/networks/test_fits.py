@@ -27,12 +27,14 @@ def test_what_fits_is_passed():
     check_fits(network(), tokens())
 
 
-def test_a_token_beyond_the_embedding_is_named_with_its_place():
+@pytest.mark.parametrize("token", [5, 9])
+def test_a_token_beyond_the_embedding_is_named_with_its_place(token):
     said = (
-        r"below 5, the size of the network's embedding, got 9 at place 1 of training example 7, .* in 1 of 12 examples"
+        rf"below 5, the size of the network's embedding, got {token} at place 1 of training example 7, .* in 1 of 12 "
+        "examples"
     )
     with pytest.raises(InputError, match=said):
-        check_fits(network(), tokens(token=9))
+        check_fits(network(), tokens(token=token))
 
 
 def test_a_class_with_one_example_is_named_where_the_network_has_no_logit_for_it():
