@@ -14,7 +14,7 @@ import xarray as xr
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import SYMBOLS, Curves, by_setting, percent
+from effbatch.claims.shared.accuracy_curves import Curves, by_setting, percent
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most
 from effbatch.core.errors import SpecError, hint
@@ -26,6 +26,7 @@ from effbatch.laws.bibliography import BORDELON_2022, ROLNICK_2017
 from effbatch.noise import UniformNoise
 from effbatch.plan.cube import num_classes
 from effbatch.plan.keys import key
+from effbatch.plan.words import value_in_words
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class AccuracyCurveClaim(Claim):
         predicted = stored.theory(prediction)["accuracy"].max("learning_rate")
         if not bool(predicted.notnull().any()):
             return "The linearised theory says nothing about training like this: there is nothing to judge."
-        first, last = (f"{SYMBOLS.get(self.along, self.along)} = {float(predicted[self.along][i]):g}" for i in (0, -1))
+        first, last = (value_in_words(self.along, float(predicted[self.along][i])) for i in (0, -1))
         lines = [
             f"{label} {percent(c.values[0])} at {first}, {percent(c.values[-1])} at {last}"
             for label, c in by_setting(predicted, self.along)
@@ -134,8 +135,8 @@ def _lost_margin(theory: xr.Dataset, curves: Curves) -> str:
         return ""
     where = " and ".join(f"{value:g}" for value in lost[curves.along].values)
     return (
-        f" At {curves.symbol} = {where} the true label of {int(lost.max())} classes is not the likeliest one (the "
-        "margin of T is 0 or less): there the theory's even spread of label noise is least to be trusted."
+        f" At {curves.symbol} = {where} the true label of {int(lost.max())} classes is not the likeliest one (its "
+        "margin is 0 or less): there the theory's even spread of label noise is least to be trusted."
     )
 
 

@@ -198,7 +198,7 @@ def _numbers(measured: Mapping[str, Estimate], predicted: Mapping[str, Any], mea
         value = predicted[name]
         said = "the theory says nothing" if value is None else f"predicted {measure.text(value)}"
         label = f"{measure.label}, {name}"
-        numbers.append(Number(label, measured[name].times(measure.scale), measure.unit, said))
+        numbers.append(Number(label, measured[name].times(measure.scale), measure.unit, said, difference=True))
     return numbers
 
 

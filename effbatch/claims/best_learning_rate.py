@@ -17,7 +17,7 @@ from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, at_most
-from effbatch.claims.shared.rates import rates_table, why_unknown
+from effbatch.claims.shared.rates import OCTAVES, rates_table, why_unknown
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Number, Table
 from effbatch.core.formats import estimate_text
@@ -28,7 +28,6 @@ from effbatch.laws import LAWS, get
 from effbatch.plan.keys import key
 
 LINEARISED = "linearised (no anchor, no training)"
-OCTAVES = "powers of two"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _exponent_numbers(powers: xr.Dataset) -> list[Number]:
         found = Estimate(
             *(at[name].item() for name in ("exponent", "low", "high")), n=int(at["cells"].item()), level=0.95
         )
-        numbers.append(Number(f"exponent of {label}", found, note="least squares over the cells, HC3"))
+        numbers.append(Number(f"exponent of {label}", found, note="least squares over the cells, HC3", difference=True))
     return numbers
 
 
@@ -161,7 +160,7 @@ def _told(powers: xr.Dataset) -> dict[str, Estimate]:
 def _goes_as(powers: xr.Dataset, sentence: str) -> str:
     """The sentence with the power law put in, "B^0.51 [0.42, 0.60], n = 6"; empty where no exponent is told from 0."""
     told = _told(powers)
-    known = " ".join(f"{base}^{estimate_text(one, n=False)}" for base, one in told.items())
+    known = " ".join(f"{base}^{estimate_text(one, n=False, difference=True)}" for base, one in told.items())
     return sentence.format(f"{known}, n = {int(powers['cells'].sum())}") if told else ""
 
 

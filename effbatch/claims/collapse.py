@@ -27,6 +27,8 @@ from effbatch.laws.bibliography import HOUDAYER_2004, MCCANDLISH_2018, ROLNICK_2
 from effbatch.plan.cube import CORE_DIMS, history_limit
 from effbatch.plan.keys import key
 
+DELTA = "exponent δ of the effective batch"
+
 
 @dataclass(frozen=True)
 class CollapseClaim(Claim):
@@ -85,10 +87,10 @@ class CollapseClaim(Claim):
     def _numbers(self, fitted: Collapse) -> list[Number]:
         base, cells, extended = fitted.base, fitted.cells, fitted.extended
         if base is None:
-            return [Number("δ", Estimate(None, n=fitted.seeds), note=fitted.outcome.value)]
+            return [Number(DELTA, Estimate(None, n=fitted.seeds), note=fitted.outcome.value)]
         before, note = fitted.spread_before, "residual standard deviation"
         numbers = [
-            Number("δ", base.delta),
+            Number(DELTA, base.delta),
             Number("spread before the collapse", Estimate(before, n=cells), "factor", "about one curve in B"),
             Number("spread after the collapse", Estimate(base.spread, n=cells), "factor", note),
             Number("threshold of the spread", exact(self.max_spread), "factor"),
@@ -98,7 +100,7 @@ class CollapseClaim(Claim):
         if extended is not None and extended.zeta is not None:
             numbers += [
                 Number("ζ, if S_min ∝ (1+α)^ζ", extended.zeta),
-                Number("δ of the critical batch then", extended.delta),
+                Number("exponent of 1+α in the critical batch then", extended.delta),
             ]
         return numbers
 

@@ -76,10 +76,9 @@ class ElasticityClaim(Claim):
         lost, gained, measured = (one.floats.value for one in (clean, noisy, ratio))
         said = {name: f"predicted: {value:.2f}" for name, value in case.prediction.items()}
         finding = (
-            f"Halving the clean labels lowers d by {_lost(lost)}, doubling the noisy ones by "
-            f"{_lost(-gained)}: as elasticities, losing clean labels hurts {measured:.2f} times as much; "
-            f"{predicted:.2f} times was predicted. The elasticities themselves are {lost:.2f} and "
-            f"{gained:.2f}; {case.prediction['clean']:.2f} and {case.prediction['noisy']:.2f} were predicted."
+            f"The true class stands out {_lost(lost)} less with half the clean labels, {_lost(-gained)} less with "
+            f"twice the noisy ones. Losing clean labels hurts {measured:.2f} times as much as gaining noisy ones; "
+            f"{predicted:.2f} times was predicted."
         )
         return Judgement(
             verdict=verdict,

@@ -28,6 +28,7 @@ from effbatch.fitting.honest import honest_best
 from effbatch.laws.bibliography import ROLNICK_2017
 from effbatch.plan.cube import score
 from effbatch.plan.keys import key
+from effbatch.plan.words import value_in_words
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ class EquivalenceClaim(Claim):
 
     @property
     def headline(self) -> str:
-        return f"accuracy of {self.value} within {100 * self.margin:g} points of {self.reference}"
+        value, reference = map(self._said, (self.value, self.reference))
+        return f"accuracy of {value} within {100 * self.margin:g} points of {reference}"
+
+    def _said(self, value: object) -> str:
+        return value_in_words(self.along, value)
 
     def predict(self, setup: Setup) -> dict[str, Any]:
         """That there is no difference is the prediction; the grid must be able to tell."""
@@ -62,8 +67,9 @@ class EquivalenceClaim(Claim):
         return {"difference": 0.0}
 
     def describe(self, prediction: Mapping[str, Any]) -> str:
+        value, reference = map(self._said, (self.value, self.reference))
         return (
-            f"The accuracy at the best learning rate of {self.value} is that of {self.reference}, to "
+            f"The accuracy at the best learning rate of {value} equals that of {reference}, to "
             f"{100 * self.margin:g} points. The claim holds if the interval of the difference lies within that margin "
             "on both sides, and is refuted if it lies outside."
         )
@@ -94,7 +100,8 @@ class EquivalenceClaim(Claim):
         )
 
     def _points(self, name: object, difference: Estimate, where: str = "") -> Number:
-        return Number(f"accuracy, {name} minus {self.reference}{where}", difference.times(100), "points")
+        label = f"accuracy, {self._said(name)} minus {self._said(self.reference)}{where}"
+        return Number(label, difference.times(100), "points", difference=True)
 
     def _by_setting(self, compared: xr.DataArray) -> list[Number]:
         """The difference in every setting of the rest of the grid, where it has more than one."""
@@ -105,8 +112,8 @@ class EquivalenceClaim(Claim):
         return [self._points(self.value, one, f", {name}") for (name, _), one in zip(settings, estimates, strict=True)]
 
     def _finding(self, difference: Estimate) -> str:
-        told = estimate_text(difference.times(100), "points")
-        return f"The accuracy of {self.value} minus that of {self.reference} is {told}."
+        told = estimate_text(difference.times(100), "points", difference=True)
+        return f"The accuracy of {self._said(self.value)} minus that of {self._said(self.reference)} is {told}."
 
     def _figure(self, case: Case, finding: str) -> Figure:
         """Accuracy against the learning rate, one panel for each setting of the rest."""
@@ -116,13 +123,14 @@ class EquivalenceClaim(Claim):
         panels = []
         for i in range(cells.sizes["setting"]):
             at = cells.isel(setting=i)
-            title = ", ".join(str(at[dim].item()) for dim in rest)
+            title = ", ".join(value_in_words(dim, at[dim].item()) for dim in rest)
             at = at.mean([dim for dim in at.dims if dim not in shown])
             series = []
             for name in at[self.along].values:
                 mean, low, high = (100 * v.values for v in seed_mean(at.sel({self.along: name})))
                 rates = at["learning_rate"].values
-                series.append(Series(str(name), "measured", rates, mean, low, high, group=str(name)))
+                label = self._said(name)
+                series.append(Series(label, "measured", rates, mean, low, high, group=label))
             panels.append(Panel(Axis("learning rate", "log2"), ACCURACY, tuple(series), title))
         caption = f"{finding} Mean and 95 % interval over {scores.sizes['seed']} seeds at every learning rate."
         return Figure(case.name, caption, tuple(panels))
@@ -135,7 +143,7 @@ class EquivalenceClaim(Claim):
         rows: list[list[Cell]] = []
         for at in cells["cell"].values:
             place = dict(zip(mean.dims, at, strict=True))
-            name = ", ".join(str(value) for dim, value in place.items() if mean.sizes[dim] > 1)
+            name = ", ".join(value_in_words(dim, value) for dim, value in place.items() if mean.sizes[dim] > 1)
             accuracy = Estimate(*(float(limit.sel(place)) for limit in (mean, low, high)))
             share = None if memorised is None else 100 * float(memorised.sel(place).mean("seed"))
             rows.append([name, accuracy, share, case.accuracy.sizes["seed"]])

@@ -105,8 +105,8 @@ def _finding(exponent: Estimate, fits: Fits) -> str:
     slopes = [(target, fit.slope.floats.value) for target, fit in fits.items() if fit is not None]
     told = ", ".join(f"{slope:.0f} for {100 * target:g} %" for target, slope in slopes)
     return (
-        f"The clean labels needed for an accuracy grow as (1+α)^{exponent.value:.2f}. Every noisy label per clean one "
-        f"costs that many more clean ones: {told}."
+        f"The clean labels needed for an accuracy grow as (1+α)^{estimate_text(exponent)}. Clean labels that each "
+        f"further noisy label per clean one takes: {told}."
     )
 
 

@@ -166,7 +166,7 @@ def _under_noise(accuracy: xr.DataArray) -> xr.DataArray:
 def _points(label: str, difference: Estimate, predicted: float) -> Number:
     """A difference of accuracies with its limits in points, and the predicted one where the theory is not silent."""
     note = "" if np.isnan(predicted) else f"predicted: {100 * predicted:.1f}"
-    return Number(label, difference.times(100), "points", note)
+    return Number(label, difference.times(100), "points", note, difference=True)
 
 
 def _least(differences: Sequence[Number]) -> str:

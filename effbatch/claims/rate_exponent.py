@@ -1,9 +1,10 @@
 """Claim: along one list of the grid the best learning rate goes as a power, with a given exponent.
 
 The exponent is the slope of log2 of the best rate on log2 of 1 + α, batch size or budget. Of any other list, which has
-two values, it is the octaves from the first to the second. It is the mean over the rest of the grid; with `between`, it
-is that at the second value of that list minus that at the first. Rule: supported if its 95 % interval lies within
-± `margin` of the exponent claimed, which leaves out the rival; refuted if it lies outside; undecided else.
+two values, it is by how many powers of two the rate rises from the first to the second. It is the mean over the rest of
+the grid; with `between`, it is that at the second value of that list minus that at the first. Rule: supported if its
+95 % interval lies within ± `margin` of the exponent claimed, which leaves out the rival; refuted if it lies outside;
+undecided else.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from numpy.typing import NDArray
 
 from effbatch.claims.base import Claim, Setup
 from effbatch.claims.shared import linearised, stored
-from effbatch.claims.shared.accuracy_curves import estimated, named
+from effbatch.claims.shared.accuracy_curves import estimated
 from effbatch.claims.shared.case import Case
 from effbatch.claims.shared.judgement import Judgement, within
-from effbatch.claims.shared.rates import rates_table, why_unknown
+from effbatch.claims.shared.rates import OCTAVES, rates_table, why_unknown
 from effbatch.core.errors import CubeError, SpecError, hint
 from effbatch.core.estimate import Estimate, exact
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, noise_axis
-from effbatch.core.formats import estimate_text, value_text
+from effbatch.core.formats import cell_text, estimate_text
 from effbatch.fitting.peak import peak
 from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, MCCANDLISH_2018
 from effbatch.plan.cube import score
 from effbatch.plan.keys import key
+from effbatch.plan.words import list_in_words, value_in_words
 
 THEORY = "linearised"
 LOG2: Mapping[str, Callable[[Any], float]] = {  # lists that a power is taken of; "500 steps" is a budget
@@ -38,7 +40,7 @@ LOG2: Mapping[str, Callable[[Any], float]] = {  # lists that a power is taken of
     "batch_size": np.log2,
     "budget": lambda label: np.log2(float(str(label).split()[0])),
 }
-SAID = {"alpha": "1 + α", "batch_size": "the batch size", "budget": "the budget"}
+BASES = {"alpha": "1 + α", "batch_size": "the batch size", "budget": "the training length"}
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,18 @@ class RateExponentClaim(Claim):
     @property
     def headline(self) -> str:
         said = "the linearised theory's" if isinstance(self.exponent, str) else _text(self.exponent)
-        return f"{self._what} within {self.margin:g} of {said} (rival: {_text(self.rival)})"
+        unit = f" {self._unit}" if self._unit else ""
+        return f"{self._what} within {self.margin:g}{unit} of {said} (rival: {_text(self.rival)})"
 
     @property
     def _what(self) -> str:
-        shift = f"shift of the best rate along {self.along}"
-        of = f"power of {SAID[self.along]} in the best rate" if self.along in SAID else shift
-        return f"change along {self.between} of the {of}" if self.between else of
+        shift = f"shift of the best rate by {list_in_words(self.along)}"
+        of = f"exponent of {BASES[self.along]} in the best rate" if self.along in BASES else shift
+        return f"change of the {of} by {list_in_words(self.between)}" if self.between else of
 
     @property
     def _unit(self) -> str:
-        return "" if self.along in LOG2 else "octaves"
+        return "" if self.along in LOG2 else OCTAVES
 
     def predict(self, setup: Setup) -> dict[str, Any]:
         """The exponent claimed, with the best rates that it comes from where the theory says it."""
@@ -121,7 +124,7 @@ class RateExponentClaim(Claim):
             f"The {self._what} is {_text(prediction['exponent'])}"
             + ", says the linearised theory of the untrained networks" * (self.exponent == THEORY)
             + f". The claim holds if the interval of the measured one lies within {self.margin:g} of it, which leaves "
-            f"out {_text(self.rival)}, and is refuted if it lies outside."
+            f"out the rival, {_text(self.rival)}, and is refuted if it lies outside."
         )
 
     def judge(self, case: Case) -> Judgement:
@@ -132,8 +135,7 @@ class RateExponentClaim(Claim):
         scores = scores.transpose("seed", *dims, "learning_rate")
         claimed, measured = case.prediction["exponent"], self._exponent(scores)
         verdict, p_value = within(measured, claimed - self.margin, claimed + self.margin)
-        rival = f"the rival, {_text(self.rival)}, is {'' if measured.excludes(self.rival) else 'not '}excluded"
-        finding = f"The {self._what} is {estimate_text(measured, self._unit)}, claimed {_text(claimed)}; {rival}."
+        finding = self._finding(measured, claimed, scores)
         predicted = None
         if "log2_rates" in case.prediction:
             predicted = stored.from_json(case.prediction["log2_rates"])["log2_rates"]
@@ -141,17 +143,34 @@ class RateExponentClaim(Claim):
             verdict=verdict,
             finding=finding,
             numbers=[
-                Number(self._what, measured, self._unit),
-                Number("claimed", exact(claimed), self._unit),
+                self._number(measured),
+                Number("predicted", exact(claimed), self._unit),
                 Number("threshold of the rule", exact(self.margin), self._unit),
                 Number("rival", exact(self.rival), self._unit),
                 *self._by_setting(scores),
             ],
             figures=(self._figure(case.name, scores, predicted, finding),),
             tables=(rates_table(case.best, None if predicted is None else 2.0**predicted),),
-            limits=["One network and, but for what the rule names, one budget and batch size.", *self._at_edges(case)],
+            limits=[
+                "One network; one batch size and training length, unless the rule varies it.",
+                *self._at_edges(case),
+            ],
             p_value=p_value,
         )
+
+    def _finding(self, measured: Estimate, claimed: float, scores: xr.DataArray) -> str:
+        """How the best rate goes along the list, against the prediction and the rival."""
+        told = estimate_text(measured, self._unit, difference=True)
+        said = f"The best rate goes as {BASES.get(self.along)} to the power {told}"
+        if across := self.between or self.along * (self.along not in BASES):
+            first, second = (value_in_words(across, value) for value in scores[across].values)
+            what = f"the exponent of {BASES[self.along]} in the best rate" if self.along in BASES else "the best rate"
+            said = f"From {first} to {second.rpartition(' = ')[2]}, {what} changes by {told}"
+        excluded = "is" if measured.excludes(self.rival) else "is not"
+        return f"{said}; predicted: {_text(claimed)}. The rival, {_text(self.rival)}, {excluded} excluded."
+
+    def _number(self, exponent: Estimate, where: str = "") -> Number:
+        return Number(f"{self._what}{where}", exponent, self._unit, difference=True)
 
     def _at_edges(self, case: Case) -> list[str]:
         unknown = why_unknown(case.best)
@@ -167,15 +186,16 @@ class RateExponentClaim(Claim):
         settings = list(_settings(scores, self.along, self.between))
         if len(settings) == 1:
             return []
-        return [Number(f"{self._what}, {name}", self._exponent(at), self._unit) for name, at in settings]
+        return [self._number(self._exponent(at), f", {name}") for name, at in settings]
 
     def _axis(self, scores: xr.DataArray) -> Axis:
         values = scores[self.along].values
         if self.along == "alpha":
             return noise_axis(values)
         if self.along not in LOG2:
-            return Axis(self.along, ticks=(0, 1), domain=(-0.5, 1.5), names=[str(value) for value in values])
-        label = f"budget, {values[0].split()[1]}" if self.along == "budget" else "batch size B"
+            names = [value_in_words(self.along, value).rpartition(" = ")[2] for value in values]
+            return Axis(list_in_words(self.along), ticks=(0, 1), domain=(-0.5, 1.5), names=names)
+        label = f"training length, {values[0].split()[1]}" if self.along == "budget" else "batch size B"
         return Axis(label, "log2", ticks=tuple(2 ** self._places(scores)))
 
     def _figure(self, name: str, scores: xr.DataArray, predicted: xr.DataArray | None, finding: str) -> Figure:
@@ -202,12 +222,12 @@ def _settings(values: xr.DataArray, *kept: str) -> Iterator[tuple[str, xr.DataAr
     rest = [dim for dim in values.dims if dim not in (*kept, "seed", "learning_rate")]
     for place in np.ndindex(*(values.sizes[dim] for dim in rest)):
         at = values.isel(dict(zip(rest, place, strict=True)))
-        name = ", ".join(named(dim, at[dim].item()) for dim in rest if values.sizes[dim] > 1)
+        name = ", ".join(value_in_words(dim, at[dim].item()) for dim in rest if values.sizes[dim] > 1)
         yield name, at.drop_vars(rest)
 
 
 def _text(exponent: float) -> str:
-    return value_text(exponent, 2)
+    return cell_text(exponent, ".3g")
 
 
 def _slope(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -116,12 +116,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Number:
-    """One result of a report: an estimate with what it is called, its unit, and a note on where it comes from."""
+    """One result of a report: an estimate with what it is called, its unit, and a note on where it comes from.
+
+    difference  whether it may as well be 0, as `core.formats.estimate_text` takes it
+    """
 
     label: str
     estimate: Estimate
     unit: str = ""
     note: str = ""
+    difference: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All in one object: label, value, low, high, n, unit, exact, note."""

@@ -65,7 +65,7 @@ def estimate_text(estimate: Estimate, unit: str = "", *, n: bool = True, differe
 
 def number_text(number: Number) -> str:
     """The estimate of a number, in its unit."""
-    return estimate_text(number.estimate, number.unit)
+    return estimate_text(number.estimate, number.unit, difference=number.difference)
 
 
 def known(text: str) -> str:
@@ -159,7 +159,7 @@ def numbers_table(name: str, caption: str, numbers: Sequence[Number]) -> Table:
     rows: list[list[Cell]] = []
     for number in numbers:
         label = f"{number.label}, {number.unit}" if number.unit else number.label
-        value, interval = _parts(number.estimate)
+        value, interval = _parts(number.estimate, difference=number.difference)
         interval = interval.strip("()") if interval.startswith("(") else interval
         rows.append([label, value, interval or "–", number.estimate.n, number.note])
     columns = ["quantity", "value", "95 % interval", "n", "note"]

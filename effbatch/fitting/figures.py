@@ -13,6 +13,7 @@ from effbatch.fitting.collapse import Collapse
 from effbatch.fitting.regret import seed_mean
 from effbatch.laws import LAWS, Setting
 from effbatch.plan.cube import CORE_DIMS, num_classes
+from effbatch.plan.words import value_in_words
 
 
 def accuracy_map(name: str, cube: xr.Dataset, best: xr.Dataset, predicted: xr.DataArray | None = None) -> Figure:
@@ -137,7 +138,7 @@ def places(values: xr.Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     stacked = values["outcome"].stack(place=list(extra))
     for key in stacked["place"].values:
-        yield ", ".join(str(value) for value in key), dict(zip(extra, key, strict=True))
+        yield ", ".join(map(value_in_words, extra, key)), dict(zip(extra, key, strict=True))
 
 
 def closed_limits(at: xr.Dataset) -> dict[str, Any]:

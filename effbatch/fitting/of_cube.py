@@ -17,8 +17,7 @@ from effbatch.fitting.compare import compare_all
 from effbatch.fitting.law_fits import exponents
 from effbatch.fitting.steps import best_steps
 from effbatch.plan.cube import place_text
-
-SYMBOLS = {"alpha": "α", "batch_size": "B"}
+from effbatch.plan.words import list_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +91,11 @@ def _collapses(steps: xr.DataArray) -> dict[str, Collapse]:
     others = [dim for dim in steps.dims if dim not in ("alpha", "batch_size", "seed")]
     places = [dict(zip(others, values, strict=True)) for values in product(*(steps[dim].values for dim in others))]
     return {
-        ", ".join(f"{words(str(dim))} {place_text(value)}" for dim, value in place.items()): collapse_exponent(
+        ", ".join(f"{list_in_words(dim)} {place_text(value)}" for dim, value in place.items()): collapse_exponent(
             steps.sel(place, drop=True)
         )
         for place in places
     }
-
-
-def words(dim: str) -> str:
-    """A dim of a cube as people call it."""
-    return SYMBOLS.get(dim, dim.replace("_", " "))
 
 
 def _best_rates(best: xr.Dataset) -> list[dict[str, Any]]:

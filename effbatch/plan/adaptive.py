@@ -135,7 +135,7 @@ def account_in_words(cube: xr.Dataset) -> list[str]:
     if at_bound:
         said.append(
             f"In {at_bound} setting{'s' * (at_bound != 1)} the best learning rate is at an edge all the same, "
-            f"{MAX_OCTAVES} octaves beyond the rates that the sweep started on: the grid was not extended further."
+            f"{MAX_OCTAVES} powers of two beyond the rates that the sweep started on: the grid went no further."
         )
     return said
 

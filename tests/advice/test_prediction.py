@@ -319,6 +319,7 @@ def test_recorded_errors_are_those_of_anchors_with_clean_or_with_noisy_labels():
         ({"alpha": 50}, "for α = 50 (recorded: 0 to 31)"),
         ({"batch_size": 512}, "for batches of 512 (recorded: 8 to 128)"),
         ({"num_classes": 1000}, "for K = 1,000 (recorded: 10)"),
+        ({"num_classes": 3}, "for K = 3 (recorded: 10)"),
         ({"steps": 100_000}, "for 100,000 steps (recorded: 1000)"),
         ({"examples": 128 * 400}, "for 400 steps (recorded: 1000)"),
         ({"schedule": "cosine"}, "for cosine rates"),

@@ -155,10 +155,10 @@ def test_the_accuracy_curve_may_run_along_delta(offset, verdict):
     cube.attrs["num_classes"] = 10
     judged = claim.judge(Case(cube, prediction))
     assert judged.verdict == verdict
-    assert "At δ = 1 the true label of 2 classes is not the likeliest" in judged.finding
+    assert "At degree = 1 the true label of 2 classes is not the likeliest" in judged.finding
     (panel,) = judged.figures[0].panels
     assert list(panel.series[0].x) == [0, 1]
-    assert judged.tables[0].columns[1] == "δ"
+    assert judged.tables[0].columns[1] == "degree"  # δ is the exponent of the effective batch
 
 
 def test_a_curve_along_what_the_grid_does_not_hold_is_refused():

@@ -16,6 +16,7 @@ from effbatch.plan import cube as cubes
 
 KINDS = ("given", "same_matrix", "same_rate")
 CLAIM = EquivalenceClaim(margin=0.02)
+RATE = "uniform noise of the same rate"
 
 
 def world(lost: float, *, seeds: int = 6, shared: float = 0.05, own: float = 0.003):
@@ -42,7 +43,7 @@ def judge(lost: float, **options):
 def test_a_difference_is_judged_by_the_margin(lost, verdict):
     judged = judge(lost)
     assert judged.verdict == verdict
-    assert judged.numbers[0].label == "accuracy, given minus same_rate"
+    assert judged.numbers[0].label == f"accuracy, the labels given minus {RATE}"
     assert judged.numbers[0].estimate.value == pytest.approx(-100 * lost, abs=0.5)
 
 
@@ -56,8 +57,8 @@ def test_a_difference_of_the_size_of_the_margin_is_undecided_and_so_is_one_seed(
 def test_the_other_values_and_every_setting_stand_beside_it():
     judged = judge(0.06)
     numbers = {number.label: number.estimate.value for number in judged.numbers}
-    assert numbers["accuracy, same_matrix minus same_rate"] == pytest.approx(-3, abs=0.5)
-    assert numbers["accuracy, given minus same_rate, B = 32"] == pytest.approx(-6, abs=0.7)
+    assert numbers[f"accuracy, noise of the same matrix minus {RATE}"] == pytest.approx(-3, abs=0.5)
+    assert numbers[f"accuracy, the labels given minus {RATE}, B = 32"] == pytest.approx(-6, abs=0.7)
     table = judged.tables[0]
     assert "40.0 % are wrong, as many as of uniform noise with α = 0.80" in table.caption
     assert [row[2] for row in table.rows] == [25.0] * 6

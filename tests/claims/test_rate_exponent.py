@@ -43,7 +43,7 @@ def judge(claim: RateExponentClaim, cube: xr.Dataset):
 def test_a_power_of_noise_is_judged_by_the_margin(power, verdict):
     judged = judge(RateExponentClaim(exponent=-0.5), noisy(power))
     assert judged.verdict == verdict
-    assert judged.numbers[0].label == "power of 1 + α in the best rate"
+    assert judged.numbers[0].label == "exponent of 1 + α in the best rate"
     assert judged.numbers[0].estimate.value == pytest.approx(power, abs=0.06)
     assert ("is excluded" in judged.finding) == (power != 0)
     by_batch = [number.estimate.value for number in judged.numbers if "B = " in number.label]
@@ -70,7 +70,8 @@ def test_a_list_of_two_names_counts_octaves_and_the_rest_is_averaged():
     judged = judge(RateExponentClaim(along="loss", exponent=2.25), cube)
     assert judged.verdict == "supported"
     assert [number.estimate.value for number in judged.numbers[-2:]] == pytest.approx([1.5, 3.0], abs=0.15)
-    assert list(judged.figures[0].panels[0].x.names) == ["cross_entropy", "gce"]
+    assert list(judged.figures[0].panels[0].x.names) == ["cross-entropy", "generalised cross-entropy"]
+    assert judged.finding.startswith("From cross-entropy to generalised cross-entropy, the best rate changes by 2.2")
 
 
 def test_between_two_values_the_change_of_the_exponent_counts():
@@ -82,6 +83,7 @@ def test_between_two_values_the_change_of_the_exponent_counts():
     judged = judge(claim, cube)
     assert judged.verdict == "supported"
     assert judged.numbers[0].estimate.value == pytest.approx(-0.4, abs=0.06)
+    assert judged.finding.startswith("From scale of the last layer = 3 to 0, the exponent of 1 + α in the best rate")
     assert judge(claim, cube.isel(last_layer=slice(None, None, -1))).numbers[0].estimate.value > 0.3
     with pytest.raises(CubeError, match=r"needs a cube along last_layer, got none"):
         judge(claim, cube.isel(last_layer=0))

@@ -29,7 +29,7 @@ from effbatch.plan import options, spec
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "effbatch"
-OWN_TEST = {"own-data.md"}  # tests/project/test_howto.py runs that page and looks at what comes out
+OWN_TEST = {"own-data.md", "extend.md"}  # tests/project/test_howto.py runs these pages and looks at what comes out
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in OWN_TEST)]
 FENCE = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 

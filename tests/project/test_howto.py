@@ -1,17 +1,23 @@
-"""The how-to for one's own data runs from its first block to its last, in an empty folder."""
+"""The how-to for one's own data runs in an empty folder; that for additions, in a copy of the package."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from effbatch.cli import main
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "own-data.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+HOWTO = ROOT / "docs" / "howto"
+PAGE = (HOWTO / "own-data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -39,6 +45,37 @@ def test_every_block_runs_in_order(tmp_path, monkeypatch, capsys):
     assert reached > 0.6  # with 60 % of the labels wrong; chance is 0.1
 
 
-def test_links_lead_somewhere():
-    for link in re.findall(r"\]\(((?!http)[^)]+)\)", PAGE):
-        assert (Path(__file__).parents[2] / "docs" / "howto" / link.partition("#")[0]).exists()
+def test_each_addition_is_one_file_and_its_test(tmp_path):
+    """Every file of extend.md in a copy of the package: its tests pass, and the claim is judged."""
+    page = (HOWTO / "extend.md").read_text(encoding="utf-8")
+    files = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", page, flags=re.DOTALL)
+    for folder in ("effbatch", "reports", "simulations"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    for name, text in files:
+        assert not (ROOT / name).exists()
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    tests = [name for name, _ in files if name.startswith("tests/")]
+    added = [name for name, _ in files if name.startswith("effbatch/")]
+    assert [Path(name).parts[1] for name in added] == ["laws", "networks", "data", "claims"]
+    assert len(tests) == len(added)
+
+    (command,) = re.findall(r"```console\n\$ effbatch (.*)\n```", page)
+    paths = os.pathsep.join([str(tmp_path), str(ROOT / "tests")])
+    for arguments in (["pytest", "-q", *tests], ["effbatch", *shlex.split(command)]):
+        ran = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 supported" in ran.stdout
+    assert "Clean labels are learned" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["own-data.md", "extend.md"])
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(((?!http)[^)]+)\)", (HOWTO / page).read_text(encoding="utf-8")):
+        assert (HOWTO / link.partition("#")[0]).exists()

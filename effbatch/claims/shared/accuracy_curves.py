@@ -12,8 +12,8 @@ import xarray as xr
 from effbatch.claims.shared.seed_mean import seed_mean
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Panel, Series, Table, noise_axis
+from effbatch.plan.words import list_in_words, value_in_words
 
-SYMBOLS = {"alpha": "α", "delta": "δ", "batch_size": "B"}
 ACCURACY = Axis("test accuracy, %", domain=(0, 100))
 
 
@@ -42,7 +42,7 @@ class Curves:
     @property
     def symbol(self) -> str:
         """How the text names the dimension."""
-        return SYMBOLS.get(self.along, self.along)
+        return list_in_words(self.along)
 
     def __iter__(self) -> Iterator[Curve]:
         values = seed_mean(self.measured)
@@ -71,7 +71,7 @@ class Curves:
                     c[self.along].values, p.values, c.values, low.values, high.values, strict=True
                 )
             ]
-        heading = ", ".join(_varied(self.predicted, self.along)) or "setting"
+        heading = ", ".join(map(list_in_words, _varied(self.predicted, self.along))) or "setting"
         columns = (heading, self.symbol, "predicted, %", "measured, % [95 % interval]", "n")
         return Table(
             "accuracy",
@@ -105,7 +105,7 @@ def by_setting(values: xr.DataArray, along: str) -> list[tuple[str, xr.DataArray
         return [("accuracy", values)]
     stacked = values.stack(curve=others).transpose("curve", along)
     varied = [others.index(dim) for dim in _varied(values, along)]
-    names = [", ".join(named(others[i], key[i]) for i in varied) or "accuracy" for key in stacked.curve.values]
+    names = [", ".join(value_in_words(others[i], key[i]) for i in varied) or "accuracy" for key in stacked.curve.values]
     return [(name, stacked.isel(curve=i)) for i, name in enumerate(names)]
 
 
@@ -115,11 +115,6 @@ def percent(value: float) -> str:
 
 def _varied(values: xr.DataArray, along: str) -> list[str]:
     return [str(dim) for dim in values.dims if dim != along and values.sizes[dim] > 1]
-
-
-def named(dim: object, value: object) -> str:
-    """How a text names one value of a list of the grid: "α = 3", "mlp1"."""
-    return str(value) if isinstance(value, str) else f"{SYMBOLS.get(str(dim), dim)} = {value:g}"
 
 
 def estimated(name: str, x: Any, estimates: Sequence[Estimate], *, group: str) -> Series:

@@ -11,6 +11,9 @@ from effbatch.claims.shared.limits import measured
 from effbatch.core.figures import Cell, Table
 from effbatch.fitting import FitOutcome
 from effbatch.fitting.figures import extra_dims
+from effbatch.plan.words import value_in_words
+
+OCTAVES = "powers of two"  # the unit of errors and shifts of rates
 
 
 def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Table:
@@ -23,7 +26,7 @@ def rates_table(best: xr.Dataset, predicted: xr.DataArray | None = None) -> Tabl
         cell = stacked.isel(cell=i)
         rows.append(
             [
-                " ".join([*(str(cell[dim].item()) for dim in extra), f"B = {int(cell['batch_size'])}"]),
+                ", ".join(value_in_words(dim, cell[dim].item()) for dim in (*extra, "batch_size")),
                 float(cell["alpha"]),
                 float(cell["predicted"]),
                 measured(cell, "best_learning_rate", FitOutcome),

@@ -215,7 +215,8 @@ def _by_label(advice: Advice, worth: LabelsWorth) -> Figure:
         value = None if change.gain.value is None else 100 * change.gain.value
         interval = limits([change.gain.times(100).interval])
         gains.append(Series(name, "predicted", [value], [i], **interval, interval="x", dots=True))
-    d_factors = Axis("d′ then / d′ now", domain=(1.0, 1.1 * max(change.d_factor for change in changes.values())))
+    most_told = max(change.d_factor for change in changes.values())
+    d_factors = Axis("how far the true class stands out (d′), then / now", domain=(1.0, 1.1 * most_told))
     panels = [Panel(d_factors, kinds, factors)]
     caption = f"What labels would pay at α = {advice.alpha.value:.3g}; d′ is exact in the linear regime."
     if any(series.x[0] is not None for series in gains):
@@ -224,5 +225,5 @@ def _by_label(advice: Advice, worth: LabelsWorth) -> Figure:
         margin = 0.05 * (most - least) or 1.0
         points = Axis("accuracy gained, points", domain=(least - margin * (least < 0), most + margin))
         panels.append(Panel(points, kinds, gains))
-        caption += " Accuracy by the d′ model, bars over the interval of the accuracy."
+        caption += " Accuracy computed from d′, bars over the interval of the accuracy."
     return Figure("labels", caption, panels)

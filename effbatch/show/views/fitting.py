@@ -11,8 +11,8 @@ from effbatch.core.formats import estimate_text
 from effbatch.core.pages import Heading, Note, Page, Part, page
 from effbatch.fitting import Fit, FitOutcome
 from effbatch.fitting.figures import accuracy_map, best_rates, steps_collapsed
-from effbatch.fitting.of_cube import words
 from effbatch.plan.cube import place_text
+from effbatch.plan.words import list_in_words
 from effbatch.show.terminal import on_a_screen
 
 
@@ -55,7 +55,7 @@ def _some(title: str, rows: Sequence[Any], most: int) -> str:
 def _rates(rates: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     dims = _dims(rates, {"best_learning_rate", "low", "high", "best_accuracy", "n", "outcome"})
     rows = [(*_place(row, dims), _best(row), row["best_accuracy"], row["n"]) for row in rates]
-    headings = (*map(words, dims), "best rate", "accuracy", "n")
+    headings = (*map(list_in_words, dims), "best rate", "accuracy", "n")
     title = _some("Best learning rate [95 % interval]; n seeds", rows, most)
     missing = dict.fromkeys(row["outcome"] for row in rates if row["best_learning_rate"] is None)
     return [
@@ -74,7 +74,7 @@ def _exponents(powers: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     dims = _dims(powers, {"exponent", "low", "high", "n"})
     rows = [(*_place(row, dims), _estimate(row, "exponent"), row["n"]) for row in powers]
     title = _some("Exponents of the best rate [95 % interval]; n cells", rows, most)
-    return [Table("exponents", title, (*map(words, dims), "exponent", "n"), rows[:most])]
+    return [Table("exponents", title, (*map(list_in_words, dims), "exponent", "n"), rows[:most])]
 
 
 def _laws(laws: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
