@@ -22,6 +22,7 @@ from effbatch.plan.units import Unit
 
 CACHE_BYTES = 8_000_000  # working set of one CPU thread; found by trying, see docs/notes/engine-speed.md
 LEAST = 4  # members that a CPU trains at once whatever their size: fewer leave its vector units idle in convolutions
+PIECE = 8  # at most so many cells are one piece
 GPU_SHARE = 0.5  # of the memory that is free
 GPU_EVALUATION_BYTES = 1_000_000_000
 BYTES = 4  # of a float32
@@ -40,6 +41,11 @@ def parts(unit: Unit, members: int) -> list[Unit]:
         changes: dict[str, Any] = {axis: tuple(values[i] for i in piece)}
         cut += parts(replace(unit, **changes), members)
     return cut
+
+
+def pieces(unit: Unit) -> list[Unit]:
+    """`unit` in pieces of a few cells that are still cells of it: each can be trained, and kept, for itself."""
+    return [replace(part, whole_axes=unit.whole.axes) for part in parts(unit, PIECE)]
 
 
 def members_per_part(cells: int, fitting: int, workers: int, *, least: int = LEAST) -> int:

@@ -61,6 +61,13 @@ def train_unit(
         return _trained(unit, dataset, device, networks, matrices, on_progress)
 
 
+def take_turns(unit: Unit, dataset: DataSet, device: torch.device) -> bool:
+    """Whether the members of a unit will train one after another: each then has its numbers whatever else trains."""
+    with process_untouched():
+        one = _network(unit, dataset, unit.whole.seeds[0])
+        return _take_turns(one, _outputs(one, dataset), unit, device)
+
+
 def _trained(
     unit: Unit,
     dataset: DataSet,
@@ -69,23 +76,41 @@ def _trained(
     matrices: np.ndarray | None,
     on_progress: Callable[[float], None],
 ) -> Trained:
-    whole, shape, K = unit.whole, dataset.image_shape, dataset.num_classes
-    if networks is None:
-        name, how = unit.train.network, {"last_layer": unit.train.last_layer}
-        networks = {seed: load_network(name, shape, K, seed=seed, **how) for seed in whole.seeds}
-    networks = {s: as_classifier(deepcopy(network).float(), K, dataset.x_test) for s, network in networks.items()}
+    whole = unit.whole
+    networks = {seed: _network(unit, dataset, seed, networks) for seed in whole.seeds}
     one = networks[whole.seeds[0]]
-    outputs = outputs_per_image(one, torch.as_tensor(dataset.x_test[:1]), K)
-    in_turns = not is_dense(one) and too_wide(outputs * unit.batch_size, device, unit.train.precision)
+    outputs = _outputs(one, dataset)
+    if in_turns := _take_turns(one, outputs, unit, device):
+        whole = unit  # its numbers do not depend on what else trains
     fitting = members_that_fit(one, outputs, unit.batch_size, device, in_turns=in_turns)
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     todo = parts(whole, members_per_part(whole.cells, fitting, threads, least=1 if in_turns else LEAST))
     workers = min(threads, len(todo))
     small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
     training = _Training(unit, dataset, device, networks, outputs, matrices, on_progress)
-    with exact_float32(), threads_within(1 if workers > 1 or small else None):
+    with exact_float32(), threads_within(1 if small else threads // workers if device.type == "cpu" else None):
         done = training.all_of(todo, workers)
     return joined(unit, [trained for of_part in done for trained in of_part])
+
+
+def _network(unit: Unit, dataset: DataSet, seed: int, given: Mapping[int, nn.Module] | None = None) -> nn.Module:
+    """The network of a seed, a copy where it is given, as it trains."""
+    K = dataset.num_classes
+    if given is None:
+        how = {"last_layer": unit.train.last_layer}
+        network = load_network(unit.train.network, dataset.image_shape, K, seed=seed, **how)
+    else:
+        network = deepcopy(given[seed])
+    return as_classifier(network.float(), K, dataset.x_test)
+
+
+def _outputs(network: nn.Module, dataset: DataSet) -> int:
+    return outputs_per_image(network, torch.as_tensor(dataset.x_test[:1]), dataset.num_classes)
+
+
+def _take_turns(network: nn.Module, outputs: int, unit: Unit, device: torch.device) -> bool:
+    """Whether members train one after another because side by side they would leave the caches of a CPU."""
+    return not is_dense(network) and too_wide(outputs * unit.batch_size, device, unit.train.precision)
 
 
 class _Training:

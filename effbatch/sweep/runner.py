@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from effbatch.core.errors import SpecError, SweepError
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet, fingerprint
 from effbatch.engine.evaluation import history_images
+from effbatch.engine.parts import pieces
+from effbatch.engine.train import take_turns
 from effbatch.noise.foreign import WHITE, images_to_show
 from effbatch.noise.matrixfile import read_matrix
 from effbatch.plan import adaptive
@@ -113,7 +116,8 @@ def simulate(
     progress, workers = progress or Silent(), workers or InProcess(device)
     available = _TrainingSizes()
     data_of = _checked_data(spec, available)
-    with Store.open(folder, spec.resolved(), workers.environment(), _fingerprints(spec)) as store:
+    environment = workers.environment()
+    with Store.open(folder, spec.resolved(), environment, _fingerprints(spec)) as store:
         spec = replace(spec, grid=store.grids[-1])
         finished = store.finished(progress.tell)
         blocks: list[tuple[Unit, xr.Dataset]] = []
@@ -125,6 +129,8 @@ def simulate(
         number = 0
         for number, work in enumerate(rounds(spec, available, store.grids, so_far, most_checkpoints=most), start=1):
             what = spec.name if number == 1 else f"{spec.name}, round {number}"
+            if environment["device"].startswith("CPU"):
+                work = _in_pieces(work, finished, data_of)
             waiting = in_turn([unit for unit in work if unit.key not in finished])
             kept = [unit for unit in work if unit.key in finished]
             progress.start(what, waiting, kept=kept, at_once=workers.at_once)
@@ -140,6 +146,21 @@ def simulate(
             cube.attrs |= adaptive.account(spec.ladder, cube) | {"rounds": number, "selection": ADAPTIVE_SELECTION}
         cubes.save(cube, store.folder / "cube.nc")
     return cube
+
+
+def _in_pieces(work: Sequence[Unit], finished: Mapping[str, Path], data_of: Mapping[str, DataSet]) -> list[Unit]:
+    """On a CPU: large networks a few runs at a time, for a unit of them takes hours; what is finished stays whole."""
+
+    @cache
+    def large(dataset: str, network: str, precision: str, batch_size: int) -> bool:
+        return take_turns(like[dataset, network, precision, batch_size], data_of[dataset], torch.device("cpu"))
+
+    def named(unit: Unit) -> tuple[str, str, str, int]:
+        return unit.data.dataset, unit.train.network, unit.train.precision, unit.batch_size
+
+    like = {named(unit): unit for unit in work}
+    left = [[unit] if unit.key in finished or not large(*named(unit)) else pieces(unit) for unit in work]
+    return [piece for of_unit in left for piece in of_unit]
 
 
 def _checked_data(spec: Spec, available: Mapping[str, int]) -> dict[str, DataSet]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import ClassVar
 
@@ -16,7 +17,8 @@ from effbatch.engine.device import pick_device, threads_within
 from effbatch.engine.ensembles import TOGETHER
 from effbatch.engine.evaluation import evaluation_order
 from effbatch.engine.members import Members
-from effbatch.engine.train import train_unit
+from effbatch.engine.parts import joined, pieces
+from effbatch.engine.train import take_turns, train_unit
 from effbatch.networks import zoo
 from effbatch.plan.cube import Outcome
 
@@ -148,6 +150,41 @@ def test_members_that_take_turns_are_shared_out_evenly_however_few(network, expe
     with threads_within(2):
         train_unit(unit(network, seeds=(3,)), little_images, device=CPU)
     assert Counted.cells == expected
+
+
+@pytest.mark.parametrize("network", ["conv2", "resnet8bn"])
+def test_pieces_of_members_that_take_turns_have_the_numbers_of_their_unit_bit_for_bit(
+    network, little_images, monkeypatch
+):
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    whole = unit(network, seeds=(0, 3, 4), learning_rates=(0.05, 0.1, 0.3))
+    assert take_turns(whole, little_images, CPU)
+    cut = pieces(whole)
+    assert [piece.cells for piece in cut] == [6, 6, 6]
+    assert {piece.whole.key for piece in cut} == {whole.key}
+    monkeypatch.setattr("effbatch.engine.train.Members", Counted)
+    Counted.cells.clear()
+    found = joined(whole, [(piece, train_unit(piece, little_images, device=CPU)) for piece in cut])
+    assert sum(Counted.cells) == 18, "each run once"
+    for name, values in train_unit(whole, little_images, device=CPU).items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+def test_dense_networks_and_narrow_ones_train_side_by_side(little_images, monkeypatch):
+    assert not take_turns(unit("conv2"), little_images, CPU)
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    assert not take_turns(unit("mlp1"), little_images, CPU)
+
+
+def test_threads_that_are_left_over_are_shared_by_the_parts(little_images, monkeypatch):
+    """Two runs of a large network on five threads have two each."""
+    threads: list[int] = []
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    monkeypatch.setattr("effbatch.engine.train.WIDE", 1)
+    monkeypatch.setattr("effbatch.engine.train.threads_within", lambda n: (threads.append(n), nullcontext())[1])
+    with threads_within(5):
+        train_unit(unit("conv2", alphas=(0.0,), seeds=(3,)), little_images, device=CPU)
+    assert threads == [2]
 
 
 def test_the_same_unit_repeats_bit_for_bit(little_images):

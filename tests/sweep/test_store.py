@@ -17,6 +17,7 @@ import xarray as xr
 
 from effbatch.core.errors import InputError, SweepError
 from effbatch.data import datasets
+from effbatch.engine.ensembles import TOGETHER
 from effbatch.engine.train import train_unit
 from effbatch.plan import spec
 from effbatch.plan.cube import Outcome, open_cube
@@ -78,6 +79,33 @@ def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_cube(tmp_path, spec
     resumed = runner.simulate(spec.parse(text), tmp_path / "broken")
     assert len(counted) == 2 + 2  # the second unit was not acknowledged, so it and the third are trained
     xr.testing.assert_equal(resumed, whole)
+
+
+def test_a_unit_of_large_networks_is_kept_in_pieces(tmp_path, spec_text, monkeypatch, counted):
+    parsed = spec.parse(spec_text.replace('"mlp1"', '"conv2"').replace("seed = 2", "seed = 6"))
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    commit = Store.commit
+
+    def interrupted(store, key, block):
+        if len(counted) == 3:
+            raise KeyboardInterrupt
+        return commit(store, key, block)
+
+    monkeypatch.setattr(Store, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.simulate(parsed, tmp_path / "broken")
+    monkeypatch.setattr(Store, "commit", commit)
+    resumed = runner.simulate(parsed, tmp_path / "broken")
+    assert not set(counted[:2]) & set(counted[3:])
+    xr.testing.assert_equal(resumed, runner.simulate(parsed, tmp_path / "at once"))
+
+
+def test_a_unit_of_large_networks_that_was_finished_whole_stays_whole(tmp_path, spec_text, monkeypatch, counted):
+    parsed = spec.parse(spec_text.replace('"mlp1"', '"conv2"'))
+    whole = runner.simulate(parsed, tmp_path)
+    monkeypatch.setitem(TOGETHER, "float32", 1)
+    xr.testing.assert_identical(runner.simulate(parsed, tmp_path), whole)
+    assert len(counted) == 1
 
 
 def test_kill_9_loses_no_committed_unit(tmp_path, spec_text):
