@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -81,10 +82,53 @@ def gelu2() -> nn.Sequential:
     return _stack((64, 64), nn.GELU)
 
 
-def _stack(hidden: Sequence[int], activation: Callable[[], nn.Module], *, pixels: int = PIXELS) -> nn.Sequential:
+def bn128() -> nn.Sequential:
+    """One hidden layer of 128 ReLU units, BatchNorm before the ReLU."""
+    return _stack((128,), nn.ReLU, norm=nn.BatchNorm1d)
+
+
+def bn128_bare() -> nn.Sequential:
+    """The same without gains and biases of BatchNorm."""
+    return _stack((128,), nn.ReLU, norm=partial(nn.BatchNorm1d, affine=False))
+
+
+def ln32_3() -> nn.Sequential:
+    """Three hidden layers of 32 ReLU units, LayerNorm (Ba et al., 2016) before each ReLU."""
+    return _stack((32,) * 3, nn.ReLU, norm=nn.LayerNorm)
+
+
+def ln16() -> nn.Sequential:
+    """One hidden layer of 16 ReLU units with LayerNorm."""
+    return _stack((16,), nn.ReLU, norm=nn.LayerNorm)
+
+
+def ln512() -> nn.Sequential:
+    """One hidden layer of 512 ReLU units with LayerNorm."""
+    return _stack((512,), nn.ReLU, norm=nn.LayerNorm)
+
+
+def bn48_48() -> nn.Sequential:
+    """Two hidden layers of 48 ReLU units with BatchNorm, for images of 14×14 pixels."""
+    return _stack((48, 48), nn.ReLU, pixels=14 * 14, norm=nn.BatchNorm1d)
+
+
+def bn_conv() -> nn.Sequential:
+    """Two 3×3 convolutions of 8 and 16 channels with BatchNorm and ReLU, 2×2 mean pooling after each, one linear layer."""
+    first = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(2)]
+    second = [nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()]
+    return nn.Sequential(*first, *second, nn.Linear(PIXELS, CLASSES))
+
+
+def _stack(
+    hidden: Sequence[int],
+    activation: Callable[[], nn.Module],
+    *,
+    pixels: int = PIXELS,
+    norm: Callable[[int], nn.Module] | None = None,
+) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
     for before, units in zip((pixels, *hidden[:-1]), hidden, strict=True):
-        layers += [nn.Linear(before, units), activation()]
+        layers += [nn.Linear(before, units), *([norm(units)] if norm else []), activation()]
     return nn.Sequential(*layers, nn.Linear(hidden[-1], CLASSES))
 
 
