@@ -113,7 +113,7 @@ def bn48_48() -> nn.Sequential:
 
 
 def bn_conv() -> nn.Sequential:
-    """Two 3×3 convolutions of 8 and 16 channels with BatchNorm and ReLU, 2×2 mean pooling after each, one linear layer."""
+    """Two 3×3 convolutions, 8 and 16 channels, BatchNorm and ReLU, 2×2 mean pooling after each, one linear layer."""
     first = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(2)]
     second = [nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()]
     return nn.Sequential(*first, *second, nn.Linear(PIXELS, CLASSES))

@@ -7,21 +7,22 @@ What is left is the last layer, with features φ of known size behind the last l
 for each of W units, E φ = 1/√(2π)), and the gains and biases of that layer.
 
 The last layer is linear: at uniform output its Gauss-Newton matrix is E[φφᵀ] ⊗ (I − 11ᵀ/K)/K, φ with a 1 for the bias.
-Let h_k be the eigenvalues of E[φφᵀ], x_k = η h_k/K. A mode follows a_{t+1} = (1 + μ − x_k) a_t − μ a_{t−1} + noise, whose
+Let h_k be the eigenvalues of E[φφᵀ], x_k = η h_k/K. A mode follows a_{t+1} = (1 + μ − x_k) a_t − μ a_{t−1} + noise. The
 variance is that of an autoregression of order two, and the noise is that of `dynamics`, so that in the long run
 
     q_k = x_k (1+μ) / [B (1−μ) (2(1+μ) − x_k)]          S = Σ q_k/(1 − q_k)          Σ c = ξ(α) S/(1 − S)
 
-Stable only for x_1 < 2(1+μ), that is η < 2(1+μ)/λ_max of Gauss-Newton, and S < 1. The alignment with labels known without
-error is R = 1/√(1 + Σ c) and gives the accuracy.
+Stable only for x_1 < 2(1+μ), that is η < 2(1+μ)/λ_max of Gauss-Newton, and S < 1. The alignment with labels known
+without error is R = 1/√(1 + Σ c) and gives the accuracy.
 
-Gains and biases pass features on that are homogeneous in them, as the output is in the last layer's weights: the norms
-of both grow without end where steps do not fit. If all examples of a batch share the feature φ and the residual r, then
+Gains and biases θ pass features on that are homogeneous in them, as the output is in the last layer's weights W. So
+both norms grow where steps do not fit. If all examples of a batch share the feature φ and the residual r, then
 
-    Δ(|W|² + |θ|²) = −4η r·Wφ + η² (|g_W|² + |g_θ|²) ≥ η (η − 2/|r|) (|g_W|² + |g_θ|²),      |g_W| = |r||φ|, |g_θ| ≥ |Wᵀr|
+    Δ(|W|² + |θ|²) = −4η r·Wφ + η² (|g_W|² + |g_θ|²) ≥ η (η − 2/|r|) (|g_W|² + |g_θ|²)
 
-where a unit is active. A network that takes all of a balanced batch for one class has |r|² = 1 − 1/K. So it grows until its
-units die. Without gains and biases nothing of this is left, and softmax regression on bounded features is never lost.
+with |g_W| = |r||φ| and |g_θ| ≥ |Wᵀr| over active units. A network that takes all of a balanced batch for one class has
+|r|² = 1 − 1/K. So norms grow until the units die. Without gains and biases the last layer is a softmax regression on
+bounded features, which no rate makes grow beyond all bounds.
 """
 
 from __future__ import annotations
