@@ -10,6 +10,7 @@ Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one net
            (`theory/exponents.py`) and the whole recursion give, capped by the edge of a confident softmax
 Adam       `theory_adam.py`
 Moving     `theory_moving.py`, predicted before it ran (theory_moving_predicted.json)
+Caps       `theory_caps.py`, predicted before it ran (theory_caps_predicted.json)
 Rules      the rate tuned on clean labels, times a power of 1 + α: accuracy kept, and octaves off the best rate
 δ          `theory_delta.py`
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import theory_adam
+import theory_caps
 import theory_delta
 import theory_moving
 import xarray as xr
@@ -282,6 +284,7 @@ def as_markdown(content: dict) -> str:
             f"{row['measured']:.2f} [{low}, {high}] | " + " | ".join(errors) + " |"
         )
     lines += ["", "## Kernels that move", "", *theory_moving.table(content["moving"])]
+    lines += ["", "## Where networks are lost", "", *theory_caps.as_markdown(content["caps"])]
     lines += ["", "## Accuracy kept by rules of the rate", ""]
     lines += ["% of the accuracy of the best rate; the rate tuned on clean labels times a power of 1 + α. n seeds.", ""]
     lines += ["| simulation | optimiser | α | n | recommended | not scaled | (1+α)^−1 | (1+α)^−2 |", "|---" * 8 + "|"]
@@ -343,6 +346,7 @@ def main() -> None:
         "exponents": lambda: kept(options.kept, "exponents", lambda: exponent_rows(cubes)),
         "adam": lambda: adam(cubes, options.kept),
         "moving": lambda: theory_moving.rows(content["adam"]["rows"]),
+        "caps": theory_caps.rows,
         "rules": lambda: rule_rows(recorded),
         "anchors": lambda: anchor_rows(recorded),
         "delta": lambda: theory_delta.recorded_rows(recorded),

@@ -16,7 +16,7 @@ from effbatch.advice.prediction import answered
 from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
-from effbatch.advice.untrained import accuracy_answer, rate_answer, untrained
+from effbatch.advice.untrained import about_normalising, accuracy_answer, rate_answer, untrained
 from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
@@ -460,6 +460,7 @@ def _from_theory(
     if labels_are == "noisy" and not isinstance(theory, str):
         remarks.insert(0, TAKEN_AS_RIGHT)
     remarks += [f"{', '.join(recipe.regularisation)}: theory and laws know nothing of it"] * bool(recipe.regularisation)
+    remarks += about_normalising(of.make(0), recipe, of.data.num_classes)
     if not isinstance(theory, str):
         name = "the linearised theory" if theory.depth is None else "kernels that move"
         remarks.append(f"{name}: {theory.regime}")

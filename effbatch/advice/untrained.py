@@ -24,6 +24,7 @@ from effbatch.noise import Labels, UniformNoise
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.theory import schedules
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.gains import gains_cap
 from effbatch.theory.moving import moving_accuracy, moving_rate
 from effbatch.theory.spectrum import Spectrum
 
@@ -36,6 +37,7 @@ INITIALISATIONS = 4  # their least and greatest hold the median over all with a 
 IMAGES, BLOCK = 1500, 250  # of the kernel, and that it takes gradients of at once: `measure_spectrum`
 MOST_PRODUCTS = 2e11  # some ten seconds of one core
 MOST_BYTES = 1e9  # and a quarter of the free memory: beyond that laws answer alone
+MARGIN = 2  # below the rate at which networks that normalise are lost, which missed by up to 1.5 powers of two
 DEPTHS = range(3, 6)  # layers with weights of the networks on which the kernel that moves has its record
 MOST_STEPS = 5000  # of its recursion, some ten seconds; the kernel at rest is cheaper
 
@@ -56,11 +58,13 @@ class Untrained:
     """Untrained networks, one spectrum per initialisation, and what they are to be trained with.
 
     depth  L, the layers with weights, where their kernel moves with what is learned; None where it stays
+    most   no rate above this over √(1+α) is recommended; infinite where no cap is known
     """
 
     spectra: Sequence[Spectrum]
     recipe: Recipe
     depth: int | None = None
+    most: float = np.inf
 
     @property
     def law(self) -> str:
@@ -81,7 +85,8 @@ class Untrained:
                 return best_learning_rate(spectrum, *cells, **how)
             return moving_rate(spectrum, self.depth, *cells, **how)
 
-        return self._over_labels(best, labels)
+        noisier = np.sqrt([1 + at.effective_alpha for at in labels])
+        return np.minimum(self._over_labels(best, labels), self.most / noisier)
 
     def accuracies(self, batch_size: int, labels: Sequence[Labels], rates: ArrayLike) -> Floats:
         """Accuracy at the end by initialisation, labels and rate, (spectra, labels, rates)."""
@@ -135,10 +140,34 @@ def untrained(of: Subject, questions: Sequence[Question]) -> Untrained | str:
         return reason
     images = with_held_out(of.data)
     theory = Untrained([measure_spectrum(net, *images, num_classes=of.data.num_classes) for net in networks], recipe)
+    if (cap := cap_of(networks[0], recipe, of.data.num_classes)) is not None:
+        theory = replace(theory, most=cap / MARGIN)
     longest = max(theory.steps(question.setting.batch_size) for question in questions)
     recorded = "moving_kernel" in questions[0].on_record and questions[0].anchor is None
     depth = chain_depth(networks[0], of.data.x_train[:8]) if recorded and longest <= MOST_STEPS else None
     return replace(theory, depth=depth) if depth in DEPTHS else theory
+
+
+def cap_of(network: nn.Module, recipe: Recipe, num_classes: int) -> float | None:
+    """The rate at which clean labels lose a network whose layers normalise; None where theory says nothing."""
+    from effbatch.networks.kind import has_gains
+
+    plain = recipe.optimizer in SGD and not recipe.momentum_used
+    return gains_cap(num_classes) if plain and has_gains(network) else None
+
+
+def about_normalising(network: nn.Module, recipe: Recipe, num_classes: int) -> list[str]:
+    """What is known of the rates at which a network is lost, where layers normalise."""
+    from effbatch.networks.kind import normalises
+
+    if not normalises(network):
+        return []
+    if (cap := cap_of(network, recipe, num_classes)) is None:
+        return [f"layers normalise: no cap is known, the rate from which {recipe.optimizer} loses such a network"]
+    return [
+        f"layers normalise: clean labels lose such networks from a rate of about {cap:.2g} on (measured: 1.3 to 5.8), "
+        f"noisy ones sooner; no rate above {cap / MARGIN:.2g}/√(1+α) is recommended"
+    ]
 
 
 def _too_dear(network: nn.Module, num_classes: int, networks: int) -> str | None:
@@ -182,7 +211,8 @@ def rate_answer(theory: Untrained | str, question: Question) -> LawPrediction:
     n, alphas = len(theory.spectra), question.alphas
     covers = [f"least to greatest of n = {n} initialisations"] * (n > 1)
     covers += ["the interval of alpha"] * (alphas.interval is not None)
-    known = alphas.bounded and bool(covers)
+    at_cap = bool(np.isfinite(theory.most)) and float(np.ptp(values)) == 0  # then the range says nothing
+    known = alphas.bounded and bool(covers) and not at_cap
     answer = LawPrediction(
         factor=None if factors is None else float(np.median(factors[:, 0])),
         value=float(np.median(values[:, 0])),

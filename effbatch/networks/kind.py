@@ -23,4 +23,17 @@ def kind_of_network(network: nn.Module) -> str:
 
 def normalises(network: nn.Module) -> bool:
     """Whether a layer divides what it gets by a standard deviation, such as BatchNorm, LayerNorm or one called so."""
-    return any(isinstance(of, NORMALISATIONS) or "Norm" in type(of).__name__ for of in network.modules())
+    return bool(_normalising(network))
+
+
+def has_gains(network: nn.Module) -> bool:
+    """Whether layers that normalise have gains or biases that are trained.
+
+    >>> has_gains(nn.LayerNorm(4)), has_gains(nn.LayerNorm(4, elementwise_affine=False))
+    (True, False)
+    """
+    return any(weight.requires_grad for layer in _normalising(network) for weight in layer.parameters())
+
+
+def _normalising(network: nn.Module) -> list[nn.Module]:
+    return [of for of in network.modules() if isinstance(of, NORMALISATIONS) or "Norm" in type(of).__name__]

@@ -28,6 +28,7 @@ from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
 from effbatch.theory import schedules
 from effbatch.theory.dynamics import best_learning_rate, learning_curve
+from effbatch.theory.gains import gains_cap
 from effbatch.theory.schedules import SCHEDULES
 from effbatch.validation.setup import initial_spectrum
 
@@ -239,3 +240,47 @@ def test_without_an_upper_limit_of_alpha_there_is_no_interval(ask, file):
 
 def test_the_figures_are_those_of_batch_sizes_and_labels(ask, file):
     assert effbatch.plot(ask("perceptron", file, batch_sizes=SIZES)).names == ["batch_size", "labels"]
+
+
+class Faint(nn.Module):
+    """A network that normalises and passes on a tenth: the linearised theory has its rate far above any that works."""
+
+    def __init__(self, *, gains: bool = True) -> None:
+        super().__init__()
+        norm = nn.LayerNorm(8, elementwise_affine=gains)
+        self.layers = nn.Sequential(nn.Flatten(), nn.LazyLinear(8), norm, nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, images):
+        return 0.1 * self.layers(images)
+
+
+def faint(data, **how) -> nn.Module:
+    torch.manual_seed(0)
+    network = Faint(**how)
+    network(torch.as_tensor(data.x_train[:2]))
+    return network
+
+
+@pytest.mark.parametrize("alpha", [0.0, 3.0])
+def test_networks_that_normalise_get_no_rate_near_the_one_that_loses_them(ask, little_images, alpha):
+    said = ask(lambda: faint(little_images), little_images, alpha=alpha)
+    assert said.chosen.learning_rate.n == 4
+    assert said.learning_rate == pytest.approx(gains_cap(3) / 2 / np.sqrt(1 + alpha))
+    assert said.chosen.learning_rate.interval is None
+    assert any("lose such networks from a rate of about 2.4 on" in limit for limit in said.limits)
+
+
+@pytest.mark.parametrize(
+    ("gains", "how"), [(False, {}), (True, {"optimizer": "momentum"})], ids=["no-gains", "momentum"]
+)
+def test_where_no_cap_is_known_it_says_so_and_caps_nothing(ask, little_images, gains, how):
+    network = faint(little_images, gains=gains)
+    said = ask(network, little_images, **how)
+    spectrum = measure_spectrum(network, *with_held_out(little_images), num_classes=3)
+    momentum = 0.9 if how else 0.0
+    assert said.learning_rate == pytest.approx(float(best_learning_rate(spectrum, 1.0, 16, 50, momentum=momentum)))
+    assert any("no cap is known" in limit for limit in said.limits)
+
+
+def test_networks_that_do_not_normalise_hear_nothing_of_it(ask):
+    assert not any("normalise:" in limit for limit in ask().limits)

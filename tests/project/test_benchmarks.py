@@ -306,3 +306,48 @@ def test_predictions_of_the_exponent_of_the_effective_batch_come_again(script, n
     told = stored("theory_delta_predicted")
     assert script("theory_delta").predicted(name, Path()) == told["again"][name] == told[name]
     assert set(told["made"]) == set(told["again"]) == set(script("theory_delta").TOLD)
+
+
+def second_moments(modes: np.ndarray, K: int, batch: int, rate: float, momentum: float, label_noise: float) -> float:
+    """Σ c in the long run, the 2×2 covariance of every mode's present and last coefficient followed step by step."""
+    x, covariance = rate * modes / K, np.zeros((len(modes), 2, 2)) + np.eye(2)
+    step = np.array([[[1 + momentum - one, -momentum], [1, 0]] for one in x])
+    for _ in range(2000):
+        c = covariance[:, 0, 0]
+        noise = x**2 / batch * (c + c.sum() + label_noise)
+        covariance = step @ covariance @ step.transpose(0, 2, 1)
+        covariance[:, 0, 0] += noise
+        if covariance.max() > 1e30:
+            return np.inf
+    return float(covariance[:, 0, 0].sum())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_the_last_layer_alone_is_lost_where_its_curvature_and_its_noise_say(script, momentum):
+    import torch
+
+    last_layer, K = script("last_layer"), 4
+    features = torch.rand(40, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    modes = np.linalg.eigvalsh((features.T @ features / 40).numpy())
+    loss, start = torch.nn.functional.cross_entropy, torch.zeros(6 * K, dtype=torch.float64)
+    H = torch.autograd.functional.hessian(lambda w: loss(features @ w.reshape(6, K), torch.arange(40) % K), start)
+    whole = float(last_layer.last_layer_cap(modes, K, 0.0, 1e12, momentum))
+    assert whole == pytest.approx(2 * (1 + momentum) / float(torch.linalg.eigvalsh(H)[-1]), rel=1e-6)
+    edge = float(last_layer.last_layer_cap(modes, K, 0.0, 2, momentum))
+    assert second_moments(modes, K, 2, 1.1 * edge, momentum, 0.0) > 1e6
+    assert second_moments(modes, K, 2, 0.9 * edge, momentum, 0.0) < 1e-3
+    noise = float(last_layer.noise_of_last_layer(modes, K, 2, 0.3 * edge, momentum))
+    assert second_moments(modes, K, 2, 0.3 * edge, momentum, 7.0) == pytest.approx(7 * noise, rel=1e-6)
+
+
+def test_predictions_of_where_networks_are_lost_come_again(script):
+    caps = script("theory_caps")
+    told = stored("theory_caps_predicted")
+    assert set(told["made"]) == {case.name for case in caps.CASES} == set(told["cases"])
+    assert caps.predicted(caps.Case("ln16")) == told["cases"]["caps_ln16_digits"]
+
+
+def test_a_network_is_lost_where_half_of_the_best_gain_is_left(script):
+    lost = script("theory_caps").lost_from
+    assert lost(2.0 ** np.arange(4), np.array([0.3, 0.9, 0.7, 0.3]), 10) == pytest.approx(2.5)  # half: 0.5
+    assert lost(2.0 ** np.arange(4), np.array([0.3, 0.9, 0.7, 0.6]), 10) == np.inf

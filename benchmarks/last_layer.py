@@ -1,10 +1,4 @@
-"""What the last layer sees of the images -> the rates beyond which a network that normalises is lost.
-
-Weights in front of a layer that normalises are scale-invariant: the loss does not change with their norm, its gradient
-is orthogonal to them, and every step of plain SGD adds η²|g|² to |w|². So their own rate η/|w|² tames itself, at any η
-(van Laarhoven 2017, arXiv 1706.05350; Arora, Li & Lyu 2019, arXiv 1812.03981; Li, Lyu & Arora 2020, arXiv 2010.02916).
-What is left is the last layer, with features φ of known size behind the last layer that normalises (with ReLU E φ² = ½
-for each of W units, E φ = 1/√(2π)), and the gains and biases of that layer.
+"""What the last layer sees of the images -> the rate at which it would be lost alone; refuted, kept as predicted.
 
 The last layer is linear: at uniform output its Gauss-Newton matrix is E[φφᵀ] ⊗ (I − 11ᵀ/K)/K, φ with a 1 for the bias.
 Let h_k be the eigenvalues of E[φφᵀ], x_k = η h_k/K. A mode follows a_{t+1} = (1 + μ − x_k) a_t − μ a_{t−1} + noise. The
@@ -14,23 +8,17 @@ variance is that of an autoregression of order two, and the noise is that of `dy
 
 Stable only for x_1 < 2(1+μ), that is η < 2(1+μ)/λ_max of Gauss-Newton, and S < 1. The alignment with labels known
 without error is R = 1/√(1 + Σ c) and gives the accuracy.
-
-Gains and biases θ pass features on that are homogeneous in them, as the output is in the last layer's weights W. So
-both norms grow where steps do not fit. If all examples of a batch share the feature φ and the residual r, then
-
-    Δ(|W|² + |θ|²) = −4η r·Wφ + η² (|g_W|² + |g_θ|²) ≥ η (η − 2/|r|) (|g_W|² + |g_θ|²)
-
-with |g_W| = |r||φ| and |g_θ| ≥ |Wᵀr| over active units. A network that takes all of a balanced batch for one class has
-|r|² = 1 − 1/K. So norms grow until the units die. Without gains and biases the last layer is a softmax regression on
-bounded features, which no rate makes grow beyond all bounds.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
 
-from effbatch.core.errors import InputError
+from effbatch.networks.per_image import Images, as_images
+from effbatch.networks.untouched import untouched
 from effbatch.theory.detection import accuracy_from_alignment
 from effbatch.theory.dynamics import cells_of
 
@@ -45,7 +33,7 @@ def noise_of_last_layer(
     `eigenvalues` (n,) of E[φφᵀ], one rate and batch size per entry of their broadcast.
     """
     (_, B, effective), shape = cells_of(0.0, batch_size, learning_rate, 1, momentum)
-    x = effective * (1 - momentum) * _checked(eigenvalues) / num_classes
+    x = effective * (1 - momentum) * np.asarray(eigenvalues, float) / num_classes
     with np.errstate(divide="ignore", invalid="ignore"):
         q = x * (1 + momentum) / (B * (1 - momentum) * (2 * (1 + momentum) - x))
         total = np.where((x < 2 * (1 + momentum)) & (q < 1), q / (1 - q), np.inf).sum(-1)
@@ -59,15 +47,10 @@ def last_layer_cap(
     """The rate at which the last layer alone leaves half of what there is to gain over chance, by (alpha, batch_size).
 
     `eigenvalues` (n,) of E[φφᵀ] over the images, φ the input of the last layer with a 1 for its bias. With clean labels
-    that is where it turns unstable. Raises InputError for values out of range.
-
-    >>> round(float(last_layer_cap([8.0, 2.0], 10, 0.0, 1e9)), 3)  # one huge batch: 2 K/h_1
-    2.5
+    that is where it turns unstable.
     """
     a, B = np.broadcast_arrays(np.asarray(alpha, float), np.asarray(batch_size, float))
-    low, high = np.full(a.shape, -60.0), np.full(a.shape, 60.0)
-    low -= np.log2(_checked(eigenvalues).max())
-    high -= np.log2(_checked(eigenvalues).max())
+    low, high = np.full(a.shape, -30.0), np.full(a.shape, 30.0)
     for _ in range(60):
         middle = (low + high) / 2
         noise = noise_of_last_layer(eigenvalues, num_classes, B, 2.0**middle, momentum)
@@ -78,20 +61,26 @@ def last_layer_cap(
     return 2.0**low
 
 
-def gains_cap(num_classes: int) -> float:
-    """2/√(1 − 1/K): the rate of plain SGD from which gains, biases and last layer make each other grow without end.
+@torch.no_grad()
+def last_features(network: nn.Module, images: Images) -> NDArray[np.float64] | None:
+    """Eigenvalues (W + 1,) of E[φφᵀ] over the images (n, ...), φ what the last `nn.Linear` takes, and a 1 for its bias.
 
-    >>> round(gains_cap(10), 3)
-    2.108
+    In training mode, all images as one batch, so that BatchNorm normalises by them. None where no such layer gives the
+    logits. Weights, buffers, modes and random states stay.
     """
-    return 2 / float(np.sqrt(1 - 1 / num_classes))
-
-
-def _checked(eigenvalues: ArrayLike) -> Floats:
-    h = np.asarray(eigenvalues, float)
-    if h.ndim != 1 or not len(h) or not np.isfinite(h).all() or h.min() < 0 or h.max() == 0:
-        raise InputError(
-            f"eigenvalues of the features need one dimension, finite values >= 0, not all zero, got shape {h.shape}: "
-            "take those of the mean of φφᵀ"
-        )
-    return h
+    seen: list[tuple[nn.Linear, Tensor, Tensor]] = []
+    layers = [one for one in network.modules() if type(one) is nn.Linear]
+    handles = [one.register_forward_hook(lambda *of: seen.append((of[0], of[1][0], of[2]))) for one in layers]
+    try:
+        with untouched(network, training=True):
+            logits = network(as_images(network, images))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen or not isinstance(logits, Tensor) or seen[-1][2] is not logits or logits.ndim != 2:
+        return None
+    layer, features, _ = seen[-1]
+    phi = features.double().cpu().numpy()
+    if layer.bias is not None:
+        phi = np.column_stack([phi, np.ones(len(phi))])
+    return np.clip(np.linalg.eigvalsh(phi.T @ phi / len(phi)), 0, None)
