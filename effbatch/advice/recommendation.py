@@ -70,9 +70,10 @@ def _how_sure(name: str, chosen: LawPrediction, question: Question) -> str:
     """The errors on record of the chosen law, or why there are none, as a further clause."""
     if (score := question.scores.get(name)) is not None:
         labels = "clean" if question.clean_anchor else "noisy"
-        how = "on" if name in COMPUTED else f"carried from {labels} labels to others of"
+        n = f"n = {score.n}"
+        how = f"on {n} settings" if name in COMPUTED else f"carried from {labels} labels to other settings ({n})"
         return (
-            f"; {how} n = {score.n} settings, it missed the measured best rate by a factor of "
+            f"; {how}, it missed the measured best rate by a factor of "
             f"{2**score.median_error_log2:.3g} (median); the interval, a factor of {score.spread:.3g} either way, "
             f"holds nine of ten such errors: {score.source}"
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from contextlib import redirect_stderr
 from functools import cache
+from io import StringIO
 from os import PathLike, fspath
 from os.path import isdir, isfile
 from pathlib import Path
@@ -86,9 +88,10 @@ def where(name: str) -> str:
 
 
 def is_here(name: str) -> bool:
-    """Whether a built-in data set can be loaded without fetching it."""
+    """Whether a built-in data set can be loaded without fetching it; what reading it takes is not announced."""
     try:
-        return not hub.takes(where(name)) and read(name) is not None
+        with redirect_stderr(StringIO()):
+            return not hub.takes(where(name)) and read(name) is not None
     except InputError:
         return False
 

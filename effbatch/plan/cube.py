@@ -28,6 +28,7 @@ import xarray as xr
 from effbatch.core import durable, netcdf
 from effbatch.core.errors import CubeError, RunError, first_line, hint
 from effbatch.core.flags import Flag, cf_attributes
+from effbatch.plan.words import list_in_words
 
 SCHEMA_VERSION = 1
 FIRST_CHECKPOINT = 128  # a run is evaluated first after this part of its steps: 1/128
@@ -149,6 +150,18 @@ def resolved_spec(cube: xr.Dataset) -> dict[str, Any]:
     return json.loads(cube.attrs.get("spec_resolved", "{}"))
 
 
+def _listed(values: Sequence[Any]) -> str:
+    """Values as text; three and more whole numbers in a row as the first and the last.
+
+    >>> _listed([22, 23, 24, 25]), _listed([0.5, 1.5, 3.0])
+    ('22 to 25', '0.5, 1.5, 3')
+    """
+    whole = all(isinstance(value, int) for value in values)
+    if whole and len(values) > 2 and values == list(range(values[0], values[0] + len(values))):
+        return f"{values[0]} to {values[-1]}"
+    return ", ".join(map(place_text, values))
+
+
 def stored_prediction(cube: xr.Dataset) -> dict[str, Any]:
     """What was predicted of the cells of the cube, and whether before any of them trained; empty for a cube without.
 
@@ -165,7 +178,7 @@ def extension_in_words(cube: xr.Dataset) -> list[str]:
     """One sentence for each time that the sweep was extended."""
     return [
         f"The sweep was extended on {extension['made'][:10]} by "
-        + " and ".join(f"{dim} {', '.join(map(place_text, values))}" for dim, values in extension["added"].items())
+        + " and ".join(f"{list_in_words(dim)} {_listed(values)}" for dim, values in extension["added"].items())
         + ", when its other cells were known."
         for extension in json.loads(cube.attrs.get("extended", "[]"))
     ]

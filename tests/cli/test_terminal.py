@@ -60,7 +60,7 @@ def test_fit_cuts_no_number_at_any_width(sweep, fitted, width):
         else:
             assert estimate_text(Estimate(row["best_learning_rate"], row["low"], row["high"])) in words
     for row in fitted["exponents"]:
-        assert estimate_text(Estimate(row["exponent"], row["low"], row["high"])) in words
+        assert estimate_text(Estimate(row["exponent"], row["low"], row["high"]), difference=True) in words
     for row in fitted["laws"]:
         assert row["law"] in words
         assert estimate_text(Estimate(row["median_error"], row["low"], row["high"])) in words
@@ -100,6 +100,7 @@ def test_fit_collapses_every_network_by_itself(tmp_path):
         ["estimate", "--checked", 20, "--wrong", 20, "--classes", 10],
         ["measure", "perceptron", "digits"],
         ["fit", RESULTS, "--name", "learning_rate"],
+        ["fit", RESULTS, "--target", 0.85, "--name", "effective_batch"],
         ["laws"],
         ["datasets"],
         ["doctor"],

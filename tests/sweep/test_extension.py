@@ -135,7 +135,7 @@ def test_the_cube_says_when_and_by_what_it_was_extended(tmp_path, spec_text):
     assert extension_in_words(cube) == []
     runner.simulate(spec.parse(wider(spec_text, "seed", "alpha")), tmp_path)
     (said,) = extension_in_words(open_cube(tmp_path))
-    assert said.endswith(" by alpha 1 and seed 2, 3, when its other cells were known.")
+    assert said.endswith(" by α 1 and seed 2, 3, when its other cells were known.")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from effbatch.plan.cube import place_text
 from effbatch.plan.words import list_in_words
 from effbatch.show.terminal import on_a_screen
 
+BASES = {"alpha": "1 + α", "batch_size": "B"}  # what the terms of a power law are powers of
+
 
 @page.register
 def fit_page(found: Fit, *, everything: bool = True) -> Page:
@@ -23,6 +25,9 @@ def fit_page(found: Fit, *, everything: bool = True) -> Page:
     everything  every row; else as many of each table as fit on a screen
     """
     said = found.to_dict()
+    if not everything and said["collapse"]:
+        further = {sentence for one in found.collapses.values() for sentence in one.sentences[2:]}  # of another fit
+        said["collapse"] = [sentence for sentence in said["collapse"] if sentence not in further]
     longest = max(len(said[key]) for key in ("best_learning_rates", "exponents", "laws"))
     if everything:
         return _fit(said, found, longest)
@@ -72,9 +77,15 @@ def _best(row: Mapping[str, Any]) -> Cell:
 
 def _exponents(powers: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
     dims = _dims(powers, {"exponent", "low", "high", "n"})
-    rows = [(*_place(row, dims), _estimate(row, "exponent"), row["n"]) for row in powers]
+    rows = [(*_exponent_of(row, dims), row["n"]) for row in powers]
     title = _some("Exponents of the best rate [95 % interval]; n cells", rows, most)
     return [Table("exponents", title, (*map(list_in_words, dims), "exponent", "n"), rows[:most])]
+
+
+def _exponent_of(row: Mapping[str, Any], dims: Sequence[str]) -> tuple[Cell, ...]:
+    """Where a row stands, of what the exponent is, and the exponent, which may as well be 0."""
+    told = estimate_text(_estimate(row, "exponent"), n=False, difference=True)
+    return *_place({**row, "term": BASES[row["term"]]}, dims), told
 
 
 def _laws(laws: Sequence[Mapping[str, Any]], most: int) -> list[Part]:
