@@ -145,8 +145,8 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
     at_most = max(1.0, sum(one.most for one in prices) / max(runs, 1e-9))
     how.tell(
-        f"short real runs worth {runs:.2g} full runs, about {duration(seconds)}; up to {at_most * runs:.2g}, "
-        f"{duration(at_most * seconds)}, where the best rate lies at an end; more where the shortest learn nothing"
+        f"the short runs will cost {runs:.2g} full runs, about {duration(seconds)}; up to {at_most * runs:.2g} "
+        f"({duration(at_most * seconds)}) if the best rate is the lowest or highest tried, more if they learn nothing"
     )
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
@@ -224,8 +224,8 @@ class _Teller:
         """One probe, priced as so large a share of all, will cost so many full runs instead."""
         self.to_do[batch_size] = of_all * (full_runs / price.full_runs - 1)
         self.tell(
-            "the best rate lies at an end, or the shortest runs learned nothing: "
-            f"now {full_runs:.2g} full runs at batch size {batch_size:g}"
+            "the best rate was the lowest or highest tried, or the shortest runs learned nothing: "
+            f"more runs follow, {full_runs:.2g} full runs in all at batch size {batch_size:g}"
         )
 
     def __call__(self, of_all: float, share: float) -> None:
@@ -236,9 +236,9 @@ class _Teller:
             self.told, done = now, self.done / (1 + sum(self.to_do.values()))
             left = duration((now - self.began) * (1 / done - 1))
             self.tell(
-                f"{done:.0%} of the runs announced are done, {left} left unless more follow"
+                f"{done:.0%} of the announced runs are done, {left} left unless more follow"
                 if done <= MOST_DONE
-                else "the runs announced are done; more follow where the best rate lies at an end"
+                else "the announced runs are done; more follow if the best rate is the lowest or highest tried"
             )
 
 

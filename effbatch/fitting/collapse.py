@@ -77,7 +77,8 @@ class Collapse:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was found, in whole sentences for the report."""
-        n = f"{self.cells} settings, {self.seeds} seeds, {self.censored} settings left out"
+        plural = "s" * (self.censored != 1)
+        n = f"{self.cells} settings, {self.seeds} seeds, {self.censored} setting{plural} left out"
         if self.base is None:
             said = self.outcome.value
             return (f"{said[0].upper()}{said[1:]} ({n}).",)

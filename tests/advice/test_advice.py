@@ -255,8 +255,8 @@ def test_the_cost_is_told_before_the_runs_and_ctrl_c_says_what_is_kept(ask, worl
 
     def stopped(*_, **how):
         assert told == [
-            "short real runs worth 4 full runs, about 2 min; up to 6, 3 min, where the best rate lies at an end; more "
-            "where the shortest learn nothing"
+            "the short runs will cost 4 full runs, about 2 min; up to 6 (3 min) if the best rate is the lowest or "
+            "highest tried, more if they learn nothing"
         ]
         raise KeyboardInterrupt
 
@@ -274,8 +274,8 @@ def test_progress_is_told_every_few_seconds(monkeypatch):
         now[0] = float(second)
         teller(0.5, share)
     assert told == [
-        "50% of the runs announced are done, 10 s left unless more follow",
-        "the runs announced are done; more follow where the best rate lies at an end",
+        "50% of the announced runs are done, 10 s left unless more follow",
+        "the announced runs are done; more follow if the best rate is the lowest or highest tried",
     ]
 
 
@@ -288,9 +288,9 @@ def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     teller.more(0.5, runs.Price(1.5, 20.0, 2.4), 64, 3.0)
     now[0] = 20.0
     teller(0.5, 0.5)
-    assert told[0].startswith("50% of the runs announced are done, 10 s left")
-    assert told[1].endswith("or the shortest runs learned nothing: now 3 full runs at batch size 64")
-    assert told[2].startswith("50% of the runs announced are done, 20 s left"), (
+    assert told[0].startswith("50% of the announced runs are done, 10 s left")
+    assert told[1].endswith("learned nothing: more runs follow, 3 full runs in all at batch size 64")
+    assert told[2].startswith("50% of the announced runs are done, 20 s left"), (
         "of one probe and a half, three quarters"
     )
 
@@ -477,7 +477,7 @@ def test_the_command_takes_what_the_function_does(world, tmp_path):
     for one in (said, expected):
         one["cost"]["seconds"] = 0
     assert said == expected
-    assert "short real runs worth 1 full runs" in result.stderr
+    assert "the short runs will cost 1 full runs" in result.stderr
 
 
 def test_the_command_shows_a_screen_or_all(world):

@@ -153,7 +153,7 @@ def _pays(advice: Advice) -> list[Part]:
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
     pace = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
-    return [f"{said}, {pace}: the true class stands out as labels^{number(worth.growth.value)}."]
+    return [f"{said}, {pace}."]
 
 
 def _cost(advice: Advice) -> str:
@@ -262,7 +262,7 @@ def _labels(advice: Advice, worth: LabelsWorth) -> list[Part]:
     return [
         Heading("Labels"),
         read,
-        "d′ says how far the true class stands out from the others.",
+        f"d′ says how far the true class stands out; here it grows as labels^{number(worth.growth.value)}.",
         f"α = {number_text(known.value, known.interval)} noisy labels per clean one, {known.how}; "
         f"{'simulated on top of clean ones' if advice.labels.are == 'clean' else 'this much is in them'}.",
         *(
