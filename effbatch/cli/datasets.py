@@ -55,7 +55,7 @@ def _look_for(name: str) -> dict[str, Any]:
         place = datasets.where(name)
         if hub.takes(place):
             return answer | {"state": "not here yet", "how": f"{place} is fetched when it is first asked for"}
-        data = datasets.read(name)
+        data = datasets.looked_at(name)
     except InputError as error:
         return answer | {"how": str(error)}
     return answer | {"state": "here", "size": str(data.size), "source": data.source}

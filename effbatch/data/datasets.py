@@ -82,16 +82,21 @@ def read(name: str, reading: Reading = PLAIN) -> DataSet:
     return data
 
 
+def looked_at(name: str) -> DataSet:
+    """`read` that announces nothing: to see what is there."""
+    with redirect_stderr(StringIO()):
+        return read(name)
+
+
 def where(name: str) -> str:
     """Where a built-in data set is read from: a path, `embedded`, or hub:NAME; InputError that says how to get it."""
     return _module(name).where()
 
 
 def is_here(name: str) -> bool:
-    """Whether a built-in data set can be loaded without fetching it; what reading it takes is not announced."""
+    """Whether a built-in data set can be loaded without fetching it."""
     try:
-        with redirect_stderr(StringIO()):
-            return not hub.takes(where(name)) and read(name) is not None
+        return not hub.takes(where(name)) and looked_at(name) is not None
     except InputError:
         return False
 

@@ -201,7 +201,7 @@ def test_an_extended_sweep_is_judged_by_the_prediction_of_all_its_cells_and_says
     assert verdict["prediction_before_training"]
     chapter = next(one for one in document.report(judged, card).chapters if one.name == "tiny")
     for limits in (verdict["limits"], [part for part in chapter.parts if isinstance(part, str)]):
-        assert any("extended" in limit and "by alpha 1 and seed 3" in limit for limit in limits)
+        assert any("extended" in limit and "by α 1 and seed 3" in limit for limit in limits)
     assert any("up to rounding" in part for part in chapter.further if isinstance(part, str))
 
 
