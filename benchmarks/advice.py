@@ -38,6 +38,7 @@ RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 RESULTS = Path(__file__).parent / "results"
 LAW = {"sgd": "square_root_clean_count"}  # by optimiser, "adaptive" for the others
 DENSE = ("learning_rate", "learning_rate_adam", "learning_rate_adadelta")
+DENSE_NETWORKS = ("perceptron", "mlp1", "mlp2")
 DENSE_ALPHAS = (0, 3, 15)
 RESAMPLES = 2000
 
@@ -98,7 +99,7 @@ class Answer:
 Method = Callable[[Cell, Sequence[Cell]], list[Answer]]
 
 
-def probed(cell: Cell, others: Sequence[Cell], effort: float = 1.5) -> list[Answer]:
+def probed(cell: Cell, others: Sequence[Cell], effort: float | None = None) -> list[Answer]:
     """The probe, on the training data of the cell's data set; `seed` is one that the record does not have."""
     data, train = datasets.load(cell.dataset), cell.train
     momentum = train["momentum"]
@@ -151,7 +152,9 @@ def dense_cells(cubes: dict[str, xr.Dataset]) -> Iterator[tuple[str, list[Cell]]
             cube = whole.sel(alpha=list(DENSE_ALPHAS))
             for network in cube["network"].values if "network" in cube.dims else [None]:
                 recipe, one = (f"{name}, {network}", cube.sel(network=network)) if network else (name, cube)
-                yield recipe, list(cells_of(recipe, one, network))
+                cells = list(cells_of(recipe, one, network))
+                if cells[0].train["network"] in DENSE_NETWORKS:
+                    yield recipe, cells
 
 
 def cells_of(name: str, cube: xr.Dataset, network: str | None = None) -> Iterator[Cell]:

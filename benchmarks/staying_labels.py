@@ -247,7 +247,7 @@ def truth(case: Case) -> Cell:
     )
 
 
-def measured(case: Case, effort: float) -> dict:
+def measured(case: Case, effort: float | None) -> dict:
     """A row: what the probe says with every seed, held against the truth."""
     cell = truth(case)
     recipe = Recipe(**RECIPES[case.recipe][0], steps=case.steps, batch_size=case.batch_size)
@@ -325,7 +325,7 @@ def _silent(tables: Sequence[str]) -> str:
 def main() -> None:
     """Measure every cell, write staying_labels.json and staying_labels.md, or those of further cells."""
     parser = parser_of(__doc__)
-    parser.add_argument("--effort", type=float, default=1.5)
+    parser.add_argument("--effort", type=float)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--further", action="store_true")
     group.add_argument("--learnable", action="store_true")

@@ -47,7 +47,8 @@ class Probing:
     """What the short real runs behind an advice may cost, where they run, and what else they are to tell.
 
     training  False: nothing is trained, and theory and laws answer
-    effort    what they may cost at each batch size, in full runs, 0.5 to 3
+    effort    what they cost at each batch size on average, in full runs, 0.5 to 3; None: about 1.6, or 2.2 where noisy
+              labels score them
     rate      a learning rate of your own: what it would cost
     seed      of data order, initialisation and simulated noise
     device    "auto", "cpu" or "cuda"
@@ -56,7 +57,7 @@ class Probing:
     """
 
     training: bool = True
-    effort: float = 1.5
+    effort: float | None = None
     rate: float | None = None
     seed: int = 0
     device: str = "auto"
@@ -143,10 +144,10 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     finally:
         waiting.cancel()
     runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
-    at_most = max(1.0, sum(one.most for one in prices) / max(runs, 1e-9))
+    least, most = sum(one.least for one in prices), sum(one.most for one in prices)
     how.tell(
-        f"the short runs will cost {runs:.2g} full runs, about {duration(seconds)}; up to {at_most * runs:.2g} "
-        f"({duration(at_most * seconds)}) if the best rate is the lowest or highest tried, more if they learn nothing"
+        f"the short runs will cost {runs:.2g} full runs on average, about {duration(seconds)}: {least:.2g}, or up to "
+        f"{most:.2g} if the best rate is the lowest or highest tried, more if they learn nothing"
     )
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None

@@ -37,7 +37,7 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -
     n = len(data.y_train)
     if n < 4:
         raise InputError(f"{data.name} needs at least 4 training examples, to hold some out, got {n}: add some")
-    size = min(n // 2, max(FEWEST_SCORED, min(most, MOST_SCORED, n // share)))
+    size = scored_of(n, most=most, share=share)
     rng = np.random.Generator(np.random.PCG64(SEED))
     shuffled = rng.permutation(n)
     by_class = shuffled[np.argsort(data.y_train[shuffled], kind="stable")]  # every k-th of it is a stratified sample
@@ -52,6 +52,11 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -
         y_test=data.y_train[out],
         clean_labels=None if data.clean_labels is None else data.clean_labels[kept],
     )
+
+
+def scored_of(examples: int, *, most: int = MOST_SCORED, share: int = SHARE) -> int:
+    """How many of so many training examples `held_out_of` holds out."""
+    return min(examples // 2, max(FEWEST_SCORED, min(most, MOST_SCORED, examples // share)))
 
 
 def checked_out(data: DataSet, index: np.ndarray, right: np.ndarray) -> DataSet | None:

@@ -1,11 +1,12 @@
 """Held-out scores of short runs at a few learning rates -> the optimal rate of the full run, with its interval.
 
-Two stages. Runs of T/25 at seven rates, factors of four apart, find the neighbourhood; runs of T/3 at three rates,
-factors of two apart, find the peak. Each goes on past an end while the best is there. A short run is the full one in
-small: a fraction f of the steps, the whole schedule, and, where labels stay and may be memorised, the same fraction of
-the examples, others for every seed, so as many passes over them. Its score is the held-out cross-entropy at the best
-temperature (`engine.evaluation`): smoother than accuracy, blind to the confidence of networks that memorise, and at any
-temperature linear in the labels, so that noisy labels rank rates as clean ones do.
+Two stages. Runs of T/25 at five rates, factors of four apart, find the neighbourhood; runs of T/3 (or of a length that
+the effort decides) at three rates, factors of two apart, find the peak. Each goes on past an end while the best is
+there. A short run is the full one in small: a fraction f of the steps, the whole schedule, and, where labels stay and
+may be memorised, the same fraction of the examples, others for every seed, so as many passes over them. Its score is
+the held-out cross-entropy at the best temperature (`engine.evaluation`): smoother than accuracy, blind to the
+confidence of networks that memorise, and at any temperature linear in the labels, so that noisy labels rank rates as
+clean ones do.
 
 Short runs want higher rates than long ones. With m = log2 of the optimal rate of the full run, a stage sees its peak at
 
@@ -20,9 +21,10 @@ observed:
 
     p = 0.14 (1 − λ²) log2(passes/8f) ± 0.3
 
-Where held-out labels are noisy, scores tell little: the last stage has two rates two octaves apart, of T/2 steps, and
-m and its deviation are those of its posterior, by the likelihood of every stage (`probe.bump`) and the prior for p. To
-the deviation comes what shorter runs do not see in networks that normalise, and where the first stage hardly bends.
+Where held-out labels are noisy, scores tell little: the first stage begins with seven rates, the last one with two that
+are two octaves apart, of T/2 steps, and m and its deviation are those of its posterior, by the likelihood of every
+stage (`probe.bump`) and the prior for p. To the deviation comes what shorter runs do not see in networks that
+normalise, and where the first stage hardly bends.
 
 The stages are successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) with the shift of
 the optimum put in.
@@ -50,7 +52,9 @@ FIRST = 1 / 25  # fraction of the full run
 LONGER = 2.5  # times as long is a second scan, where the first learned nothing
 FEWEST_STEPS = 20  # of a run that says something: BatchNorm's running statistics have then seen the data
 COARSE, FINE = 2, 1  # octaves between the rates of the first stage, and where the peak is looked for
-WIDE = 3  # rates to either side of the start, in the first stage
+UNASKED, UNASKED_RATES = 1.5, 2.8  # full runs and rates: shorter last ones where the first take more than half of them
+WIDE_AGAIN = 2  # rates to either side of the start, where runs look everywhere once more
+LEAST_RATES = 3  # of a stage whose best rate lies inside
 FARTHEST = 6  # rates that the first stage goes on past its ends
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
@@ -156,61 +160,87 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class LastStage:
-    """What its runs look like: their fraction of the full run, the number of rates, and the octaves between them.
+class Shape:
+    """What the stages look like: rates to either side of the start in the first one, and the last one's runs.
 
-    walked   rates that the budget leaves it to go on by
-    farther  rates that it may go on by past its ends
+    fraction  of the full run, of the last stage, where no effort is asked for
+    near      rates that the last stage begins with; of two, the best lies at an end: they always go on by one
+    spacing   octaves between them
+    walked    rates that it goes on by beyond three, on average
+    extra     runs of the first stage beyond those it begins with, on average; with those where it learned nothing
+    farther   rates that the last stage may go on by past its ends
     """
 
+    wide: int
     fraction: float
     near: int
     spacing: int
     walked: float
+    extra: float
     farther: int
 
 
-# held-out labels are clean: a parabola through three rates finds the peak
-CLEAN = LastStage(fraction=1 / 3, near=3, spacing=FINE, walked=0.5, farther=2)
+# held-out labels are clean: a parabola through three rates finds the peak, and others tell nothing of it
+CLEAN = Shape(wide=2, fraction=1 / 3, near=3, spacing=FINE, walked=0.9, extra=1.1, farther=2)
 # or noisy: rates far apart tell more of it through the noise (`probe.bump`)
-NOISY = LastStage(fraction=1 / 2, near=2, spacing=COARSE, walked=0.8, farther=4)
+NOISY = Shape(wide=3, fraction=1 / 2, near=2, spacing=COARSE, walked=0.3, extra=0.0, farther=4)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Fractions of the first and the last stage, the seeds of the last one, and what it looks like."""
+    """Fractions of the first and the last stage, the seeds of the last one, and what they look like."""
 
     first: float
     last: float
     seeds: int
-    shape: LastStage = CLEAN
+    shape: Shape = CLEAN
+
+    def runs(self, extra: float, rates: float) -> tuple[tuple[float, float], ...]:
+        """Fraction and number of runs of each stage, with so many more in the first and so many rates in the last."""
+        return (self.first, 2 * self.shape.wide + 1 + extra), (self.last, rates * self.seeds)
 
     @property
-    def runs(self) -> tuple[tuple[float, float], ...]:
-        """Fraction and number of runs of each stage; it has more where the best rate lies at an end."""
-        rates = max(self.shape.near, 3)  # of two, the best lies at an end: they always go on by one
-        return (self.first, 2 * WIDE + 1), (self.last, rates * self.seeds)
+    def usual_runs(self) -> tuple[tuple[float, float], ...]:
+        """Those of a mean probe."""
+        return self.runs(self.shape.extra, LEAST_RATES + self.shape.walked)
+
+    @property
+    def least_runs(self) -> tuple[tuple[float, float], ...]:
+        """Those where no stage goes on."""
+        return self.runs(0, LEAST_RATES)
 
     @property
     def most_runs(self) -> tuple[tuple[float, float], ...]:
-        """The same where both stages go on past an end as far as they may, and the first one learns something."""
-        return (self.first, 2 * WIDE + 1 + FARTHEST), (self.last, (self.shape.near + self.shape.farther) * self.seeds)
+        """Those where both stages go on past an end as far as they may, and the first one learns something."""
+        return self.runs(FARTHEST, self.shape.near + self.shape.farther)
 
 
-def planned(steps: int, effort: float, *, least: float = 0.0, shape: LastStage = CLEAN) -> Plan:
-    """The stages of a probe that costs about `effort` full runs of so many steps; none is shorter than `least` of one.
+def planned(
+    steps: int,
+    effort: float | None = None,
+    *,
+    least: float = 0.0,
+    shape: Shape = CLEAN,
+    scoring: tuple[float, float] = (0.0, 0.0),
+) -> Plan:
+    """The stages of a probe that costs `effort` full runs of so many steps on average; none is shorter than `least`.
 
+    effort   None: what runs of the usual fraction take, as `usual_runs` counts
+    scoring  what it costs to score a run of the first and of the last stage, in full runs
     Raises InputError for an effort that is not above 0.
     """
+    first, rates = min(1.0, max(FIRST, FEWEST_STEPS / steps, least)), LEAST_RATES + shape.walked
+    scans, usual = 2 * shape.wide + 1 + shape.extra, max(shape.fraction, min(1.0, 2 * first))
+    if effort is None:
+        left = UNASKED - scans * first
+        enough = left > UNASKED_RATES * usual / 2
+        return Plan(first, usual if enough else min(usual, max(2 * first, left / UNASKED_RATES)), 1, shape)
     if not (np.isfinite(effort) and effort > 0):
-        raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.5 is usual")
-    first = min(1.0, max(FIRST, FEWEST_STEPS / steps, least))
-    left = effort - (2 * WIDE + 1) * first
-    last = max(shape.fraction, min(1.0, 2 * first))  # a stage tells more than one that is half as long
-    seeds = round(left / ((shape.near + shape.walked) * last))
-    if not seeds:
-        last = min(last, max(2 * first, left / (shape.near + shape.walked)))
-    return Plan(first, last, max(1, seeds), shape)
+        raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.6 is usual")
+    left = effort - scans * (first + scoring[0])
+    seeds = max(1, round(left / (rates * (usual + scoring[1]))))
+    last = left / (rates * seeds) - scoring[1]
+    return Plan(first, min(1.0, max(last, 2 * first)), seeds, shape)  # a stage tells more than one half as long
 
 
 def shift_of(alpha: float | None, passes: float | None = None) -> Shift:
@@ -266,17 +296,18 @@ def find(
         m, deviation = posterior(stages, shift, entropy, held_out)
         return m, hypot(deviation, NORMALISING * (normalises and passes is not None))
 
-    stages = [coarse(plan.first, WIDE, seed)]
+    shape = plan.shape
+    stages = [coarse(plan.first, shape.wide, seed)]
     if not learned(stages[0]) and plan.first < plan.last / 2:  # too short to learn anything: longer, and fewer
-        stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE - 1, seed))
+        stages.append(coarse(min(LONGER * plan.first, plan.last / 2), WIDE_AGAIN, seed))
     if learned(stages[-1]) or entropy is not None:  # a likelihood knows how little it says
-        shape, expected = plan.shape, round(where(stages[-1:])[0] + shift.by(plan.last))
-        below = expected - shape.spacing * (shape.near - 1) // 2
+        expected = where(stages[-1:])[0] + shift.by(plan.last)
+        below = round(expected - shape.spacing * (shape.near - 1) / 2)
         octaves = [below + shape.spacing * k for k in range(shape.near)]
         seeds = range(seed + 1, seed + 1 + plan.seeds)
         stages.append(_stage(train, plan.last, steps, octaves, seeds, shape.farther))
     else:  # the longest runs have to look everywhere
-        stages.append(coarse(plan.last, WIDE - 1, seed + 1))
+        stages.append(coarse(plan.last, WIDE_AGAIN, seed + 1))
     last = stages[-1]
     cost = sum(len(stage.learning_rates) * len(stage.seeds) * stage.fraction for stage in stages)
     n = sum(stage.loss.size for stage in stages)

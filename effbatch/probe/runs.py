@@ -17,7 +17,7 @@ from torch import nn
 from effbatch.core.errors import EffbatchError, InputError, RunError, first_line
 from effbatch.data.classes import majority_share
 from effbatch.data.dataset import DataSet
-from effbatch.data.held_out import SHARE, held_out_of
+from effbatch.data.held_out import SHARE, held_out_of, scored_of
 from effbatch.engine.cost import SCORED
 from effbatch.engine.device import pick_device
 from effbatch.engine.members import Trained
@@ -26,14 +26,14 @@ from effbatch.networks.kind import normalises
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
-from effbatch.probe.rule import CLEAN, NOISY, WIDE, Probe, Runs, find, planned
+from effbatch.probe.rule import CLEAN, NOISY, Plan, Probe, Runs, find, planned
 
 LOOKS = 3  # evaluations along the longest runs, where they see examples again
 SPARED = 3  # where short runs see few of the examples: one in so many scores them
 SCORED_CLEAN, SCORED_NOISY = 32, 16  # one held-out example for so many labelled copies of a full run, at most
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
-TIMED = 3  # steps that a price is measured on
+TIMED = 2  # steps that a price is measured on
 TOLD = 1.05  # times the announced cost: more is announced anew
 PER_CLASS = 15  # examples that the shortest runs need, on average
 
@@ -42,13 +42,15 @@ Keep = Callable[[str, Callable[[], Trained]], Trained]
 
 @dataclass(frozen=True)
 class Price:
-    """What a probe will take, before it begins: full runs, and seconds by a few timed steps, if no stage goes on.
+    """What a probe will take, before it begins: full runs on average, and seconds by a few timed steps.
 
-    most  full runs where both stages go on past an end as far as they may; more only where the first one learns nothing
+    least, most  full runs where no stage goes on past an end, and where both do as far as they may; more only where the
+                 first one learns nothing
     """
 
     full_runs: float
     seconds: float
+    least: float
     most: float
 
 
@@ -62,14 +64,14 @@ def probe(
     known_alpha: float | None = None,
     noisy: bool = False,
     held_out: DataSet | None = None,
-    effort: float = 1.5,
+    effort: float | None = None,
     seed: int = 0,
     device: str = "auto",
     keep: Keep = lambda key, make: make(),
     on_progress: Callable[[float], None] = lambda share: None,
     on_more: Callable[[float], None] = lambda full_runs: None,
 ) -> Probe:
-    """The optimal learning rate of a recipe, from short real runs that cost about `effort` full ones.
+    """The optimal learning rate of a recipe, from short real runs that cost `effort` full ones on average.
 
     network      seed -> the untrained network; it is copied, and stays as it is
     recipe       with batch size and budget; see `rule` for the stages
@@ -77,6 +79,7 @@ def probe(
     matrices     N (1, K, K), rows = true class: their law, where it is not uniform
     known_alpha  what is known of the noise that the labels have already, where none is simulated
     noisy        whether labels of the data are wrong already
+    effort       None: about 1.6, or 2.2 where noisy labels score the runs
     held_out     the same data with other examples held out, in place of its test set, such as `checked_out` has
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
@@ -115,20 +118,22 @@ def price(
     alpha: float = 0.0,
     noisy: bool = False,
     held_out: DataSet | None = None,
-    effort: float = 1.5,
+    effort: float | None = None,
     device: str = "auto",
 ) -> Price:
-    """What `probe` will cost: seconds from a few real steps at all rates of the first stage."""
+    """What `probe` will cost: seconds from a few real steps at all rates of the first stage, scored on few examples."""
     on = pick_device(device)
     runs = _ShortRuns(network, data, recipe, alpha, None, on, lambda key, make: make(), held_out, effort, noisy)
-    rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * WIDE + 1)
+    usual, least, most = map(runs.cost_of, (runs.plan.usual_runs, runs.plan.least_runs, runs.plan.most_runs))
+    few = slice(runs.batch_size)
+    runs.part = replace(runs.part, x_test=runs.part.x_test[few], y_test=runs.part.y_test[few])
+    rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * runs.plan.shape.wide + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
-    runs.train(rates, TIMED / runs.steps, [0])  # the first calls load much of PyTorch
+    runs.train(rates, 1 / runs.steps, [0])  # the first call loads much of PyTorch
     began, before = perf_counter(), runs.full_runs
     runs.train(rates, TIMED / runs.steps, [0])
     a_full_run = (perf_counter() - began) / (runs.full_runs - before)
-    full_runs = runs.cost_of(runs.plan.runs)
-    return Price(full_runs, full_runs * a_full_run, runs.cost_of(runs.plan.most_runs))
+    return Price(usual, usual * a_full_run, least, most)
 
 
 class _ShortRuns:
@@ -144,7 +149,7 @@ class _ShortRuns:
         device: torch.device,
         keep: Keep,
         held_out: DataSet | None,
-        effort: float,
+        effort: float | None,
         noisy: bool,
     ) -> None:
         if recipe.batch_size is None or not recipe.budget:
@@ -155,20 +160,27 @@ class _ShortRuns:
         self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + alpha))
         copies = self.steps * self.batch_size
         self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
-        least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0
+        least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0  # the shortest see some of every class
         self.noisy = noisy and held_out is None  # the labels that score the runs
         shape, scored = (NOISY, SCORED_NOISY) if self.noisy else (CLEAN, SCORED_CLEAN)
-        self.plan = planned(self.steps, effort, least=least, shape=shape)  # the shortest see some of every class
-        spared = self.fixed and self.plan.last <= 1 - 1 / SPARED
-        self.part = held_out or held_out_of(data, most=copies // scored, share=SPARED if spared else SHARE)
         self.passes = copies / self.whole if self.fixed and copies > self.whole else None
+
+        def plan(share: int) -> Plan:
+            scores = len(held_out.y_test) if held_out else scored_of(self.whole, most=copies // scored, share=share)
+            once, looks = SCORED * scores / copies, min(self.steps, LOOKS) if self.passes else 1
+            return planned(self.steps, effort, least=least, shape=shape, scoring=(once, looks * once))
+
+        self.plan, share = plan(SHARE), SHARE
+        if self.fixed and self.plan.last <= 1 - 1 / SPARED:  # short runs leave so many out
+            self.plan, share = plan(SPARED), SPARED
+        self.part = held_out or held_out_of(data, most=copies // scored, share=share)
         self.full_runs = 0.0
         self._announced = self._told = inf
         self._tell = self._more = lambda number: None
 
     def announce(self, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
         """Progress is told in shares of what the plan costs, and what goes beyond it before it begins."""
-        self._announced = self._told = self.cost_of(self.plan.runs)
+        self._announced = self._told = self.cost_of(self.plan.usual_runs)
         self._tell, self._more = on_progress, on_more
 
     def cost_of(self, runs: Sequence[tuple[float, float]]) -> float:

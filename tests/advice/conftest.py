@@ -50,7 +50,8 @@ def world(monkeypatch) -> World:
 
     def price(network, data, recipe, *, effort, **how) -> Price:
         network(0)
-        return Price(effort, 60.0, 1.5 * effort)
+        full_runs = effort or 1.5
+        return Price(full_runs, 60.0, 0.8 * full_runs, 1.5 * full_runs)
 
     monkeypatch.setattr(runs, "price", price)
     return made

@@ -125,7 +125,7 @@ def test_a_tuned_rate_stands_beside_what_the_runs_found(ask):
 
 def test_memory_and_a_long_wait_are_said_before(ask, monkeypatch, little_images):
     monkeypatch.setattr(probing, "PATIENCE", 0.01)
-    monkeypatch.setattr(runs, "price", lambda *_, **__: time.sleep(0.2) or runs.Price(1.5, 60.0, 2.4))
+    monkeypatch.setattr(runs, "price", lambda *_, **__: time.sleep(0.2) or runs.Price(1.5, 60.0, 1.2, 2.4))
     told: list[str] = []
     ask(tell=told.append)
     assert told == ["a few steps are timed, to say what the short real runs will cost", told[1]]
@@ -255,8 +255,8 @@ def test_the_cost_is_told_before_the_runs_and_ctrl_c_says_what_is_kept(ask, worl
 
     def stopped(*_, **how):
         assert told == [
-            "the short runs will cost 4 full runs, about 2 min; up to 6 (3 min) if the best rate is the lowest or "
-            "highest tried, more if they learn nothing"
+            "the short runs will cost 4 full runs on average, about 2 min: 3.2, or up to 6 if the best rate is the "
+            "lowest or highest tried, more if they learn nothing"
         ]
         raise KeyboardInterrupt
 
@@ -285,7 +285,7 @@ def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     teller = probing._Teller(told.append)
     now[0] = 10.0
     teller(0.5, 1.0)
-    teller.more(0.5, runs.Price(1.5, 20.0, 2.4), 64, 3.0)
+    teller.more(0.5, runs.Price(1.5, 20.0, 1.2, 2.4), 64, 3.0)
     now[0] = 20.0
     teller(0.5, 0.5)
     assert told[0].startswith("50% of the announced runs are done, 10 s left")
@@ -477,7 +477,7 @@ def test_the_command_takes_what_the_function_does(world, tmp_path):
     for one in (said, expected):
         one["cost"]["seconds"] = 0
     assert said == expected
-    assert "the short runs will cost 1 full runs" in result.stderr
+    assert "the short runs will cost 1 full runs on average" in result.stderr
 
 
 def test_the_command_shows_a_screen_or_all(world):

@@ -12,6 +12,7 @@ import torch
 from effbatch.core.errors import InputError
 from effbatch.probe.bump import KAPPA
 from effbatch.probe.rule import (
+    CLEAN,
     COARSE,
     FINE,
     GOES_ON,
@@ -62,10 +63,19 @@ def test_finds_the_optimum_of_a_world_that_shifts_as_expected(m, alpha):
     assert found.full_runs == pytest.approx(sum(fraction for _, fraction, _ in world.asked))
 
 
-def test_a_start_near_the_optimum_costs_what_was_planned():
+def test_a_start_near_the_optimum_costs_the_least_that_was_planned():
     world = World(-3.0, 0.0)
-    assert world.found(0.0).full_runs == pytest.approx(7 / 25 + 3 / 3)
-    assert sum(fraction * number for fraction, number in PLAN.runs) == pytest.approx(7 / 25 + 3 / 3)
+    assert world.found(0.0).full_runs == pytest.approx(5 / 25 + 3 / 3)
+    assert sum(fraction * number for fraction, number in PLAN.least_runs) == pytest.approx(5 / 25 + 3 / 3)
+
+
+@pytest.mark.parametrize("shape", [CLEAN, NOISY], ids=["clean", "noisy"])
+@pytest.mark.parametrize("effort", [1.5, 2.0, 3.0])
+def test_the_mean_cost_with_the_scoring_is_the_effort(effort, shape):
+    plan, scoring = planned(1000, effort, shape=shape, scoring=(0.02, 0.06)), (0.02, 0.06)
+    spent = sum((f + each) * n for (f, n), each in zip(plan.usual_runs, scoring, strict=True))
+    assert spent == pytest.approx(effort)
+    assert sum(f * n for f, n in plan.least_runs) < sum(f * n for f, n in plan.most_runs)
 
 
 @pytest.mark.parametrize("passes", [1.5, 20.0, 100.0])
@@ -247,10 +257,11 @@ def test_an_accuracy_that_falls_by_more_than_its_noise_says_where_to_stop(along,
 @pytest.mark.parametrize(
     ("steps", "effort", "plan"),
     [
-        (500, 1.5, Plan(1 / 25, 1 / 3, 1)),
-        (10_000, 3.0, Plan(1 / 25, 1 / 3, 2)),
-        (500, 0.8, Plan(1 / 25, 0.52 / 3.5, 1)),
-        (100, 1.5, Plan(0.2, 0.4, 1)),
+        (500, None, Plan(1 / 25, 1 / 3, 1)),
+        (500, 2.0, Plan(1 / 25, (2 - 6.1 / 25) / 3.9, 1)),
+        (10_000, 3.0, Plan(1 / 25, (3 - 6.1 / 25) / 7.8, 2)),
+        (500, 0.8, Plan(1 / 25, (0.8 - 6.1 / 25) / 3.9, 1)),
+        (100, None, Plan(0.2, 0.4, 1)),
         (10, 1.5, Plan(1.0, 1.0, 1)),
     ],
 )
@@ -258,6 +269,14 @@ def test_the_effort_decides_how_long_the_last_runs_are_and_how_many(steps, effor
     made = planned(steps, effort)
     assert (made.first, made.seeds) == (pytest.approx(plan.first), plan.seeds)
     assert made.last == pytest.approx(plan.last)
+
+
+def test_noisy_labels_that_score_take_what_runs_of_half_of_the_steps_cost_unless_told():
+    assert planned(500, shape=NOISY, scoring=(0.1, 0.1)).last == pytest.approx(1 / 2)
+    assert planned(180, shape=NOISY).last == 1 / 2
+    longer = planned(170, shape=NOISY)  # the first stage takes more than half of what runs of half of the steps cost
+    assert longer.last == pytest.approx((1.5 - 7 * 20 / 170) / 2.8)
+    assert planned(500, 1.5, shape=NOISY).last == pytest.approx((1.5 - 7 / 25) / 3.3)
 
 
 @pytest.mark.parametrize("effort", [0, -1, np.nan])
@@ -271,7 +290,7 @@ def test_scores_that_are_no_numbers_are_named():
         nothing = np.full((len(rates), len(seeds)), np.nan)
         return Runs(accuracy=nothing, loss=nothing, history=nothing[..., None])
 
-    with pytest.raises(InputError, match="one finite accuracy for each of 7 rates and 1 seeds"):
+    with pytest.raises(InputError, match="one finite accuracy for each of 5 rates and 1 seeds"):
         find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
 
 
@@ -377,7 +396,7 @@ def test_noisy_labels_find_the_optimum_of_a_bump(m):
     assert [stage.spacing for stage in found.stages] == [COARSE, COARSE]
     assert found.full_runs == pytest.approx(sum(world.asked))
     if m == -3.0:  # the start is near: nothing beyond what was planned
-        assert found.full_runs == pytest.approx(sum(f * n for f, n in Plan(1 / 25, 1 / 2, 1, NOISY).runs))
+        assert found.full_runs == pytest.approx(sum(f * n for f, n in Plan(1 / 25, 1 / 2, 1, NOISY).least_runs))
 
 
 def test_ninety_percent_intervals_of_noisy_labels_hold_the_optimum_in_so_many_worlds():
