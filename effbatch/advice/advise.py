@@ -327,14 +327,13 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
 
 
 def _higher(passes: float, alpha: float, *, normalised: bool) -> list[str]:
-    """Where memorising may leave a second hump of rates above the one that short runs see."""
+    """Where memorising may leave a second hump of rates beside the one that short runs see, mostly above."""
     if alpha < MOSTLY_WRONG and not normalised:
         return []
-    where = "in networks that normalise" if normalised else "if right ones can be told without error"
-    return [
-        f"wrong labels are seen {passes:.2g} times: {where}, the best rate may lie above the interval; train once at 8 "
-        "and once at 64 times the rate, too"
-    ]
+    told = "if right ones can be told without error, the best rate may lie above the interval; train once at"
+    if normalised:
+        told = "in networks that normalise, the best rate may lie beside the interval; train once at ⅛,"
+    return [f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too"]
 
 
 def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:

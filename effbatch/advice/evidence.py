@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class LawScore:
         """What of a setting, or of the network, lies outside of the record, in words; None where nothing does."""
         if network is not None and self.networks and network not in self.networks:
             return f"a {network} (recorded: {', '.join(self.networks)})"
-        steps = setting.steps or (setting.examples and setting.examples / setting.batch_size)
+        steps = setting.steps or (setting.examples and ceil(setting.examples / setting.batch_size))
         for what, value, (low, high), margin in (
             ("α = {:g}", setting.alpha, self.alpha, 1),
             ("batches of {:,g}", setting.batch_size, self.batch_size, MARGIN),

@@ -27,6 +27,9 @@ PROBE = (
 )
 
 
+OF_ALPHA = "the interval of alpha"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LawPrediction:
     """What one law says; numbers are None, and `reason` tells why, where it does not apply.
@@ -91,7 +94,7 @@ def _answer(law: Law, question: Question, score: LawScore | None) -> LawPredicti
     factor = float(law.factor(here, origin))
     everywhere = np.broadcast_to(law.factor(replace(here, alpha=alphas.tried), origin), alphas.tried.shape)
     span = alphas.span(everywhere)
-    covers = ["the interval of alpha"] * (span is not None) + [f"90 % of n = {n} recorded errors"] * (n is not None)
+    covers = [OF_ALPHA] * (span is not None) + [f"90 % of n = {n} recorded errors"] * (n is not None)
     spread = 1.0 if score is None else score.spread
     low, high = span or (factor, factor)
     factors = (None if low is None else low / spread, None if high is None else high * spread) if covers else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effbatch.advice.law_answers import LINEARISED, MOVING, LawPrediction, silent
+from effbatch.advice.law_answers import LINEARISED, MOVING, OF_ALPHA, LawPrediction, silent
 from effbatch.advice.probing import Subject
 from effbatch.advice.question import Question
 from effbatch.core.announced import free_memory
@@ -210,7 +210,7 @@ def rate_answer(theory: Untrained | str, question: Question) -> LawPrediction:
         )
     n, alphas = len(theory.spectra), question.alphas
     covers = [f"least to greatest of n = {n} initialisations"] * (n > 1)
-    covers += ["the interval of alpha"] * (alphas.interval is not None)
+    covers += [OF_ALPHA] * (alphas.interval is not None)
     at_cap = bool(np.isfinite(theory.most)) and float(np.ptp(values)) == 0  # then the range says nothing
     known = alphas.bounded and bool(covers) and not at_cap
     answer = LawPrediction(

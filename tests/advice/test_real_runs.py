@@ -107,18 +107,18 @@ def test_noisy_labels_are_trained_on_as_they_are_and_accuracy_is_told_on_clean_o
 @pytest.mark.parametrize(
     ("network", "alpha", "steps", "told"),
     [
-        ("perceptron", 3.0, 400, True),
-        ("perceptron", 0.5, 400, False),
-        ("perceptron", 3.0, 60, False),
-        (normalised(), 0.5, 400, True),
+        ("perceptron", 3.0, 400, "above the interval; train once at 8 and at 64 times the rate, too"),
+        ("perceptron", 0.5, 400, None),
+        ("perceptron", 3.0, 60, None),
+        (normalised(), 0.5, 400, "beside the interval; train once at ⅛, 8 and at 64 times the rate, too"),
     ],
 )
-def test_many_passes_over_mostly_wrong_labels_may_ask_for_a_higher_rate(images, network, alpha, steps, told):
+def test_many_passes_over_mostly_wrong_labels_may_ask_for_another_rate(images, network, alpha, steps, told):
     rng = np.random.default_rng(4)
     wrong = rng.random(700) < alpha / (1 + alpha)
     noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))
     limits = ask(noisy, network, labels="noisy", alpha=alpha, steps=steps).limits
-    assert any("train once at 8 and once at 64 times the rate" in limit for limit in limits[:1]) == told
+    assert told in limits[0] if told else not any("train once" in limit for limit in limits)
 
 
 def test_enough_checked_labels_score_the_runs_on_clean_labels(images, tmp_path):

@@ -69,6 +69,14 @@ def test_the_headline_comes_first_and_nothing_is_cut(width):
         assert number in words
 
 
+def test_an_interval_of_alpha_alone_is_not_told_as_that_of_the_law():
+    asked = ("--alpha", "3", "--alpha-interval", "2", "4", "--batch", "128")
+    beyond, near = (words_of(run(*asked, "--examples", f"{n}")) for n in (600_000, 100_000))
+    assert "at B = 128 by 0.50 [0.45, 0.58] by α alone, with no interval of the law. Law" in beyond
+    assert "for 4,688 steps (recorded: 1000)" in beyond
+    assert "α alone" not in near
+
+
 def test_one_screen_answers_with_the_laws_that_apply():
     text = run("--alpha", "50", "--batch", "128", *ANCHOR)
     assert len(text.splitlines()) <= 24
@@ -82,6 +90,10 @@ def test_without_an_anchor_the_headline_is_a_factor():
     )
     spread = 2 ** recorded(clean_anchor=True)["square_root_clean_count"].quantile90_log2
     assert f"by 0.500 [{0.5 / spread:.3g}, {0.5 * spread:.3g}]" in words_of(run("--alpha", "3", "--batch", "128"))
+    assert "constant schedule, 1,000 steps as recorded, unless you give yours." in words_of(
+        run("--alpha", "3", "--batch", "128")
+    )
+    assert "constant schedule, 900 steps." in words_of(run("--alpha", "3", "--batch", "128", "--steps", "900"))
     assert run("--alpha", "0", "--batch", "128").startswith("Keep your best clean-label learning rate at B = 128.")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from effbatch.advice.evidence import LawScore
-from effbatch.advice.law_answers import LawPrediction
+from effbatch.advice.law_answers import OF_ALPHA, LawPrediction
 from effbatch.advice.prediction import Prediction, Unanswered
+from effbatch.advice.recommendation import Recommendation
+from effbatch.core.estimate import Interval
 from effbatch.core.figures import Table
 from effbatch.core.pages import Heading, Note, Page, Part, page
 from effbatch.show.terminal import on_a_screen
@@ -126,21 +128,29 @@ def _headline(prediction: Prediction) -> str:
         clean = f"your best clean-label learning rate at B = {prediction.setting.batch_size:,}"
         if chosen.factor == 1:
             return f"Keep {clean}."
-        return f"Multiply {clean} by {sure(chosen.factor, chosen.factor_interval)}."
+        return f"Multiply {clean} by {_sure(chosen, chosen.factor, chosen.factor_interval)}."
     if chosen.factor is None or anchor is None:
-        return f"Use learning rate {sure(chosen.value, chosen.interval)}."
+        return f"Use learning rate {_sure(chosen, chosen.value, chosen.interval)}."
     moved = chosen.factor != 1 or chosen.interval is not None
-    rate = f"Use learning rate {sure(chosen.value, chosen.interval) if moved else number(chosen.value)}"
+    rate = f"Use learning rate {_sure(chosen, chosen.value, chosen.interval) if moved else number(chosen.value)}"
     return (
         f"{rate}: {number(chosen.factor)} times the anchor's {number(anchor.learning_rate)} at batch size "
         f"{anchor.batch_size:,}, α = {number(anchor.alpha)}."
     )
 
 
+def _sure(chosen: Recommendation, value: float | None, interval: Interval | None) -> str:
+    """A number of the recommended law; an interval that holds none of its errors is told as what it is."""
+    return f"{sure(value, interval)}{' by α alone, with no interval of the law' * (chosen.covers == OF_ALPHA)}"
+
+
 def _situation(prediction: Prediction) -> str:
     s, noise, alpha = prediction.setting, prediction.noise, prediction.question.alpha
     budget = f", {s.steps:,} steps" if s.steps is not None else ""
     budget += f", {s.examples:,} examples" if s.examples is not None else ""
+    if not budget and (score := prediction.question.scores.get(prediction.recommended.law)) and score.steps[0]:
+        steps = " to ".join(f"{steps:,g}" for steps in dict.fromkeys(score.steps))
+        budget = f", {steps} steps as recorded, unless you give yours"
     kind = f"{noise['kind']} label noise"
     if noise["kind"] != "uniform":
         degree = "" if noise["delta"] is None else f"degree {number(noise['delta'])}, "
