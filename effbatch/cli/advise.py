@@ -50,7 +50,11 @@ class Optimizer(Name):
 @NETWORK_ARGUMENT
 @DATA_ARGUMENT
 @BUDGET
-@click.option("--epochs", type=float, help="Budget in passes over the training examples, instead of --steps.")
+@click.option(
+    "--epochs",
+    type=float,
+    help="Budget in passes over the training examples (without a test part, four fifths of DATA), instead of --steps.",
+)
 @click.option("--batch", type=int, multiple=True, help="Batch size to probe; repeatable.  [default: 128]")
 @click.option(
     "--optimizer",
@@ -108,13 +112,15 @@ def command(network: str, data: str, batch: Sequence[int], everything: bool, as_
     """Advise on the learning rate of NETWORK on DATA for the recipe that you train with.
 
     Short real runs of that recipe find it; their cost is printed before they start. NETWORK is a built-in name, or
-    package.module:function, a function without arguments that returns an nn.Module; this runs its code. DATA is a
-    built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. Its labels are used as they are.
+    package.module:function or file.py:function, a function without arguments that returns an nn.Module; this runs its
+    code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. With --labels noisy
+    the runs use its labels as they are, with --labels clean noise is simulated on top. Built-in data count as clean.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6
-    effbatch advise my_pkg.models:make_net my.npz --epochs 10 \\
-        --optimizer momentum --schedule cosine --weight-decay 5e-4
+    effbatch advise my_nets.py:make_net IMAGES --labels noisy \\
+        --noise-rate 0.4 --epochs 30 --batch 128 \\
+        --optimizer momentum --schedule cosine
     effbatch advise mlp1 digits --steps 400 --no-training
     """
     from effbatch.plan.recipe import Recipe, read_recipe

@@ -77,7 +77,10 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Measure the gradients of NETWORK on the training examples and clean labels of DATA.
+    """Measure the gradients of NETWORK on the training examples of DATA, whose labels are taken to be clean.
+
+    Noise of every --alpha is added to them. If your labels are noisy already, read --alpha 0: the noise scale that your
+    runs have. How many clean labels a batch counts as, NoiseScaleTracker measures while you train.
 
     NETWORK is a built-in name, or package.module:function, a function without arguments that returns an nn.Module;
     this runs its code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME.

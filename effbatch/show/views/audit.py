@@ -16,18 +16,23 @@ _SIGNS = {Learnability.LEARNABLE: "", Learnability.UNLEARNABLE: "✗", Learnabil
 _MEANING = {"✗": "cannot be learned", "?": "cannot tell"}
 
 BY_CHANCE = "noisy labels per clean label (a noisy label can be right by chance)"
-NEXT = "Next: append `--json | effbatch predict --from-estimate - --batch 128`."
+NEXT = "Next: append `--json | effbatch predict --from-estimate - --batch 128`."  # all that fits above a table
+EITHER = f"{NEXT[:-1]}, or `--json | effbatch advise NETWORK DATA --from-estimate - --epochs E`."
 
 
 @page.register
 def sample_page(found: NoiseEstimate) -> Page:
     """α, the share of wrong labels, and what both rest on."""
+    return _sample(found, EITHER)
+
+
+def _sample(found: NoiseEstimate, next_step: str) -> Page:
     said = [_wrong_labels(found), _basis(found)]
     if found.alpha.value is None:
         at_least = "" if found.alpha.low is None else f" It is at least {value_text(found.alpha.low)}."
         return Page(f"? α cannot be told: {found.alpha.reason}.{at_least}", said)
     said += [f"α: {found.alpha.reason}."] if found.alpha.reason else []
-    return Page(f"α = {estimate_text(found.alpha, n=False)} {BY_CHANCE}, if noise is uniform.", [*said, NEXT])
+    return Page(f"α = {estimate_text(found.alpha, n=False)} {BY_CHANCE}, if noise is uniform.", [*said, next_step])
 
 
 @page.register
@@ -49,7 +54,7 @@ def counts_page(found: CountsEstimate) -> Page:
     sample, test = found.sample, found.uniform
     tested = f"(G = {test.statistic:.4g}, p = {p_text(test.p_value)} by resampling)"
     if test.fits:
-        first = sample_page(sample)
+        first = _sample(sample, NEXT)
         title, said = first.title, [*first.parts, f"Uniform noise fits the counts {tested}."]
     else:
         title = f"{_wrong_labels(sample)[:-1]}, and not uniformly: use the matrix of the classes below, not one α."
