@@ -255,7 +255,7 @@ def measured(case: Case, effort: float | None) -> dict:
     found = [probe(network_of(case), case.data, recipe, seed=seed, **known) for seed in ASKED]
     answers = [one for one in found if one.learning_rate.value is not None]
     octaves = np.log2([one.learning_rate.value for one in answers])
-    ends = np.log2([end for one in answers for end in one.plateau or ()])
+    ends = np.log2([end for one in answers for end in one.plateau])
     if not answers:
         return {"simulation": case.table}
     best, passes = cell.best(), case.steps * case.batch_size / len(case.data.y_train)

@@ -79,8 +79,7 @@ class Answer:
 
     learning_rate  η of the mean loss, from the `probe` or a law; None where only a factor or nothing is known
     factor         on the rate best with clean labels, where a law knows no more than that
-    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included;
-                   None where the rate itself may cost more than two, and where nothing was trained
+    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included
     accuracy       at that rate after all steps; `of` which labels
     as_scored      the same on the labels as given, where `accuracy` was converted from it
     law, why       what the rate is from, "probe" above all; no law where no α is known

@@ -73,7 +73,6 @@ NEARLY = 0.8  # of what the best rate of the first stage learns
 GRID, BEYOND = 0.05, 6  # octaves between the optima that are weighed, and beyond the rates tried
 POINT = 0.01  # of accuracy on clean labels: what a rate on the plateau may cost
 WIDEST, NARROWEST = 1.0, 0.25  # octaves that a plateau is told beyond the peak, to either side
-TELLABLE = 2  # points that the rate itself may cost on average, where a plateau is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +126,7 @@ class Probe:
     """What short runs say of the full one.
 
     learning_rate  optimal rate, 90 % interval, n = runs; no value where no rate learns, and the reason
-    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included;
-                   None where the rate itself costs more than two
+    plateau        a rate between costs about one point of accuracy at most, on average, the error of the rate included
     accuracy       on held-out examples with labels as given, after all steps at that rate, 0 to 1; 90 % interval
     growth         power of the number of steps by which d′ of clean labels goes on growing, 0 to ½; None: not seen
     stop_at        step after which that accuracy falls by more than its noise; None where it does not
@@ -450,10 +448,8 @@ def _learned(stage: Stage, held_out: int, majority: float, entropy: float | None
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss: bool) -> tuple[float, float] | None:
+def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss: bool) -> tuple[float, float]:
     """Rates u octaves from 2^m that cost less than a point on average: bend (u² + deviation²), as m may be off itself.
-
-    None where m is so uncertain that even 2^m costs `TELLABLE` points.
 
     by_loss  where wrong labels stay, the loss at the best temperature, which bends as accuracy does there, is read in
              its place: few and noisy held-out labels tell more of it
@@ -462,8 +458,6 @@ def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss:
     below, top, above = (-stage.loss if by_loss else stage.accuracy).mean(1)[at - 1 : at + 2]
     bend = (2 * top - below - above) / (2 * stage.spacing**2)
     seen = point / bend if bend > 0 else inf
-    if deviation**2 > TELLABLE * seen:
-        return None
     wide = sqrt(float(np.clip(seen - deviation**2, NARROWEST**2, WIDEST**2)))
     return 2.0 ** (m - wide), 2.0 ** (m + wide)
 

@@ -363,13 +363,6 @@ def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
     assert repr(said) == str(said)
 
 
-def test_a_rate_without_a_plateau_says_what_that_means(ask, world):
-    world.changes = {"plateau": None}
-    page = " ".join(str(ask(batch_sizes=(32,))).split())
-    assert "No plateau is told: so uncertain a rate may itself cost two points or more." in page
-    assert "costs about one point" not in page
-
-
 def test_all_of_it_has_every_run_and_the_whole_loop(ask):
     said = ask(batch_sizes=(32,), alpha_interval=(2.0, 6.0))
     page = as_text(advice_page(said, everything=True))

@@ -235,14 +235,6 @@ def test_the_plateau_of_labels_that_stay_is_read_from_the_loss(monkeypatch):
     assert (low, high) == pytest.approx(((1 - deviation**2) ** 0.5,) * 2)
 
 
-def test_no_plateau_is_told_where_the_rate_itself_costs_more_than_two_points(monkeypatch):
-    """It costs deviation²/200 of accuracy on average."""
-    *_, deviation = half_widths(World(-3.0, 0.0).found(0.0))
-    for more, told in ((1.01, True), (0.99, False)):
-        monkeypatch.setattr("effbatch.probe.rule.POINT", more * deviation**2 / 200 / 2)
-        assert (World(-3.0, 0.0).found(0.0).plateau is not None) == told
-
-
 def test_the_plateau_of_a_flat_top_ends_a_factor_of_two_from_the_rate():
     def train(rates, fraction, seeds):
         found = World(-3.0, 0.0).train(rates, fraction, seeds)

@@ -102,8 +102,6 @@ def _rates(advice: Advice) -> list[Part]:
         said.append(f"On average a rate between {low} and {high} costs about one point at most.")
     elif chosen.probe is None:
         said.append(f"Nothing was trained; rate by {chosen.law}: {chosen.why}.")
-    elif chosen.learning_rate.value is not None:
-        said.append("No plateau is told: so uncertain a rate may itself cost two points or more.")
     if chosen.stop_at is not None:
         said.append(f"Stop at step {chosen.stop_at:,}: from there on the accuracy falls, by more than the noise.")
     if advice.yours is not None:
