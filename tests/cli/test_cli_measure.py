@@ -160,8 +160,11 @@ def test_text_has_every_number_and_nothing_is_cut(width):
     scale, batch = (
         estimate_text(one, n=False) for one in (moments.noise_scale(10), moments.effective_batch_size(10, 128))
     )
-    assert words.startswith(f"At α = 10: noise scale {scale}; a batch of 128 counts as {batch} clean labels")
-    assert "(perceptron on digits, at initialisation). n = 1,297 training examples" in words
+    assert words.startswith(
+        f"At α = 10, added to labels taken to be clean: noise scale {scale}; a batch of 128 counts as {batch} clean "
+    )
+    assert "(perceptron on digits, at initialisation). If yours are noisy, `effbatch estimate` tells their α, " in words
+    assert "`effbatch advise --labels noisy` a rate for them. n = 1,297 training examples" in words
     for number in (*moments.numbers().values(), moments.noise_scale(10), moments.effective_batch_size(10, 128)):
         assert number.interval is not None
         assert estimate_text(number, n=False) in words

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from synthetic import peaked_cube, rising_cube
 
 from effbatch.advice.question import COMPUTED
-from effbatch.claims import Judgement, Verdict
+from effbatch.claims import Judgement, Verdict, claim_of
 from effbatch.cli import COMMANDS, doctor, main
 from effbatch.cli.validate import show
 from effbatch.core.estimate import Estimate
@@ -149,33 +149,106 @@ def test_numbers_stay_with_what_they_count_and_a_star_stands_first():
     assert "  * B 128, steps 50, learning rate" in text
 
 
+@pytest.fixture
+def shown(capsys, monkeypatch):
+    """What the terminal shows of judgements, as lines."""
+
+    def lines(judgements, width=80, rule="error at most 5 points"):
+        monkeypatch.setenv("COLUMNS", str(width))
+        show(judgements, dict.fromkeys(judgements, rule), Path("out/report.html"))
+        return capsys.readouterr().out.splitlines()
+
+    return lines
+
+
+def error(verdict: Verdict, finding: str, *limits: float | None) -> Judgement:
+    return Judgement(
+        verdict=verdict,
+        finding=finding,
+        numbers=[Number("error", Estimate(*(limits or (2.4, 1.5, 3.6)), n=9), "points")],
+    )
+
+
 @pytest.mark.parametrize("width", [40, 80])
-def test_verdicts_keep_within_the_width(width, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", str(width))
+@pytest.mark.parametrize("claims", [1, 2])
+def test_verdicts_keep_within_the_width(width, claims, shown):
     finding = "the best rate misses by 0.54 powers of two, n = 54 cells, as was said"
-    found = Judgement(verdict=Verdict.SUPPORTED, finding=finding, numbers=[])
-    show({"learning_rate": found})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("1 supported (of 1 claims)")
-    assert "SUPPORTED  learning_rate: " in "\n".join(lines)
+    lines = shown({f"learning_rate_{i}": error(Verdict.SUPPORTED, finding) for i in range(claims)}, width)
+    assert lines[0].startswith("2 supported (of 2 claims)" if claims > 1 else "SUPPORTED: 2.4 points [1.5, 3.6], n")
+    assert "learning_rate_0: " in "\n".join(lines)
     assert max(map(len, lines)) <= width
     assert " ".join(" ".join(lines).split()).endswith("as was said.")
 
 
-@pytest.mark.parametrize("claims", [1, 16, 40])
-def test_verdicts_of_any_number_of_claims_fit_a_screen(claims, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("claims", [2, 16, 40])
+def test_verdicts_of_any_number_of_claims_fit_a_screen(claims, shown):
     finding = "Predicted and measured accuracy differ by 2.4 points (root mean square, 24 points), as said. So."
-    number = Number("error", Estimate(2.4, 1.5, 3.6, n=9), "points")
     verdicts = [Verdict.SUPPORTED] * (claims - 1) + [Verdict.REFUTED]
-    show({f"claim_{i}": Judgement(verdict=v, finding=finding, numbers=[number]) for i, v in enumerate(verdicts)})
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 24 - 5  # scorecard and four files follow
+    lines = shown({f"claim_{i}": error(v, finding) for i, v in enumerate(verdicts)})
+    assert len(lines) <= 24 - 7  # scorecard and four files follow
     assert max(map(len, lines)) <= 80
-    assert lines[0].startswith(f"{claims - 1} supported, 1 refuted" if claims > 1 else "1 refuted")
-    if claims > 1:
+    assert lines[0].startswith(f"{claims - 1} supported, 1 refuted")
+    if claims > 2:
         assert lines[1] == f"REFUTED    claim_{claims - 1}: 2.4 points [1.5, 3.6], n = 9"
-    assert ("23 more claims: see the report." in lines) == (claims == 40)
+    else:
+        assert lines[1].startswith("SUPPORTED  claim_0: 2.4 points [1.5, 3.6], n = 9 (error). Predicted and")
+    assert ("25 more claims: see the report." in lines) == (claims == 40)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "limits", "do"),
+    [
+        (Verdict.SUPPORTED, (2.4, 1.5, 3.6), "the report says why: out/report.html"),
+        (Verdict.REFUTED, (7.4, 6.5, 8.6), "the report says why: out/report.html"),
+        (Verdict.UNDECIDED, (4.4, 3.5, 5.6), "more seeds may decide it (raise `seed` in [grid], run again)"),
+        (Verdict.UNDECIDED, (None, None, None), "the report says why: out/report.html"),
+    ],
+)
+def test_one_claim_begins_with_verdict_number_rule_and_what_to_do(verdict, limits, do, shown):
+    judged = error(verdict, "It is so. And why", *limits)
+    lines = shown({"mine": judged}, 200)
+    number = estimate_text(judged.numbers[0].estimate, "points")
+    text = f"{verdict.upper()}: {number} (error); rule: error at most 5 points; {do} mine: It is so. And why."
+    assert " ".join(lines) == text
+
+
+def test_a_number_stands_once_and_where_its_line_has_room(shown):
+    said = "Accuracy falls by 2.4 points [1.5, 3.6], n = 9"
+    assert shown(dict.fromkeys("ab", error(Verdict.REFUTED, said)))[1] == f"REFUTED    a: {said}."
+    for letters, text in ((45, "2.4 points [1.5, 3.6]"), (58, "It falls.")):
+        name = "a" * letters
+        first = shown({name: error(Verdict.REFUTED, "It falls"), "b": error(Verdict.REFUTED, "It falls")})[1]
+        assert first == f"REFUTED    {name}: {text}"
+    many = {f"{i:a>50}": error(Verdict.REFUTED, "It falls. " * 9) for i in range(17)}
+    assert shown(many)[1] == f"REFUTED    {'0':a>50}: see the report."
+
+
+def recorded(folder: Path) -> dict[str, tuple[Judgement, str]]:
+    """The verdicts on record, each with its rule in words."""
+    found = {}
+    for one in json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]:
+        numbers = [
+            Number(n["label"], Estimate(n["value"], n["low"], n["high"], n=n["n"]), n["unit"]) for n in one["numbers"]
+        ]
+        judged = Judgement(verdict=Verdict(one["verdict"]), finding=one["finding"], numbers=numbers)
+        found[one["simulation"]] = judged, claim_of(one["rule"], one["simulation"]).headline
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted(RESULTS.parent.iterdir()), ids=lambda folder: folder.name)
+def test_every_verdict_on_record_fits_a_screen_alone_and_with_the_others(folder, shown):
+    verdicts = recorded(folder)
+    for name, (judged, rule) in verdicts.items():
+        lines = shown({name: judged}, rule=rule)
+        assert len(lines) <= 24 - 7
+        assert max(map(len, lines)) <= 80
+        one = judged.numbers[0]
+        assert lines[0].startswith(f"{judged.verdict.upper()}: {estimate_text(one.estimate, one.unit)} (")
+        assert f"({one.label}); rule: {rule}; " in " ".join(lines)
+    lines = shown({name: judged for name, (judged, _) in verdicts.items()})
+    assert len(lines) <= 24 - 7
+    assert max(map(len, lines)) <= 80
+    assert f"(of {len(verdicts)} claims)" in lines[0]
 
 
 def test_laws_as_json():

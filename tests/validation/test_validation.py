@@ -116,6 +116,10 @@ def test_the_scorecard_is_printed_stored_and_shown(validated, tmp_path, monkeypa
     assert len(goals) == 9
     for reached, n in Counter(line["reached"] for line in goals).items():
         assert f"{n} {reached}" in " ".join(printed.split("Scorecard: ")[1].split())
+    said = " ".join(printed.split())
+    assert "of 9 goals for the package: how well its theory and laws predict" in said
+    assert "A goal that is not met refutes no claim." in said
+    assert len(printed.splitlines()) <= 24
     (cost,) = [line for line in goals if line["label"].startswith("time to predict")]
     assert cost["value"] > 0  # the predictions of this run were timed
     assert 'id="scorecard"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

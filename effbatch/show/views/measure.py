@@ -35,7 +35,7 @@ def moments_page(
     of_what = measured.of_what.replace("examples", "training examples")
     parts: list[Part] = [
         Note(
-            f"n = {measured.n:,} {of_what}, labels taken to be clean; intervals of {100 * CONFIDENCE:g} % for the "
+            f"n = {measured.n:,} {of_what}; intervals of {100 * CONFIDENCE:g} % for the "
             f"population that they come from.{_overhead(measured) if isinstance(measured, NetworkMoments) else ''}"
         ),
         *([read] if read else []),
@@ -55,7 +55,11 @@ def moments_page(
     if batch.value is not None:
         title += f"; a batch of {batch_size:,} counts as {estimate_text(batch, n=False)} clean labels"
     of = f" ({of})" if of else ""
-    return Page(f"At α = {alpha:g}: {title}{of}.", [*parts, *map(_sentence, dict.fromkeys(said))])
+    noisy = "If yours are noisy, `effbatch estimate` tells their α, `effbatch advise --labels noisy` a rate for them."
+    return Page(
+        f"At α = {alpha:g}, added to labels taken to be clean: {title}{of}. {noisy}",
+        [*parts, *map(_sentence, dict.fromkeys(said))],
+    )
 
 
 def _overhead(measured: NetworkMoments) -> str:
