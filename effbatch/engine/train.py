@@ -64,7 +64,7 @@ def train_unit(
 def take_turns(unit: Unit, dataset: DataSet, device: torch.device) -> bool:
     """Whether the members of a unit will train one after another: each then has its numbers whatever else trains."""
     with process_untouched():
-        one = _network(unit, dataset, unit.whole.seeds[0])
+        one = _network(unit, dataset, unit.seeds[0])
         return _take_turns(one, _outputs(one, dataset), unit, device)
 
 
@@ -76,18 +76,17 @@ def _trained(
     matrices: np.ndarray | None,
     on_progress: Callable[[float], None],
 ) -> Trained:
-    whole = unit.whole
-    networks = {seed: _network(unit, dataset, seed, networks) for seed in whole.seeds}
-    one = networks[whole.seeds[0]]
+    one = _network(unit, dataset, unit.seeds[0], networks)
     outputs = _outputs(one, dataset)
-    if in_turns := _take_turns(one, outputs, unit, device):
-        whole = unit  # its numbers do not depend on what else trains
+    in_turns = _take_turns(one, outputs, unit, device)
+    whole = unit if in_turns else unit.whole  # numbers of members in turns do not depend on what else trains
+    others = {seed: _network(unit, dataset, seed, networks) for seed in whole.seeds if seed != unit.seeds[0]}
     fitting = members_that_fit(one, outputs, unit.batch_size, device, in_turns=in_turns)
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     todo = parts(whole, members_per_part(whole.cells, fitting, threads, least=1 if in_turns else LEAST))
     workers = min(threads, len(todo))
     small = outputs * unit.batch_size * whole.cells < WIDE  # threads would wait for each other longer than they work
-    training = _Training(unit, dataset, device, networks, outputs, matrices, on_progress)
+    training = _Training(unit, dataset, device, {unit.seeds[0]: one, **others}, outputs, matrices, on_progress)
     with exact_float32(), threads_within(1 if small else threads // workers if device.type == "cpu" else None):
         done = training.all_of(todo, workers)
     return joined(unit, [trained for of_part in done for trained in of_part])

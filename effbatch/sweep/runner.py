@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -150,17 +149,15 @@ def simulate(
 
 def _in_pieces(work: Sequence[Unit], finished: Mapping[str, Path], data_of: Mapping[str, DataSet]) -> list[Unit]:
     """On a CPU: large networks a few runs at a time, for a unit of them takes hours; what is finished stays whole."""
-
-    @cache
-    def large(dataset: str, network: str, precision: str, batch_size: int) -> bool:
-        return take_turns(like[dataset, network, precision, batch_size], data_of[dataset], torch.device("cpu"))
-
-    def named(unit: Unit) -> tuple[str, str, str, int]:
-        return unit.data.dataset, unit.train.network, unit.train.precision, unit.batch_size
-
-    like = {named(unit): unit for unit in work}
-    left = [[unit] if unit.key in finished or not large(*named(unit)) else pieces(unit) for unit in work]
-    return [piece for of_unit in left for piece in of_unit]
+    large: dict[tuple[str, str, str, int], bool] = {}  # by all that decides it
+    cut: list[Unit] = []
+    for unit in work:
+        data, like = unit.data.dataset, (unit.data.dataset, unit.train.network, unit.train.precision, unit.batch_size)
+        whole = unit.key in finished
+        if not whole and like not in large:
+            large[like] = take_turns(unit, data_of[data], torch.device("cpu"))
+        cut += [unit] if whole or not large[like] else pieces(unit)
+    return cut
 
 
 def _checked_data(spec: Spec, available: Mapping[str, int]) -> dict[str, DataSet]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,21 @@ def counted(monkeypatch):
     return trained
 
 
+@contextmanager
+def interrupted(counted, trained):
+    """Ctrl-C before the last of so many units is committed."""
+    commit = Store.commit
+
+    def stopping(store, key, block):
+        if len(counted) == trained:
+            raise KeyboardInterrupt
+        return commit(store, key, block)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "commit", stopping)
+        yield
+
+
 def test_a_folder_that_may_not_be_read_above_the_sweep_is_no_obstacle(tmp_path, monkeypatch):
     """As /home and /scratch often are; only the names in it cannot be made durable then."""
     opened = os.open
@@ -61,21 +77,12 @@ def test_a_finished_sweep_trains_nothing_again(tmp_path, spec_text, counted):
     assert (first["outcome"] == int(Outcome.FINISHED)).all()
 
 
-def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_cube(tmp_path, spec_text, monkeypatch, counted):
+def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_cube(tmp_path, spec_text, counted):
     text = spec_text.replace("batch_size = [8]", "batch_size = [4, 8, 16]")
     whole = runner.simulate(spec.parse(text), tmp_path / "whole")
     counted.clear()
-    commit = Store.commit
-
-    def interrupted(store, key, block):
-        if len(counted) == 2:
-            raise KeyboardInterrupt
-        return commit(store, key, block)
-
-    monkeypatch.setattr(Store, "commit", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(counted, 2), pytest.raises(KeyboardInterrupt):
         runner.simulate(spec.parse(text), tmp_path / "broken")
-    monkeypatch.setattr(Store, "commit", commit)
     resumed = runner.simulate(spec.parse(text), tmp_path / "broken")
     assert len(counted) == 2 + 2  # the second unit was not acknowledged, so it and the third are trained
     xr.testing.assert_equal(resumed, whole)
@@ -84,17 +91,8 @@ def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_cube(tmp_path, spec
 def test_a_unit_of_large_networks_is_kept_in_pieces(tmp_path, spec_text, monkeypatch, counted):
     parsed = spec.parse(spec_text.replace('"mlp1"', '"conv2"').replace("seed = 2", "seed = 6"))
     monkeypatch.setitem(TOGETHER, "float32", 1)
-    commit = Store.commit
-
-    def interrupted(store, key, block):
-        if len(counted) == 3:
-            raise KeyboardInterrupt
-        return commit(store, key, block)
-
-    monkeypatch.setattr(Store, "commit", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(counted, 3), pytest.raises(KeyboardInterrupt):
         runner.simulate(parsed, tmp_path / "broken")
-    monkeypatch.setattr(Store, "commit", commit)
     resumed = runner.simulate(parsed, tmp_path / "broken")
     assert not set(counted[:2]) & set(counted[3:])
     xr.testing.assert_equal(resumed, runner.simulate(parsed, tmp_path / "at once"))
