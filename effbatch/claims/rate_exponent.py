@@ -32,7 +32,7 @@ from effbatch.fitting.resampling import over_seeds
 from effbatch.laws.bibliography import BORDELON_2022, MCCANDLISH_2018
 from effbatch.plan.cube import score
 from effbatch.plan.keys import key
-from effbatch.plan.words import list_in_words, value_in_words
+from effbatch.plan.words import bare_value, list_in_words, value_in_words
 
 THEORY = "linearised"
 LOG2: Mapping[str, Callable[[Any], float]] = {  # lists that a power is taken of; "500 steps" is a budget
@@ -163,9 +163,9 @@ class RateExponentClaim(Claim):
         told = estimate_text(measured, self._unit, difference=True)
         said = f"The best rate goes as {BASES.get(self.along)} to the power {told}"
         if across := self.between or self.along * (self.along not in BASES):
-            first, second = (value_in_words(across, value) for value in scores[across].values)
+            first, second = scores[across].values
             what = f"the exponent of {BASES[self.along]} in the best rate" if self.along in BASES else "the best rate"
-            said = f"From {first} to {second.rpartition(' = ')[2]}, {what} changes by {told}"
+            said = f"From {value_in_words(across, first)} to {bare_value(second)}, {what} changes by {told}"
         excluded = "is" if measured.excludes(self.rival) else "is not"
         return f"{said}; predicted: {_text(claimed)}. The rival, {_text(self.rival)}, {excluded} excluded."
 
@@ -193,7 +193,7 @@ class RateExponentClaim(Claim):
         if self.along == "alpha":
             return noise_axis(values)
         if self.along not in LOG2:
-            names = [value_in_words(self.along, value).rpartition(" = ")[2] for value in values]
+            names = list(map(bare_value, values))
             return Axis(list_in_words(self.along), ticks=(0, 1), domain=(-0.5, 1.5), names=names)
         label = f"training length, {values[0].split()[1]}" if self.along == "budget" else "batch size B"
         return Axis(label, "log2", ticks=tuple(2 ** self._places(scores)))

@@ -36,6 +36,13 @@ def value_in_words(name: object, value: object) -> str:
     >>> value_in_words("last_layer", 3.0), value_in_words("loss", "gce")
     ('scale of the last layer = 3', 'generalised cross-entropy')
     """
-    if isinstance(value, Real):
-        return f"{list_in_words(name)} = {float(value):g}"
-    return VALUES.get(str(value), str(value))
+    return f"{list_in_words(name)} = {bare_value(value)}" if isinstance(value, Real) else bare_value(value)
+
+
+def bare_value(value: object) -> str:
+    """The same without the list's name.
+
+    >>> bare_value(3.0), bare_value("gce")
+    ('3', 'generalised cross-entropy')
+    """
+    return f"{float(value):g}" if isinstance(value, Real) else VALUES.get(str(value), str(value))
