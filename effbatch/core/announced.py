@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import inf
 from pathlib import Path
 
@@ -17,9 +19,23 @@ _LIMITS = (  # of a container: the most, and what is in use
 )
 
 
+_untold: ContextVar[bool] = ContextVar("untold", default=False)
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """Nothing goes to stderr for a while: who only looks what is there needs no sentence."""
+    before = _untold.set(True)
+    try:
+        yield
+    finally:
+        _untold.reset(before)
+
+
 def to_stderr(sentence: str) -> None:
     """Where a sentence about work goes unless told otherwise."""
-    print(f"effbatch: {sentence}", file=sys.stderr, flush=True)
+    if not _untold.get():
+        print(f"effbatch: {sentence}", file=sys.stderr, flush=True)
 
 
 def announce(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from contextlib import redirect_stderr
 from functools import cache
-from io import StringIO
 from os import PathLike, fspath
 from os.path import isdir, isfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from effbatch.core.announced import untold
 from effbatch.core.errors import InputError, hint
 from effbatch.data import builtin
 from effbatch.data.dataset import DataSet, checked
@@ -84,7 +83,7 @@ def read(name: str, reading: Reading = PLAIN) -> DataSet:
 
 def looked_at(name: str) -> DataSet:
     """`read` that announces nothing: to see what is there."""
-    with redirect_stderr(StringIO()):
+    with untold():
         return read(name)
 
 
