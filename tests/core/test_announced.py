@@ -49,3 +49,11 @@ def test_free_memory_is_that_of_the_machine_or_of_the_container(monkeypatch, tmp
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(announced, "_LIMITS", [(tmp_path / "max", tmp_path / "used"), (tmp_path / "open", tmp_path)])
     assert free_memory() == 1_000_000
+
+
+def test_who_only_looks_is_told_nothing(capsys):
+    with announced.untold():
+        announce("work", seconds=11, instead="do less")
+    assert capsys.readouterr().err == ""
+    announce("work", seconds=11, instead="do less")
+    assert capsys.readouterr().err == "effbatch: work, about 11 s on one CPU core; do less\n"
