@@ -7,7 +7,7 @@ Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg.
 
 Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one network whose best rate lies inside the grid
            (HC3 limits): of the measured rates and, on the same cells, of those that the closed form
-           (`theory/exponents.py`) and the whole recursion give, capped by the edge of a confident softmax
+           (`exponents.py`) and the whole recursion give, capped by the edge of a confident softmax
 Adam       `theory_adam.py`
 Moving     `theory_moving.py`, predicted before it ran (theory_moving_predicted.json)
 Caps       `theory_caps.py`, predicted before it ran (theory_caps_predicted.json)
@@ -30,6 +30,7 @@ import theory_caps
 import theory_delta
 import theory_moving
 import xarray as xr
+from exponents import local_exponents
 
 from effbatch.core.figures import Axis, Figure, Panel, Series, noise_axis
 from effbatch.fitting import FitOutcome, best_learning_rates
@@ -38,7 +39,6 @@ from effbatch.fitting.student import student_quantile
 from effbatch.plan.cube import resolved_spec, score
 from effbatch.show import charts
 from effbatch.theory.dynamics import best_learning_rate
-from effbatch.theory.exponents import local_exponents
 from effbatch.theory.spectrum import Spectrum
 from effbatch.validation.setup import initial_spectrum
 

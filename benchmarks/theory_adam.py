@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from adam_rate import adam_over_sgd
 from theory_runs import NETWORKS
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -33,7 +34,6 @@ from effbatch.fitting.regret import lost_score
 from effbatch.measure.kernel import measure_spectrum
 from effbatch.networks.loading import load_network
 from effbatch.plan.cube import open_cubes, resolved_spec, score
-from effbatch.theory.adam_rate import adam_over_sgd
 from effbatch.theory.dynamics import best_learning_rate
 from effbatch.theory.schedules import multipliers
 

@@ -31,7 +31,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effbatch.core.errors import InputError
 from effbatch.theory.spectrum import Spectrum
 
 Floats = NDArray[np.float64]
@@ -64,28 +63,14 @@ class LocalExponents:
     at_edge: NDArray[np.bool_]
 
 
-def local_exponents(
-    spectrum: Spectrum, alpha: ArrayLike, batch_size: ArrayLike, steps: ArrayLike, *, edge: float | None = None
-) -> LocalExponents:
+def local_exponents(spectrum: Spectrum, alpha: ArrayLike, batch_size: ArrayLike, steps: ArrayLike) -> LocalExponents:
     """Exponents of the best rate at every (alpha, batch_size, steps), which broadcast; uniform noise, constant rate.
 
-    `edge` caps the rate, by default at 2K/h_1, where uniform output is no longer stable. Derived above, from the
-    recursion of Bordelon & Pehlevan (2022, arXiv 2106.02713) at small steps.
-
-    >>> k = np.arange(1, 2001.0)
-    >>> e = k**-1.5 / (k**-1.5).sum()
-    >>> found = local_exponents(Spectrum(k**-1.5, e, 0 * e, 10, 2000), 1.0, 16, 1000)
-    >>> round(float(found.batch - found.steps), 6)
-    1.0
+    The rate is at most 2K/h_1, where uniform output is no longer stable. Derived above, from the recursion of
+    Bordelon & Pehlevan (2022, arXiv 2106.02713) at small steps.
     """
     a, B, T = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, batch_size, steps)))
-    if (a < 0).any() or min(B.min(), T.min()) < 1:
-        raise InputError(
-            f"exponents need alpha >= 0, batch_size >= 1 and steps >= 1, got down to {a.min():g}, {B.min():g} and "
-            f"{T.min():g}: leave these settings out"
-        )
-    K, h_1 = spectrum.num_classes, float(spectrum.eigenvalues.max())
-    top = (2 * K / h_1 if edge is None else edge) / K
+    K, top = spectrum.num_classes, 2 / float(spectrum.eigenvalues.max())
     cells = [_at(spectrum, *cell, top) for cell in zip(a.flat, B.flat, T.flat, strict=True)]
     columns = [np.array(column).reshape(a.shape) for column in zip(*cells, strict=True)]
     x, sigma, nu, growing, standing, noise, at_edge = columns
@@ -105,24 +90,6 @@ def local_exponents(
         noise=noise,
         at_edge=~inside,
     )
-
-
-def power_law_exponents(unlearned: float, forgetting: float, share: float, noise: float = 1.0) -> dict[str, float]:
-    """Powers of B, 1 + α and T for the decays s and r of the unlearned target and of the initial function.
-
-        σ = (1 − f) s + f r      B: 1/(1+σ)      1+α: −2 (g − f)/(1+σ)      T: −σ/(1+σ)
-
-    share  f, of forgetting in the pull; noise  g. The middle of a power-law spectrum, ν = 1.
-
-    >>> power_law_exponents(1.0, 1.0, 0.5)
-    {'batch_size': 0.5, 'alpha': -0.5, 'steps': -0.5}
-    """
-    sigma = (1 - share) * unlearned + share * forgetting
-    return {
-        "batch_size": 1 / (1 + sigma),
-        "alpha": -2 * (noise - share) / (1 + sigma),
-        "steps": -sigma / (1 + sigma),
-    }
 
 
 def _at(spectrum: Spectrum, alpha: float, batch: float, steps: float, top: float) -> tuple[float, ...]:
