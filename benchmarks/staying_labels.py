@@ -3,21 +3,26 @@
     python benchmarks/staying_labels.py                    # every cell: some minutes of one core
     python benchmarks/staying_labels.py --further          # 18 others, for staying_labels_further.json
     python benchmarks/staying_labels.py --learnable        # 12 tables that can be learned without error
+    python benchmarks/staying_labels.py --brought          # 8 that somebody would bring, 10 to 40 passes
+    python benchmarks/staying_labels.py --brought --effort 10   # by whole runs, for staying_labels_brought_10.json
     python benchmarks/staying_labels.py --only blobs       # some of them, to look
 
-A cell is a table made here (or digits), its labels made wrong once, a network, a recipe and 6 to 22 passes. Truth: full
-runs on all examples with four seeds at eleven rates, scored on clean test examples; the probe is asked with two
-other seeds and sees the wrong labels alone. Errors, regret, plateaus, intervals and coverage as in advice.py; intervals
-resample tables. A point lost is one of clean accuracy.
+A cell is a table made here (or one of scikit-learn's), its labels made wrong once, a network, a recipe and 6 to 40
+passes. Truth: full runs on all examples with four seeds at eleven rates, scored on clean test examples; the probe is
+asked with two other seeds and sees the wrong labels alone. Errors, regret, plateaus, intervals and coverage as in
+advice.py; intervals resample tables. A point lost is one of clean accuracy. Truths and answers are kept in --kept:
+running again resumes.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +33,7 @@ from torch import nn
 from effbatch.data import datasets
 from effbatch.data.dataset import DataSet
 from effbatch.engine.train import train_unit
+from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
@@ -184,9 +190,63 @@ def learnable(other: int = 0) -> Iterator[Case]:
         classes = few if kind in ("parity", "board") else (5, 3, 4)[(k + k // 6 + other) % 3]
         passes = (20, 10, 30)[(k + k // 6 + other) % 3]
         table = 800 + 100 * other + k
-        data = wrong_for_good(learnable_table(kind, table, 3200, classes), alpha, table)
+        data = wrong_for_good(learnable_table(kind, table, 3200, classes), alpha, table + 50)
         network, recipe = networks[(k + 3 * other) % 5], recipes[(2 + k + k // 6 + other) % 3]
         yield Case(f"{kind} {table}", data, network, recipe, alpha, 64, passes * 50, beyond=2)
+
+
+def real(name: str, seed: int) -> DataSet:
+    """A table of scikit-learn's, its columns scaled; three tenths of it are clean test examples."""
+    from sklearn import datasets as tables
+
+    x, y = getattr(tables, f"load_{name}")(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(y))
+    train, test = np.split(order, [7 * len(y) // 10])
+    x = ((x - x[train].mean(0)) / (x[train].std(0) + 1e-3)).astype(np.float32)
+    return DataSet(name, x[train], y[train], x[test], y[test], int(y.max()) + 1, "scikit-learn")
+
+
+def spheres(seed: int, examples: int) -> DataSet:
+    """scikit-learn's classes in spheres around each other, four of them, in ten features."""
+    from sklearn.datasets import make_gaussian_quantiles
+
+    x, y = make_gaussian_quantiles(n_samples=examples + TESTED, n_features=10, n_classes=4, random_state=seed)
+    x = x[order := np.random.default_rng(seed).permutation(len(y))].astype(np.float32)
+    y, train, test = y[order], slice(examples), slice(examples, None)
+    return DataSet("spheres", x[train], y[train], x[test], y[test], 4, "made here")
+
+
+def brought() -> Iterator[Case]:
+    """Eight that somebody would bring, seen by no rule: real tables, signals, a recurrent network and a ResNet-8."""
+    digits = datasets.load("digits")
+    few = replace(digits, x_train=digits.x_train[:1041], y_train=digits.y_train[:1041])
+    for k, (data, network, recipe, alpha, batch_size, passes) in enumerate(
+        (
+            (digits, "gru", "adamw, cosine", 1.0, 32, 20),
+            (real("breast_cancer", 1101), "mlp", "momentum, cosine", 1.0, 32, 40),
+            (real("wine", 1102), "layer norm", "adamw, cosine", 0.5, 16, 40),
+            (learnable_table("forest", 1103, 3000, 4), "batch norm", "sgd", 2.0, 64, 20),
+            (few, "resnet8bn", "momentum, cosine", 0.8, 128, 30),
+            (waves(1105, 2400), "waves", "adamw, cosine", 1.5, 48, 15),
+            (spheres(1106, 2500), "batch norm", "momentum, cosine", 3.0, 50, 30),
+            (digits, "deep", "sgd", 3.0, 32, 40),
+        )
+    ):
+        noisy = wrong_for_good(data, alpha, 1150 + k)
+        steps = round(passes * len(data.y_train) / batch_size)
+        yield Case(f"{data.name} {1100 + k}", noisy, network, recipe, alpha, batch_size, steps, beyond=1)
+
+
+class Rows(nn.Module):
+    """A GRU that reads an image row by row."""
+
+    def __init__(self, columns: int, classes: int) -> None:
+        super().__init__()
+        self.gru, self.last = nn.GRU(columns, 32, batch_first=True), nn.Linear(32, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of images (n, 1, H, W)."""
+        return self.last(self.gru(x[:, 0])[0][:, -1])
 
 
 def network_of(case: Case) -> Callable[[int], nn.Module]:
@@ -212,6 +272,10 @@ def network_of(case: Case) -> Callable[[int], nn.Module]:
                 nn.ReLU(),
             ]
             return nn.Sequential(*seen, nn.Flatten(), nn.Linear(256, classes))
+        if case.network == "resnet8bn":
+            return zoo.build("resnet8bn", case.data.image_shape, classes, seed=seed)
+        if case.network == "gru":
+            return Rows(case.data.image_shape[-1], classes)
         if case.network == "waves":
             along = [nn.Conv1d(1, 24, 7, padding=3), nn.ReLU(), nn.Conv1d(24, 32, 5, stride=2, padding=2), nn.ReLU()]
             return nn.Sequential(
@@ -247,12 +311,30 @@ def truth(case: Case) -> Cell:
     )
 
 
-def measured(case: Case, effort: float | None) -> dict:
+def kept(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
+    """What was made before, by name, or made now; nothing is kept without a folder."""
+    if folder is None:
+        return make()
+    file = folder / f"{name}.pickle"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(pickle.dumps(make()))
+    return pickle.loads(file.read_bytes())
+
+
+def measured(case: Case, effort: float | None, folder: Path | None = None) -> dict:
     """A row: what the probe says with every seed, held against the truth."""
-    cell = truth(case)
+    cell = kept(folder, case.table, lambda: truth(case))
     recipe = Recipe(**RECIPES[case.recipe][0], steps=case.steps, batch_size=case.batch_size)
-    known = {"known_alpha": case.alpha, "noisy": True, "effort": effort, "device": "cpu"}
-    found = [probe(network_of(case), case.data, recipe, seed=seed, **known) for seed in ASKED]
+    known: dict[str, Any] = {"known_alpha": case.alpha, "noisy": True, "effort": effort, "device": "cpu"}
+    found = [
+        kept(
+            folder,
+            f"{case.table}, effort {effort}, {seed}",
+            lambda seed=seed: probe(network_of(case), case.data, recipe, seed=seed, **known),
+        )
+        for seed in ASKED
+    ]
     answers = [one for one in found if one.learning_rate.value is not None]
     octaves = np.log2([one.learning_rate.value for one in answers])
     ends = np.log2([end for one in answers for end in one.plateau])
@@ -326,23 +408,33 @@ def main() -> None:
     """Measure every cell, write staying_labels.json and staying_labels.md, or those of further cells."""
     parser = parser_of(__doc__)
     parser.add_argument("--effort", type=float)
+    parser.add_argument("--kept", type=Path)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--further", action="store_true")
     group.add_argument("--learnable", action="store_true")
+    group.add_argument("--brought", action="store_true")
     options = parser.parse_args()
-    of_kind = "further" * options.further or "learnable" * options.learnable
-    asked = {"": [cases(), harder()], "further": [cases(1), cases(2)], "learnable": [learnable(1)]}[of_kind]
+    of_kind = "further" * options.further or "learnable" * options.learnable or "brought" * options.brought
+    of_effort = "" if options.effort is None else f"{options.effort:g}"
+    asked: list[Iterator[Case]] = {
+        "": [cases(), harder()],
+        "further": [cases(1), cases(2)],
+        "learnable": [learnable(1)],
+        "brought": [brought()],
+    }[of_kind]
     found = []
     for case in chain.from_iterable(asked):
         if not options.only or any(some in case.table for some in options.only):
-            found.append(measured(case, options.effort))
+            found.append(measured(case, options.effort, options.kept))
             print(json.dumps(found[-1]), flush=True)
     rows = [row for row in found if "octaves" in row]
     ends = [end for row in rows for end in row["ends"]]
     record = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": "CPU",
-        "command": "python benchmarks/staying_labels.py" + f" --{of_kind}" * bool(of_kind),
+        "command": "python benchmarks/staying_labels.py"
+        + f" --{of_kind}" * bool(of_kind)
+        + f" --effort {of_effort}" * bool(of_effort),
         "silent": [row["simulation"] for row in found if row not in rows],
         "bias": float(np.mean([row["bias"] for row in rows])),
         "ends": float(np.mean(ends)),
@@ -353,7 +445,7 @@ def main() -> None:
         "rows": rows,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    stem = "staying_labels" + f"_{of_kind}" * bool(of_kind)
+    stem = "_".join(filter(None, ["staying_labels", of_kind, of_effort]))
     (options.out / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (options.out / f"{stem}.md").write_text(as_markdown(record), encoding="utf-8")
 

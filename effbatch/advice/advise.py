@@ -20,13 +20,14 @@ from effbatch.advice.untrained import about_normalising, accuracy_answer, rate_a
 from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
+from effbatch.core.formats import duration
 from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
 from effbatch.data.held_out import FEWEST_SCORED, checked_out
 from effbatch.laws.base import OPTIMIZERS, one_of
 from effbatch.plan.label_noise import given_labels
 from effbatch.plan.recipe import Recipe, steps_bought
-from effbatch.probe.rule import Probe
+from effbatch.probe.rule import WHOLE, Probe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -142,7 +143,9 @@ def advise(
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
     if how.training and labels_are == "noisy" and passes >= MANY_PASSES:
-        remarks[:0] = _higher(passes, question.alpha.value or 0, normalised=normalises(of.make(0)))
+        alpha, seconds = question.alpha.value or 0, WHOLE * len(answers) * cost.seconds / cost.full_runs
+        if chosen.probe is not None and chosen.probe.kind == "short":
+            remarks[:0] = _higher(passes, alpha, seconds, normalised=normalises(of.make(0)))
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
@@ -296,7 +299,8 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
     """
     rate, accuracy = found.learning_rate, found.accuracy
     scored: Estimate | None = None
-    why = f"fitted to short real runs worth {found.full_runs:.2g} full runs"
+    how = "fitted to short" if found.kind == "short" else "the best of whole"
+    why = f"{how} real runs worth {found.full_runs:.2g} full runs"
     if labels_are == "clean" and question.alpha.interval is not None and rate.value is not None:
         factors = _law_at(question, rate.value, question.setting.batch_size, alone=True).factor_interval or (None, None)
         low, high = (_product(*pair) for pair in zip((rate.low, rate.high), factors, strict=True))
@@ -326,14 +330,18 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
     )
 
 
-def _higher(passes: float, alpha: float, *, normalised: bool) -> list[str]:
-    """Where memorising may leave a second hump of rates beside the one that short runs see, mostly above."""
+def _higher(passes: float, alpha: float, seconds: float, *, normalised: bool) -> list[str]:
+    """Where memorising may leave a second hump of rates beside the one that short runs see, and what looks for it.
+
+    seconds  that whole runs would take
+    """
     if alpha < MOSTLY_WRONG and not normalised:
         return []
     told = "if right ones can be told without error, the best rate may lie above the interval; train once at"
     if normalised:
         told = "in networks that normalise, the best rate may lie beside the interval; train once at ⅛,"
-    return [f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too"]
+    whole = f"or give --effort {WHOLE:g} (about {duration(seconds)})"
+    return [f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too, {whole}"]
 
 
 def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 NO_RUNS = "plateau and stop_at are null: they need real runs, and nothing was trained"
 BY_THEORY = "of the {} at this rate after all steps, on a held-out part of the training data"
-BY_RUNS = "at the end of all steps at this rate, from short real runs, on a held-out part of the training data"
+BY_RUNS = "at the end of all steps at this rate, from {} real runs, on a held-out part of the training data"
 BY = {"as given": "held-out labels as given", "checked": "right labels of the checked examples"}  # runs were scored
-BY_CHECKED = "at the end of all steps at this rate, from short real runs, on the examples checked by hand"
+BY_CHECKED = "at the end of all steps at this rate, from {} real runs, on the examples checked by hand"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Answer:
             and one.nearest(rate) == rate
             and (rate == best or one.nearest(best) != rate)  # at the end next to the best there is nothing to compare
         ]
-        return max(tried, key=lambda one: one.fraction, default=None)
+        return max(tried, key=lambda one: (one.fraction, len(one.seeds)), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -233,7 +233,8 @@ class Advice(Shown):
         moving = answer.law == "moving_kernel"
         by_theory = BY_THEORY.format("network whose kernel moves" if moving else "linearised network")
         by_runs = BY_CHECKED if self.labels.scored == "checked" else BY_RUNS
-        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": by_runs if runs else by_theory}
+        how = by_theory if answer.probe is None else by_runs.format(answer.probe.kind)
+        accuracy |= {"of": answer.of, "majority": self.labels.majority, "how": how}
         names = ("fraction", "steps", "learning_rates", "seeds")
         stages = [
             {name: getattr(one, name) for name in names}

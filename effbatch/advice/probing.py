@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from effbatch.data.dataset import DataSet
     from effbatch.probe.runs import Price
 
-EFFORT = (0.5, 3.0)  # full runs
+EFFORT = (0.5, 30.0)  # full runs
 TELL_EVERY = 10.0  # seconds
 MOST_DONE = 0.95  # that is told with the time left: then a stage may go on
 PATIENCE = 5.0  # seconds, after which it is told what is waited for
@@ -47,8 +47,8 @@ class Probing:
     """What the short real runs behind an advice may cost, where they run, and what else they are to tell.
 
     training  False: nothing is trained, and theory and laws answer
-    effort    what they cost at each batch size on average, in full runs, 0.5 to 3; None: about 1.6, or 2.2 where noisy
-              labels score them
+    effort    what they cost at each batch size on average, in full runs, 0.5 to 30; None: about 1.6, or 2.2 where noisy
+              labels score them. From 10 on no run is short: what they cost at most, unless the best rate lies far off
     rate      a learning rate of your own: what it would cost
     seed      of data order, initialisation and simulated noise
     device    "auto", "cpu" or "cuda"
@@ -143,12 +143,8 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         ]
     finally:
         waiting.cancel()
-    runs, seconds = sum(one.full_runs for one in prices), sum(one.seconds for one in prices)
-    least, most = sum(one.least for one in prices), sum(one.most for one in prices)
-    how.tell(
-        f"the short runs will cost {runs:.2g} full runs on average, about {duration(seconds)}: {least:.2g}, or up to "
-        f"{most:.2g} if the best rate is the lowest or highest tried, more if they learn nothing"
-    )
+    how.tell(_announced(prices))
+    seconds = sum(one.seconds for one in prices)
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
     found = []
@@ -177,6 +173,23 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         raise
     found = [with_scales(one, of.data) for one in found]
     return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+
+
+def _announced(prices: Sequence[Price]) -> str:
+    """What all runs will cost, before they begin."""
+    runs, seconds = sum(one.full_runs for one in prices), duration(sum(one.seconds for one in prices))
+    least, most = sum(one.least for one in prices), sum(one.most for one in prices)
+    at_an_end = "if the best rate is the lowest or highest tried"
+    if prices[0].whole:
+        more = f", or up to {most:.2g} {at_an_end}" if most > runs else ""
+        return (
+            f"whole runs will cost up to {runs:.2g} full runs, about {seconds}: {least:.2g} if one rate is clearly the "
+            f"best{more}"
+        )
+    return (
+        f"the short runs will cost {runs:.2g} full runs on average, about {seconds}: {least:.2g}, or up to {most:.2g} "
+        f"{at_an_end}, more if they learn nothing"
+    )
 
 
 def with_scales(found: Probe, data: DataSet) -> Probe:

@@ -28,10 +28,11 @@ def with_held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return data.x_train[n:], data.y_train[n:], data.x_train[:n], data.y_train[:n]
 
 
-def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -> DataSet:
+def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE, part: int = 0) -> DataSet:
     """The training examples less a stratified tenth (300 to 2,000 of them), which stands in place of the test set.
 
     One in `share`, if that is not a tenth. Not more than `most` and 300 are held out, and of small sets at most half.
+    Another `part` holds others out; that shares next to none with those before, while there are any left.
     InputError where there are fewer than 4 training examples.
     """
     n = len(data.y_train)
@@ -42,7 +43,7 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -
     shuffled = rng.permutation(n)
     by_class = shuffled[np.argsort(data.y_train[shuffled], kind="stable")]  # every k-th of it is a stratified sample
     out = np.zeros(n, dtype=bool)
-    out[by_class[np.linspace(0, n - 1, size).round().astype(int)]] = True
+    out[by_class[(np.linspace(0, n - 1, size).round().astype(int) + part) % n]] = True
     kept = ~out
     return replace(
         data,
@@ -51,6 +52,7 @@ def held_out_of(data: DataSet, *, most: int = MOST_SCORED, share: int = SHARE) -
         x_test=data.x_train[out],
         y_test=data.y_train[out],
         clean_labels=None if data.clean_labels is None else data.clean_labels[kept],
+        fingerprint=f"{data.fingerprint}, part {part}" if part else data.fingerprint,
     )
 
 

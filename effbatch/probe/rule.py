@@ -35,6 +35,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, hypot, inf, log, log2, sqrt
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,8 @@ COARSE, FINE = 2, 1  # octaves between the rates of the first stage, and where t
 UNASKED, UNASKED_RATES = 1.5, 2.8  # full runs and rates: shorter last ones where the first take more than half of them
 WIDE_AGAIN = 2  # rates to either side of the start, where runs look everywhere once more
 LEAST_RATES = 3  # of a stage whose best rate lies inside
+WHOLE = 10.0  # full runs, from which on no run is short (`probe.whole`)
+FEWEST_WHOLE, OF_A_HUMP = 9, 2  # runs are then made, and so many more beside another hump
 FARTHEST = 6  # rates that the first stage goes on past its ends
 PEAK_NOISE = {COARSE: 0.8, FINE: 0.4}  # standard deviation of a stage's peak with one seed, octaves
 SHIFT = 0.4  # p at large α
@@ -131,6 +134,7 @@ class Probe:
     growth         power of the number of steps by which d′ of clean labels goes on growing, 0 to ½; None: not seen
     stop_at        step after which that accuracy falls by more than its noise; None where it does not
     full_runs      cost: runs of all steps, one seed; seconds  as measured
+    kind           of runs: "short", or "whole" ones, see `probe.whole`
     """
 
     learning_rate: Estimate
@@ -141,6 +145,7 @@ class Probe:
     full_runs: float
     seconds: float = 0.0
     growth: Estimate | None = None
+    kind: Literal["short", "whole"] = "short"
 
 
 @dataclass(frozen=True)
@@ -188,12 +193,16 @@ NOISY = Shape(wide=3, fraction=1 / 2, near=2, spacing=COARSE, walked=0.3, extra=
 
 @dataclass(frozen=True)
 class Plan:
-    """Fractions of the first and the last stage, the seeds of the last one, and what they look like."""
+    """Fractions of the first and the last stage, the seeds of the last one, and what they look like.
+
+    whole  so many runs of the last fraction that all look alike, in place of both stages (`probe.whole`); 0: two stages
+    """
 
     first: float
     last: float
     seeds: int
     shape: Shape = CLEAN
+    whole: int = 0
 
     def runs(self, extra: float, rates: float) -> tuple[tuple[float, float], ...]:
         """Fraction and number of runs of each stage, with so many more in the first and so many rates in the last."""
@@ -202,16 +211,22 @@ class Plan:
     @property
     def usual_runs(self) -> tuple[tuple[float, float], ...]:
         """Those of a mean probe."""
+        if self.whole:
+            return ((self.last, self.whole),)
         return self.runs(self.shape.extra, LEAST_RATES + self.shape.walked)
 
     @property
     def least_runs(self) -> tuple[tuple[float, float], ...]:
-        """Those where no stage goes on."""
+        """Those where no stage goes on, and of whole runs those where one rate is better than all others."""
+        if self.whole:
+            return ((self.last, FEWEST_WHOLE),)
         return self.runs(0, LEAST_RATES)
 
     @property
     def most_runs(self) -> tuple[tuple[float, float], ...]:
         """Those where both stages go on past an end as far as they may, and the first one learns something."""
+        if self.whole:
+            return ((self.last, max(self.whole, FEWEST_WHOLE + OF_A_HUMP + FARTHEST)),)
         return self.runs(FARTHEST, self.shape.near + self.shape.farther)
 
 
@@ -222,11 +237,13 @@ def planned(
     least: float = 0.0,
     shape: Shape = CLEAN,
     scoring: tuple[float, float] = (0.0, 0.0),
+    whole: float = 1.0,
 ) -> Plan:
     """The stages of a probe that costs `effort` full runs of so many steps on average; none is shorter than `least`.
 
     effort   None: what runs of the usual fraction take, as `usual_runs` counts
     scoring  what it costs to score a run of the first and of the last stage, in full runs
+    whole    fraction of the full run that makes all passes over all examples that are not held out
     Raises InputError for an effort that is not above 0.
     """
     first, rates = min(1.0, max(FIRST, FEWEST_STEPS / steps, least)), LEAST_RATES + shape.walked
@@ -237,6 +254,8 @@ def planned(
         return Plan(first, usual if enough else min(usual, max(2 * first, left / UNASKED_RATES)), 1, shape)
     if not (np.isfinite(effort) and effort > 0):
         raise InputError(f"the effort needs a number of full runs above 0, got {effort}: 1.6 is usual")
+    if effort >= WHOLE:
+        return Plan(whole, whole, 1, NOISY, max(FEWEST_WHOLE, int(effort / (whole + scoring[1]))))
     left = effort - scans * (first + scoring[0])
     seeds = max(1, round(left / (rates * (usual + scoring[1]))))
     last = left / (rates * seeds) - scoring[1]
@@ -288,7 +307,7 @@ def find(
         return _stage(train, fraction, steps, [middle + COARSE * k for k in range(-wide, wide + 1)], [of], FARTHEST)
 
     def learned(stage: Stage) -> bool:
-        return _learned(stage, held_out, majority, entropy)
+        return has_learned(stage, held_out, majority, entropy)
 
     def where(stages: Sequence[Stage]) -> tuple[float, float]:
         if entropy is None:
@@ -319,15 +338,15 @@ def find(
         )
     told = [stage for stage in stages if learned(stage)]
     m, deviation = where(told)
-    accuracy, growth = _accuracy(told, num_classes, held_out, scored_alpha)
+    accuracy, growth = accuracy_at_end(told, num_classes, held_out, scored_alpha)
     unsure = deviation if entropy is None else hypot(deviation, _flat(told[0], entropy))  # flat: costs little
     low, high = (2.0 ** (m + side * NORMAL_90 * unsure) for side in (-1, 1))
     return Probe(
         learning_rate=Estimate(2.0**m, low, high, n=n, level=LEVEL),
-        plateau=_plateau(last, m, deviation, POINT / (1 + scored_alpha), by_loss=bool(alpha and passes)),
+        plateau=plateau_of(_bend(last, by_loss=bool(alpha and passes)), m, deviation, POINT / (1 + scored_alpha)),
         accuracy=accuracy,
         growth=growth,
-        stop_at=_stop_at(last, steps, held_out),
+        stop_at=end_of(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
     )
@@ -388,16 +407,16 @@ def _flat(stage: Stage, entropy: float) -> float:
 def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds: Sequence[int], most: int) -> Stage:
     """Train at the octaves, go on past an end, `most` rates, while the best is there, find the peak."""
     spacing = octaves[1] - octaves[0]
-    parts = [_runs(train, octaves, fraction, seeds)]
+    parts = [runs_at(train, octaves, fraction, seeds)]
     for _ in range(most):
         loss = np.concatenate([part.loss.mean(1) for part in parts])
         best = int(loss.argmin())
         if best == 0:
             octaves = [octaves[0] - spacing, *octaves]
-            parts.insert(0, _runs(train, octaves[:1], fraction, seeds))
+            parts.insert(0, runs_at(train, octaves[:1], fraction, seeds))
         elif best == len(octaves) - 1:
             octaves = [*octaves, octaves[-1] + spacing]
-            parts.append(_runs(train, octaves[-1:], fraction, seeds))
+            parts.append(runs_at(train, octaves[-1:], fraction, seeds))
         else:
             break
     accuracy, loss, history = (
@@ -416,7 +435,7 @@ def _stage(train: Train, fraction: float, steps: int, octaves: list[int], seeds:
     )
 
 
-def _runs(train: Train, octaves: Sequence[int], fraction: float, seeds: Sequence[int]) -> Runs:
+def runs_at(train: Train, octaves: Sequence[int], fraction: float, seeds: Sequence[int]) -> Runs:
     found = train([2.0**k for k in octaves], fraction, seeds)
     for name in ("accuracy", "loss"):
         values = getattr(found, name)
@@ -438,7 +457,7 @@ def _vertex(octaves: Sequence[int], scores: Floats) -> float:
     return octaves[best] + (octaves[1] - octaves[0]) * (0.0 if bend == 0 else float((below - above) / (2 * bend)))
 
 
-def _learned(stage: Stage, held_out: int, majority: float, entropy: float | None) -> bool:
+def has_learned(stage: Stage, held_out: int, majority: float, entropy: float | None) -> bool:
     """Whether the best run is right more often than the commonest class, by more than three standard errors.
 
     Noisy labels tell it by the loss, too, far above what runs of chance gain by their best temperature, χ²/2n.
@@ -448,21 +467,27 @@ def _learned(stage: Stage, held_out: int, majority: float, entropy: float | None
     return bool(stage.accuracy.mean(1).max() > majority + 3 * sqrt(majority * (1 - majority) / held_out))
 
 
-def _plateau(stage: Stage, m: float, deviation: float, point: float, *, by_loss: bool) -> tuple[float, float]:
-    """Rates u octaves from 2^m that cost less than a point on average: bend (u² + deviation²), as m may be off itself.
+def _bend(stage: Stage, *, by_loss: bool) -> float:
+    """By how much the best rate and its neighbours say that accuracy falls at one octave from its peak.
 
     by_loss  where wrong labels stay, the loss at the best temperature, which bends as accuracy does there, is read in
              its place: few and noisy held-out labels tell more of it
     """
     at = int(np.clip(stage.best, 1, len(stage.learning_rates) - 2))
     below, top, above = (-stage.loss if by_loss else stage.accuracy).mean(1)[at - 1 : at + 2]
-    bend = (2 * top - below - above) / (2 * stage.spacing**2)
+    return float((2 * top - below - above) / (2 * stage.spacing**2))
+
+
+def plateau_of(bend: float, m: float, deviation: float, point: float) -> tuple[float, float]:
+    """Rates u octaves from 2^m that cost less than a point on average: bend (u² + deviation²), as m may be off."""
     seen = point / bend if bend > 0 else inf
     wide = sqrt(float(np.clip(seen - deviation**2, NARROWEST**2, WIDEST**2)))
     return 2.0 ** (m - wide), 2.0 ** (m + wide)
 
 
-def _accuracy(stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float) -> tuple[Estimate, Estimate]:
+def accuracy_at_end(
+    stages: Sequence[Stage], num_classes: int, held_out: int, alpha: float
+) -> tuple[Estimate, Estimate]:
     """Accuracy at the end of the full run, d′ growing on from the last stage, and by which power of the steps it does.
 
     d′ is that of accuracy a on clean labels, of which held-out labels with α show λ a + (1 − λ)/K, λ = 1/(1 + α).
@@ -505,7 +530,7 @@ def _growth(early: float, late: float, between: float) -> tuple[float, float]:
     return (usual + as_before) / 2, sqrt((GROWTH_NOISE / log(3)) ** 2 + ((usual - as_before) / 2) ** 2)
 
 
-def _stop_at(stage: Stage, steps: int, held_out: int) -> int | None:
+def end_of(stage: Stage, steps: int, held_out: int) -> int | None:
     """The step of the full run after which accuracy falls by more than two standard errors at the best rate."""
     along = stage.history[stage.best].mean(0)
     best = int(along.argmax())

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import inf
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +28,11 @@ from effbatch.networks.kind import normalises
 from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
+from effbatch.probe import whole
 from effbatch.probe.rule import CLEAN, NOISY, Plan, Probe, Runs, find, planned
 
 LOOKS = 3  # evaluations along the longest runs, where they see examples again
-SPARED = 3  # where short runs see few of the examples: one in so many scores them
+SPARED = 3  # where short runs see few of the examples, or noisy labels score whole ones: one in so many scores them
 SCORED_CLEAN, SCORED_NOISY = 32, 16  # one held-out example for so many labelled copies of a full run, at most
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
@@ -46,12 +49,14 @@ class Price:
 
     least, most  full runs where no stage goes on past an end, and where both do as far as they may; more only where the
                  first one learns nothing
+    whole        whether all runs are whole ones; the least is then where one rate is told apart from all others
     """
 
     full_runs: float
     seconds: float
     least: float
     most: float
+    whole: bool = False
 
 
 def probe(
@@ -79,7 +84,7 @@ def probe(
     matrices     N (1, K, K), rows = true class: their law, where it is not uniform
     known_alpha  what is known of the noise that the labels have already, where none is simulated
     noisy        whether labels of the data are wrong already
-    effort       None: about 1.6, or 2.2 where noisy labels score the runs
+    effort       None: about 1.6, or 2.2 where noisy labels score the runs; from 10 on no run is short (`probe.whole`)
     held_out     the same data with other examples held out, in place of its test set, such as `checked_out` has
     keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
     on_progress  is told the share of the announced work done since it was last told
@@ -92,21 +97,21 @@ def probe(
     began = perf_counter()
     runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out, effort, noisy)
     runs.announce(on_progress, on_more)
-    found = find(
-        runs.train,
-        runs.plan,
-        steps=runs.steps,
-        start=STARTS.get(recipe.optimizer, START),
-        num_classes=data.num_classes,
-        held_out=len(runs.part.y_test),
-        majority=majority_share(runs.part.y_test),
-        alpha=alpha if alpha else known_alpha,
-        scored_alpha=0.0 if alpha or held_out else known_alpha or 0.0,
-        passes=runs.passes,
-        entropy=_entropy(runs.part.y_test) if runs.noisy else None,
-        normalises=normalises(network(seed)),
-        seed=seed,
-    )
+    asked: dict[str, Any] = {
+        "steps": runs.steps,
+        "start": STARTS.get(recipe.optimizer, START),
+        "num_classes": data.num_classes,
+        "held_out": len(runs.part.y_test),
+        "majority": majority_share(runs.part.y_test),
+        "scored_alpha": 0.0 if alpha or held_out else known_alpha or 0.0,
+        "entropy": _entropy(runs.part.y_test) if runs.noisy else None,
+        "seed": seed,
+    }
+    if runs.plan.whole:
+        found = whole.find(runs.train, runs.plan, parts=runs.parts, **asked)
+    else:
+        known, passes = alpha if alpha else known_alpha, runs.passes
+        found = find(runs.train, runs.plan, alpha=known, passes=passes, normalises=normalises(network(seed)), **asked)
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
 
 
@@ -127,13 +132,14 @@ def price(
     usual, least, most = map(runs.cost_of, (runs.plan.usual_runs, runs.plan.least_runs, runs.plan.most_runs))
     few = slice(runs.batch_size)
     runs.part = replace(runs.part, x_test=runs.part.x_test[few], y_test=runs.part.y_test[few])
+    runs.parts = 1
     rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * runs.plan.shape.wide + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
     runs.train(rates, 1 / runs.steps, [0])  # the first call loads much of PyTorch
     began, before = perf_counter(), runs.full_runs
     runs.train(rates, TIMED / runs.steps, [0])
     a_full_run = (perf_counter() - began) / (runs.full_runs - before)
-    return Price(usual, usual * a_full_run, least, most)
+    return Price(usual, usual * a_full_run, least, most, bool(runs.plan.whole))
 
 
 class _ShortRuns:
@@ -168,12 +174,17 @@ class _ShortRuns:
         def plan(share: int) -> Plan:
             scores = len(held_out.y_test) if held_out else scored_of(self.whole, most=copies // scored, share=share)
             once, looks = SCORED * scores / copies, min(self.steps, LOOKS) if self.passes else 1
-            return planned(self.steps, effort, least=least, shape=shape, scoring=(once, looks * once))
+            kept = 1 - scores / self.whole if self.fixed else 1.0
+            return planned(self.steps, effort, least=least, shape=shape, scoring=(once, looks * once), whole=kept)
 
         self.plan, share = plan(SHARE), SHARE
-        if self.fixed and self.plan.last <= 1 - 1 / SPARED:  # short runs leave so many out
-            self.plan, share = plan(SPARED), SPARED
+        if self.fixed and (self.plan.last <= 1 - 1 / SPARED or (self.noisy and plan(SPARED).whole)):
+            self.plan, share = plan(SPARED), SPARED  # short runs leave so many out, noisy labels have to be many
         self.part = held_out or held_out_of(data, most=copies // scored, share=share)
+        self.parts = 1  # of the examples, held out in turns
+        if self.plan.whole and held_out is None:
+            self.parts = max(1, self.whole // len(self.part.y_test))
+        self.part_of = cache(lambda k: held_out_of(data, most=copies // scored, share=share, part=k))
         self.full_runs = 0.0
         self._announced = self._told = inf
         self._tell = self._more = lambda number: None
@@ -202,7 +213,8 @@ class _ShortRuns:
         """As `rule.Train`."""
         steps = max(1, round(fraction * self.steps))
         size = max(self.batch_size, round(fraction * self.whole)) if self.fixed else len(self.part.y_train)
-        data, size = self.part, min(size, len(self.part.y_train))
+        data = self.part_of(seeds[0] % self.parts) if self.parts > 1 else self.part
+        size = min(size, len(data.y_train))
         looks = self._looks(fraction)
         unit = Unit(
             point={},
@@ -239,7 +251,7 @@ class _ShortRuns:
                     "mend it and ask again, with a folder (--out) that keeps the runs before"
                 ) from error
 
-        trained = self.keep(self._key(unit, networks), make)
+        trained = self.keep(self._key(unit, data, networks), make)
         self.full_runs += cost
         K = data.num_classes
         return Runs(
@@ -248,9 +260,9 @@ class _ShortRuns:
             history=np.nan_to_num(trained["test_accuracy_history"][0], nan=1 / K),
         )
 
-    def _key(self, unit: Unit, networks: Mapping[int, nn.Module]) -> str:
+    def _key(self, unit: Unit, data: DataSet, networks: Mapping[int, nn.Module]) -> str:
         """A name for all that decides the numbers: unit, data, noise and initial weights."""
-        digest = hashlib.sha256(json.dumps([unit.key, self.part.fingerprint]).encode())
+        digest = hashlib.sha256(json.dumps([unit.key, data.fingerprint]).encode())
         if self.matrices is not None:
             digest.update(np.ascontiguousarray(self.matrices).data)
         for network in networks.values():

@@ -266,6 +266,37 @@ def test_the_cost_is_told_before_the_runs_and_ctrl_c_says_what_is_kept(ask, worl
     assert told[1] == f"stopped; finished runs are kept in {tmp_path}, and the same command goes on from there"
 
 
+def test_whole_runs_are_announced_as_such(ask, monkeypatch):
+    told: list[str] = []
+
+    def priced(*_, effort, **how):
+        return runs.Price(effort, 60.0, 0.6 * effort, most, whole=True)
+
+    monkeypatch.setattr(runs, "price", priced)
+    most = 11.0
+    ask(tell=told.append, effort=10.0, batch_sizes=(8, 16))
+    most = 10.0
+    ask(tell=told.append, effort=10.0)
+    said = "whole runs will cost up to 20 full runs, about 2 min: 12 if one rate is clearly the best"
+    assert told == [
+        f"{said}, or up to 22 if the best rate is the lowest or highest tried",
+        "whole runs will cost up to 10 full runs, about 60 s: 6 if one rate is clearly the best",
+    ]
+
+
+def test_an_answer_from_whole_runs_says_so_everywhere(ask, world):
+    world.changes = {"kind": "whole"}
+    said = ask(batch_sizes=(32,), rate=0.03)
+    page, everything = as_text(advice_page(said)), as_text(advice_page(said, everything=True))
+    assert "steps it" not in page
+    assert "is not known" not in page
+    assert "Whole real runs: accuracy on held-out labels as given" in everything
+    told = json.dumps(said.to_dict()) + page + everything + str(effbatch.plot(said))
+    assert "from whole real runs" in told
+    assert "short" not in told
+    assert said.chosen.why == "the best of whole real runs worth 1.4 full runs"
+
+
 def test_progress_is_told_every_few_seconds(monkeypatch):
     now, told = [0.0], []
     monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
@@ -504,7 +535,7 @@ def test_the_command_shows_a_screen_or_all(world):
         (["mlp1", "digits", "--steps", "9", "--from-estimate", "-"], "needs the JSON of an estimate"),
         (["mlp1", "digits", "--steps", "9", "--alpha-interval", "3", "2"], "0 <= low <= high, got 3.0 to 2.0"),
         (["mlp1", "digits", "--steps", "9", "--batch", "0"], "batch size must be at least 1"),
-        (["mlp1", "digits", "--steps", "9", "--effort", "9"], "effort must be from 0.5 to 3 .*, got 9.0"),
+        (["mlp1", "digits", "--steps", "9", "--effort", "31"], "effort must be from 0.5 to 30 .*, got 31.0"),
         (["mlp1", "digits", "--steps", "9", "--rate", "0"], "learning rate must be above 0 .*, got 0.0"),
         (["mlp1", "digits", "--steps", "9", "--seed", "-1"], "seed must be from 0 .*, got -1"),
         (["mlp1", "digits", "--steps", "9", "--rate", "1", "--no-training"], "rate needs real runs, got no training"),

@@ -119,6 +119,17 @@ def test_many_passes_over_mostly_wrong_labels_may_ask_for_another_rate(images, n
     noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))
     limits = ask(noisy, network, labels="noisy", alpha=alpha, steps=steps).limits
     assert told in limits[0] if told else not any("train once" in limit for limit in limits)
+    assert not told or "or give --effort 10 (about " in limits[0]
+
+
+def test_whole_runs_need_no_run_at_a_higher_rate_and_fit_a_screen(images):
+    rng = np.random.default_rng(4)
+    noisy = replace(images, y_train=np.where(rng.random(700) < 0.75, rng.integers(0, 3, 700), images.y_train))
+    said = ask(noisy, labels="noisy", alpha=3.0, steps=400, effort=10)
+    assert said.chosen.probe.kind == "whole"
+    assert 6 < said.cost.full_runs < 11
+    assert not any("train once" in limit for limit in said.limits)
+    assert len(str(said).splitlines()) <= 24
 
 
 def test_enough_checked_labels_score_the_runs_on_clean_labels(images, tmp_path):

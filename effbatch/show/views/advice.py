@@ -120,7 +120,7 @@ def _yours(advice: Advice, rate: float, lost: Estimate) -> str:
     points += "s)" if len(stage.seeds) > 1 else ")"
     if advice.learning_rate is not None and (beside := stage.nearest(advice.learning_rate)) != advice.learning_rate:
         points += f" beside {number(beside)}"
-    if stage.steps >= advice.steps:
+    if stage.steps >= advice.steps or advice.chosen.probe.kind == "whole":
         return f"Your rate {number(rate)}: it {points}."
     only = len(advice.chosen.probe.stages) > 1 and stage is advice.chosen.probe.stages[0]
     where = (
@@ -152,7 +152,9 @@ def _pays(advice: Advice) -> list[Part]:
     said = f"Twice the labels would add {more}"
     if advice.alpha.value:
         said += f", relabelling {100 * RELABELLED:g} % of them {cleaner}"
-    pace = "in the linear regime" if advice.chosen.probe is None else "at the pace of the short runs"
+    pace = (
+        "in the linear regime" if advice.chosen.probe is None else f"at the pace of the {advice.chosen.probe.kind} runs"
+    )
     return [f"{said}, {pace}."]
 
 
@@ -286,7 +288,7 @@ def _stages(advice: Advice) -> list[Part]:
         for stage in advice.chosen.probe.stages
         for rate, scores in zip(stage.learning_rates, stage.accuracy, strict=True)
     ]
-    title = f"Short real runs: accuracy on {BY[advice.labels.scored]}"
+    title = f"{advice.chosen.probe.kind.capitalize()} real runs: accuracy on {BY[advice.labels.scored]}"
     return [Table("stages", title, ("steps", "learning rate", "seeds", "accuracy, %"), rows)]
 
 

@@ -161,7 +161,8 @@ def _by_learning_rate(advice: Advice) -> Figure:
         spans = [(min(s), max(s)) if len(s) > 1 else None for s in scores]
         rates = [stage.learning_rates[i] for i in order]
         means = [sum(s) / len(s) for s in scores]
-        series.append(Series(f"{stage.steps:,} steps", "measured", rates, means, **limits(spans)))
+        name = f"{stage.steps:,} steps" + f", seeds from {stage.seeds[0]}" * (chosen.probe.kind == "whole")
+        series.append(Series(name, "measured", rates, means, **limits(spans)))
     domain = _about([v for s in series for v in (*s.y, *(s.low or ()), *(s.high or ()))], 0.0, 100.0)
     rate = chosen.learning_rate
     for name, value in (("advised", rate.value), ("from", rate.low), ("to", rate.high)):
@@ -169,8 +170,9 @@ def _by_learning_rate(advice: Advice) -> Figure:
             series.append(Series(f"{name}: {value:.3g}", "rival", [value, value], domain))
     percent = Axis(f"accuracy on {BY[advice.labels.scored]}, %", domain=domain)
     caption = (
-        f"Short real runs of {advice.network} on {advice.data.name}, B = {advice.batch_size}: mean over seeds, bars "
-        "least to greatest. Upright lines: the rate advised and its 90 % interval."
+        f"{chosen.probe.kind.capitalize()} real runs of {advice.network} on {advice.data.name}, B = "
+        f"{advice.batch_size}: mean over seeds, bars least to greatest. Upright lines: the rate advised and its 90 % "
+        "interval."
     )
     return Figure("learning_rate", caption, [Panel(Axis("learning rate", "log2"), percent, series)])
 
