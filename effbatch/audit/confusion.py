@@ -18,7 +18,7 @@ from effbatch.audit.design import Counts, Design, RandomSample
 from effbatch.audit.repeated import Checks, RepeatedChecks
 from effbatch.audit.sample import NoiseEstimate, check_confidence, estimate_noise
 from effbatch.audit.stratified import StratifiedSample
-from effbatch.audit.tables import MAX_CLASSES
+from effbatch.audit.tables import MAX_CLASSES, checked_counts
 from effbatch.audit.uniform_test import RESAMPLES, UniformTest
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
@@ -144,7 +144,7 @@ def estimate_from_counts(
     >>> round(estimate.sample.noise_rate.value, 2), round(estimate.sample.alpha.value, 2)
     (0.15, 0.43)
     """
-    O = _checked_counts(counts)  # noqa: E741 (observed)
+    O = checked_counts(counts)  # noqa: E741 (observed)
     check_confidence(confidence)
     if class_names is not None and len(class_names) != len(O):
         raise InputError(f"each of the {len(O)} classes needs a name, got {len(class_names)}: name them all")
@@ -239,21 +239,6 @@ def _margin(c: int, n: int, row: NDArray, low: float, high: float, level: float)
         verdict, reason = Learnability.CANNOT_TELL, "the interval includes 0"
     value = float(row[c] - np.delete(row, c).max())
     return Margin(c, Estimate(value, low, high, n=n, level=level, reason=reason), verdict)
-
-
-def _checked_counts(counts: ArrayLike) -> Counts:
-    raw = np.asarray(counts)
-    if raw.ndim != 2 or raw.shape[0] != raw.shape[1] or not 2 <= len(raw) <= MAX_CLASSES:
-        raise InputError(
-            f"confusion counts need one row and one column per class, 2 to {MAX_CLASSES} of them, got shape "
-            f"{raw.shape}: give rows = checked class, columns = given label",
-            shape=raw.shape,
-        )
-    if raw.dtype.kind not in "iuf" or not (np.isfinite(raw) & (raw >= 0) & (raw == np.floor(raw))).all():
-        raise InputError("confusion counts are whole numbers >= 0, got others: give counts, not shares")
-    if not 1 <= raw.sum() <= 10**9:
-        raise InputError(f"confusion counts need 1 to 10⁹ checked labels, got {raw.sum():g}: give counts")
-    return raw.astype(np.int64)
 
 
 def _null(matrix: NDArray) -> list:

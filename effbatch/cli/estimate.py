@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -49,24 +48,8 @@ Examples
 Found = NoiseEstimate | CountsEstimate | StatedRate
 
 
-class _Numbers(click.ParamType):
-    """Whole numbers with commas between them."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        try:
-            return tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a whole number, or several with commas between", param, ctx)
-
-
 @click.command("estimate", epilog=_EPILOG)
-@click.option(
-    "--checked",
-    type=_Numbers(),
-    help="Labels drawn at random and checked by hand; with --counts as shares, in all or per class.",
-)
+@click.option("--checked", type=int, help="Labels drawn at random and checked by hand.")
 @click.option("--wrong", type=int, help="How many of the checked labels were wrong.")
 @click.option("--noise-rate", type=Share(), help="Share of wrong labels (0.4 or 40%), if it is known already.")
 @click.option("--classes", type=int, help="Number of classes.  [default: that of a file]")
@@ -165,7 +148,7 @@ def _bounds(classes: int | None, *, holdout_accuracy: float | None, train_loss: 
 def _found(
     classes: int | None,
     *,
-    checked: Sequence[int] | None,
+    checked: int | None,
     wrong: int | None,
     noise_rate: float | None,
     counts: str | None,
@@ -182,7 +165,9 @@ def _found(
     if counts is None and (sizes is not None or random_sample):
         raise InputError("--sizes and --random-sample say how --counts were drawn, got no counts: give --counts")
     if counts is not None:
-        return _from_counts(counts, classes, checked, sizes, random_sample, options)
+        if checked is not None:
+            raise InputError("--counts say how many were checked, got --checked too: leave it out")
+        return _from_counts(counts, classes, sizes, random_sample, options)
     if checks is not None:
         if checked is not None or options["examples"] is not None or options["method"] != "exact":
             raise InputError("--checks stand alone, got --checked, --examples or --method too: leave it out")
@@ -201,15 +186,12 @@ def _found(
         return alpha_of_stated_rate(noise_rate, classes), None
     if checked is None or wrong is None:
         raise InputError("a sample needs --checked and --wrong, got only one of them: give both")
-    if len(checked) > 1:
-        raise InputError(f"--checked needs one number beside --wrong, got {len(checked)}: give how many in all")
-    return estimate_noise(checked[0], wrong, classes, **options), None
+    return estimate_noise(checked, wrong, classes, **options), None
 
 
 def _from_counts(
     path: str,
     classes: int | None,
-    checked: Sequence[int] | None,
     sizes: str | None,
     random_sample: bool,
     options: dict[str, Any],
@@ -218,7 +200,7 @@ def _from_counts(
         raise InputError(
             "counts are a random sample or equally many of each label, got --random-sample and --sizes: leave one out"
         )
-    table = read_counts(path, checked=checked, whole_are_counts=sizes is not None or random_sample)
+    table = read_counts(path)
     K = len(table.counts)
     if classes not in (None, K):
         raise InputError(f"--classes and the counts need to agree, got {classes} and counts of {K}: leave it out")

@@ -139,7 +139,7 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--train-loss", "1"], "number of classes is needed, got none: give --classes"),
         (["--checked", "5", "--wrong", "1"], "number of classes is needed, got none: give --classes"),
         (["--classes", "10", "--checked", "5"], "got only one of them: give both"),
-        (["--classes", "10", "--checked", "5,6", "--wrong", "1"], "--checked needs one number beside --wrong, got 2"),
+        (["--counts", "missing.csv", "--checked", "3"], "--counts say how many were checked, got --checked too"),
         (["--classes", "10", "--examples", "50"], "--examples needs a sample of them, got none"),
         (["--counts", "missing.csv", "--wrong", "3"], "got --counts and --wrong: leave one of them out"),
         (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
