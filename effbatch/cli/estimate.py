@@ -17,11 +17,9 @@ from effbatch.audit import (
     alpha_bound_from_accuracy,
     alpha_bound_from_loss,
     alpha_of_stated_rate,
-    estimate_from_checks,
     estimate_from_counts,
     estimate_noise,
 )
-from effbatch.audit.checksfile import read_checks
 from effbatch.audit.sizes import read_sizes
 from effbatch.audit.stratified import equally_many_checked
 from effbatch.audit.tables import read_counts
@@ -37,7 +35,6 @@ Examples
   effbatch estimate --checked 200 --wrong 66 --classes 10
   effbatch estimate --counts crosstab.csv
   effbatch estimate --counts counts.csv --sizes 646,30,232
-  effbatch estimate --checks checks.csv
   effbatch estimate --noise-rate 0.4 --classes 10 --relabel 0.2
   effbatch estimate --classes 10 --train-loss 1.9 \\
       --holdout-accuracy 0.55
@@ -68,9 +65,6 @@ Found = NoiseEstimate | CountsEstimate | StatedRate
     "--random-sample",
     is_flag=True,
     help="The sample of --counts is random, though it holds equally many of each label.",
-)
-@click.option(
-    "--checks", type=click.Path(), help="CSV with one check per row: image, given, checked; images may repeat."
 )
 @click.option(
     "--relabel", type=Share(), metavar="F", help="Tell also α after this share of the labels is checked and corrected."
@@ -105,7 +99,7 @@ def command(
     bounds = _bounds(classes, holdout_accuracy=holdout_accuracy, train_loss=train_loss)
     if found is None and not bounds:
         raise InputError(
-            "there is nothing to estimate from: give --checked and --wrong, --counts, --checks, --noise-rate, "
+            "there is nothing to estimate from: give --checked and --wrong, --counts, --noise-rate, "
             "--holdout-accuracy or --train-loss"
         )
     after = None
@@ -152,13 +146,12 @@ def _found(
     wrong: int | None,
     noise_rate: float | None,
     counts: str | None,
-    checks: str | None,
     sizes: str | None,
     random_sample: bool,
     **options: Any,
 ) -> tuple[Found | None, str | None]:
     """What was estimated, if anything, and what a file was read as."""
-    sources = {"--counts": counts, "--checks": checks, "--noise-rate": noise_rate, "--wrong": wrong}
+    sources = {"--counts": counts, "--noise-rate": noise_rate, "--wrong": wrong}
     came = [name for name, value in sources.items() if value is not None]
     if len(came) > 1:
         raise InputError(f"one thing says how many labels are wrong, got {' and '.join(came)}: leave one of them out")
@@ -168,12 +161,6 @@ def _found(
         if checked is not None:
             raise InputError("--counts say how many were checked, got --checked too: leave it out")
         return _from_counts(counts, classes, sizes, random_sample, options)
-    if checks is not None:
-        if checked is not None or options["examples"] is not None or options["method"] != "exact":
-            raise InputError("--checks stand alone, got --checked, --examples or --method too: leave it out")
-        file = read_checks(checks, num_classes=classes)
-        found = estimate_from_checks(file.checks, class_names=file.names, confidence=options["confidence"])
-        return found, file.read_as
     if noise_rate is not None and checked is not None:
         raise InputError("one thing says how many labels are wrong, got --checked and --noise-rate: leave one out")
     if options["examples"] is not None and checked is None:

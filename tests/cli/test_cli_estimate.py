@@ -145,8 +145,6 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
         (["--noise-rate", "0.9", "--classes", "10"], r"below \(K − 1\)/K = 0.9, .* got 0.9"),
         (["--sizes", "1,2"], "got no counts: give --counts"),
-        (["--checks", "missing.csv"], "missing.csv cannot be read: No such file"),
-        (["--checks", "missing.csv", "--method", "wilson"], "--checks stand alone"),
         (["--classes", "10", "--relabel", "0.2", "--train-loss", "1"], "--relabel needs a noise rate to start from"),
         ([*SAMPLE, "--relabel", "20"], r"needs to lie in \[0, 1\], got 20.0: give 0.2 for a fifth"),
         (["--counts", "missing.csv"], "missing.csv cannot be read: No such file"),
@@ -244,16 +242,6 @@ def test_as_many_of_each_label_must_be_explained(tmp_path):
         assert said["examples"] == 1000
     with pytest.raises(InputError, match="--random-sample and --sizes"):
         CliRunner().invoke(command, [*counts, "--random-sample", "--sizes", "1,2"], catch_exceptions=False)
-
-
-def test_checks_of_the_same_image_are_one_image(tmp_path):
-    rows = [f"img{i // 3},cat,{'dog' if i % 7 == 0 else 'cat'}" for i in range(90)]
-    (tmp_path / "checks.csv").write_text("\n".join(["image,given,checked", *rows, "x,dog,dog"]))
-    said = json.loads(run("--checks", str(tmp_path / "checks.csv"), "--json"))
-    assert said["class_names"] == ["cat", "dog"]
-    assert (said["checked"], said["images"], said["noise_rate"]["n"]) == (91, 31, 31)
-    assert said["read_as"] == "2 classes (cat, dog) from names, 91 checks of 31 images"
-    assert "by image: 31 images" in run("--checks", str(tmp_path / "checks.csv"))
 
 
 @pytest.mark.parametrize("classes", ["2", "5000", "1000000000000"])
