@@ -1,7 +1,6 @@
 """What is known of a real data set's labels -> α: a hand-checked sample, confusion counts, or bounds from a model."""
 
 from effbatch.audit.confusion import CountsEstimate, Learnability, estimate_from_counts
-from effbatch.audit.relabelling import Relabelled, after_relabelling
 from effbatch.audit.sample import (
     METHODS,
     Bound,
@@ -19,9 +18,7 @@ __all__ = [
     "CountsEstimate",
     "Learnability",
     "NoiseEstimate",
-    "Relabelled",
     "StatedRate",
-    "after_relabelling",
     "alpha_bound_from_accuracy",
     "alpha_bound_from_loss",
     "alpha_of_stated_rate",

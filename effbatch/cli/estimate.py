@@ -13,7 +13,6 @@ from effbatch.audit import (
     CountsEstimate,
     NoiseEstimate,
     StatedRate,
-    after_relabelling,
     alpha_bound_from_accuracy,
     alpha_bound_from_loss,
     alpha_of_stated_rate,
@@ -25,17 +24,16 @@ from effbatch.audit.stratified import equally_many_checked
 from effbatch.audit.tables import read_counts
 from effbatch.cli.options import JSON, Name, Share, echo_json
 from effbatch.core.errors import InputError
-from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Page, page
 from effbatch.show import terminal
-from effbatch.show.views.audit import bound_page, relabelled_text
+from effbatch.show.views.audit import bound_page
 
 _EPILOG = """\b
 Examples
   effbatch estimate --checked 200 --wrong 66 --classes 10
   effbatch estimate --counts crosstab.csv
   effbatch estimate --counts counts.csv --sizes 646,30,232
-  effbatch estimate --noise-rate 0.4 --classes 10 --relabel 0.2
+  effbatch estimate --noise-rate 0.4 --classes 10
   effbatch estimate --classes 10 --train-loss 1.9 \\
       --holdout-accuracy 0.55
   effbatch estimate --checked 200 --wrong 66 --classes 10 --json \\
@@ -66,9 +64,6 @@ Found = NoiseEstimate | CountsEstimate | StatedRate
     is_flag=True,
     help="The sample of --counts is random, though it holds equally many of each label.",
 )
-@click.option(
-    "--relabel", type=Share(), metavar="F", help="Tell also α after this share of the labels is checked and corrected."
-)
 @click.option("--holdout-accuracy", type=Share(), help="Bound α by the accuracy of a model on held-out noisy labels.")
 @click.option("--train-loss", type=float, help="Bound α by the training loss, in nats, on labels not seen before.")
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Confidence level of every interval.")
@@ -82,7 +77,6 @@ Found = NoiseEstimate | CountsEstimate | StatedRate
 @JSON
 def command(
     classes: int | None,
-    relabel: float | None,
     holdout_accuracy: float | None,
     train_loss: float | None,
     as_json: bool,
@@ -102,25 +96,15 @@ def command(
             "there is nothing to estimate from: give --checked and --wrong, --counts, --noise-rate, "
             "--holdout-accuracy or --train-loss"
         )
-    after = None
-    if relabel is not None:
-        if found is None or classes is None:
-            raise InputError("--relabel needs a noise rate to start from, got none: give --checked and --wrong, say")
-        rate = found.sample.noise_rate if isinstance(found, CountsEstimate) else found.noise_rate
-        after = after_relabelling(rate, classes, relabel)
     if as_json:
         answer: dict[str, Any] = {"num_classes": classes} if found is None else found.to_dict()
         answer |= {"read_as": read_as} if read_as else {}
-        answer |= {"after_relabelling": jsonable(after)} if after else {}
         answer["bounds"] = {name: asdict(bound) for name, bound in bounds.items()}
         echo_json(answer)
         return
     if found is not None:
         shown = page(found)
-        said = [part for part in shown.parts if isinstance(part, str)]
-        below = [part for part in shown.parts if not isinstance(part, str)]
-        read, left = [f"Read as {read_as}."] if read_as else [], [relabelled_text(after)] if after else []
-        terminal.echo(Page(shown.title, [*read, *said, *left, *below]))
+        terminal.echo(Page(shown.title, [*[f"Read as {read_as}."] * bool(read_as), *shown.parts]))
     for i, (name, implied) in enumerate(bounds.items()):
         if found is not None or i:
             click.echo()

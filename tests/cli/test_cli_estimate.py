@@ -145,8 +145,6 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
         (["--noise-rate", "0.9", "--classes", "10"], r"below \(K − 1\)/K = 0.9, .* got 0.9"),
         (["--sizes", "1,2"], "got no counts: give --counts"),
-        (["--classes", "10", "--relabel", "0.2", "--train-loss", "1"], "--relabel needs a noise rate to start from"),
-        ([*SAMPLE, "--relabel", "20"], r"needs to lie in \[0, 1\], got 20.0: give 0.2 for a fifth"),
         (["--counts", "missing.csv"], "missing.csv cannot be read: No such file"),
         (["--classes", "10", "--checked", "5", "--wrong", "6"], "wrong labels .*, got 6"),
     ],
@@ -213,20 +211,7 @@ def test_a_stated_rate_is_read_in_both_ways():
     assert said["alpha"]["value"] == pytest.approx(0.8)
     assert said["alpha_if_redrawn"] == pytest.approx(2 / 3)
     assert json.loads(piped(json.dumps(said)).stdout)["alpha"] == said["alpha"]["value"]
-    text = run("--noise-rate", "0.4", "--classes", "10", "--relabel", "0.2")
-    assert "α = 0.667" in text
-    assert "wrong\nlabels 32.0 %, α = 0.552" in text
-
-
-def test_what_relabelling_leaves_is_told_and_kept():
-    said = json.loads(run(*SAMPLE, "--relabel", "0.2", "--json"))
-    after, rate = said["after_relabelling"], said["noise_rate"]
-    assert after["share"] == 0.2
-    assert after["noise_rate"]["value"] == pytest.approx(0.8 * 0.33)
-    assert after["noise_rate"]["interval"] == pytest.approx([0.8 * x for x in rate["interval"]])
-    left = json.loads(run("--noise-rate", str(0.8 * 0.33), "--classes", "10", "--json"))
-    assert after["alpha"]["value"] == pytest.approx(left["alpha"]["value"])
-    assert "Checking the most suspicious labels first does better" in " ".join(run(*SAMPLE, "--relabel", "0.2").split())
+    assert "α = 0.667" in run("--noise-rate", "0.4", "--classes", "10")
 
 
 def test_as_many_of_each_label_must_be_explained(tmp_path):

@@ -105,7 +105,7 @@ def test_sizes_rates_and_other_noise_are_answered(tmp_path, predict):
     (tmp_path / "counts.csv").write_text("24,3,1\n4,26,2\n2,1,27\n")
     for estimate in (
         ("--counts", str(tmp_path / "counts.csv"), "--sizes", "9000,700,300"),
-        ("--noise-rate", "40%", "--classes", "10", "--relabel", "20%"),
+        ("--noise-rate", "40%", "--classes", "10"),
     ):
         assert piped(*estimate, predict=predict)["alpha"] is not None
 
