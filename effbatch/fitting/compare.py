@@ -26,7 +26,6 @@ from effbatch.laws import LAWS
 from effbatch.laws.base import Law, open_parameters, with_parameters
 
 ANCHORED, FITTED = "anchored at one cell", "fitted on the other cells"
-_CHUNK = 2**16  # pairs that a resample visits to find its median
 _UNITS = {"median_error": "powers of two", "quantile90": "powers of two", "regret": "score", "regret95": "score"}
 
 
@@ -185,52 +184,11 @@ def resampled_medians(error: NDArray, pairs: list[NDArray], draws: NDArray) -> N
 
     pairs   cells of every error, group by group, (2, pairs of the group)
     draws   how often each resample drew each cell, (resamples, cells), whole numbers; one without any pair is left out
-    With many cells a resample does not visit all pairs: how many lie in the first chunks of the ordered errors is a
-    quadratic form in its draws, so the chunk of its median is found by bisection, all resamples at once.
     """
     order = error.argsort()
     anchor, target = np.concatenate(pairs, axis=1)[:, order]
-    ranks = _rank_tables(order, pairs)
-    whole = _drawn_below(len(error), ranks, draws)
-    draws, whole = draws[whole > 0], whole[whole > 0]
-    first, last = np.zeros(len(draws), int), np.full(len(draws), -(-len(error) // _CHUNK))
-    below = np.zeros(len(draws))  # pairs drawn in the chunks before `first`
-    while (open_ := last - first > 1).any():
-        middle = (first + last) // 2
-        for chunk in np.unique(middle[open_]):
-            here = np.flatnonzero(open_ & (middle == chunk))
-            drawn = _drawn_below(chunk * _CHUNK, ranks, draws[here])
-            later = 2 * drawn < whole[here]
-            first[here[later]], below[here[later]], last[here[~later]] = chunk, drawn[later], chunk
-    medians = np.empty(len(draws))
-    for i, drawn in enumerate(draws):
-        chunk = slice(first[i] * _CHUNK, (first[i] + 1) * _CHUNK)
-        running = below[i] + np.cumsum(drawn[anchor[chunk]] * drawn[target[chunk]])
-        medians[i] = error[order[chunk][np.searchsorted(2 * running, whole[i])]]
-    return medians
-
-
-def _rank_tables(order: NDArray, pairs: list[NDArray]) -> list[tuple[slice, NDArray]]:
-    """Of every group its cells, and the place of (anchor, target) among the ordered errors; no pair: beyond the end."""
-    rank = np.empty(len(order), int)
-    rank[order] = np.arange(len(order))
-    tables, start = [], 0
-    for group in pairs:
-        first, size = group.min(), np.ptp(group) + 1
-        table = np.full((size, size), len(order))
-        table[group[0] - first, group[1] - first] = rank[start : start + group.shape[1]]
-        tables.append((slice(first, first + size), table))
-        start += group.shape[1]
-    return tables
-
-
-def _drawn_below(place: int, ranks: list[tuple[slice, NDArray]], draws: NDArray) -> NDArray:
-    """How many pairs each resample drew of those whose error comes before `place` in order."""
-    counts = np.zeros(len(draws))
-    for cells, table in ranks:
-        drawn = draws[:, cells]
-        counts += ((drawn @ (table < place).astype(float)) * drawn).sum(axis=1)
-    return counts
+    counts = ((drawn[anchor] * drawn[target]).cumsum() for drawn in draws)
+    return np.array([error[order[np.searchsorted(2 * below, below[-1])]] for below in counts if below[-1] > 0])
 
 
 def _median(error: NDArray, pairs: list[NDArray], cells: int, resamples: int) -> Estimate:

@@ -178,27 +178,11 @@ def made_up_pairs(sizes, rng):
     return rng.exponential(size=sum(p.shape[1] for p in pairs)).round(3), pairs
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 64, 10**6], ids="chunks of {}".format)
 @pytest.mark.parametrize("sizes", [(2,), (3, 2), (12, 2, 7)], ids=str)
-def test_resampled_medians_equal_those_of_all_pairs_written_out(sizes, chunk, monkeypatch):
-    monkeypatch.setattr(compare, "_CHUNK", chunk)
+def test_resampled_medians_equal_those_of_all_pairs_written_out(sizes):
     rng, cells = np.random.default_rng(sum(sizes)), sum(sizes)
     error, pairs = made_up_pairs(sizes, rng)
     draws = rng.multinomial(cells, np.full(cells, 1 / cells), size=80).astype(float)
     np.testing.assert_array_equal(
         compare.resampled_medians(error, pairs, draws), medians_by_a_loop(error, pairs, draws)
     )
-
-
-def test_a_resample_of_many_cells_visits_one_chunk_of_its_pairs(monkeypatch):
-    rng = np.random.default_rng(0)
-    error, pairs = made_up_pairs((300,), rng)  # 89,700 pairs
-    visited, tables = [], []
-    cumsum, drawn_below = np.cumsum, compare._drawn_below
-    monkeypatch.setattr(compare, "_CHUNK", 512)
-    monkeypatch.setattr(compare.np, "cumsum", lambda values: visited.append(len(values)) or cumsum(values))
-    monkeypatch.setattr(compare, "_drawn_below", lambda *of: tables.append(1) or drawn_below(*of))
-    compare.resampled_medians(error, pairs, rng.multinomial(300, np.full(300, 1 / 300), size=200).astype(float))
-    assert max(visited) == 512
-    assert len(visited) == 200
-    assert len(tables) <= 60  # products with the whole table: a bisection of 176 chunks, and the few where medians lie
