@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from effbatch.laws.base import Setting, in_range
-from effbatch.plan.recipe import Recipe
+from effbatch.plan.recipe import Recipe, steps_bought
 
 FILE = Path(__file__).with_name("law_scores.json")
 OF_RECIPE = ("optimizer", "momentum", "schedule", "weight_decay")  # what records are kept apart by
@@ -62,12 +61,12 @@ class LawScore:
         """What of a setting, or of the network, lies outside of the record, in words; None where nothing does."""
         if network is not None and self.networks and network not in self.networks:
             return f"a {network} (recorded: {', '.join(self.networks)})"
-        steps = setting.steps or (setting.examples and ceil(setting.examples / setting.batch_size))
+        bought = None if setting.examples is None else steps_bought({"examples": setting.examples}, setting.batch_size)
         for what, value, (low, high), margin in (
             ("α = {:g}", setting.alpha, self.alpha, 1),
             ("batches of {:,g}", setting.batch_size, self.batch_size, MARGIN),
             ("K = {:,g}", setting.num_classes, self.num_classes, MARGIN),
-            ("{:,g} steps", steps, self.steps, MARGIN),
+            ("{:,g} steps", setting.steps or bought, self.steps, MARGIN),
         ):
             if value is not None and not low / margin <= value <= margin * high:
                 span = f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -16,6 +16,9 @@ from effbatch.networks.per_image import Images, as_images, as_labels, image_grad
 from effbatch.noise.transition import MAX_CLASSES
 from effbatch.theory.spectrum import HeldOut, Spectrum
 
+MOST_EXAMPLES = 1000  # that the kernel is taken on
+CHUNK = 250  # images whose gradients are held at once
+
 
 def measure_spectrum(
     network: nn.Module,
@@ -26,25 +29,22 @@ def measure_spectrum(
     *,
     num_classes: int,
     foreign: Images | None = None,
-    max_examples: int = 1000,
-    seed: int = 0,
-    chunk: int = 250,
 ) -> Spectrum:
     """Spectrum of the neural tangent kernel at the network's present weights, averaged over the logits.
 
         theta(x, x') = (1/K) sum_c <df_c(x)/dw, df_c(x')/dw>        (Jacot et al. 2018, arXiv 1806.07572)
 
-    The kernel is taken on at most `max_examples` training images, drawn by `seed`, and its eigenfunctions are
-    carried to the images `x_test`, whose labels only score the predicted accuracy, and to the `foreign` images that
-    noisy copies show, if they do. Labels are whole numbers
-    below K. The network runs in evaluation mode: BatchNorm uses its running statistics, which couple no
-    images, and dropout is off. It keeps its weights and its mode. Memory: 2 * chunk gradients of one logit.
+    The kernel is taken on at most 1,000 training images, drawn once and for all, and its eigenfunctions are carried to
+    the images `x_test`, whose labels only score the predicted accuracy, and to the `foreign` images that noisy copies
+    show, if they do. Labels are whole numbers below K. The network runs in evaluation mode: BatchNorm uses its running
+    statistics, which couple no images, and dropout is off. It keeps its weights and its mode. Memory: 500 gradients of
+    one logit.
 
     Raises InputError when the network does not return K logits, images and labels do not match, or K is too large.
     """
     if num_classes > MAX_CLASSES:
         raise InputError(f"first principles take at most {MAX_CLASSES:,} classes, got {num_classes:,}: leave them out")
-    keep = np.random.default_rng(seed).permutation(len(x_train))[:max_examples]
+    keep = np.random.default_rng(0).permutation(len(x_train))[:MOST_EXAMPLES]
     network = as_classifier(network, num_classes, x_train)
     train, test = as_images(network, x_train)[keep], as_images(network, x_test)
     others = [test] if foreign is None else [test, as_images(network, foreign)]
@@ -52,14 +52,14 @@ def measure_spectrum(
 
     with evaluation_mode(network):
         logits, logits_test = (
-            logits_of(network, images, num_classes, chunk).double().cpu().numpy() for images in (train, test)
+            logits_of(network, images, num_classes, CHUNK).double().cpu().numpy() for images in (train, test)
         )
         if behaviour(network, train).coupled:
             raise InputError(
                 "gradients of single examples are needed, and the examples of a batch change each other's logits, in "
                 "evaluation mode too: build BatchNorm with track_running_stats=True, and normalise no batch by hand"
             )
-        gram, rows = _kernel(network, train, torch.cat(others), num_classes, chunk)
+        gram, rows = _kernel(network, train, torch.cat(others), num_classes)
 
     n, scale = len(train), 1 / np.sqrt(1 - 1 / num_classes)
     eigenvalues, vectors = np.linalg.eigh(gram / n)
@@ -86,11 +86,11 @@ def measure_spectrum(
 
 
 @torch.no_grad()
-def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int, chunk: int) -> tuple[NDArray, NDArray]:
+def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int) -> tuple[NDArray, NDArray]:
     """theta among the training images (n, n) and between test and training images (n_test, n)."""
     n = len(train)
     images = torch.cat([train, test])
-    theta, covered = dense_kernel(network, images, n, classes, chunk)
+    theta, covered = dense_kernel(network, images, n, classes, CHUNK)
     weights = {name: w for name, w in trainable_weights(network).items() if name not in covered}
     for unit in torch.eye(classes, dtype=theta.dtype, device=theta.device) if weights else ():
 
@@ -99,11 +99,11 @@ def _kernel(network: nn.Module, train: Tensor, test: Tensor, classes: int, chunk
             return torch.cat([g[:, 0] for g in by_weight.values()], 1)
 
         # gradients are cheap beside their products, so they are taken again for every block of the kernel
-        for j in range(0, n, chunk):
-            columns = gradients(train[j : j + chunk])
-            for i in range(j, len(images), chunk):  # above the diagonal: by symmetry
-                rows = columns if i == j and j + chunk <= n else gradients(images[i : i + chunk])
-                theta[i : i + chunk, j : j + chunk] += rows @ columns.T / classes
+        for j in range(0, n, CHUNK):
+            columns = gradients(train[j : j + CHUNK])
+            for i in range(j, len(images), CHUNK):  # above the diagonal: by symmetry
+                rows = columns if i == j and j + CHUNK <= n else gradients(images[i : i + CHUNK])
+                theta[i : i + CHUNK, j : j + CHUNK] += rows @ columns.T / classes
     kernel = theta.double().cpu().numpy()
     lower = np.tril(kernel[:n])
     return lower + np.tril(lower, -1).T, kernel[n:]
