@@ -1,9 +1,7 @@
-"""The CIFAR binary reader on small files made here, unpacked and as an archive."""
+"""The CIFAR binary reader on small files made here."""
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -42,16 +40,6 @@ def unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def packed(path: Path, files: Mapping[str, bytes], *, inside: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"{inside}/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
 @pytest.fixture(params=[cifar10, cifar100], ids=["cifar10", "cifar100"])
 def module(request, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
@@ -59,20 +47,16 @@ def module(request, tmp_path, monkeypatch):
     return request.param
 
 
-def test_folder_and_archive_give_the_planes_and_the_last_label(module, tmp_path):
+def test_a_folder_gives_the_planes_and_the_last_label(module, tmp_path):
     layout, files = module.LAYOUT, records(module.LAYOUT)
-    folder = unpacked(tmp_path / "folder", files)
-    archive = packed(tmp_path / layout.archive, files, inside=f"../{layout.folder}")
-    for source in (folder, archive):
-        train, test = cifar_binary.read(source, layout)
-        first = files[next(iter(layout.train))]
-        red_second_row = first[layout.label_bytes + 32 : layout.label_bytes + 64]
-        assert train.images[0, 0, 1].tobytes() == red_second_row
-        assert train.images.shape == (RECORDS * len(layout.train), 3, 32, 32)
-        assert test.labels.tolist() == [0, 1, 7]
-        (of_test,) = layout.test
-        assert test.images[2, 2, 31, 31] == files[of_test][-1]
-    assert {path.name for path in tmp_path.iterdir()} == {"folder", layout.archive}  # nothing was unpacked
+    train, test = cifar_binary.read(unpacked(tmp_path / "folder", files), layout)
+    first = files[next(iter(layout.train))]
+    red_second_row = first[layout.label_bytes + 32 : layout.label_bytes + 64]
+    assert train.images[0, 0, 1].tobytes() == red_second_row
+    assert train.images.shape == (RECORDS * len(layout.train), 3, 32, 32)
+    assert test.labels.tolist() == [0, 1, 7]
+    (of_test,) = layout.test
+    assert test.images[2, 2, 31, 31] == files[of_test][-1]
 
 
 def test_the_layouts_hold_as_many_images_as_were_published():
@@ -85,14 +69,11 @@ def test_the_layouts_hold_as_many_images_as_were_published():
         assert size.num_classes == classes
 
 
-@pytest.mark.parametrize("place", ["", "folder", "archive"])
+@pytest.mark.parametrize("place", ["", "folder"])
 def test_what_was_published_is_found_in_the_data_directory(module, tmp_path, place):
     layout, name = module.LAYOUT, module.__name__.rpartition(".")[2]
     folder, files = tmp_path / name, records(module.LAYOUT)
-    if place == "archive":
-        packed(folder / layout.archive, files, inside=layout.folder)
-    else:
-        unpacked(folder / layout.folder if place else folder, files)
+    unpacked(folder / layout.folder if place else folder, files)
     data = checked(module.load())
     assert (len(data.x_train), len(data.x_test), data.image_shape) == (3 * len(layout.train), 3, (3, 32, 32))
     assert data.x_train.mean() == pytest.approx(0, abs=1e-5)
@@ -102,30 +83,22 @@ def test_what_was_published_is_found_in_the_data_directory(module, tmp_path, pla
 
 def test_an_empty_folder_says_what_belongs_there(module, tmp_path):
     (tmp_path / module.__name__.rpartition(".")[2]).mkdir()
-    with pytest.raises(InputError, match=rf"needs {module.LAYOUT.archive}, or .*\.bin and the others"):
+    with pytest.raises(
+        InputError, match=rf"needs .*\.bin and the others of {module.LAYOUT.archive}, got none: unpack it"
+    ):
         module.where()
 
 
 def test_broken_files_are_named(tmp_path):
     layout = little(cifar10.LAYOUT)
     files = records(layout)
-    whole = packed(tmp_path / "whole.tar.gz", files, inside="x")
     cases = {
         "test_batch.bin must have 9,219 bytes, got 9,218": {**files, "test_batch.bin": files["test_batch.bin"][1:]},
         "test_batch.bin": {name: content for name, content in files.items() if name != "test_batch.bin"},
     }
     for number, (message, content) in enumerate(cases.items()):
-        for source in (
-            unpacked(tmp_path / str(number), content),
-            packed(tmp_path / f"{number}.tar.gz", content, inside="x"),
-        ):
-            with pytest.raises(InputError, match=message.replace(" must", ".* must")):
-                cifar_binary.read(source, layout)
-    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:20_000])
-    (tmp_path / "text.tar.gz").write_bytes(b"hello")
-    for name in ("cut", "text"):
-        with pytest.raises(InputError, match=rf"{name}\.tar\.gz must be a whole \.tar\.gz file"):
-            cifar_binary.read(tmp_path / f"{name}.tar.gz", layout)
+        with pytest.raises(InputError, match=message.replace(" must", ".* must")):
+            cifar_binary.read(unpacked(tmp_path / str(number), content), layout)
 
 
 def test_a_label_out_of_range_is_named(tmp_path, monkeypatch):

@@ -80,7 +80,9 @@ def test_the_option_names_the_data_directory(monkeypatch, tmp_path):
     (tmp_path / "cifar10").mkdir()
     listed = CliRunner().invoke(main, ["datasets", "--all", "--data-dir", str(tmp_path)]).output
     words = " ".join(listed.split())  # lines are wrapped to the terminal
-    assert f"cifar10: not here {tmp_path}/cifar10 needs cifar-10-binary.tar.gz" in words
+    assert (
+        f"cifar10: not here {tmp_path}/cifar10 needs data_batch_1.bin and the others of cifar-10-binary.tar.gz" in words
+    )
     assert "mnist: not here yet hub:ylecun/mnist is fetched when it is first asked for" in words
     result = CliRunner().invoke(main, ["datasets", "--data-dir", str(tmp_path / "none")])
     assert (result.exit_code, "does not exist" in result.output) == (2, True)

@@ -23,7 +23,6 @@ from effbatch.cli import COMMANDS, main
 from effbatch.core import npyfile
 from effbatch.data import sources
 from effbatch.data.dataset import MAX_CLASSES, MAX_PIXEL
-from effbatch.data.sources import cifar_binary
 from effbatch.noise import matrixfile, transition
 from effbatch.plan import options, spec
 
@@ -274,7 +273,6 @@ LIMITS = [  # page, words of the row, the limit as it stands there
     ("spec", "steps that a budget", f"{options.MAX_BUDGET:g}"),
     ("data", "one array", f"{npyfile.MAX_BYTES:,} bytes"),
     ("data", "pixels of the training", f"{sources.MAX_PIXELS:,}"),
-    ("data", "archive of CIFAR", f"{cifar_binary.MAX_UNPACKED:,} bytes"),
     ("data", "classes |", f"2 to {MAX_CLASSES:,}"),
     ("data", "classes of a noise matrix", f"{transition.MAX_CLASSES:,}"),
     ("data", "file with a noise matrix", f"{matrixfile.MAX_BYTES:,} bytes"),

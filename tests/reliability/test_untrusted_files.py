@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import gzip
-import io
 import json
 import pickle
 import re
-import tarfile
 import tomllib
 import tracemalloc
 import zipfile
@@ -30,7 +28,7 @@ from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Axis, Figure, Number, Panel, Series, Table
 from effbatch.core.pages import Code, Heading, Terms
 from effbatch.data import datasets
-from effbatch.data.sources import cifar_binary, folder, idx, npz
+from effbatch.data.sources import folder, idx, npz
 from effbatch.show.markdown import code_span, markdown_text
 from effbatch.show.rendering import render_html, write_markdown, write_pdf
 from effbatch.show.report import Chapter, Report
@@ -232,17 +230,6 @@ def test_an_idx_file_is_read_as_far_as_it_declares(tmp_path):
     (tmp_path / "claim").write_bytes(bytes([0, 0, 8, 2]) + b"\xff" * 8)
     with pytest.raises(InputError, match="may hold at most 1,073,741,824 values"):
         idx.read_idx(tmp_path / "claim")
-
-
-def test_an_archive_is_unpacked_only_so_far(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar_binary, "MAX_UNPACKED", 10**6)
-    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
-        info = tarfile.TarInfo("../../padding")
-        info.size = 2 * 10**6
-        tar.addfile(info, io.BytesIO(bytes(info.size)))
-    with pytest.raises(InputError, match="may unpack to 1,000,000 bytes; it goes beyond"):
-        cifar_binary._from_archive(tmp_path / "bomb.tar.gz", {"data_batch_1.bin": 10})
-    assert [path.name for path in tmp_path.iterdir()] == ["bomb.tar.gz"]
 
 
 def test_a_picture_of_billions_of_pixels_is_refused(tmp_path):

@@ -20,11 +20,11 @@ LAYOUT = cifar_binary.Layout(
 
 
 def where() -> str:
-    """The files, or their archive, in the folder cifar10 of the data directory where that is there, else the hub."""
+    """The files in the folder cifar10 of the data directory, where that is there, else the hub."""
     folder = data_dir() / "cifar10"
     if folder.is_dir():
         return str(cifar_binary.find(folder, LAYOUT))
-    return hub.instead_of(LAYOUT.archive, folder, HUB)
+    return hub.instead_of(f"the files of {LAYOUT.archive}", folder, HUB)
 
 
 def load() -> DataSet:
