@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from effbatch.core.errors import InputError
+from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.untouched import untouched
 
 Images = Tensor | NDArray[Any] | Mapping[str, Tensor]
@@ -48,12 +49,11 @@ class Classifier(nn.Module):
         sigmoid: bool = False,
         softened: bool = False,
         raw: bool = False,
-        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.undressed, self.takes = network, takes
         self.single, self.sigmoid, self.softened, self.raw = single, sigmoid, softened, raw
-        self.fixed = fixed or {}
+        self.fixed: Mapping[str, Any] = {}
         self.training = network.training
 
     def forward(self, images: Tensor | Mapping[str, Any]) -> Tensor:
@@ -192,7 +192,8 @@ def _accepted(network: nn.Module, images: Images) -> tuple[Tensor | Mapping[str,
         try:
             held = [*network.parameters(), *network.buffers()]
             if any(isinstance(one, UninitializedParameter | UninitializedBuffer) for one in held):
-                _initialise(network, x)
+                with evaluation_mode(network), torch.no_grad():
+                    called(network, x)
             return x, _run(network, x, training=False)
         except torch.OutOfMemoryError:
             raise
@@ -212,16 +213,6 @@ def _typed(network: nn.Module, images: Images) -> list[Tensor | Mapping[str, Any
     if x.is_floating_point():
         return [pixels, x.long()] if (x == x.round()).all() else [pixels]
     return [x, x.long(), pixels]
-
-
-def _initialise(network: nn.Module, x: Any) -> None:
-    modes = [(module, module.training) for module in network.modules()]
-    with torch.no_grad():
-        try:
-            called(network.eval(), x)
-        finally:
-            for module, mode in modes:
-                module.training = mode
 
 
 def _run(network: nn.Module, x: Any, *, training: bool) -> Any:
