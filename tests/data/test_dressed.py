@@ -411,12 +411,8 @@ def written(change) -> str:
         (written(lambda t: t.replace("species", " species ")), ""),
         (TABLE.rename(index=lambda i: 7 * i % 30).to_csv(), "'Unnamed: 0' left out, which numbers the rows"),
         (TABLE.assign(ID=1000 - np.arange(30)).to_csv(index=False), "'ID' left out, which numbers the rows"),
-        (
-            written(lambda t: f"{t}{TABLE.a.sum()},{TABLE.b.sum()},Total\n"),
-            "a fifth of every class drawn for testing, a last row of sums left out",
-        ),
     ],
-    ids=["comment", "spaces", "commas at the end", "heading", "index", "ID", "sums"],
+    ids=["comment", "spaces", "commas at the end", "heading", "index", "ID"],
 )
 def test_what_tables_hold_beside_their_cells_is_left_out_and_said(tmp_path, text, said):
     (tmp_path / "t.csv").write_text(text)
@@ -473,10 +469,6 @@ def test_the_column_of_labels_is_found_by_its_name_or_asked_for(tmp_path):
     [
         ({"c": "word"}, "every feature .* needs to be a number, got words in 'c', like 'word'"),
         ({"c": np.where(Y == 1, "?", "1")}, "got words in 'c', like '?'"),
-        (
-            {"species": np.where(np.arange(30) < 29, WORDS[Y], "Total")},
-            "the last row of table, 'Total', may be a class",
-        ),
         ({"c": np.where(Y == 1, np.nan, 1.0)}, "needs a value in every cell, got empty ones in 'c'"),
         ({"split": "train"}, "the column split .* needs train and test, got train"),
     ],

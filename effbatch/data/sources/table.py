@@ -1,7 +1,7 @@
 """A table with a column of labels, .csv, .tsv or .parquet -> a `DataSet`: every other column is a feature.
 
 A name may say which column holds the labels: flowers.csv:species. A column `split` (train, test) divides the rows. What
-numbers the rows, and a last row of sums, is left out.
+numbers the rows is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from effbatch.core.delimited import SUMS, is_number
+from effbatch.core.delimited import is_number
 from effbatch.core.errors import InputError, hint
 from effbatch.data.dataset import DataSet
 from effbatch.data.reading import PLAIN, Reading
@@ -51,9 +51,8 @@ def from_frame(name: str, frame: Any, test: Any = None, *, reading: Reading = PL
     reading.only(name, "label", "tokens")
     halves = [_named(half) for half in (frame, test) if half is not None]
     label = label_column(name, list(halves[0].columns), reading.label)
-    halves[0], remarks = _without_sums(name, halves[0], label)
     numbering = [column for column in halves[0] if column != label and _numbers_rows(column, halves[0][column])]
-    remarks += [f"{_few(numbering)} left out, which numbers the rows"] if numbering else []
+    remarks = [f"{_few(numbering)} left out, which numbers the rows"] if numbering else []
     halves = [half.drop(columns=numbering, errors="ignore") for half in halves]
     split = next((c for c in halves[0] if c.casefold() == SPLIT and c != label), None)
     if test is None and split is not None:
@@ -86,20 +85,6 @@ def _numbers_rows(column: str, values: Any) -> bool:
     """Whether it is an index, written out: whole numbers, all different, under no heading or one that says so."""
     named = column.startswith(UNNAMED) or column.casefold() in NUMBERING
     return named and values.dtype.kind in "iu" and bool(values.is_unique)
-
-
-def _without_sums(name: str, frame: Any, label: str) -> tuple[Any, list[str]]:
-    """Without a last row called total, or like it, that holds the sums of the others; what was done, in words."""
-    called = frame[label].astype(str).str.strip().str.casefold()
-    if len(frame) < 3 or called.iloc[-1] not in SUMS or (called.iloc[:-1] == called.iloc[-1]).any():
-        return frame, []
-    numbers = frame.drop(columns=label).select_dtypes("number")
-    if not np.allclose(numbers.iloc[:-1].sum(), numbers.iloc[-1], rtol=1e-3):
-        raise InputError(
-            f"the last row of {name}, {frame[label].iloc[-1]!r}, may be a class or hold sums, and its numbers are "
-            "none: leave it out, or rename it"
-        )
-    return frame.iloc[:-1], ["a last row of sums left out"]
 
 
 def _divided(name: str, frame: Any, split: str) -> list[Any]:
