@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from effbatch import claims
-from effbatch.plan.keys import RESERVED, Key, keys_of
+from effbatch.plan.keys import Key, keys_of
 from effbatch.plan.options import DATA, GRID, NOT_IN_GRID, SIMULATION, TRAIN, Data, Train
 
 PAGE = Path(__file__).parent / "spec.md"
@@ -22,15 +22,12 @@ END = "<!-- end of keys -->"
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables that its marks ask for, and the reserved words, in place of what stands there."""
+    """The page with the tables that its marks ask for in place of what stands there."""
     for name in TABLES:
         before, start, after = page.partition(f"<!-- keys of [{name}] -->\n")
         page = f"{before}{start}\n{table(name)}\n{END}{after.partition(END)[2]}"
-    reserved = "\n".join(f"* `{word}`: {why}" for word, why in RESERVED.items())
-    for mark, text in {"<!-- claims -->": claims_table(), "<!-- reserved -->": f"{reserved}\n"}.items():
-        before, start, after = page.partition(f"{mark}\n")
-        page = f"{before}{start}\n{text}\n{END}{after.partition(END)[2]}"
-    return page
+    before, start, after = page.partition("<!-- claims -->\n")
+    return f"{before}{start}\n{claims_table()}\n{END}{after.partition(END)[2]}"
 
 
 def claims_table() -> str:

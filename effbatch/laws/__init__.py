@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 
-from effbatch.core.errors import InputError
+from effbatch.core.errors import InputError, hint
 from effbatch.laws.base import ADAPTIVE, OPTIMIZERS, Applies, Law, Setting
 
 __all__ = ["ADAPTIVE", "LAWS", "OPTIMIZERS", "Applies", "Law", "Setting", "get"]
@@ -28,5 +27,4 @@ def get(name: str) -> Law:
     """The law of that name; InputError names the nearest known one."""
     if name in LAWS:
         return LAWS[name]
-    near = get_close_matches(name, LAWS, n=1, cutoff=0.0)[0]
-    raise InputError(f"no law is called {name!r}: the nearest is {near!r}, of {', '.join(sorted(LAWS))}", law=name)
+    raise InputError(f"no law is called {name!r}; {hint(name, LAWS)}", law=name)

@@ -13,15 +13,13 @@ from typing import Any
 
 from effbatch.core.errors import SpecError, hint
 
-SPELLED = {  # what other tools call a key -> how a spec says it
+SPELLED = {  # what people write -> what to write instead
     **{unit: f"write budget = {{ {unit} = N }}" for unit in ("steps", "examples", "epochs")},
     **dict.fromkeys(("epoch", "num_epochs", "max_epochs"), "write budget = { epochs = N }"),
     **dict.fromkeys(("lr", "learning_rates"), "write learning_rate, in [grid]"),
     **dict.fromkeys(("batch", "batch_sizes", "batchsize"), "write batch_size, in [grid]"),
     "noise_rate": "write alpha, which `effbatch estimate --noise-rate R --classes K` computes of it",
-}
-RESERVED = {  # keys and values with a place in the spec that this version does not fill -> what it does
-    "augment": "effbatch 0.2 shows images as they are",
+    "augment": "leave it out: effbatch 0.2 shows images as they are",
 }
 
 
@@ -72,9 +70,6 @@ class Key:
 
     def check(self, where: str, value: Any) -> None:
         """Raise SpecError unless the value is what this key needs; `where` names table and key."""
-        table, _, name = where.rpartition(" ")
-        if isinstance(value, str) and (said := f'{name} = "{value}"') in RESERVED:
-            refuse_reserved(said, table)
         if self.of and isinstance(value, Mapping):
             check_names(value, self.of, where=where)
         if not self._fits(value):
@@ -118,8 +113,6 @@ def keys_of(table: type) -> dict[str, Key]:
 def check_names(table: Mapping[str, Any], known: Collection[str], *, where: str) -> None:
     """Raise SpecError for a key that is not known; it names the nearest one that is."""
     for name in table:
-        if name in RESERVED and name not in known:
-            refuse_reserved(name, where)
         if name not in known:
             raise SpecError(f"unknown key {name!r} in {where}; {SPELLED.get(name) or hint(name, known)}", key=name)
 
@@ -129,11 +122,6 @@ def check_table(table: Mapping[str, Any], known: Mapping[str, Key], where: str) 
     check_names(table, known, where=where)
     for name, value in table.items():
         known[name].check(f"{where} {name}", value)
-
-
-def refuse_reserved(what: str, where: str) -> None:
-    """Say that a key, or a value of one, is for a later version."""
-    raise SpecError(f"{where} {what} is reserved for a later version, as {RESERVED[what]}: leave it out")
 
 
 def shown(value: Any) -> str:

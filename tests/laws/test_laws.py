@@ -203,9 +203,7 @@ def test_noisy_quadratic_takes_its_budget_in_steps_or_examples():
 
 
 def test_an_unknown_law_is_answered_with_the_nearest():
-    with pytest.raises(
-        InputError, match="no law is called 'noise_quadratic': the nearest is 'noisy_quadratic'"
-    ) as error:
+    with pytest.raises(InputError, match="no law is called 'noise_quadratic'; did you mean 'noisy_quadratic'") as error:
         get("noise_quadratic")
     assert error.value.facts == {"law": "noise_quadratic"}
 

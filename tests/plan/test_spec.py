@@ -119,7 +119,7 @@ MISTAKES = [  # table, its lines in place of those of the same keys, sentence
     ("train", 'loss = "gce"\nlabel_smoothing = 0.1', "loss gce takes labels as they are and has no closed-form mom"),
     ("train", 'loss = "gce"\nmeasure = ["moments"]', "0.0 and measure = ('moments',): leave them out, or take loss ="),
     ("train", "last_layer = -1", "[train] last_layer must be a number from 0 to 1e+15, got -1"),
-    ("grid", "augment = [1.0]", "[grid] augment is reserved for a later version, as effbatch 0.2 shows images as"),
+    ("grid", "augment = [1.0]", "unknown key 'augment' in [grid]; leave it out: effbatch 0.2 shows images as they are"),
     ("train", 'measure = ["moments"]\nlabel_smoothing = 0.1', "[train] measure moments takes labels as they are, got"),
     ("train", "clip = 0", "[train] clip must be a number of at least 1e-"),
     ("train", "label_smoothing = 1", "[train] label_smoothing must be a number of at least 0 and below 1, got 1"),

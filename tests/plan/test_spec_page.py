@@ -6,7 +6,6 @@ import runpy
 from pathlib import Path
 
 from effbatch.plan import options
-from effbatch.plan.keys import RESERVED
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -17,7 +16,6 @@ def test_the_page_holds_the_tables_of_the_declared_keys():
     assert made["with_tables"](page) == page, "python docs/spec_keys.py"
     rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     assert {*options.SIMULATION, *options.DATA, *options.TRAIN, *options.GRID} <= rows
-    assert all(f"`{word}`: " in page for word in RESERVED)
     assert f"with `refine`, {options.RANGE['refine'].limits}, it is an" in " ".join(page.split())
 
 

@@ -17,7 +17,6 @@ from effbatch import claims
 from effbatch.core.errors import SpecError
 from effbatch.plan import options
 from effbatch.plan import spec as specs
-from effbatch.plan.keys import RESERVED
 
 VALUES = [
     "nan", "inf", "-1", "0", "-0.0", "1e30", "1e308", "9" * 30, "9" * 400, '""', '"x"', '"\\u0000"', '"../../x"',
@@ -33,7 +32,7 @@ KEYS = [
     *product(["data"], options.DATA),
     *product(["train"], options.TRAIN),
     *product(["grid"], sorted({*options.GRID, *options.DATA, *options.TRAIN})),
-    *product(["data", "train", "grid"], filter(str.isidentifier, RESERVED)),
+    *product(["data", "train", "grid"], ["augment"]),
     ("claim", "kind"),
 ]
 RULES = [(kind, key) for kind in claims.kinds() for key in claims.get(kind)().rule if key != "kind"]
