@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from effbatch.cli.options import Name, was_given
-from effbatch.core.errors import InputError, RunError, hint
+from effbatch.core.errors import InputError, hint
 
 if TYPE_CHECKING:
     from effbatch.show.report import Report
@@ -21,11 +21,9 @@ Exhibit = TypeVar("Exhibit")
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|CUBE...")
 @click.option(
     "--out",
-    help="File to write: .pdf, .html or .md; .svg, .pdf, .png or .csv with --figure, .csv with --table; a folder with "
-    "--format.  [default: report.pdf, or the folder report]",
-)
-@click.option(
-    "--format", "formats", multiple=True, metavar="pdf,html,md", help="Write several formats into the folder --out."
+    multiple=True,
+    help="File to write: .pdf, .html or .md; .svg, .pdf, .png or .csv with --figure, .csv with --table; repeatable.  "
+    "[default: report.pdf]",
 )
 @click.option("--figure", metavar="NAME", help="Write only this figure; an unknown name lists them.")
 @click.option("--table", metavar="NAME", help="Write only this table; an unknown name lists them.")
@@ -37,8 +35,7 @@ Exhibit = TypeVar("Exhibit")
 @click.option("--paper", type=Name(("a4", "letter")), default="a4", show_default=True, help="Paper size of the PDF.")
 def command(
     paths: tuple[str, ...],
-    out: str | None,
-    formats: tuple[str, ...],
+    out: tuple[str, ...],
     figure: str | None,
     table: str | None,
     width: str | None,
@@ -48,7 +45,7 @@ def command(
 
     \b
     effbatch report out --out again.pdf --paper letter
-    effbatch report a/cube.nc b/cube.nc --format pdf,html,md --out both
+    effbatch report a/cube.nc b/cube.nc --out both.pdf --out both.html
     effbatch report out --figure collapse --out collapse.svg
     effbatch report out --figure collapse --out collapse.pdf --width one-column
     effbatch report out --table scorecard --out scorecard.csv
@@ -57,17 +54,13 @@ def command(
     from effbatch.validation import document, scorecard
     from effbatch.validation.judged import judge_all
 
-    targets, kind = _targets(out, formats, figure, table)
+    targets, kind = _targets(out or ("report.pdf",), figure, table)
     if was_given("paper") and not any(target.suffix == ".pdf" for target in targets):
         raise InputError(f"--paper needs a PDF, got {', '.join(map(str, targets))}: leave it out, or end --out in .pdf")
     if was_given("paper") and kind == "figure":
         raise InputError("--paper is for a whole report, got it with --figure: leave it out, or give --width")
-    if width and (kind != "figure" or targets[0].suffix not in (".svg", ".pdf")):
-        raise InputError(
-            f"--width is for a --figure as .svg or .pdf, got {targets[0]}: leave it out, or name a --figure"
-        )
-    if formats:
-        _make(targets[0].parent)
+    if width and (odd := [one for one in targets if kind != "figure" or one.suffix not in (".svg", ".pdf")]):
+        raise InputError(f"--width is for a --figure as .svg or .pdf, got {odd[0]}: leave it out, or name a --figure")
     cubes: dict = {}
     for path in paths:
         found = open_cubes(path)
@@ -81,36 +74,19 @@ def command(
         click.echo(target)
 
 
-def _targets(
-    out: str | None, formats: tuple[str, ...], figure: str | None, table: str | None
-) -> tuple[list[Path], str]:
+def _targets(out: tuple[str, ...], figure: str | None, table: str | None) -> tuple[list[Path], str]:
     """The files to write, and what they show: figure, table or report. InputError for what does not fit together."""
-    asked = [name for name, value in (("--figure", figure), ("--table", table), ("--format", formats)) if value]
-    if len(asked) > 1:
-        raise InputError(f"a report takes one of --figure, --table and --format, got {' and '.join(asked)}: leave one")
+    if figure and table:
+        raise InputError("a report takes one of --figure and --table, got both: leave one")
     kind = "figure" if figure else "table" if table else "report"
     endings = [ending for what, ending in _WRITERS if what == kind]
-    if not formats:
-        target = Path(out or "report.pdf")
-        if target.suffix not in endings:
-            told = f" for a {kind}" * (kind != "report")
-            got = "none" if out is None else repr(str(target))
-            raise InputError(f"--out needs a name that ends in {' or '.join(endings)}{told}, got {got}: add the ending")
-        return [target], kind
-    names = list(dict.fromkeys(name.strip() for given in formats for name in given.split(",")))
-    if unknown := [name for name in names if f".{name}" not in endings]:
-        known = ", ".join(ending[1:] for ending in endings)
-        raise InputError(f"--format takes {known}, separated by commas, got {', '.join(map(repr, unknown))}")
-    return [Path(out or "report") / f"report.{name}" for name in names], kind
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"with --format, --out must be a folder; {folder} cannot be one ({error.strerror}): name another"
-        ) from error
+    targets = [Path(name) for name in dict.fromkeys(out)]
+    if odd := [target for target in targets if target.suffix not in endings]:
+        told = f" for a {kind}" * (kind != "report")
+        raise InputError(
+            f"--out needs a name that ends in {' or '.join(endings)}{told}, got {str(odd[0])!r}: add the ending"
+        )
+    return targets, kind
 
 
 def _named(exhibits: Mapping[str, Exhibit], kind: str, name: str) -> Exhibit:

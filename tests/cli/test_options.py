@@ -34,7 +34,10 @@ IGNORED = {
     ),
     "paper of a table": ("report out --table rates --out a.csv --paper letter", "--paper needs a PDF, got a.csv"),
     "paper of a page": ("report out --out a.html --paper a4", "--paper needs a PDF, got a.html"),
-    "paper of no format": ("report out --format html,md --out b --paper letter", "PDF, got b/report.html, b/report.md"),
+    "paper of no format": (
+        "report out --out b.html --out b.md --paper letter",
+        "--paper needs a PDF, got b.html, b.md",
+    ),
     "momentum of SGD": (f"{ADVISE} --momentum 0.5", "--momentum is for --optimizer momentum, got it with sgd"),
     "momentum of a law": (f"{PREDICT} --optimizer momentum --momentum 0.5", "--momentum has moved to advise"),
     "folder without data": (f"{PREDICT} --data-dir .", "--data-dir has moved to advise"),

@@ -137,11 +137,12 @@ def test_a_report_is_rendered_again_from_the_cube_alone(validated, tmp_path):
     assert (tmp_path / "one.pdf").stat().st_size > 10_000
 
 
-def test_all_formats_are_written_into_a_folder(validated, tmp_path):
+def test_all_files_asked_for_are_written_once(validated, tmp_path):
     out, _, _ = validated
-    told = run("report", out / "collapse", "--format", "html,md", "--format", "md", "--out", tmp_path / "a" / "b")
-    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["report.html", "report.md"]
-    assert told.output.count("report.md") == 1
+    asked = [option for name in ("r.html", "r.md", "r.md") for option in ("--out", tmp_path / name)]
+    told = run("report", out / "collapse", *asked)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.html", "r.md"]
+    assert told.output.count("r.md") == 1
 
 
 def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
@@ -174,9 +175,9 @@ def test_a_figure_and_a_table_are_written_alone(validated, tmp_path):
         (["--table", "x", "--out", "x.svg"], "--out needs a name that ends in .csv for a table, got 'x.svg'"),
         (
             ["--figure", "x", "--table", "y"],
-            "one of --figure, --table and --format, got --figure and --table",
+            "one of --figure and --table, got both",
         ),
-        (["--format", "pdf,doc"], "--format takes pdf, html, md, separated by commas, got 'doc'"),
+        (["--out", "a.md", "--out", "b.doc"], "ends in .pdf or .html or .md, got 'b.doc'"),
     ],
     ids=["unknown figure", "unknown table", "wrong ending", "two at once", "unknown format"],
 )
@@ -224,7 +225,8 @@ def test_a_cube_without_prediction_is_shown_and_not_judged(validated, tmp_path, 
     plain = tmp_path / "plain.toml"
     plain.write_text(specs[0].read_text(encoding="utf-8").replace("seed = 3", f"seed = {seeds}"), encoding="utf-8")
     run("simulate", plain, "--out", tmp_path / "s", "--device", "cpu")
-    run("report", tmp_path / "s", "--format", "md,html,pdf" if seeds == 2 else "md,html", "--out", tmp_path)
+    endings = ("md", "html", "pdf") if seeds == 2 else ("md", "html")
+    run("report", tmp_path / "s", *(part for one in endings for part in ("--out", tmp_path / f"report.{one}")))
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "no prediction made before its run" in text
     assert "Best learning rate of every cell, as measured" in text
