@@ -120,8 +120,7 @@ def advise(
     own = (recipe.batch_size,) if recipe.batch_size is not None else ()
     recipes = [replace(recipe, batch_size=size) for size in dict.fromkeys((*own, *batch_sizes)) or (BATCH_SIZE,)]
     of = replace(subject(network, dataset), held_out=held_out)
-    scored: Literal["as given", "checked"] = "as given" if held_out is None else "checked"
-    from effbatch.networks.kind import kind_of_network, normalises
+    from effbatch.networks.kind import kind_of_network
 
     try:
         noise = noise.on(dataset)
@@ -132,6 +131,15 @@ def advise(
         effective_alpha(questions[0].labels)
     except UnknownAlpha as unknown:
         return _warned(_unanswered(of, recipes, unknown, labels_are), warning)
+    return _warned(_advised(of, questions, how, labels_are), warning)
+
+
+def _advised(of: Subject, questions: Sequence[Question], how: Probing, labels_are: Literal["clean", "noisy"]) -> Advice:
+    """The answers to all questions, one for each batch size, and the one to choose."""
+    from effbatch.networks.kind import normalises
+
+    dataset = of.data
+    scored: Literal["as given", "checked"] = "as given" if of.held_out is None else "checked"
     if how.training:
         probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
         answers = [_from_runs(q, found, labels_are, scored) for q, found in zip(questions, probes, strict=True)]
@@ -139,7 +147,7 @@ def advise(
     else:
         answers, remarks = _from_theory(of, questions, labels_are)
         cost = Cost(0.0, 0.0)
-    chosen, as_good, why = _choice(answers, by_examples=recipe.examples is not None)
+    chosen, as_good, why = _choice(answers, by_examples=questions[0].recipe.examples is not None)
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
     if how.training and labels_are == "noisy" and passes >= MANY_PASSES:
@@ -151,7 +159,7 @@ def advise(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
             "knows nothing of memorising labels that stay"
         )
-    found = Advice(
+    return Advice(
         network=of.name,
         data=_described(dataset),
         labels=LabelsAsked(
@@ -159,7 +167,7 @@ def advise(
             alpha=question.alpha,
             noise=answered(question).noise if question.recipe.optimizer in OPTIMIZERS else {},
             majority=majority_share(dataset.y_train),
-            audits=audits(question.alpha, dataset.num_classes) if noise.name == "uniform" else (),
+            audits=audits(question.alpha, dataset.num_classes) if question.noise.name == "uniform" else (),
             scored=scored,
         ),
         recipe=replace(question.recipe, steps=chosen.steps, examples=None),
@@ -174,7 +182,6 @@ def advise(
         passes=passes,
         limits=tuple(remarks),
     )
-    return _warned(found, warning)
 
 
 def _warned(advice: Advice, warning: str | None) -> Advice:
