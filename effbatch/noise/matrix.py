@@ -54,14 +54,9 @@ class MatrixNoise:
         return len(self.matrix)
 
     @property
-    def clean_probabilities(self) -> np.ndarray:
-        """T_cc = P(label correct) of each class, shape (K,)."""
-        return np.diag(self.transition_matrix())
-
-    @property
     def clean_probability(self) -> float:
         """P(label correct), the mean of T_cc."""
-        return float(self.clean_probabilities.mean())
+        return float(np.diag(self.transition_matrix()).mean())
 
     @property
     def noise_rate(self) -> float:
@@ -107,11 +102,6 @@ class MatrixNoise:
     def loss_floor(self) -> float:
         """Mean entropy of a label given its class, in nats: training loss below it is memorising."""
         return float(transition.loss_floor(self.transition_matrix()))
-
-    @property
-    def margins(self) -> np.ndarray:
-        """T_cc − max_{k≠c} T_ck of each class, shape (K,)."""
-        return (1 + self.alpha * transition.margins(self.matrix)) / (1 + self.alpha)
 
     @property
     def unlearnable(self) -> tuple[int, ...]:

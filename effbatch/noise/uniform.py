@@ -71,19 +71,9 @@ class UniformNoise:
         return self.alpha
 
     @property
-    def signal_spectrum(self) -> np.ndarray:
-        """λ, K − 1 times, shape (*alpha.shape, K − 1)."""
-        return np.repeat(np.asarray(self.signal)[..., None], self.num_classes - 1, axis=-1)
-
-    @property
     def least_signal(self) -> Array:
-        """λ, the last of `signal_spectrum`, at any number of classes."""
+        """λ: labels tell of every distinction alike."""
         return self.signal
-
-    @property
-    def margins(self) -> np.ndarray:
-        """λ for every class: the lead of the true label over any false one, shape (*alpha.shape, K)."""
-        return np.repeat(np.asarray(self.signal)[..., None], self.num_classes, axis=-1)
 
     @property
     def unlearnable(self) -> tuple[int, ...]:
