@@ -31,8 +31,8 @@ from torch.nn.functional import cross_entropy
 
 from effbatch.core.errors import InputError
 from effbatch.engine.visits import Stream
-from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import Images, as_images, as_labels, logits_of
+from effbatch.networks.untouched import evaluation_mode
 from effbatch.plan.spec import Data
 
 Score = Callable[[Sequence[float], float], Sequence[float]]

@@ -21,9 +21,8 @@ from torch.func import vmap
 
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.stacking import SideBySide, StackedNetwork, member_of, stacked_parameters
-from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import logits_of, output, trainable_weights
-from effbatch.networks.untouched import draw_from
+from effbatch.networks.untouched import draw_from, evaluation_mode
 from effbatch.noise.labels import counter_hash
 
 TOGETHER = {"float32": 300_000, "bfloat16": 3_000_000}  # at most, by precision: see docs/notes/engine-speed.md

@@ -12,7 +12,7 @@ from effbatch.data.dataset import DataSet
 from effbatch.engine.visits import image_subset
 from effbatch.measure.gradients import measure_moments
 from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_inside, of_these_images
-from effbatch.networks.evaluation_mode import evaluation_mode
+from effbatch.networks.untouched import evaluation_mode
 
 IMAGES = 400  # measured, the same ones at every checkpoint of a seed
 NOISED_SETS = 4  # per checkpoint

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from effbatch.core.announced import SHARE, free_memory
-from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import logits_of
+from effbatch.networks.untouched import evaluation_mode
 from effbatch.plan.units import Unit
 
 CACHE_BYTES = 8_000_000  # working set of one CPU thread; found by trying, see docs/notes/engine-speed.md

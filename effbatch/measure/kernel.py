@@ -11,8 +11,8 @@ from effbatch.core.errors import InputError
 from effbatch.measure.dense_kernel import dense_kernel
 from effbatch.networks.behaviour import behaviour
 from effbatch.networks.classifier import as_classifier
-from effbatch.networks.evaluation_mode import evaluation_mode
 from effbatch.networks.per_image import Images, as_images, as_labels, image_gradients, logits_of, trainable_weights
+from effbatch.networks.untouched import evaluation_mode
 from effbatch.noise.transition import MAX_CLASSES
 from effbatch.theory.spectrum import HeldOut, Spectrum
 

@@ -16,8 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from effbatch.core.errors import InputError
-from effbatch.networks.evaluation_mode import evaluation_mode
-from effbatch.networks.untouched import untouched
+from effbatch.networks.untouched import evaluation_mode, untouched
 
 Images = Tensor | NDArray[Any] | Mapping[str, Tensor]
 FEW = 8  # images that tell which dress a network wears

@@ -1,29 +1,26 @@
-"""A network and a data set -> what in the data does not fit the network, by its value and its place."""
+"""A network and a data set -> the token that the network's embedding does not have, with its place."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from effbatch.core.errors import InputError
 from effbatch.data.dataset import DataSet
-from effbatch.networks.classifier import as_classifier, called, logits_in
+from effbatch.networks.classifier import as_classifier, called
 from effbatch.networks.untouched import untouched
 
 
 def check_fits(network: nn.Module, data: DataSet) -> None:
-    """InputError for a token beyond an embedding, and for a class with one example that the network has no logit for.
-
-    What else does not fit is said where it is met, by `per_image.logits_of`.
-    """
+    """InputError for a token beyond an embedding; what else does not fit is said by `per_image.logits_of`."""
     network = as_classifier(network, data.num_classes, data.x_train)
     if data.x_train.dtype.kind == "i":
         for half, x in (("training", data.x_train), ("test", data.x_test)):
             _check_tokens(network, data.name, half, x)
-    _check_lone_classes(network, data)
 
 
 def _check_tokens(network: nn.Module, name: str, half: str, x: np.ndarray) -> None:
@@ -36,8 +33,10 @@ def _check_tokens(network: nn.Module, name: str, half: str, x: np.ndarray) -> No
             rows.append(embedding.num_embeddings)
 
     looking = [one.register_forward_pre_hook(look) for one in network.modules() if isinstance(one, nn.Embedding)]
+    device = next(network.parameters(), torch.zeros(())).device
     try:
-        _logits(network, x[example : example + 1])
+        with untouched(network, training=False), torch.no_grad(), suppress(Exception):  # the user's code may raise any
+            called(network, torch.as_tensor(x[example : example + 1], device=device))
     finally:
         for one in looking:
             one.remove()
@@ -50,32 +49,3 @@ def _check_tokens(network: nn.Module, name: str, half: str, x: np.ndarray) -> No
             token=token,
             example=example,
         )
-
-
-def _check_lone_classes(network: nn.Module, data: DataSet) -> None:
-    labels = np.concatenate([data.y_train, data.y_test])
-    lone = np.flatnonzero(np.bincount(labels, minlength=data.num_classes) == 1)
-    z = _logits(network, data.x_train[:2]) if len(lone) else None
-    width = None if z is None or z.ndim < 2 else z.flatten(1).shape[1]
-    if width is None or not data.num_classes - len(lone) <= width < data.num_classes:
-        return
-    names = data.class_names or tuple(map(str, range(data.num_classes)))
-    at = int(np.flatnonzero(labels == lone[-1])[0])
-    n = len(data.y_train)
-    half, at = ("training", at) if at < n else ("test", at - n)
-    raise InputError(
-        f"the network needs a logit for each of the {data.num_classes} classes of {data.name}, got {width} logits, and "
-        f"one example alone is of class {names[lone[-1]]}, {half} example {at}, counted from 0: mend its label, or "
-        "widen the last layer",
-        example=at,
-    )
-
-
-def _logits(network: nn.Module, x: np.ndarray) -> Tensor | None:
-    """None where the network refuses the examples."""
-    weight = next(network.parameters(), torch.zeros(()))
-    with untouched(network, training=False), torch.no_grad():
-        try:
-            return logits_in(called(network, torch.as_tensor(x, device=weight.device)))
-        except Exception:  # the user's code may raise anything
-            return None

@@ -38,6 +38,18 @@ def untouched(network: nn.Module, *, training: bool | None = None) -> Iterator[N
 
 
 @contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every module gets back the mode that it had, and all else stays as it becomes."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
 def process_untouched() -> Iterator[None]:
     """What a network's code may change of the process comes back: all random states, and PyTorch's default type."""
     python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
