@@ -38,6 +38,9 @@ def _sources() -> dict[str, Path]:
             "staying_labels",
             "staying_labels_further",
             "staying_labels_learnable",
+            "staying_labels_learnable_10",
+            "staying_labels_brought",
+            "staying_labels_brought_10",
             "throughput",
         )
     }

@@ -13,7 +13,7 @@ from effbatch.advice.clean_accuracy import on_clean_labels
 from effbatch.advice.labels_pay import LINEAR, labels_worth
 from effbatch.advice.noise import NoAlpha, Noise, UnknownAlpha, audits, effective_alpha
 from effbatch.advice.prediction import answered
-from effbatch.advice.probing import Probing, Subject, costs_at, probed, subject
+from effbatch.advice.probing import Probing, Subject, costs_at, other_hump, probed, subject
 from effbatch.advice.question import Anchor, Question, asked, gathered
 from effbatch.advice.recommendation import Recommendation
 from effbatch.advice.untrained import about_normalising, accuracy_answer, rate_answer, untrained
@@ -39,7 +39,6 @@ AS_GOOD = 0.01  # accuracies closer than this are told as equally good
 OCTAVES = (-2, -1, 1, 2)  # of the batch size, to which the law carries a rate
 LEVEL = 0.9  # of an interval that holds recorded errors
 FEW_PASSES = 3  # beyond that memorising of fixed labels may begin
-MANY_PASSES, MOSTLY_WRONG = 8, 1  # and α, from which on half of the intervals may miss: docs/notes/probe.md
 LABELS = ("clean", "noisy")
 OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the labels given are noisy
 MOVED = {"probe": "is the default now: leave it out, or give training=False for laws and theory alone"}
@@ -141,19 +140,18 @@ def _advised(of: Subject, questions: Sequence[Question], how: Probing, labels_ar
     dataset = of.data
     scored: Literal["as given", "checked"] = "as given" if of.held_out is None else "checked"
     if how.training:
-        probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
+        probes, cost, whole = probed(of, questions, how, simulated=labels_are == "clean")
         answers = [_from_runs(q, found, labels_are, scored) for q, found in zip(questions, probes, strict=True)]
         remarks = _remarks(of, questions[0], labels_are)
     else:
         answers, remarks = _from_theory(of, questions, labels_are)
-        cost = Cost(0.0, 0.0)
+        cost, whole = Cost(0.0, 0.0), 0.0
     chosen, as_good, why = _choice(answers, by_examples=questions[0].recipe.examples is not None)
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
-    if how.training and labels_are == "noisy" and passes >= MANY_PASSES:
-        alpha, seconds = question.alpha.value or 0, WHOLE * len(answers) * cost.seconds / cost.full_runs
-        if chosen.probe is not None and chosen.probe.kind == "short":
-            remarks[:0] = _higher(passes, alpha, seconds, normalised=normalises(of.make(0)))
+    if chosen.probe is not None and chosen.probe.kind == "short":
+        if labels_are == "noisy" and other_hump(of, question):
+            remarks.insert(0, _higher(passes, whole, normalised=normalises(of.make(0))))
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
@@ -337,18 +335,16 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
     )
 
 
-def _higher(passes: float, alpha: float, seconds: float, *, normalised: bool) -> list[str]:
+def _higher(passes: float, seconds: float, *, normalised: bool) -> str:
     """Where memorising may leave a second hump of rates beside the one that short runs see, and what looks for it.
 
     seconds  that whole runs would take
     """
-    if alpha < MOSTLY_WRONG and not normalised:
-        return []
     told = "if right ones can be told without error, the best rate may lie above the interval; train once at"
     if normalised:
         told = "in networks that normalise, the best rate may lie beside the interval; train once at ⅛,"
     whole = f"or give --effort {WHOLE:g} (about {duration(seconds)})"
-    return [f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too, {whole}"]
+    return f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too, {whole}"
 
 
 def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:

@@ -24,7 +24,8 @@ from effbatch.core.kept import Kept
 from effbatch.data.dataset import fingerprint
 from effbatch.laws.base import SMALLEST, in_range, whole_number
 from effbatch.noise import MatrixNoise
-from effbatch.probe.rule import NORMAL_90, Probe, Stage
+from effbatch.plan.recipe import steps_bought
+from effbatch.probe.rule import NORMAL_90, WHOLE, Probe, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,11 @@ PATIENCE = 5.0  # seconds, after which it is told what is waited for
 UNLIKE = 100  # times the least deviation of a column, or 1, from which the largest calls for scaling
 COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
+MANY_PASSES, MOSTLY_WRONG = (
+    8,
+    1,
+)  # and α, from which on half of the intervals of short runs may miss: docs/notes/probe.md
+SOON = 60.0  # seconds: less, and runs are whole there without being asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ class Probing:
 
     training  False: nothing is trained, and theory and laws answer
     effort    what they cost at each batch size on average, in full runs, 0.5 to 30; None: about 1.6, or 2.2 where noisy
-              labels score them. From 10 on no run is short: what they cost at most, unless the best rate lies far off
+              labels score them. From 10 on no run is short: what they cost at most, unless the best rate lies far off;
+              that is what None is where `other_hump` and all of them take less than a minute
     rate      a learning rate of your own: what it would cost
     seed      of data order, initialisation and simulated noise
     device    "auto", "cpu" or "cuda"
@@ -115,8 +122,20 @@ def subject(network: Any, data: DataSet) -> Subject:
     return Subject(lambda seed: drawn(made, seed=seed), name, data, given=given)
 
 
-def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool) -> tuple[list[Probe], Cost]:
-    """A probe at the batch size of every question, and what all of them cost.
+def other_hump(of: Subject, question: Question) -> bool:
+    """Whether memorising labels that are wrong for good may leave rates that short runs do not see the best of."""
+    from effbatch.networks.kind import normalises
+
+    B = question.setting.batch_size
+    passes = B * steps_bought(question.recipe.budget, B) / len(of.data.y_train)
+    wrong = question.alpha.value or 0
+    return passes >= MANY_PASSES and (wrong >= MOSTLY_WRONG or normalises(of.make(0)))
+
+
+def probed(
+    of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool
+) -> tuple[list[Probe], Cost, float]:
+    """A probe at the batch size of every question, what all of them cost, and the seconds that whole runs would take.
 
     simulated  the noise of the questions comes on top of the labels, which are clean; else labels are taken as they are
     """
@@ -136,23 +155,33 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
     waiting.daemon = True
     waiting.start()
-    try:
-        prices = [
+    kept: list[dict[str, Any]] = [
+        {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
+        for question, noise in zip(questions, noises, strict=True)
+    ]
+
+    def priced() -> list[Price]:
+        return [
             price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), **shared)
             for q, noise in zip(questions, noises, strict=True)
         ]
+
+    try:
+        prices = priced()
+        whole = sum(WHOLE * one.seconds / one.full_runs for one in prices)
+        unasked = how.effort is None and not simulated and any(other_hump(of, question) for question in questions)
+        if unasked and _same_again(kept[0], "whole runs", whole < SOON):
+            shared["effort"] = WHOLE
+            prices = priced()
     finally:
         waiting.cancel()
-    how.tell(_announced(prices))
+    how.tell(_announced(prices, unasked=how.effort is None))
     seconds = sum(one.seconds for one in prices)
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
     found = []
     try:
-        for question, noise, one in zip(questions, noises, prices, strict=True):
-            kept: dict[str, Any] = (
-                {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
-            )
+        for question, noise, one, where in zip(questions, noises, prices, kept, strict=True):
             found.append(
                 probe(
                     of.make,
@@ -164,7 +193,7 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
                     seed=how.seed,
                     on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
                     on_more=partial(teller.more, one.seconds / max(seconds, 1e-9), one, question.setting.batch_size),
-                    **kept,
+                    **where,
                 )
             )
     except KeyboardInterrupt:
@@ -172,19 +201,25 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
     found = [with_scales(one, of.data) for one in found]
-    return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+    return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started), whole
 
 
-def _announced(prices: Sequence[Price]) -> str:
-    """What all runs will cost, before they begin."""
+def _same_again(kept: dict[str, Any], decision: str, now: bool) -> bool:
+    """What was decided when this was first asked with the same folder, however busy the machine is now."""
+    return bool(kept["keep"](decision, lambda: {"decided": np.array(now)})["decided"]) if kept else now
+
+
+def _announced(prices: Sequence[Price], *, unasked: bool) -> str:
+    """What all runs will cost, before they begin, and why they are whole where nobody asked for that."""
     runs, seconds = sum(one.full_runs for one in prices), duration(sum(one.seconds for one in prices))
     least, most = sum(one.least for one in prices), sum(one.most for one in prices)
     at_an_end = "if the best rate is the lowest or highest tried"
     if prices[0].whole:
         more = f", or up to {most:.2g} {at_an_end}" if most > runs else ""
+        why = "wrong labels come back many times (--effort 2 asks for short runs): " if unasked else ""
         return (
-            f"whole runs will cost up to {runs:.2g} full runs, about {seconds}: {least:.2g} if one rate is clearly the "
-            f"best{more}"
+            f"{why}whole runs will cost up to {runs:.2g} full runs, about {seconds}: {least:.2g} if one rate is "
+            f"clearly the best{more}"
         )
     return (
         f"the short runs will cost {runs:.2g} full runs on average, about {seconds}: {least:.2g}, or up to {most:.2g} "

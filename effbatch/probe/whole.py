@@ -171,9 +171,11 @@ def find(
     The other arguments are those of `rule.find`.
     """
     looked = _looked(_Looked(train, plan, held_out, parts), round(log2(start)), seed)
-    stages, n = looked.stages(steps), len(looked.runs)
-    if not has_learned(stages[0], held_out, majority, entropy):
-        why = f"no run of {stages[0].steps} steps beat chance on n = {held_out:,} held-out examples: give more steps"
+    stages, n, best = looked.stages(steps), len(looked.runs), looked.best
+    at_best = looked.stage([best], looked.seeds(best), steps)
+    scored = held_out * min(parts, len(at_best.seeds))
+    if not has_learned(at_best, scored, majority, entropy):
+        why = f"no run of {stages[0].steps} steps beat chance on n = {scored:,} held-out examples: give more steps"
         silent = Estimate(None, n=n, reason=why)
         return Probe(
             learning_rate=silent,
@@ -184,12 +186,10 @@ def find(
             full_runs=n * plan.last,
             kind="whole",
         )
-    best, near, tried = looked.best, looked.near(), looked.octaves
+    near, tried = looked.near(), looked.octaves
     below, above = (tried[0] - COARSE, *tried), (*tried[1:], tried[-1] + COARSE)
     low = (near[0] + below[tried.index(near[0])]) / 2
     high = (near[-1] + above[tried.index(near[-1])]) / 2
-    at_best = looked.stage([best], looked.seeds(best), steps)
-    scored = held_out * min(parts, len(at_best.seeds))
     accuracy, growth = accuracy_at_end([at_best], num_classes, scored, scored_alpha)
     return Probe(
         learning_rate=Estimate(2.0**best, 2.0**low, 2.0**high, n=n, level=LEVEL),

@@ -117,19 +117,45 @@ def test_many_passes_over_mostly_wrong_labels_may_ask_for_another_rate(images, n
     rng = np.random.default_rng(4)
     wrong = rng.random(700) < alpha / (1 + alpha)
     noisy = replace(images, y_train=np.where(wrong, rng.integers(0, 3, 700), images.y_train))
-    limits = ask(noisy, network, labels="noisy", alpha=alpha, steps=steps).limits
+    limits = ask(noisy, network, labels="noisy", alpha=alpha, steps=steps, effort=2.0).limits
     assert told in limits[0] if told else not any("train once" in limit for limit in limits)
     assert not told or "or give --effort 10 (about " in limits[0]
 
 
-def test_whole_runs_need_no_run_at_a_higher_rate_and_fit_a_screen(images):
+@pytest.fixture
+def mostly_wrong(images):
     rng = np.random.default_rng(4)
-    noisy = replace(images, y_train=np.where(rng.random(700) < 0.75, rng.integers(0, 3, 700), images.y_train))
-    said = ask(noisy, labels="noisy", alpha=3.0, steps=400, effort=10)
+    return replace(images, y_train=np.where(rng.random(700) < 0.75, rng.integers(0, 3, 700), images.y_train))
+
+
+def test_runs_are_whole_unasked_where_short_ones_may_miss_and_whole_ones_are_soon_done(mostly_wrong, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr("effbatch.advice.probing.SOON", 1e9)
+    said = ask(mostly_wrong, labels="noisy", alpha=3.0, steps=400, tell=told.append)
+    why = "wrong labels come back many times (--effort 2 asks for short runs)"
+    assert told[0].startswith(f"{why}: whole runs will cost up to ")
     assert said.chosen.probe.kind == "whole"
     assert 6 < said.cost.full_runs < 11
     assert not any("train once" in limit for limit in said.limits)
     assert len(str(said).splitlines()) <= 24
+    others = {"alpha": 0.5}, {"steps": 60}, {"effort": 2.0}, {"labels": "clean"}
+    for other in others:
+        assert ask(mostly_wrong, **{"labels": "noisy", "alpha": 3.0, "steps": 400} | other).chosen.probe.kind == "short"
+    monkeypatch.setattr("effbatch.advice.probing.SOON", 0.0)
+    said = ask(mostly_wrong, labels="noisy", alpha=3.0, steps=400)
+    assert said.chosen.probe.kind == "short"
+    assert "or give --effort 10 (about " in said.limits[0]
+
+
+def test_an_answer_asked_again_is_the_same_however_busy_the_machine(mostly_wrong, tmp_path, monkeypatch):
+    how = {"labels": "noisy", "alpha": 3.0, "steps": 400, "out": tmp_path}
+    monkeypatch.setattr("effbatch.advice.probing.SOON", 0.0)
+    first = ask(mostly_wrong, **how)
+    monkeypatch.setattr("effbatch.advice.probing.SOON", 1e9)
+    first, again = numbers(first), numbers(ask(mostly_wrong, **how))
+    (one,), (other,) = first.pop("limits"), again.pop("limits")
+    assert again == first
+    assert one.split("(about")[0] == other.split("(about")[0]
 
 
 def test_enough_checked_labels_score_the_runs_on_clean_labels(images, tmp_path):

@@ -36,7 +36,7 @@ class Humps:
         self.asked += [(rate, seed) for rate in rates for seed in seeds]
         accuracy = self.at(np.log2(rates))[:, None] + np.zeros(len(seeds))
         accuracy = accuracy + self.scatter * self.rng.normal(size=accuracy.shape)
-        return Runs(accuracy=accuracy, loss=log(5) - (accuracy - 0.2), history=accuracy[..., None])
+        return Runs(accuracy=accuracy, loss=log(5) - (accuracy - 0.2) / 4, history=accuracy[..., None])
 
     def found(self, *, start=2.0**-5, plan=PLAN, **how):
         options = {"steps": 300, "num_classes": 5, "held_out": HELD_OUT, "majority": 0.2, "parts": 3}
@@ -123,7 +123,14 @@ def test_the_plateau_and_the_accuracy_are_those_of_the_best_rate():
 def test_runs_that_never_beat_chance_give_no_rate_and_say_why():
     found = Humps().found()
     assert found.learning_rate.value is None
-    assert "no run of 200 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
+    scored = HELD_OUT * min(3, len(found.stages[-1].seeds) + len(found.stages) - 1)
+    assert f"no run of 200 steps beat chance on n = {scored:,} held-out examples" in found.learning_rate.reason
+
+
+def test_what_one_seed_does_not_show_to_be_learned_several_may():
+    assert Humps((-5, 0.03)).found(plan=replace(PLAN, whole=9)).learning_rate.value is None  # 0.03 are 2.4 errors
+    found = Humps((-5, 0.03)).found(plan=replace(PLAN, whole=30)).learning_rate
+    assert log2(found.value) == -5
 
 
 @pytest.mark.parametrize("effort", [10, 20, 30])

@@ -41,10 +41,10 @@ def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["staying_labels_further", "staying_labels_learnable"])
+@pytest.mark.parametrize("name", ["further", "learnable", "learnable_10", "brought", "brought_10"])
 def test_the_pages_of_other_cells_are_made_of_the_stored_numbers(script, name):
-    made = script("staying_labels").as_markdown(stored(name))
-    assert made == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+    made = script("staying_labels").as_markdown(stored(f"staying_labels_{name}"))
+    assert made == (RESULTS / f"staying_labels_{name}.md").read_text(encoding="utf-8")
 
 
 PROMISES = {  # name of a row -> number of the rows of a record, its scale and digits
@@ -73,6 +73,7 @@ def test_what_the_probe_promises_by_kind_of_label_is_what_was_recorded(script, n
         stored("staying_labels")["rows"] + stored("staying_labels_further")["rows"],
         [row for row in stored("human_labels")["rows"] if row["people"]],
         stored("staying_labels_learnable")["rows"],
+        stored("staying_labels_learnable_10")["rows"],
     ]
     page = (DOCS / "when-it-fails.md").read_text(encoding="utf-8")
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
