@@ -167,9 +167,8 @@ def asked(
         if name not in COMPUTED:
             laws.get(name)
     alpha = noise.known(classes)
-    setting = Setting(
-        alpha.value, recipe.batch_size, classes, recipe.optimizer, recipe.schedule, recipe.steps, recipe.examples
-    )
+    same = {name: getattr(recipe, name) for name in ("batch_size", "optimizer", "schedule", "steps", "examples")}
+    setting = Setting(alpha=alpha.value, num_classes=classes, **same)
     return Question(
         setting=setting,
         alpha=alpha,

@@ -107,15 +107,7 @@ def measure_moments(
         raise InputError("the number of classes is needed beside labels, got none: give num_classes")
     y = as_labels(labels, images, num_classes)
     N = None if noise_matrix is None else checked_matrix(noise_matrix, num_classes=num_classes)
-    if max_examples is not None and max_examples < 1:
-        raise InputError(
-            f"the number of examples to measure must be at least {FEWEST_IMAGES}, got {max_examples}: measure more"
-        )
-    order = np.random.default_rng(seed).permutation(len(y))[:max_examples]
-    if len(order) < FEWEST_IMAGES:
-        raise InputError(
-            f"at least {FEWEST_IMAGES} examples are needed for an interval, got {len(order)}: add some", n=len(order)
-        )
+    order = _drawn_examples(len(y), max_examples, seed)
     network = as_classifier(network, num_classes, images)
     training = None if network.training and mode == "training" else mode == "training"
     with untouched(network, training=training):
@@ -148,6 +140,20 @@ def measure_moments(
         seconds=perf_counter() - start,
         epochs=epochs,
     )
+
+
+def _drawn_examples(n: int, most: int | None, seed: int) -> NDArray[np.intp]:
+    """At most so many of n examples, in the order of `seed`; InputError for too few."""
+    if most is not None and most < 1:
+        raise InputError(
+            f"the number of examples to measure must be at least {FEWEST_IMAGES}, got {most}: measure more"
+        )
+    order = np.random.default_rng(seed).permutation(n)[:most]
+    if len(order) < FEWEST_IMAGES:
+        raise InputError(
+            f"at least {FEWEST_IMAGES} examples are needed for an interval, got {len(order)}: add some", n=len(order)
+        )
+    return order
 
 
 def _batch(
