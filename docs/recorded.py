@@ -37,6 +37,7 @@ def _sources() -> dict[str, Path]:
             "rivals",
             "staying_labels",
             "staying_labels_further",
+            "staying_labels_further_10",
             "staying_labels_learnable",
             "staying_labels_learnable_10",
             "staying_labels_brought",

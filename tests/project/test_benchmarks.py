@@ -41,7 +41,7 @@ def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["further", "learnable", "learnable_10", "brought", "brought_10"])
+@pytest.mark.parametrize("name", ["further", "further_10", "learnable", "learnable_10", "brought", "brought_10"])
 def test_the_pages_of_other_cells_are_made_of_the_stored_numbers(script, name):
     made = script("staying_labels").as_markdown(stored(f"staying_labels_{name}"))
     assert made == (RESULTS / f"staying_labels_{name}.md").read_text(encoding="utf-8")
