@@ -14,7 +14,7 @@ equally noisy where (docs/theory.md)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -201,16 +201,17 @@ class Run:
     alpha: float
     batch_size: int
     steps: int
+    seed: int = SEED
 
-    def at_start(self) -> dict:
+    def at_start(self, batches: int = BATCHES) -> dict:
         """Of the untrained network: E g_i² of a batch by coordinate and by parameter, and E‖g‖² of one copy."""
-        net, draw = self._begun()
+        net, draw = self.begun()
         names, total, squares = [n for n, _ in net.named_parameters()], None, None
-        for _ in range(BATCHES):
-            g = torch.autograd.grad(_loss(net, *draw()), list(net.parameters()))
+        for _ in range(batches):
+            g = torch.autograd.grad(mean_loss(net, *draw()), list(net.parameters()))
             total = g if total is None else [a + b for a, b in zip(total, g, strict=True)]
             squares = [b**2 for b in g] if squares is None else [a + b**2 for a, b in zip(squares, g, strict=True)]
-        n, B = BATCHES, self.batch_size
+        n, B = batches, self.batch_size
         mean_square = float(sum(s.sum() for s in squares)) / n
         norm = (float(sum((t**2).sum() for t in total)) / n - mean_square) / (n - 1)  # ‖G‖², products of two batches
         return {
@@ -221,7 +222,7 @@ class Run:
 
     def along(self, optimizer: str, rate: float, schedule: str, momentum: float = 0.0) -> np.ndarray:
         """Mean g_i² of the batches from an eighth to a quarter of the run."""
-        net, draw = self._begun()
+        net, draw = self.begun()
         weights = list(net.parameters())
         make = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
         stepped = make(weights, lr=rate, **({"momentum": momentum} if momentum else {}))
@@ -229,19 +230,19 @@ class Run:
         for t in range(quarter):
             stepped.param_groups[0]["lr"] = rate * factors[t]
             stepped.zero_grad()
-            _loss(net, *draw()).backward()
+            mean_loss(net, *draw()).backward()
             if t >= quarter // 2:
                 squares.append(_flat([w.grad**2 for w in weights]))
             stepped.step()
         return np.mean(squares, axis=0)
 
-    def _begun(self):
+    def begun(self) -> tuple[nn.Module, Callable[[], tuple[Tensor, Tensor]]]:
         """The untrained network, and a function that draws a batch of noisy copies."""
         data = datasets.load(self.dataset)
         K = data.num_classes
-        net = load_network(self.network, data.image_shape, K, seed=SEED).train()
+        net = load_network(self.network, data.image_shape, K, seed=self.seed).train()
         x, y = torch.as_tensor(np.asarray(data.x_train)), torch.as_tensor(np.asarray(data.y_train)).long()
-        random = torch.Generator().manual_seed(SEED)
+        random = torch.Generator().manual_seed(self.seed)
 
         def draw() -> tuple[Tensor, Tensor]:
             i = torch.randint(len(x), (self.batch_size,), generator=random)
@@ -281,7 +282,7 @@ class Scaled(nn.Module):
         return functional_call(self.hidden[0], {name: w + self.root[name] * u for (name, w), u in moved}, (x,))
 
 
-def _loss(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def mean_loss(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return cross_entropy(net(x), y)
 
 

@@ -1,4 +1,4 @@
-"""The number of classes -> the rate from which a normalised network's gains and last layer grow without end.
+"""The number of classes, and momentum -> the rate from which a normalised network's gains and last layer grow without end.
 
 Weights in front of a layer that normalises are scale-invariant: the loss does not change with their norm, its gradient
 is orthogonal to them, and every step of plain SGD adds η²|g|² to |w|². So their own rate η/|w|² tames itself, at any η
@@ -22,15 +22,18 @@ from math import sqrt
 from effbatch.core.errors import InputError
 
 
-def gains_cap(num_classes: int) -> float:
-    """2/√(1 − 1/K), a rate of plain SGD: from there on the norms of gains, biases and last layer grow at every step.
+def gains_cap(num_classes: int, momentum: float = 0.0) -> float:
+    """From there on the norms of gains, biases and last layer grow: at every step for plain SGD, on average for momentum.
 
-    For networks with ReLU and gains behind their last layer that normalises, clean labels. Raises InputError for fewer
-    than two classes.
+    2/√(1 − 1/K) · (1−μ)(1−μρ)/(1+μρ), ρ = −1/(K−1). For networks with ReLU and gains behind their last layer that
+    normalises, clean labels. Raises InputError for fewer than two classes and momentum outside [0, 1).
 
-    >>> round(gains_cap(10), 3)
-    2.108
+    >>> round(gains_cap(10), 3), round(gains_cap(10, 0.9), 3)
+    (2.108, 0.258)
     """
     if num_classes < 2:
         raise InputError(f"two classes or more are needed, got {num_classes}: give K")
-    return 2 / sqrt(1 - 1 / num_classes)
+    if not 0 <= momentum < 1:
+        raise InputError(f"momentum needs a value in [0, 1), got {momentum:g}: give 0 for plain SGD")
+    turned = momentum / (num_classes - 1)
+    return 2 / sqrt(1 - 1 / num_classes) * (1 - momentum) * (1 + turned) / (1 - turned)

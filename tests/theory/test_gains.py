@@ -64,3 +64,26 @@ def test_far_beyond_it_networks_with_gains_are_lost_and_those_without_learn(affi
 def test_one_class_is_refused():
     with pytest.raises(InputError, match="two classes or more are needed, got 1"):
         gains_cap(1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_with_momentum_it_is_where_steps_that_turn_from_class_to_class_make_norms_grow(momentum):
+    """The identity behind it, on classes drawn anew but never twice in a row; φ is one number, W has K."""
+    rng, cap, n = np.random.default_rng(0), gains_cap(K, momentum), 200_000
+    classes = np.cumsum(rng.integers(1, K, n)) % K
+    gradients = np.eye(K)[classes] - 1 / K
+    W, v, ahead, rate = np.zeros(K), np.zeros(K), np.zeros(K), 0.1
+    grown, steep = 0.0, 0.0
+    for g in gradients:
+        moved = ahead - rate / (1 - momentum) * g
+        grown += moved @ moved - ahead @ ahead + 2 * rate / (1 - momentum) * g @ W
+        steep += g @ g
+        v = momentum * v + g
+        W, ahead = W - rate * v, moved
+    np.testing.assert_allclose(ahead, W - rate * momentum / (1 - momentum) * v, atol=1e-9)
+    assert rate * 2 / np.sqrt(1 - 1 / K) / cap == pytest.approx(grown / steep / (rate / (1 - momentum)), rel=0.02)
+
+
+def test_momentum_out_of_range_is_refused():
+    with pytest.raises(InputError, match=r"momentum needs a value in \[0, 1\), got 1"):
+        gains_cap(10, 1)
