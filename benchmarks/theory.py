@@ -3,7 +3,7 @@
     python benchmarks/theory.py                 # from the recorded cubes, no training but a quarter of a run per cell
     python benchmarks/theory.py --part moving   # this part alone, the others as they are recorded
 
-Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg.
+Writes results/theory.json and theory.md, and docs/figures/rate_rules.svg and lost.svg.
 
 Exponents  least squares of ln η on ln B and ln(1+α) over the cells of one network whose best rate lies inside the grid
            (HC3 limits): of the measured rates and, on the same cells, of those that the closed form
@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lost_tables
 import numpy as np
 import theory_adam
 import theory_caps
@@ -45,7 +46,7 @@ from effbatch.validation.setup import initial_spectrum
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 RECORDED = HERE.parent / "simulations" / "results"
-FIGURE = HERE.parent / "docs" / "figures" / "rate_rules.svg"
+FIGURES = HERE.parent / "docs" / "figures"
 CUBE = RESULTS / "theory.nc"
 POWERS = {"sgd": (-0.5, 0.0, -1.0, -2.0), "adaptive": (-0.75, 0.0, -1.0, -2.0)}  # of 1 + α; the recommended one first
 DATASETS = theory_moving.DATASETS
@@ -284,7 +285,7 @@ def as_markdown(content: dict) -> str:
             f"{row['measured']:.2f} [{low}, {high}] | " + " | ".join(errors) + " |"
         )
     lines += ["", "## Kernels that move", "", *theory_moving.table(content["moving"])]
-    lines += ["", "## Where networks are lost", "", *theory_caps.as_markdown(content["caps"])]
+    lines += ["", "## Where networks are lost", "", *lost_tables.as_markdown(content["caps"])]
     lines += ["", "## Accuracy kept by rules of the rate", ""]
     lines += ["% of the accuracy of the best rate; the rate tuned on clean labels times a power of 1 + α. n seeds.", ""]
     lines += ["| simulation | optimiser | α | n | recommended | not scaled | (1+α)^−1 | (1+α)^−2 |", "|---" * 8 + "|"]
@@ -367,7 +368,8 @@ def main() -> None:
     )
     (options.out / "theory.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (options.out / "theory.md").write_text(as_markdown(content), encoding="utf-8")
-    FIGURE.write_text(charts.draw(rule_figure(content["rules"])).svg, encoding="utf-8")
+    for figure in (rule_figure(content["rules"]), lost_tables.figure(content["caps"])):
+        (FIGURES / f"{figure.name}.svg").write_text(charts.draw(figure).svg, encoding="utf-8")
     print(as_markdown(content))
 
 

@@ -14,7 +14,7 @@ equally noisy where (docs/theory.md)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -201,11 +201,10 @@ class Run:
     alpha: float
     batch_size: int
     steps: int
-    seed: int = SEED
 
     def at_start(self, batches: int = BATCHES) -> dict:
         """Of the untrained network: E g_i² of a batch by coordinate and by parameter, and E‖g‖² of one copy."""
-        net, draw = self.begun()
+        net, draw = self._begun()
         names, total, squares = [n for n, _ in net.named_parameters()], None, None
         for _ in range(batches):
             g = torch.autograd.grad(mean_loss(net, *draw()), list(net.parameters()))
@@ -222,7 +221,7 @@ class Run:
 
     def along(self, optimizer: str, rate: float, schedule: str, momentum: float = 0.0) -> np.ndarray:
         """Mean g_i² of the batches from an eighth to a quarter of the run."""
-        net, draw = self.begun()
+        net, draw = self._begun()
         weights = list(net.parameters())
         make = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
         stepped = make(weights, lr=rate, **({"momentum": momentum} if momentum else {}))
@@ -236,13 +235,13 @@ class Run:
             stepped.step()
         return np.mean(squares, axis=0)
 
-    def begun(self) -> tuple[nn.Module, Callable[[], tuple[Tensor, Tensor]]]:
+    def _begun(self):
         """The untrained network, and a function that draws a batch of noisy copies."""
         data = datasets.load(self.dataset)
         K = data.num_classes
-        net = load_network(self.network, data.image_shape, K, seed=self.seed).train()
+        net = load_network(self.network, data.image_shape, K, seed=SEED).train()
         x, y = torch.as_tensor(np.asarray(data.x_train)), torch.as_tensor(np.asarray(data.y_train)).long()
-        random = torch.Generator().manual_seed(self.seed)
+        random = torch.Generator().manual_seed(SEED)
 
         def draw() -> tuple[Tensor, Tensor]:
             i = torch.randint(len(x), (self.batch_size,), generator=random)

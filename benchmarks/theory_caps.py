@@ -1,7 +1,7 @@
 """The rates at which networks are lost: what theory says before they train, and what training says.
 
     python benchmarks/theory_caps.py predict             # adds to results/theory_caps_predicted.json what it lacks
-    python benchmarks/theory_caps.py train --out DIR     # what results/theory_caps.nc lacks; all: half an hour of one core
+    python benchmarks/theory_caps.py train --out DIR     # what results/theory_caps.nc lacks; all: half an hour
 
 `theory.py` makes the table. Lost: above the best rate, where half of what that gains over chance is left at the end of
 the run. Plain networks by plain SGD are those of `theory_moving.py`, with the accuracies that were predicted there.
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +20,12 @@ import numpy as np
 import theory_moving
 import torch
 import xarray as xr
+from adam_rate import adam_over_sgd
 from last_layer import last_features, last_layer_cap
 from sharpness import adam_edge, top_eigenvalue
 from theory_adam import SEED, Run
 from theory_moving import DATASETS, RESULTS
+from walk import walk_cap
 
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
@@ -30,11 +33,9 @@ from effbatch.networks.loading import load_network
 from effbatch.plan import spec
 from effbatch.plan.cube import open_cubes, save, score
 from effbatch.sweep import runner
-from effbatch.theory.adam_rate import adam_over_sgd
 from effbatch.theory.dynamics import best_learning_rate
 from effbatch.theory.gains import gains_cap
 from effbatch.theory.moving import moving_accuracy, softmax_edge
-from effbatch.theory.walk import walk_cap
 from effbatch.validation.setup import initial_spectrum
 
 TOLD, CUBE = RESULTS / "theory_caps_predicted.json", RESULTS / "theory_caps.nc"
@@ -46,8 +47,12 @@ DRAWN = 4096  # examples in batches that tell Adam's v
 CLASSES = 10
 GRIDS = {"bn128_bare": range(-3, 8), "ln16": range(-2, 5), "ln512": range(-5, 4)}  # exponents of 2 of the rates
 DEPTHS = {"mlp2": 3, "relu96_48": 3, "he2": 3, "relu3": 4, "relu128_64_32": 4}  # layers with weights of plain networks
-LOOKED_AT = "mlp2ln"  # the theory was worked out on this one, and that of momentum on these
-SEEN = {LOOKED_AT: True, "ln32_3, momentum": True, "bn128, momentum": True}
+LOOKED_AT = "mlp2ln"
+SEEN = (
+    "mlp2ln, digits",
+    *(f"{name}, digits, momentum" for name in (LOOKED_AT, "ln32_3", "bn128")),
+)  # worked out on these
+THEORIES = ("last layer", "gains", "walk", "sharpness", "carried", "moving")
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,9 @@ class Case:
             return [*range(-10, 1)] if self.plain else [*range(-9, 3), *[4, 6] * self.network.endswith("_bare")]
         if self.plain:
             return [*range(-8, 2)]
-        return [*range(-6, 2)] if self.momentum else [*GRIDS.get(self.network, range(-3, 4))]
+        if self.momentum:
+            return [*range(-6 if self.label in SEEN else -9, 2)]
+        return [*GRIDS.get(self.network, range(-3, 4))]
 
     def spec(self) -> spec.Spec:
         """The sweep that trains it."""
@@ -193,7 +200,7 @@ def _by_adam(case: Case, alpha: np.ndarray, B: np.ndarray) -> Said:
 
 
 def _size_and_noise(path: str, dataset: str) -> dict[str, float]:
-    """Of the untrained network: root mean square of its weights, number of parameters, B_noise and S of clean labels."""
+    """Of the untrained network: root mean square of its weights, parameters, B_noise and S of clean labels."""
     data = datasets.load(dataset)
     network = load_network(path, data.image_shape, data.num_classes, seed=0)
     weights = torch.cat([w.detach().flatten() for w in network.parameters() if w.ndim > 1])
@@ -230,101 +237,49 @@ def lost_from(rates: np.ndarray, accuracy: np.ndarray, classes: int) -> float:
 def rows() -> list[dict]:
     """By cell: log2 of the rate at which it was lost, its range over seeds, and what every theory says."""
     told, cubes = json.loads(TOLD.read_text(encoding="utf-8"))["cases"], open_cubes(CUBE)
-    found = []
-    for case in CASES:
-        for said in told[case.name]:
-            theory = {name: None if said[name] is None else float(np.log2(said[name])) for name in THEORIES}
-            found.append(_row(case.label, cubes[case.name], said, case.network == LOOKED_AT, theory))
+    found = [row for case in CASES if case.name in cubes for row in _own(case, told[case.name], cubes)]
     told, cubes = json.loads(theory_moving.TOLD.read_text(encoding="utf-8"))["cases"], open_cubes(theory_moving.CUBE)
-    for plain in theory_moving.CASES:
-        spectrum = initial_spectrum(plain.path, datasets.load(plain.dataset), seed=0)
-        for said in told[plain.name]:
-            edge = float(softmax_edge(spectrum, plain.depth, said["alpha"], said["batch_size"]))
-            theory = {"edge": float(np.log2((1 - plain.momentum) * edge))}
-            for name in theory_moving.THEORIES:
-                curve = np.array(said[f"{name} accuracy"])[plain.trained]
-                theory[name] = lost_from(plain.rates[plain.trained], curve, spectrum.num_classes)
-            found.append(_row(plain.label, cubes[plain.name], said, False, theory) | {"plain": True})
-    return found
+    return found + [row for case in theory_moving.CASES for row in _moved(case, told[case.name], cubes[case.name])]
 
 
-def _row(label: str, cube: xr.Dataset, said: dict, seen: bool, theory: dict[str, float | None]) -> dict:
-    cell = score(cube).sel(alpha=said["alpha"], batch_size=said["batch_size"]).squeeze(drop=True)
-    cell, rates = cell.transpose("seed", "learning_rate").values, cube["learning_rate"].values
-    lost = [lost_from(rates, one, CLASSES) for one in (cell.mean(0), *cell)]
+def _own(case: Case, told: list[dict], cubes: dict[str, xr.Dataset]) -> Iterator[dict]:
+    """The rows of a case of this file; with momentum also the rate of plain SGD, as it was measured, times 1 − μ."""
+    seen, plainly = case.label in SEEN, replace(case, momentum=0.0).name
+    for said in told:
+        theory = {name: float(np.log2(said[name])) for name in THEORIES if said.get(name)}
+        if case.momentum and seen:
+            theory["gains"] = float(np.log2(gains_cap(CLASSES, case.momentum)))
+        if case.momentum and plainly in cubes:
+            theory["scaled"] = lost_in(cubes[plainly], said)[0] + float(np.log2(1 - case.momentum))
+        kind = {"plain": case.plain, "optimizer": case.optimizer, "momentum": case.momentum, "schedule": case.schedule}
+        yield _row(case.label, cubes[case.name], said, theory) | kind | {"seen": seen, "network": case.network}
+
+
+def _moved(case: theory_moving.Case, told: list[dict], cube: xr.Dataset) -> Iterator[dict]:
+    """The rows of networks without normalisation by SGD; the edge is read off after they trained."""
+    spectrum = initial_spectrum(case.path, datasets.load(case.dataset), seed=0)
+    for said in told:
+        edge = float(softmax_edge(spectrum, case.depth, said["alpha"], said["batch_size"]))
+        theory = {"edge": float(np.log2((1 - case.momentum) * edge))}
+        for name in theory_moving.THEORIES:
+            curve = np.array(said[f"{name} accuracy"])[case.trained]
+            theory[name] = lost_from(case.rates[case.trained], curve, spectrum.num_classes)
+        kind = {"plain": True, "optimizer": "sgd", "momentum": case.momentum, "schedule": case.schedule}
+        yield _row(case.label, cube, said, theory) | kind | {"seen": False, "network": case.network}
+
+
+def lost_in(cube: xr.Dataset, at: Mapping[str, float]) -> list[float]:
+    """log2 of the rate at which the mean over seeds is lost, and each seed."""
+    cell = score(cube).sel(alpha=at["alpha"], batch_size=at["batch_size"]).squeeze(drop=True)
+    cell = cell.transpose("seed", "learning_rate").values
+    return [lost_from(cube["learning_rate"].values, one, CLASSES) for one in (cell.mean(0), *cell)]
+
+
+def _row(label: str, cube: xr.Dataset, said: dict, theory: dict[str, float]) -> dict:
+    lost = [value if np.isfinite(value) else None for value in lost_in(cube, said)]
     where = {key: said[key] for key in ("alpha", "batch_size")}
-    known = {name: value if value is not None and np.isfinite(value) else None for name, value in theory.items()}
-    lost = [value if np.isfinite(value) else None for value in lost]
-    return {"case": label, "plain": False, "seen": seen, **where, "lost": lost[0], "seeds": lost[1:], **known}
-
-
-def summary(some: list[dict], name: str) -> str:
-    """Median |error| in powers of two [95 %, networks resampled]; median error, above 0 too high; n cells."""
-    by_case: dict[str, list[float]] = {}
-    for row in some:
-        if row.get(name) is not None and row["lost"] is not None:
-            by_case.setdefault(row["case"], []).append(row[name] - row["lost"])
-    if not by_case:
-        return ""
-    errors, rng = [np.array(found) for found in by_case.values()], np.random.default_rng(0)
-    drawn = rng.integers(len(errors), size=(2000, len(errors)))
-    low, high = np.quantile([np.median(np.abs(np.concatenate([errors[i] for i in d]))) for d in drawn], [0.025, 0.975])
-    every = np.concatenate(errors)
-    return f"{np.median(np.abs(every)):.2f} [{low:.2f}, {high:.2f}]; {np.median(every):+.2f}; {len(every)}"
-
-
-def as_markdown(found: list[dict]) -> list[str]:
-    """The tables: every cell of networks that normalise, then both kinds of networks by theory."""
-    bare = Case("bn128_bare").label
-    normalised = [row for row in found if not row["plain"]]
-    lines = ["log2 of the rate at which half of what the best rate gains over chance is left (range over 3 seeds; 5 of"]
-    lines += ["plain networks, 3 on MNIST). `>`: more is left at the highest rate of the grid. `?`: none is known.", ""]
-    lines += ["| network that normalises | α | B | lost at | last layer | gains |", "|---" * 6 + "|"]
-    for row in normalised:
-        lost = _text(row["lost"], ">") + f" [{_text(min(row['seeds'], key=_high), '>')}, "
-        lost += f"{_text(max(row['seeds'], key=_high), '>')}]"
-        name = row["case"] if row["seen"] else f"**{row['case']}**"
-        said = f"{_text(row['last layer'], '?')} | {_text(row['gains'], '?')}"
-        lines.append(f"| {name} | {row['alpha']} | {row['batch_size']} | {lost} | {said} |")
-    lines += [
-        "",
-        "Median |error| in powers of two [95 % over resampled networks]; median error, above 0 too high; n cells",
-    ]
-    lines += [
-        "where both are known. `gains`: plain SGD and networks with gains. `edge`, `accuracy`: of kernels that move."
-    ]
-    lines += [
-        "Accuracies were stored before the runs; at which rate they say lost, and the edges, were read off afterwards."
-    ]
-    lines += [""]
-    lines += ["| networks, all held out | last layer | gains | edge | accuracy | linearised |", "|---" * 6 + "|"]
-    held = [row for row in found if not row["seen"] and row["case"] != bare]
-    kinds = {
-        "normalising, plain SGD": [r for r in held if not r["plain"] and "momentum" not in r["case"]],
-        "normalising, momentum": [r for r in held if not r["plain"] and "momentum" in r["case"]],
-        "plain, PyTorch's start, plain SGD": [r for r in held if r["plain"] and not _other(r["case"])],
-        "plain, He's start, or momentum and cosine": [r for r in held if r["plain"] and _other(r["case"])],
-    }
-    for kind, some in kinds.items():
-        for label, mine in {
-            "α = 0": [row for row in some if row["alpha"] == 0],
-            "α > 0": [row for row in some if row["alpha"] > 0],
-        }.items():
-            names = ("last layer", "gains", "edge", "moving", "linearised" if some[0]["plain"] else "none")
-            lines.append(f"| {kind}, {label} | " + " | ".join(summary(mine, name) for name in names) + " |")
-    return lines
-
-
-def _text(value: float | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value:.1f}"
-
-
-def _high(value: float | None) -> float:
-    return np.inf if value is None else value
-
-
-def _other(case: str) -> bool:
-    return case.startswith("he") or "momentum" in case
+    known = {name: value if np.isfinite(value) else None for name, value in theory.items()}
+    return {"case": label, **where, "lost": lost[0], "seeds": lost[1:], **known}
 
 
 if __name__ == "__main__":

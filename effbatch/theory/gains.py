@@ -1,4 +1,4 @@
-"""The number of classes, and momentum -> the rate from which a normalised network's gains and last layer grow without end.
+"""Number of classes and momentum -> the rate from which a normalised network's gains and last layer grow without end.
 
 Weights in front of a layer that normalises are scale-invariant: the loss does not change with their norm, its gradient
 is orthogonal to them, and every step of plain SGD adds η²|g|² to |w|². So their own rate η/|w|² tames itself, at any η
@@ -23,7 +23,7 @@ from effbatch.core.errors import InputError
 
 
 def gains_cap(num_classes: int, momentum: float = 0.0) -> float:
-    """From there on the norms of gains, biases and last layer grow: at every step for plain SGD, on average for momentum.
+    """From there on norms of gains, biases and last layer grow: at every step of plain SGD, on average with momentum.
 
     2/√(1 − 1/K) · (1−μ)(1−μρ)/(1+μρ), ρ = −1/(K−1). For networks with ReLU and gains behind their last layer that
     normalises, clean labels. Raises InputError for fewer than two classes and momentum outside [0, 1).

@@ -262,16 +262,20 @@ def faint(data, **how) -> nn.Module:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 3.0])
-def test_networks_that_normalise_get_no_rate_near_the_one_that_loses_them(ask, little_images, alpha):
-    said = ask(lambda: faint(little_images), little_images, alpha=alpha)
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_networks_that_normalise_get_no_rate_near_the_one_that_loses_them(ask, little_images, alpha, momentum):
+    how = {"optimizer": "momentum", "momentum": momentum} if momentum else {}
+    said, cap = ask(lambda: faint(little_images), little_images, alpha=alpha, **how), gains_cap(3, momentum)
     assert said.chosen.learning_rate.n == 4
-    assert said.learning_rate == pytest.approx(gains_cap(3) / 2 / np.sqrt(1 + alpha))
+    assert said.learning_rate == pytest.approx(cap / 2 / np.sqrt(1 + alpha))
     assert said.chosen.learning_rate.interval is None
-    assert any("lose such networks from a rate of about 2.4 on" in limit for limit in said.limits)
+    assert any(f"lose such networks from a rate of about {cap:.2g} on" in limit for limit in said.limits)
 
 
 @pytest.mark.parametrize(
-    ("gains", "how"), [(False, {}), (True, {"optimizer": "momentum"})], ids=["no-gains", "momentum"]
+    ("gains", "how"),
+    [(False, {}), (True, {"optimizer": "momentum", "nesterov": True})],
+    ids=["no-gains", "nesterov"],
 )
 def test_where_no_cap_is_known_it_says_so_and_caps_nothing(ask, little_images, gains, how):
     network = faint(little_images, gains=gains)

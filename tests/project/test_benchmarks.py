@@ -341,11 +341,53 @@ def test_the_last_layer_alone_is_lost_where_its_curvature_and_its_noise_say(scri
     assert second_moments(modes, K, 2, 0.3 * edge, momentum, 7.0) == pytest.approx(7 * noise, rel=1e-6)
 
 
+def test_adam_is_unstable_beyond_the_edge_of_the_sharpness_that_it_sees(script):
+    """A quadratic of two modes, whose v is what its curvature divides: beyond the edge the steeper one runs away."""
+    sharpness, H, P = script("sharpness"), np.array([[3.0, 1], [1, 2]]), np.array([0.1, 0.4])
+    edge = sharpness.adam_edge(np.linalg.eigvals(H / P[:, None]).max())
+    for factor, lost in ((0.99, False), (1.01, True)):
+        w, m = np.ones(2), np.zeros(2)
+        for _ in range(4000):
+            m = sharpness.BETA_1 * m + (1 - sharpness.BETA_1) * H @ w
+            w = w - factor * edge * m / P
+        assert (np.abs(w).max() > 10) == lost
+
+
+def test_the_sharpness_that_adam_sees_is_that_of_the_whole_hessian(script):
+    import torch
+    from torch.func import functional_call
+    from torch.nn.utils import parameters_to_vector
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    x, y = torch.randn(9, 4), torch.arange(9) % 3
+    flat = parameters_to_vector(net.parameters()).detach()
+    squares = np.random.default_rng(0).uniform(0.01, 1, len(flat)) ** 2
+
+    def loss(w):
+        parts = dict(zip(dict(net.named_parameters()), w.split([p.numel() for p in net.parameters()]), strict=True))
+        shaped = {name: parts[name].view_as(p) for name, p in net.named_parameters()}
+        return torch.nn.functional.cross_entropy(functional_call(net, shaped, (x,)), y)
+
+    H, root = torch.autograd.functional.hessian(loss, flat).numpy(), squares**0.25
+    whole = np.linalg.eigvalsh(H / np.outer(root, root))[-1]
+    assert script("sharpness").top_eigenvalue(net, x, y, squares) == pytest.approx(whole, rel=1e-3)
+
+
 def test_predictions_of_where_networks_are_lost_come_again(script):
     caps = script("theory_caps")
     told = stored("theory_caps_predicted")
     assert set(told["made"]) == {case.name for case in caps.CASES} == set(told["cases"])
     assert caps.predicted(caps.Case("ln16")) == told["cases"]["caps_ln16_digits"]
+    again, stood = caps.predicted(caps.Case("ln16", optimizer="adam")), told["cases"]["caps_ln16_digits_adam"]
+    assert again == [pytest.approx(one, rel=0.02) for one in stood]
+
+
+def test_the_figure_of_where_networks_are_lost_is_made_of_the_stored_rows(script):
+    from effbatch.show import charts
+
+    drawn = charts.draw(script("lost_tables").figure(stored("theory")["caps"]))
+    assert drawn.svg == (DOCS / "figures" / "lost.svg").read_text(encoding="utf-8")
 
 
 def test_a_network_is_lost_where_half_of_the_best_gain_is_left(script):

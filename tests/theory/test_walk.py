@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from walk import walk_cap
 
-from effbatch.core.errors import InputError
 from effbatch.plan.cube import open_cubes, score
-from effbatch.theory.walk import walk_cap
 
 RECORDED = Path(__file__).parents[2] / "simulations" / "results"
 
@@ -39,12 +38,6 @@ def test_it_grows_as_the_root_of_the_effective_batch():
     np.testing.assert_allclose(walk_cap(0.1, 30, alpha, B) ** 2, 0.01 / 31 * B / (1 + alpha) ** 2)
 
 
-@pytest.mark.parametrize("change", [{"weight": 0}, {"noise_scale": -1}, {"alpha": -0.5}, {"batch_size": 0}])
-def test_numbers_out_of_range_are_refused(change):
-    with pytest.raises(InputError, match="need to be > 0 and alpha >= 0, got"):
-        walk_cap(**{"weight": 0.1, "noise_scale": 10, "alpha": 1, "batch_size": 8, **change})
-
-
 @pytest.mark.parametrize("dataset", ["digits", "fashion-mnist-14"])
 def test_recorded_networks_keep_what_they_learn_below_it_and_lose_it_beyond(dataset):
     from effbatch.data import datasets
@@ -59,9 +52,8 @@ def test_recorded_networks_keep_what_they_learn_below_it_and_lose_it_beyond(data
     cube = open_cubes(RECORDED / dataset)["learning_rate_adam" + f"-{dataset}" * (dataset != "digits")]
     noisy = score(cube).mean("seed").squeeze(drop=True).sel(alpha=slice(1, None)).transpose("alpha", "batch_size", ...)
     rates, best = np.log2(noisy["learning_rate"].values), noisy.max("learning_rate").values
-    for i, row in enumerate(
-        np.log2(walk_cap(weight, scale, noisy["alpha"].values[:, None], noisy["batch_size"].values))
-    ):
+    caps = np.log2(walk_cap(weight, scale, noisy["alpha"].values[:, None], noisy["batch_size"].values))
+    for i, row in enumerate(caps):
         for j, cap in enumerate(row):
             below, beyond = np.interp([cap - 1, cap + 1], rates, noisy.values[i, j])
             assert beyond < (best[i, j] + 0.1) / 2 < below
