@@ -27,7 +27,8 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
         raise InputError(
             f"the checkpoint {path} is not a file of weights alone: save one with torch.save(network.state_dict(), ...)"
         ) from error
-    if not isinstance(weights, dict) or not all(isinstance(w, torch.Tensor) for w in weights.values()):
+    named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
+    if not named or not all(isinstance(w, torch.Tensor) for w in weights.values()):
         raise InputError(
             f"the checkpoint {path} needs to be a dictionary of tensors by parameter name, got "
             f"{type(weights).__name__} of other things: save one with torch.save(network.state_dict(), ...)"

@@ -11,10 +11,15 @@ from effbatch.measure.dense_kernel import dense_kernel
 CLASSES = 3
 
 
+@pytest.fixture(autouse=True)
+def few_images_at_once(monkeypatch):
+    monkeypatch.setattr(kernel, "CHUNK", 7)
+
+
 def by_gradients(monkeypatch, network, train, test):
     """Both blocks of the kernel with the dense layers taken like all others."""
     monkeypatch.setattr(kernel, "dense_kernel", lambda net, x, n, *_: (torch.zeros(len(x), n), set()))
-    return kernel._kernel(network.eval(), train, test, CLASSES, 7)
+    return kernel._kernel(network.eval(), train, test, CLASSES)
 
 
 class Twice(nn.Module):
@@ -63,7 +68,7 @@ def test_kernel_is_that_of_gradients_of_single_images(monkeypatch, name):
     build, covered = NETWORKS[name]
     network, x = build(), torch.randn(20, 6)
     assert dense_kernel(network, x, 12, CLASSES, 7)[1] == covered
-    found = kernel._kernel(network.eval(), x[:12], x[12:], CLASSES, 7)
+    found = kernel._kernel(network.eval(), x[:12], x[12:], CLASSES)
     for block, expected in zip(found, by_gradients(monkeypatch, network, x[:12], x[12:]), strict=True):
         np.testing.assert_allclose(block, expected, rtol=1e-4, atol=1e-5)
 
