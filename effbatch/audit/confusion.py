@@ -1,7 +1,7 @@
 """Counts of given against checked labels -> the transition matrix, whether its noise is uniform, what can be learned.
 
-Rows are checked (true) classes, columns given labels, as everywhere; the check is right. The checked examples are a
-random sample, or so many of each given label.
+Rows are checked (true) classes, columns given labels, as everywhere. How the checked examples were drawn is their
+`Design`; the check is right.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from effbatch.audit.design import Counts, RandomSample
+from effbatch.audit.design import Counts, Design, RandomSample
+from effbatch.audit.repeated import Checks, RepeatedChecks
 from effbatch.audit.sample import NoiseEstimate, check_confidence, estimate_noise
 from effbatch.audit.stratified import StratifiedSample
-from effbatch.audit.tables import checked_counts
+from effbatch.audit.tables import MAX_CLASSES
 from effbatch.audit.uniform_test import RESAMPLES, UniformTest
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
 from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
 from effbatch.noise import transition
-
-Design = RandomSample | StratifiedSample
 
 
 class Learnability(StrEnum):
@@ -54,7 +53,7 @@ class CountsEstimate(Shown):
     sample                     noise rate and α, as `estimate_noise` returns them
     transition                 T̂, (K, K); NaN in the rows of classes that nobody checked
     low, high                  (K, K), limits of each entry
-    checked_per_class          (K,), the labels that the limits of each row rest on
+    checked_per_class          (K,), the labels or images that the limits of each row rest on
     shares                     (K,), of each true class in the data set; the largest is what always answering it reaches
     rms_signal, least_signal   of the centred T: see `transition.signal_spectrum`
     margins                    lead of each true label over the commonest false one; above 0 the class can be learned
@@ -145,7 +144,7 @@ def estimate_from_counts(
     >>> round(estimate.sample.noise_rate.value, 2), round(estimate.sample.alpha.value, 2)
     (0.15, 0.43)
     """
-    O = checked_counts(counts)  # noqa: E741 (observed)
+    O = _checked_counts(counts)  # noqa: E741 (observed)
     check_confidence(confidence)
     if class_names is not None and len(class_names) != len(O):
         raise InputError(f"each of the {len(O)} classes needs a name, got {len(class_names)}: name them all")
@@ -159,8 +158,23 @@ def estimate_from_counts(
     design: Design = RandomSample(O, sample)
     if sizes is not None:
         design = StratifiedSample(O, sizes, confidence=confidence)
+    return _described(design, class_names, seed)
+
+
+def estimate_from_checks(
+    checks: Checks, *, class_names: Sequence[str] | None = None, confidence: float = 0.95, seed: int = 0
+) -> CountsEstimate:
+    """The same from checks of images drawn at random, some of them checked several times: see `repeated`."""
+    if not 2 <= checks.num_classes <= MAX_CLASSES:
+        raise InputError(f"checks need 2 to {MAX_CLASSES} classes, got {checks.num_classes}: merge or add some")
+    check_confidence(confidence)
+    return _described(RepeatedChecks(checks, confidence=confidence), class_names, seed)
+
+
+def _described(design: Design, class_names: Sequence[str] | None, seed: int) -> CountsEstimate:
     rng = np.random.default_rng(seed)
-    low, high = (np.where(design.n[:, None] > 0, limit, np.nan) for limit in design.limits(confidence))
+    confidence, n = design.sample.confidence, design.counts.sum(1)
+    low, high = (np.where(n[:, None] > 0, limit, np.nan) for limit in design.limits(confidence))
     rms, least = _signal(design, rng)
     return CountsEstimate(
         counts=design.counts,
@@ -225,6 +239,21 @@ def _margin(c: int, n: int, row: NDArray, low: float, high: float, level: float)
         verdict, reason = Learnability.CANNOT_TELL, "the interval includes 0"
     value = float(row[c] - np.delete(row, c).max())
     return Margin(c, Estimate(value, low, high, n=n, level=level, reason=reason), verdict)
+
+
+def _checked_counts(counts: ArrayLike) -> Counts:
+    raw = np.asarray(counts)
+    if raw.ndim != 2 or raw.shape[0] != raw.shape[1] or not 2 <= len(raw) <= MAX_CLASSES:
+        raise InputError(
+            f"confusion counts need one row and one column per class, 2 to {MAX_CLASSES} of them, got shape "
+            f"{raw.shape}: give rows = checked class, columns = given label",
+            shape=raw.shape,
+        )
+    if raw.dtype.kind not in "iuf" or not (np.isfinite(raw) & (raw >= 0) & (raw == np.floor(raw))).all():
+        raise InputError("confusion counts are whole numbers >= 0, got others: give counts, not shares")
+    if not 1 <= raw.sum() <= 10**9:
+        raise InputError(f"confusion counts need 1 to 10⁹ checked labels, got {raw.sum():g}: give counts")
+    return raw.astype(np.int64)
 
 
 def _null(matrix: NDArray) -> list:

@@ -1,8 +1,8 @@
-"""Counts of checked examples that are a random sample -> T̂, its limits and its error, whether noise is uniform."""
+"""How the checked examples were drawn -> what each way of drawing must answer; the plain random sample among them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +15,57 @@ Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class RandomSample:
-    """Counts of a random sample of the data set, (K, K), rows checked (true) class; T̂ has the row shares.
+class Design(Protocol):
+    """Counts and how they were drawn. Rows are checked (true) classes, columns given labels.
 
-    `StratifiedSample` has the same members for another way of drawing:
-
+    counts        (K, K)
     n             (K,), what the limits of each row rest on
     transition    T̂, (K, K); NaN in rows of which nothing was found
     shares        (K,), of each true class in the data set, as far as the sample tells
     sample        noise rate and α
-    facts         what else this way of drawing knows, by JSON key
+    facts         what else this design knows, by JSON key
     """
 
-    def __init__(self, counts: Counts, sample: NoiseEstimate) -> None:
-        self.counts, self.sample = counts, sample
-        self.facts: dict[str, Any] = {}
-        self.n = counts.sum(1)
-        self.shares = self.n / self.n.sum()
-        with np.errstate(invalid="ignore"):
-            self.transition = counts / self.n[:, None]
-        self._smooth = (counts + 0.5) / (self.n[:, None] + 0.5 * len(counts))
+    counts: Counts
+    n: NDArray[np.int64]
+    transition: Floats
+    shares: Floats
+    sample: NoiseEstimate
+    facts: dict[str, Any]
 
     def limits(self, confidence: float) -> tuple[Floats, Floats]:
-        """Of each entry of T alone, (K, K) each: Clopper-Pearson's."""
-        return clopper_pearson(self.counts, self.n[:, None], confidence)
+        """Of each entry of T alone, (K, K) each."""
 
     def error(self, rng: np.random.Generator) -> Floats:
-        """T̂ of a redrawn sample, less the T that it was redrawn from: smoothed by half a count, so that none is 0."""
+        """T̂ of a redrawn sample, less the T that it was redrawn from (smoothed: no entry is 0)."""
+
+    def uniform(self, level: float, rng: np.random.Generator) -> UniformTest:
+        """Whether uniform noise explains the counts."""
+
+
+class RandomSample:
+    """The checked examples are a random sample of the data set: T̂ has the row shares.
+
+    images  (K, K), how many images each count stands for; 1 without
+    """
+
+    def __init__(self, counts: Counts, sample: NoiseEstimate, *, images: Floats | None = None) -> None:
+        self.counts, self.sample = counts, sample
+        self.facts: dict[str, Any] = {}
+        self._images = counts if images is None else images
+        self._rows = self._images.sum(1, keepdims=True)
+        self.n = np.ceil(self._rows[:, 0] - 1e-9).astype(np.int64)
+        self.shares = self._rows[:, 0] / self._rows.sum()
+        with np.errstate(invalid="ignore"):
+            self.transition = self._images / self._rows
+        self._smooth = (self._images + 0.5) / (self._rows + 0.5 * len(counts))
+
+    def limits(self, confidence: float) -> tuple[Floats, Floats]:
+        """Clopper-Pearson's."""
+        return clopper_pearson(self._images, self._rows, confidence)
+
+    def error(self, rng: np.random.Generator) -> Floats:
+        """Rows redrawn, each smoothed by half an image per label."""
         return rng.multinomial(self.n, self._smooth) / np.maximum(self.n, 1)[:, None] - self._smooth
 
     def uniform(self, level: float, rng: np.random.Generator) -> UniformTest:

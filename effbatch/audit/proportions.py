@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 def clopper_pearson(count: ArrayLike, n: ArrayLike, confidence: float) -> tuple[Floats, Floats]:
     """Exact binomial limits (Clopper & Pearson 1934): P(X >= count | low) = P(X <= count | high) = (1 − confidence)/2.
 
-    They cover at least as often as they say at every n; broadcasts.
+    They cover at least as often as they say at every n; broadcasts. `n` need not be whole: an effective sample size.
     """
     from scipy.special import betaincinv
 

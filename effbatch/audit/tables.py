@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from effbatch.audit.shares import counts_from_shares
 from effbatch.core.delimited import SUMS, Cells, cells_of, is_number, read_text
 from effbatch.core.errors import InputError
 from effbatch.core.formats import shortened
@@ -55,8 +56,16 @@ class _Named:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_counts(path: str | Path) -> CountsTable:
-    """The counts in a file: text as in `core.delimited`, or .npy. InputError where the table has no reading, or two."""
+def read_counts(
+    path: str | Path, *, checked: Sequence[int] | None = None, whole_are_counts: bool = False
+) -> CountsTable:
+    """The counts in a file: text as in `core.delimited`, or .npy.
+
+    checked           how many were checked, for a table of shares or percentages: in all where the whole table sums to
+                      1 or 100, of each class where its rows or columns do
+    whole_are_counts  whole numbers are known to be no percentages, also where all rows or columns sum to 100
+    Raises InputError where the table has no reading, or two.
+    """
     try:
         if Path(path).suffix == ".npy":
             table = _Named(read_matrix(path))
@@ -68,32 +77,11 @@ def read_counts(path: str | Path) -> CountsTable:
             f"{str(error).rstrip('.')}; {LOOKS}"
         ) from error
     table = _aligned(_without_sums(table))
-    counts, remarks = checked_counts(table.values), list(table.remarks)
-    if (counts.sum(1) == 100).all():
-        remarks.append("every row sums to 100 (give counts, not percentages)")
+    counts, remark = counts_from_shares(table.values, checked, whole_are_counts=whole_are_counts)
     names = None if table.rows is None else tuple(table.rows)
     if names is not None and names == tuple(map(str, range(len(names)))):
         names = None
-    return CountsTable(counts, names, tuple(remarks))
-
-
-def checked_counts(counts: ArrayLike) -> NDArray[np.int64]:
-    """Counts (K, K) as whole numbers; InputError for other shapes and other numbers."""
-    raw = np.asarray(counts)
-    if raw.ndim != 2 or raw.shape[0] != raw.shape[1] or not 2 <= len(raw) <= MAX_CLASSES:
-        raise InputError(
-            f"confusion counts need one row and one column per class, 2 to {MAX_CLASSES} of them, got shape "
-            f"{raw.shape}: give rows = checked class, columns = given label",
-            shape=raw.shape,
-        )
-    if raw.dtype.kind not in "iuf" or not (np.isfinite(raw) & (raw >= 0) & (raw == np.floor(raw))).all():
-        raise InputError(
-            "confusion counts need whole numbers >= 0, got others: give how many examples were checked, not shares of "
-            "them"
-        )
-    if not 1 <= raw.sum() <= 10**9:
-        raise InputError(f"confusion counts need 1 to 10⁹ checked labels, got {raw.sum():g}: give counts")
-    return raw.astype(np.int64)
+    return CountsTable(counts, names, (*table.remarks, *([remark] if remark else [])))
 
 
 def read_named_matrix(path: str | Path) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:

@@ -213,7 +213,7 @@ def noise_of(given: dict[str, Any], **known: Any) -> Noise:
             known[name], names = read_named_matrix(path)
             known |= {} if names is None else {"class_names": names}
     if (path := given.get("counts")) is not None:
-        table = read_counts(path)
+        table = read_counts(path, whole_are_counts=True)
         known |= {"counts": table.counts, "class_names": table.names}
         if (each := equally_many_checked(known["counts"])) is not None:
             raise InputError(

@@ -19,7 +19,7 @@ SEPARATORS = "\t;,"  # the first that gives rows of one length; a decimal comma 
 
 _BETWEEN_THOUSANDS = {".": r",\s'’", ",": r".\s'’"}  # by decimal mark
 _NUMBER = {
-    mark: re.compile(rf"[-+−]?(\d+|[1-9]\d{{0,2}}([{between}]\d{{3}})+)?([{mark}]\d*)?([eE][-+]?\d+)?")
+    mark: re.compile(rf"[-+−]?(\d+|[1-9]\d{{0,2}}([{between}]\d{{3}})+)?([{mark}]\d*)?([eE][-+]?\d+)?\s*%?")
     for mark, between in _BETWEEN_THOUSANDS.items()
 }
 
@@ -59,7 +59,7 @@ class Cells:
     def numbers(self, cells: Iterable[str], *, counts: bool = True) -> list[float]:
         """The numbers in some of the cells, all with one decimal mark; ValueError names what is none.
 
-        Where point and comma can both be the decimal mark of counts, it is the point
+        A percent sign is left out. Where point and comma can both be the decimal mark of counts, it is the point
         between commas, else the mark that leaves whole numbers, else the one that makes the other stand between
         thousands, if some numbers have no mark. What then still has two readings is an error.
         """
@@ -141,5 +141,5 @@ def _matches(cell: str, mark: str) -> bool:
 
 
 def _value(cell: str, mark: str) -> float:
-    digits = re.sub(f"[{_BETWEEN_THOUSANDS[mark]}]", "", cell.replace("−", "-"))
+    digits = re.sub(f"[{_BETWEEN_THOUSANDS[mark]}%]", "", cell.replace("−", "-"))
     return float(digits.replace(mark, "."))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from effbatch.audit import estimate_from_counts
+from effbatch.audit import Checks, estimate_from_checks, estimate_from_counts
 
 RARE = [[985, 5], [8, 2]]
 
@@ -30,3 +31,6 @@ def test_without_a_rare_class_nothing_is_said(counts):
 def test_shares_are_those_of_the_data_set_and_not_of_the_checks():
     by_label = estimate_from_counts([[28, 6], [2, 24]], sizes=[9900, 100])  # columns: 30 checked of each given label
     assert by_label.shares == pytest.approx([0.99 * 28 / 30 + 0.01 * 6 / 30, 0.99 * 2 / 30 + 0.01 * 24 / 30])
+    image, checked = np.repeat(np.arange(4), [9, 1, 1, 1]), np.repeat([0, 1, 1, 1], [9, 1, 1, 1])
+    found = estimate_from_checks(Checks(image.tolist(), checked, checked, num_classes=2))
+    assert found.shares == pytest.approx([0.25, 0.75])

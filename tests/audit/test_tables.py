@@ -18,10 +18,10 @@ BELTS = np.array([[70, 0, 4], [2, 90, 0], [5, 1, 80]])
 NAMES = ("belt", "empty", "no belt")
 
 
-def read(tmp_path, content: str | bytes):
+def read(tmp_path, content: str | bytes, **options):
     path = tmp_path / "counts.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_counts(path)
+    return read_counts(path, **options)
 
 
 def examples_of(counts: np.ndarray, names) -> tuple[pd.Series, pd.Series]:
@@ -115,18 +115,36 @@ def test_a_matrix_may_name_its_classes(tmp_path):
         read_named_matrix(file)
 
 
-@pytest.mark.parametrize("normalize", ["index", "columns", "all"])
-def test_shares_are_refused_as_they_do_not_tell_how_many_were_checked(tmp_path, normalize):
-    frame = pd.crosstab(*examples_of(BELTS, NAMES), normalize=normalize)
-    for scaled in (frame, 100 * frame, (100 * frame).round(1)):
-        with pytest.raises(InputError, match="got others: give how many examples were checked, not shares of them"):
-            read(tmp_path, scaled.to_csv())
+def test_shares_become_counts_with_their_numbers(tmp_path):
+    for normalize, checked in (("index", [74, 92, 86]), ("columns", [77, 91, 84]), ("all", [252])):
+        frame = pd.crosstab(*examples_of(BELTS, NAMES), normalize=normalize)
+        for scaled in (frame, 100 * frame, (100 * frame).round(1)):
+            with pytest.raises(InputError, match=r"sums? to 1(00)?: (shares|percentages) need to know of how many"):
+                read(tmp_path, scaled.to_csv())
+            table = read(tmp_path, scaled.to_csv(), checked=checked)
+            np.testing.assert_array_equal(table.counts, BELTS)
+            assert f"of {','.join(map(str, checked))} checked, as counts" in table.read_as
+            assert table.read_as.startswith("3 classes (belt, empty, no belt) from names, 252 checked")
 
 
-def test_whole_rows_of_100_are_counts_and_said(tmp_path):
-    table = read(tmp_path, "90,10,0\n5,95,0\n0,20,80\n")
-    np.testing.assert_array_equal(table.counts, [[90, 10, 0], [5, 95, 0], [0, 20, 80]])
-    assert table.read_as.endswith("every row sums to 100 (give counts, not percentages)")
+def test_whole_rows_of_100_may_be_counts_or_percentages(tmp_path):
+    content = "90,10,0\n5,95,0\n0,20,80\n"
+    with pytest.raises(
+        InputError,
+        match=r"may be counts, 100 checked of each, or percentages: say --checked 300 for counts, --checked N1",
+    ):
+        read(tmp_path, content)
+    as_counts = [[90, 10, 0], [5, 95, 0], [0, 20, 80]]
+    np.testing.assert_array_equal(read(tmp_path, content, checked=[300]).counts, as_counts)
+    np.testing.assert_array_equal(read(tmp_path, content, whole_are_counts=True).counts, as_counts)
+    of_others = read(tmp_path, content, checked=[10, 40, 5]).counts
+    np.testing.assert_array_equal(of_others, [[9, 1, 0], [2, 38, 0], [0, 1, 4]])
+    assert read(tmp_path, "60,1,2\n3,20,1\n4,5,4\n").counts.sum() == 100  # a hundred checked in all
+
+
+def test_percent_signs_are_left_out(tmp_path):
+    table = read(tmp_path, "\t a\t b\na\t90,5 %\t9,5 %\nb\t12,5 %\t87,5 %\n", checked=[200, 40])
+    np.testing.assert_array_equal(table.counts, [[181, 19], [5, 35]])
 
 
 def test_a_class_that_one_side_lacks_has_no_counts(tmp_path):
@@ -166,14 +184,13 @@ def test_other_ways_to_write_the_same(tmp_path, content, counts):
         ("80,000;3,000\n2,000;7,000\n", "'80,000' may be 80000 or 80: write numbers without marks between thousands"),
         (",a,b\na,5,\nb,2,7\n", "a cell is empty: write 0"),
         (",a,b\na,5,x\nb,2,7\n", "'x' is not a number"),
-        ("90 %,10 %\n5 %,95 %\n", "'95 %' is not a number"),
         (",a,b\na,5,1\nb,2,7\nAll,9,9\n", "the row 'All' needs to hold the sums of the others"),
         (",a,a\na,5,1\na,2,7\n", "each row needs another name, got 'a' twice"),
         (",a,b\na,5,1\nc,2,7\n", "only the rows have c, only the columns b"),
         (",ape,Ape\nape,5,1\nApe,2,7\n", "hold 'ape' and 'Ape', which may be one class or two"),
         ("given,a,b\na,5,1\nb,2,7\n", "the rows are called 'given': exchange rows and columns"),
         ("1,2,3\n4,5,9\n7,8,1\n9,9,9\n3,1,1\n", "got 5 rows and 3 columns"),
-        ("0.5,0.7\n1.5,2\n", "got others: give how many examples were checked"),
+        ("0.5,0.7\n1.5,2\n", "no shares either: no sum is 1 or 100"),
         ("-5,1\n2,7\n", "whole numbers >= 0"),
         ("5,1\n2,7\n" * 110, "at most 200 classes, got 220 rows"),
     ],
@@ -181,6 +198,11 @@ def test_other_ways_to_write_the_same(tmp_path, content, counts):
 def test_what_has_no_reading_or_two_is_named(tmp_path, content, words):
     with pytest.raises(InputError, match=words):
         read(tmp_path, content)
+
+
+def test_the_number_checked_is_not_needed_for_counts(tmp_path):
+    with pytest.raises(InputError, match="the counts say that 15 were checked, got --checked 20: leave it out"):
+        read(tmp_path, "5,1\n2,7\n", checked=[20])
 
 
 # --- sizes ---

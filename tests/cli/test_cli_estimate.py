@@ -139,12 +139,16 @@ def test_predict_refuses_what_is_no_estimate(said):
         (["--train-loss", "1"], "number of classes is needed, got none: give --classes"),
         (["--checked", "5", "--wrong", "1"], "number of classes is needed, got none: give --classes"),
         (["--classes", "10", "--checked", "5"], "got only one of them: give both"),
-        (["--counts", "missing.csv", "--checked", "3"], "--counts say how many were checked, got --checked too"),
+        (["--classes", "10", "--checked", "5,6", "--wrong", "1"], "--checked needs one number beside --wrong, got 2"),
         (["--classes", "10", "--examples", "50"], "--examples needs a sample of them, got none"),
         (["--counts", "missing.csv", "--wrong", "3"], "got --counts and --wrong: leave one of them out"),
         (["--noise-rate", "0.3", "--checked", "3"], "got --checked and --noise-rate"),
         (["--noise-rate", "0.9", "--classes", "10"], r"below \(K − 1\)/K = 0.9, .* got 0.9"),
         (["--sizes", "1,2"], "got no counts: give --counts"),
+        (["--checks", "missing.csv"], "missing.csv cannot be read: No such file"),
+        (["--checks", "missing.csv", "--method", "wilson"], "--checks stand alone"),
+        (["--classes", "10", "--relabel", "0.2", "--train-loss", "1"], "--relabel needs a noise rate to start from"),
+        ([*SAMPLE, "--relabel", "20"], r"needs to lie in \[0, 1\], got 20.0: give 0.2 for a fifth"),
         (["--counts", "missing.csv"], "missing.csv cannot be read: No such file"),
         (["--classes", "10", "--checked", "5", "--wrong", "6"], "wrong labels .*, got 6"),
     ],
@@ -211,7 +215,20 @@ def test_a_stated_rate_is_read_in_both_ways():
     assert said["alpha"]["value"] == pytest.approx(0.8)
     assert said["alpha_if_redrawn"] == pytest.approx(2 / 3)
     assert json.loads(piped(json.dumps(said)).stdout)["alpha"] == said["alpha"]["value"]
-    assert "α = 0.667" in run("--noise-rate", "0.4", "--classes", "10")
+    text = run("--noise-rate", "0.4", "--classes", "10", "--relabel", "0.2")
+    assert "α = 0.667" in text
+    assert "wrong\nlabels 32.0 %, α = 0.552" in text
+
+
+def test_what_relabelling_leaves_is_told_and_kept():
+    said = json.loads(run(*SAMPLE, "--relabel", "0.2", "--json"))
+    after, rate = said["after_relabelling"], said["noise_rate"]
+    assert after["share"] == 0.2
+    assert after["noise_rate"]["value"] == pytest.approx(0.8 * 0.33)
+    assert after["noise_rate"]["interval"] == pytest.approx([0.8 * x for x in rate["interval"]])
+    left = json.loads(run("--noise-rate", str(0.8 * 0.33), "--classes", "10", "--json"))
+    assert after["alpha"]["value"] == pytest.approx(left["alpha"]["value"])
+    assert "Checking the most suspicious labels first does better" in " ".join(run(*SAMPLE, "--relabel", "0.2").split())
 
 
 def test_as_many_of_each_label_must_be_explained(tmp_path):
@@ -227,6 +244,16 @@ def test_as_many_of_each_label_must_be_explained(tmp_path):
         assert said["examples"] == 1000
     with pytest.raises(InputError, match="--random-sample and --sizes"):
         CliRunner().invoke(command, [*counts, "--random-sample", "--sizes", "1,2"], catch_exceptions=False)
+
+
+def test_checks_of_the_same_image_are_one_image(tmp_path):
+    rows = [f"img{i // 3},cat,{'dog' if i % 7 == 0 else 'cat'}" for i in range(90)]
+    (tmp_path / "checks.csv").write_text("\n".join(["image,given,checked", *rows, "x,dog,dog"]))
+    said = json.loads(run("--checks", str(tmp_path / "checks.csv"), "--json"))
+    assert said["class_names"] == ["cat", "dog"]
+    assert (said["checked"], said["images"], said["noise_rate"]["n"]) == (91, 31, 31)
+    assert said["read_as"] == "2 classes (cat, dog) from names, 91 checks of 31 images"
+    assert "by image: 31 images" in run("--checks", str(tmp_path / "checks.csv"))
 
 
 @pytest.mark.parametrize("classes", ["2", "5000", "1000000000000"])

@@ -101,11 +101,13 @@ def test_what_cannot_be_told_has_its_reason(estimate, reason):
 
 
 @pytest.mark.parametrize("predict", [(), ("--noise", "structured", "--delta", "0.5"), ("--optimizer", "AdamW")])
-def test_sizes_rates_and_other_noise_are_answered(tmp_path, predict):
+def test_checks_sizes_rates_and_other_noise_are_answered(tmp_path, predict):
+    (tmp_path / "checks.csv").write_text("image,given,checked\na,cat,cat\na,cat,dog\nb,dog,dog\nc,cat,cat\n")
     (tmp_path / "counts.csv").write_text("24,3,1\n4,26,2\n2,1,27\n")
     for estimate in (
+        ("--checks", str(tmp_path / "checks.csv")),
         ("--counts", str(tmp_path / "counts.csv"), "--sizes", "9000,700,300"),
-        ("--noise-rate", "40%", "--classes", "10"),
+        ("--noise-rate", "40%", "--classes", "10", "--relabel", "20%"),
     ):
         assert piped(*estimate, predict=predict)["alpha"] is not None
 

@@ -425,6 +425,7 @@ def test_what_tables_hold_beside_their_cells_is_left_out_and_said(tmp_path, text
 @pytest.mark.parametrize(
     ("separator", "cells", "values"),
     [
+        (",", ("5%", "7%"), {5.0, 7.0}),
         (",", ('"1,5"', '"0,25"'), {1.5, 0.25}),
         (",", ('"1,500.5"', '"2,250"'), {1500.5, 2250.0}),
         (";", ("1.500,5", "3"), {1500.5, 3.0}),

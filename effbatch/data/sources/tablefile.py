@@ -52,7 +52,7 @@ def _read(path: Path, encoding: str) -> Any:
     frame = pd.read_csv(path, decimal="," if separator == ";" else ".", **how)
     if not any(_numeric(frame[column]) for column in frame if frame[column].dtype.kind == "O"):
         return frame
-    # another decimal mark, which all numbers have to share
+    # percent signs, or another decimal mark, which all numbers have to share
     text = pd.read_csv(path, dtype=str, **how)
     written = [column for column in text if _numeric(text[column])]
     cells = text[written].stack()

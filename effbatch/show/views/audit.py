@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from effbatch.audit import Bound, CountsEstimate, Learnability, NoiseEstimate, StatedRate
+from effbatch.audit import Bound, CountsEstimate, Learnability, NoiseEstimate, Relabelled, StatedRate
 from effbatch.core.estimate import Estimate
 from effbatch.core.figures import Table
 from effbatch.core.formats import estimate_text, p_text, shortened, value_text
@@ -85,6 +85,17 @@ def _rare(found: CountsEstimate) -> list[str]:
         f"{estimate_text(right.times(100), '%', n=False)} are right (n = {n[rare]:,})"
         + ("." if alike is None else f"; with every class counted alike, {100 * alike:.3g} % of labels are wrong.")
     ]
+
+
+def relabelled_text(after: Relabelled) -> str:
+    """What is left once a share of the labels was checked and corrected."""
+    rate, alpha = estimate_text(after.noise_rate.times(100), "%", n=False), estimate_text(after.alpha, n=False)
+    if after.alpha.exact:
+        rate, alpha = f"{value_text(after.noise_rate.times(100).value)} %", value_text(after.alpha.value)
+    return (
+        f"After {100 * after.share:.3g} % of the labels, drawn at random, are checked and corrected: wrong labels "
+        f"{rate}, α = {alpha}. Checking the most suspicious labels first does better."
+    )
 
 
 def bound_page(bound: Bound, source: str) -> Page:
