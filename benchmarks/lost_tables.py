@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from effbatch.core.figures import Axis, Figure, Panel, Series
+from effbatch.core.figures import Axis, Figure, Panel, Role, Series
 
 WIDTHS = {"ln16": 16, "ln32_3": 32, "bn48_48": 48, "bn_conv": 64, "bn128": 128, "ln512": 512}  # units of the last layer
 KIND = ("optimizer", "momentum", "schedule")
@@ -140,33 +140,43 @@ def _by_width(found: list[dict]) -> Panel:
 def _by_momentum(found: list[dict]) -> Panel:
     mine = [r for r in found if not r["plain"] and _kind(r) == MOMENTUM]
     groups = {"clean labels": [r for r in mine if not r["alpha"]], "α = 8": [r for r in mine if r["alpha"]]}
-    return _against("scaled", groups, "a tenth of the rate that plain SGD is lost at", "Normalised, momentum 0.9")
+    return _against("scaled", groups, "a tenth of that of plain SGD", "Normalised, momentum 0.9")
 
 
 def _by_walk(found: list[dict]) -> Panel:
     mine = [r for r in found if r["plain"] and _kind(r) == ADAM]
-    groups = {"clean labels": [r for r in mine if not r["alpha"]], "α = 2, 8": [r for r in mine if r["alpha"]]}
+    noisy = [r for r in mine if r["alpha"]]
+    groups = {"clean labels": [r for r in mine if not r["alpha"]]}
+    groups |= {
+        f"{name}, α = 2, 8": [r for r in noisy if r["network"] == name] for name in {r["network"]: 0 for r in noisy}
+    }
     return _against("walk", groups, "predicted: w√(B/(1 + B_noise))", "No normalisation, Adam")
 
 
 def _against(name: str, groups: dict[str, list[dict]], label: str, title: str) -> Panel:
-    """Measured against predicted, and the line on which both are equal."""
-    known = {
-        group: sorted((r for r in some if r["lost"] is not None), key=lambda r: r[name])
-        for group, some in groups.items()
-    }
-    series = [_points(group, [2 ** r[name] for r in some], some) for group, some in known.items()]
+    """Predicted against measured, and the line on which both are equal."""
+    known = {group: [r for r in some if r["lost"] is not None] for group, some in groups.items()}
+    series = [
+        Series(group, "measured", *_measured(some, [2.0 ** r[name] for r in some]), group=group, interval="x")
+        for group, some in known.items()
+    ]
     ends = [2.0 ** f(r[key] for some in known.values() for r in some for key in (name, "lost")) for f in (min, max)]
     equal = Series("equal", "rival", ends, ends, group="equal")
-    return Panel(Axis(label, "log2"), _rate("measured"), [*series, equal], title)
+    return Panel(_rate("lost at the rate"), _rate(label), [*series, equal], title)
+
+
+def _measured(some: list[dict], y: list[float]) -> tuple[list[float], ...]:
+    """The rates at which cells were lost, y, and the range of these rates over seeds."""
+    low, high = ([2.0 ** f(one for one in r["seeds"] if one is not None) for r in some] for f in (min, max))
+    return [2.0 ** r["lost"] for r in some], y, low, high
 
 
 def _points(name: str, x: list[float], some: list[dict]) -> Series:
-    low, high = ([2.0 ** f(one for one in r["seeds"] if one is not None) for r in some] for f in (min, max))
-    return Series(name, "measured", x, [2.0 ** r["lost"] for r in some], low, high, group=name)
+    y, _, low, high = _measured(some, x)
+    return Series(name, "measured", x, y, low, high, group=name)
 
 
-def _curve(name: str, role: str, x: list[float], some: list[dict], key: str) -> Series:
+def _curve(name: str, role: Role, x: list[float], some: list[dict], key: str) -> Series:
     return Series(name, role, x, [2.0 ** r[key] for r in some], group=name)
 
 
