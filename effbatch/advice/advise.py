@@ -20,7 +20,6 @@ from effbatch.advice.untrained import about_normalising, accuracy_answer, rate_a
 from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
-from effbatch.core.formats import duration
 from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
 from effbatch.data.held_out import FEWEST_SCORED, checked_out
@@ -140,18 +139,18 @@ def _advised(of: Subject, questions: Sequence[Question], how: Probing, labels_ar
     dataset = of.data
     scored: Literal["as given", "checked"] = "as given" if of.held_out is None else "checked"
     if how.training:
-        probes, cost, whole = probed(of, questions, how, simulated=labels_are == "clean")
+        probes, cost = probed(of, questions, how, simulated=labels_are == "clean")
         answers = [_from_runs(q, found, labels_are, scored) for q, found in zip(questions, probes, strict=True)]
         remarks = _remarks(of, questions[0], labels_are)
     else:
         answers, remarks = _from_theory(of, questions, labels_are)
-        cost, whole = Cost(0.0, 0.0), 0.0
+        cost = Cost(0.0, 0.0)
     chosen, as_good, why = _choice(answers, by_examples=questions[0].recipe.examples is not None)
     question = questions[answers.index(chosen)]
     passes = chosen.batch_size * chosen.steps / len(dataset.y_train)
     if chosen.probe is not None and chosen.probe.kind == "short":
         if labels_are == "noisy" and other_hump(of, question):
-            remarks.insert(0, _higher(passes, whole, normalised=normalises(of.make(0))))
+            remarks.insert(0, _higher(passes, cost, normalised=normalises(of.make(0))))
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
@@ -335,15 +334,12 @@ def _from_runs(question: Question, found: Probe, labels_are: Literal["clean", "n
     )
 
 
-def _higher(passes: float, seconds: float, *, normalised: bool) -> str:
-    """Where memorising may leave a second hump of rates beside the one that short runs see, and what looks for it.
-
-    seconds  that whole runs would take
-    """
+def _higher(passes: float, cost: Cost, *, normalised: bool) -> str:
+    """Where memorising may leave a second hump of rates beside the one that short runs see, and what looks for it."""
     told = "if right ones can be told without error, the best rate may lie above the interval; train once at"
     if normalised:
         told = "in networks that normalise, the best rate may lie beside the interval; train once at ⅛,"
-    whole = f"or give --effort {WHOLE:g} (about {duration(seconds)})"
+    whole = f"or give --effort {WHOLE:g} (full runs, where {cost.full_runs:.2g} were spent)"
     return f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too, {whole}"
 
 

@@ -45,7 +45,7 @@ MANY_PASSES, MOSTLY_WRONG = (
     8,
     1,
 )  # and α, from which on half of the intervals of short runs may miss: docs/notes/probe.md
-SOON = 60.0  # seconds: less, and runs are whole there without being asked
+SOON = 60.0  # seconds on one core, as `core_seconds` has them: less, and runs are whole there without being asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +132,22 @@ def other_hump(of: Subject, question: Question) -> bool:
     return passes >= MANY_PASSES and (wrong >= MOSTLY_WRONG or normalises(of.make(0)))
 
 
-def probed(
-    of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool
-) -> tuple[list[Probe], Cost, float]:
-    """A probe at the batch size of every question, what all of them cost, and the seconds that whole runs would take.
+def _soon_whole(of: Subject, questions: Sequence[Question]) -> bool:
+    """Whether whole runs are made unasked: short ones may miss, and whole ones are soon done, however busy the machine.
+
+    That is counted and not timed, so that what is asked twice is answered alike.
+    """
+    from effbatch.networks.work import core_seconds
+
+    if not any(other_hump(of, question) for question in questions):
+        return False
+    sizes = [(steps_bought(q.recipe.budget, q.setting.batch_size), q.setting.batch_size) for q in questions]
+    a_full_run = [core_seconds(of.make(0), of.data, steps=steps, batch_size=B) for steps, B in sizes]
+    return WHOLE * sum(a_full_run) < SOON
+
+
+def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool) -> tuple[list[Probe], Cost]:
+    """A probe at the batch size of every question, and what all of them cost.
 
     simulated  the noise of the questions comes on top of the labels, which are clean; else labels are taken as they are
     """
@@ -145,43 +157,34 @@ def probed(
     check_fits(of.make(how.seed), of.data)
     started = time.perf_counter()
     noises = [_noise(question) if simulated else {} for question in questions]
+    unasked = how.effort is None and not simulated and _soon_whole(of, questions)
     shared: dict[str, Any] = {
         "noisy": not simulated,
         "held_out": of.held_out,
-        "effort": how.effort,
+        "effort": WHOLE if unasked else how.effort,
         "device": how.device,
     }
     _announce_memory(of, how)
     waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
     waiting.daemon = True
     waiting.start()
-    kept: list[dict[str, Any]] = [
-        {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
-        for question, noise in zip(questions, noises, strict=True)
-    ]
-
-    def priced() -> list[Price]:
-        return [
+    try:
+        prices = [
             price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), **shared)
             for q, noise in zip(questions, noises, strict=True)
         ]
-
-    try:
-        prices = priced()
-        whole = sum(WHOLE * one.seconds / one.full_runs for one in prices)
-        unasked = how.effort is None and not simulated and any(other_hump(of, question) for question in questions)
-        if unasked and _same_again(kept[0], "whole runs", whole < SOON):
-            shared["effort"] = WHOLE
-            prices = priced()
     finally:
         waiting.cancel()
-    how.tell(_announced(prices, unasked=how.effort is None))
+    how.tell(_announced(prices, unasked=unasked))
     seconds = sum(one.seconds for one in prices)
     teller = _Teller(how.tell)
     known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
     found = []
     try:
-        for question, noise, one, where in zip(questions, noises, prices, kept, strict=True):
+        for question, noise, one in zip(questions, noises, prices, strict=True):
+            kept: dict[str, Any] = (
+                {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
+            )
             found.append(
                 probe(
                     of.make,
@@ -193,7 +196,7 @@ def probed(
                     seed=how.seed,
                     on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
                     on_more=partial(teller.more, one.seconds / max(seconds, 1e-9), one, question.setting.batch_size),
-                    **where,
+                    **kept,
                 )
             )
     except KeyboardInterrupt:
@@ -201,12 +204,7 @@ def probed(
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
     found = [with_scales(one, of.data) for one in found]
-    return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started), whole
-
-
-def _same_again(kept: dict[str, Any], decision: str, now: bool) -> bool:
-    """What was decided when this was first asked with the same folder, however busy the machine is now."""
-    return bool(kept["keep"](decision, lambda: {"decided": np.array(now)})["decided"]) if kept else now
+    return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
 
 
 def _announced(prices: Sequence[Price], *, unasked: bool) -> str:

@@ -164,7 +164,10 @@ def _cost(advice: Advice) -> str:
         return "Cost: nothing was trained."
     seeds = f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
     by = "checked" if advice.labels.scored == "checked" else "held-out"
-    said = f"n = {runs.runs:,} runs (the last: {seeds})" + (f", {runs.labels:,} {by} labels" if runs.labels else "")
+    kind = "whole " * (advice.chosen.probe is not None and advice.chosen.probe.kind == "whole")
+    said = f"n = {runs.runs:,} {kind}runs (the last: {seeds})" + (
+        f", {runs.labels:,} {by} labels" if runs.labels else ""
+    )
     return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s; {said}."
 
 
