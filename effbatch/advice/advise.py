@@ -20,6 +20,7 @@ from effbatch.advice.untrained import about_normalising, accuracy_answer, rate_a
 from effbatch.audit.checked_labels import by_chance, checked_in, counts_of
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate, Interval
+from effbatch.core.formats import value_text
 from effbatch.data.classes import majority_share
 from effbatch.data.datasets import as_dataset, names
 from effbatch.data.held_out import FEWEST_SCORED, checked_out
@@ -37,6 +38,7 @@ BATCH_SIZE = 128  # where none is given
 AS_GOOD = 0.01  # accuracies closer than this are told as equally good
 OCTAVES = (-2, -1, 1, 2)  # of the batch size, to which the law carries a rate
 LEVEL = 0.9  # of an interval that holds recorded errors
+FAR_APART = 64  # times the lower end of an interval: a hump is hardly wider
 FEW_PASSES = 3  # beyond that memorising of fixed labels may begin
 LABELS = ("clean", "noisy")
 OF_THE_DATA = {"checked labels", "counts", "the estimate"}  # what says that the labels given are noisy
@@ -151,6 +153,8 @@ def _advised(of: Subject, questions: Sequence[Question], how: Probing, labels_ar
     if chosen.probe is not None and chosen.probe.kind == "short":
         if labels_are == "noisy" and other_hump(of, question):
             remarks.insert(0, _higher(passes, cost, normalised=normalises(of.make(0))))
+    elif chosen.probe is not None:
+        remarks[:0] = _humps(chosen.learning_rate)
     elif not how.training and passes > FEW_PASSES:
         remarks.append(
             f"every example would be used {passes:.3g} times: this answer takes noisy labels as drawn afresh, and "
@@ -341,6 +345,17 @@ def _higher(passes: float, cost: Cost, *, normalised: bool) -> str:
         told = "in networks that normalise, the best rate may lie beside the interval; train once at ⅛,"
     whole = f"or give --effort {WHOLE:g} (full runs, where {cost.full_runs:.2g} were spent)"
     return f"wrong labels are seen {passes:.2g} times: {told} 8 and at 64 times the rate, too, {whole}"
+
+
+def _humps(rate: Estimate) -> list[str]:
+    """Where whole runs leave so many rates that more than one hump may lie among them."""
+    if rate.interval is None or rate.floats.high <= FAR_APART * rate.floats.low:
+        return []
+    ends = " to ".join(value_text(end) for end in rate.interval)
+    return [
+        f"held-out labels do not tell which of the rates from {ends} is best, and some between may be worse: more "
+        "labels, or some checked by hand, would tell"
+    ]
 
 
 def _remarks(of: Subject, question: Question, labels_are: str) -> list[str]:

@@ -297,6 +297,14 @@ def test_an_answer_from_whole_runs_says_so_everywhere(ask, world):
     assert said.chosen.why == "the best of whole real runs worth 1.4 full runs"
 
 
+@pytest.mark.parametrize(("high", "told"), [(0.5, False), (1.2, True)])
+def test_whole_runs_that_leave_more_than_a_hump_say_what_would_tell(ask, world, high, told):
+    world.changes = {"kind": "whole", "learning_rate": Estimate(0.25, 2.0**-6, high, n=19, level=0.9)}
+    said = ask(batch_sizes=(32,))
+    assert told == ("held-out labels do not tell which of the rates from 0.0156 to 1.20 is best" in said.limits[0])
+    assert len(as_text(advice_page(said)).splitlines()) <= 24
+
+
 def test_progress_is_told_every_few_seconds(monkeypatch):
     now, told = [0.0], []
     monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
