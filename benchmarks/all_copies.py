@@ -1,6 +1,7 @@
 """What a convolutional network is left with on MNIST, given all n(1+α) labelled copies in one pass. A look: two seeds.
 
     python benchmarks/all_copies.py --data-dir DATA --out FOLDER      # two and a half core hours; resumes from FOLDER
+    python benchmarks/all_copies.py --out FOLDER --row 1 --seed 0     # one run alone: others beside it, then the first
 
 Nothing is tuned: the rates are carried over from shorter runs of the same data, by √(B/(1+α)) and the power of the
 steps that is recorded for dense networks. So what a row says is what these rates reach, not the best there is.
@@ -11,10 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
 
 from effbatch.data.sources import VARIABLE
 from effbatch.plan import spec as specs
@@ -28,6 +31,7 @@ ROWS: tuple[dict[str, Any], ...] = (  # with the accuracy that was predicted bef
     {"optimizer": "sgd", "alpha": 100, "learning_rate": 0.0625, "predicted": [0.65, 0.90]},
     {"optimizer": "adadelta", "alpha": 100, "learning_rate": 0.25, "predicted": [0.65, 0.90]},
 )
+SEEDS = 2
 SCORES = ("test_accuracy", "test_accuracy_history")
 SPEC = """
 [simulation]
@@ -47,20 +51,26 @@ evaluations = 12
 alpha = [{alpha}]
 batch_size = [128]
 learning_rate = [{learning_rate}]
-seed = {seeds}
+seed = [{seed}]
 """
 
 
-def measured(row: dict[str, Any], folder: Path, *, dataset: str = "mnist", seeds: int = 2) -> dict[str, Any]:
-    """One row: accuracy of every seed at the end and along the pass, steps, and seconds of training."""
-    cube = simulate(specs.parse(SPEC.format(**row, dataset=dataset, seeds=seeds)), folder)
-    of = {name: score(cube, name).squeeze(["alpha", "batch_size", "learning_rate"]) for name in SCORES}
+def trained(row: dict[str, Any], seed: int, folder: Path, *, dataset: str = "mnist") -> xr.Dataset:
+    """The cube of one run, kept in a folder of its own below `folder`."""
+    name = f"{row['optimizer']}_{row['alpha']}_{seed}"
+    return simulate(specs.parse(SPEC.format(**row, dataset=dataset, seed=seed)), folder / name)
+
+
+def measured(row: dict[str, Any], cubes: Sequence[xr.Dataset]) -> dict[str, Any]:
+    """One row: accuracy of every run at the end and along the pass, steps, and seconds of training."""
+    cube = xr.concat(cubes, "seed", combine_attrs="override")
+    ends, along = (score(cube, name).squeeze(["alpha", "batch_size", "learning_rate"]) for name in SCORES)
     return row | {
         "steps": int(cube["step"].max()),
-        "accuracy": of["test_accuracy"].values.round(4).tolist(),
-        "along": of["test_accuracy_history"].mean("seed").values.round(4).tolist(),
+        "accuracy": ends.values.round(4).tolist(),
+        "along": along.mean("seed").values.round(4).tolist(),
         "at": cube["step"].values.tolist(),
-        "seconds": round(float(cube.attrs["train_seconds"])),
+        "seconds": round(sum(float(one.attrs["train_seconds"]) for one in cubes)),
     }
 
 
@@ -99,11 +109,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="keeps finished runs")
+    parser.add_argument("--row", type=int, choices=range(len(ROWS)), help="trains this one alone, and writes nothing")
+    parser.add_argument("--seed", type=int, choices=range(SEEDS), default=0, help="of that row")
     asked = parser.parse_args()
     if asked.data_dir:
         os.environ[VARIABLE] = str(asked.data_dir)
+    if asked.row is not None:
+        trained(ROWS[asked.row], asked.seed, asked.out)
+        return
     made = environment(torch.device("cpu"))
-    rows = [measured(row, asked.out / f"{row['optimizer']}_{row['alpha']}") for row in ROWS]
+    rows = [measured(row, [trained(row, seed, asked.out) for seed in range(SEEDS)]) for row in ROWS]
     result = {"environment": made, "rows": rows}
     (RESULTS / "all_copies.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     (RESULTS / "all_copies.md").write_text(as_markdown(result), encoding="utf-8")
