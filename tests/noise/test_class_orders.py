@@ -114,7 +114,7 @@ def test_clean_counts_have_alpha_zero():
         ([[5]], r"2 to 200 of them, got shape \(1, 1\)"),
         (np.eye(201), r"got shape \(201, 201\)"),
         ([[1, -1], [0, 1]], "whole numbers >= 0"),
-        ([[0.5, 0.5], [0, 1]], "give how many examples were checked, not shares"),
+        ([[0.5, 0.5], [0, 1]], "give counts, not shares"),
         ([[np.nan, 1], [0, 1]], "whole numbers >= 0"),
         ([["a", "b"], ["c", "d"]], "whole numbers >= 0"),
         ([[0, 0], [0, 0]], "1 to 10⁹ checked labels, got 0"),
