@@ -1,7 +1,8 @@
 """What a convolutional network is left with on MNIST, given all n(1+α) labelled copies in one pass. A look: two seeds.
 
     python benchmarks/all_copies.py --data-dir DATA --out FOLDER      # two and a half core hours; resumes from FOLDER
-    python benchmarks/all_copies.py --out FOLDER --row 1 --seed 0     # one run alone: others beside it, then the first
+    python benchmarks/all_copies.py --out FOLDER --row 1 --seed 0     # one run alone, and others beside it
+    python benchmarks/all_copies.py --out FOLDER --finished           # records the rows that are finished there
 
 Nothing is tuned: the rates are carried over from shorter runs of the same data, by √(B/(1+α)) and the power of the
 steps that is recorded for dense networks. So what a row says is what these rates reach, not the best there is.
@@ -55,10 +56,14 @@ seed = [{seed}]
 """
 
 
+def kept(row: dict[str, Any], seed: int, folder: Path) -> Path:
+    """Where one run is kept, below `folder`."""
+    return folder / f"{row['optimizer']}_{row['alpha']}_{seed}"
+
+
 def trained(row: dict[str, Any], seed: int, folder: Path, *, dataset: str = "mnist") -> xr.Dataset:
-    """The cube of one run, kept in a folder of its own below `folder`."""
-    name = f"{row['optimizer']}_{row['alpha']}_{seed}"
-    return simulate(specs.parse(SPEC.format(**row, dataset=dataset, seed=seed)), folder / name)
+    """The cube of one run, kept in a folder of its own."""
+    return simulate(specs.parse(SPEC.format(**row, dataset=dataset, seed=seed)), kept(row, seed, folder))
 
 
 def measured(row: dict[str, Any], cubes: Sequence[xr.Dataset]) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def as_markdown(result: dict[str, Any]) -> str:
         "labels and α noisy ones with each, every copy seen once; B = 128, cosine, bfloat16. Two seeds each: a look, "
         "and no interval. Accuracy on the test set in percent; the predictions were written down before.",
         "",
-        "| optimiser | α | η | steps | predicted | measured, by seed | halfway | core minutes a run |",
+        "| optimiser | α | η | steps | predicted | measured, by seed | halfway | minutes a run, on a shared core |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
@@ -101,7 +106,16 @@ def as_markdown(result: dict[str, Any]) -> str:
             f"{row['seconds'] / 60 / len(row['accuracy']):.0f}",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for row in result["not_run"]:
+        low, high = (f"{100 * end:.0f}" for end in row["predicted"])
+        lines.append(
+            f"| {row['optimizer']} | {row['alpha']} | {row['learning_rate']} | | {low} to {high} | not run | | |"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _finished(row: dict[str, Any], seed: int, folder: Path) -> bool:
+    return (kept(row, seed, folder) / "cube.nc").exists()
 
 
 def main() -> None:
@@ -110,6 +124,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="keeps finished runs")
     parser.add_argument("--row", type=int, choices=range(len(ROWS)), help="trains this one alone, and writes nothing")
+    parser.add_argument("--finished", action="store_true", help="trains nothing")
     parser.add_argument("--seed", type=int, choices=range(SEEDS), default=0, help="of that row")
     asked = parser.parse_args()
     if asked.data_dir:
@@ -118,8 +133,12 @@ def main() -> None:
         trained(ROWS[asked.row], asked.seed, asked.out)
         return
     made = environment(torch.device("cpu"))
-    rows = [measured(row, [trained(row, seed, asked.out) for seed in range(SEEDS)]) for row in ROWS]
-    result = {"environment": made, "rows": rows}
+    rows = [row for row in ROWS if not asked.finished or all(_finished(row, seed, asked.out) for seed in range(SEEDS))]
+    result = {
+        "environment": made,
+        "rows": [measured(row, [trained(row, seed, asked.out) for seed in range(SEEDS)]) for row in rows],
+        "not_run": [row for row in ROWS if row not in rows],
+    }
     (RESULTS / "all_copies.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     (RESULTS / "all_copies.md").write_text(as_markdown(result), encoding="utf-8")
 

@@ -34,6 +34,7 @@ def _sources() -> dict[str, Path]:
             "advice_dense",
             "human_labels",
             "precision",
+            "all_copies",
             "rivals",
             "staying_labels",
             "staying_labels_further",

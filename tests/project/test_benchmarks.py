@@ -35,7 +35,17 @@ def stored(name: str) -> dict:
 
 @pytest.mark.parametrize(
     "name",
-    ["human_labels", "image_sets", "precision", "prediction", "rivals", "staying_labels", "theory", "throughput"],
+    [
+        "all_copies",
+        "human_labels",
+        "image_sets",
+        "precision",
+        "prediction",
+        "rivals",
+        "staying_labels",
+        "theory",
+        "throughput",
+    ],
 )
 def test_the_page_is_made_of_the_stored_numbers(script, name):
     assert script(name).as_markdown(stored(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
