@@ -41,10 +41,8 @@ PATIENCE = 5.0  # seconds, after which it is told what is waited for
 UNLIKE = 100  # times the least deviation of a column, or 1, from which the largest calls for scaling
 COPIES = 3  # of the training data: the part that is not held out, that of a run, and on the device
 LEVEL = 0.9  # of an interval over seeds
-MANY_PASSES, MOSTLY_WRONG = (
-    8,
-    1,
-)  # and α, from which on half of the intervals of short runs may miss: docs/notes/probe.md
+MANY_PASSES = 8  # over labels that stay, from which on half of the intervals of short runs may miss:
+MOSTLY_WRONG = 1  # with so many noisy labels per clean one, or layers that normalise (docs/notes/probe.md)
 SOON = 60.0  # seconds on one core, as `core_seconds` has them: less, and runs are whole there without being asked
 
 
@@ -137,13 +135,13 @@ def _soon_whole(of: Subject, questions: Sequence[Question]) -> bool:
 
     That is counted and not timed, so that what is asked twice is answered alike.
     """
-    from effbatch.networks.work import core_seconds
-
     if not any(other_hump(of, question) for question in questions):
         return False
-    sizes = [(steps_bought(q.recipe.budget, q.setting.batch_size), q.setting.batch_size) for q in questions]
-    a_full_run = [core_seconds(of.make(0), of.data, steps=steps, batch_size=B) for steps, B in sizes]
-    return WHOLE * sum(a_full_run) < SOON
+    from effbatch.networks.work import core_seconds
+
+    sizes = [q.setting.batch_size for q in questions]
+    runs = [(steps_bought(q.recipe.budget, B), B) for q, B in zip(questions, sizes, strict=True)]
+    return WHOLE * core_seconds(of.make(0), of.data, runs) < SOON
 
 
 def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulated: bool) -> tuple[list[Probe], Cost]:

@@ -38,7 +38,8 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip().removesuffix(".")  # PyTorch names each difference in a line
+        told, _, differences = str(error).partition("\n")  # PyTorch names each difference in a line of its own
+        first = (differences or told).strip().partition("\n")[0].removesuffix(".")
         raise InputError(
             f"the checkpoint {path} is of another network: {first}: give the network that it was saved from"
         ) from error

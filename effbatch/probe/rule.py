@@ -331,11 +331,7 @@ def find(
     cost = sum(len(stage.learning_rates) * len(stage.seeds) * stage.fraction for stage in stages)
     n = sum(stage.loss.size for stage in stages)
     if not learned(last):
-        why = f"no run of {last.steps} steps beat chance on n = {held_out:,} held-out examples: give more steps"
-        silent = Estimate(None, n=n, reason=why)
-        return Probe(
-            learning_rate=silent, plateau=None, accuracy=silent, stop_at=None, stages=tuple(stages), full_runs=cost
-        )
+        return silent(stages, held_out, n=n, full_runs=cost)
     told = [stage for stage in stages if learned(stage)]
     m, deviation = where(told)
     accuracy, growth = accuracy_at_end(told, num_classes, held_out, scored_alpha)
@@ -349,6 +345,24 @@ def find(
         stop_at=end_of(last, steps, held_out),
         stages=tuple(stages),
         full_runs=cost,
+    )
+
+
+def silent(
+    stages: Sequence[Stage], held_out: int, *, n: int, full_runs: float, kind: Literal["short", "whole"] = "short"
+) -> Probe:
+    """What n runs say of which none learned anything."""
+    steps = stages[-1].steps
+    why = f"no run of {steps} steps beat chance on n = {held_out:,} held-out examples: give more steps"
+    no = Estimate(None, n=n, reason=why)
+    return Probe(
+        learning_rate=no,
+        plateau=None,
+        accuracy=no,
+        stop_at=None,
+        stages=tuple(stages),
+        full_runs=full_runs,
+        kind=kind,
     )
 
 

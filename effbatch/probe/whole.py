@@ -42,6 +42,7 @@ from effbatch.probe.rule import (
     has_learned,
     plateau_of,
     runs_at,
+    silent,
 )
 
 SCATTER, KNOWN_AS = 0.5, 6  # of a(1 − a)/n between seeds, and the degrees of freedom that this counts for
@@ -175,17 +176,7 @@ def find(
     at_best = looked.stage([best], looked.seeds(best), steps)
     scored = held_out * min(parts, len(at_best.seeds))
     if not has_learned(at_best, scored, majority, entropy):
-        why = f"no run of {stages[0].steps} steps beat chance on n = {scored:,} held-out examples: give more steps"
-        silent = Estimate(None, n=n, reason=why)
-        return Probe(
-            learning_rate=silent,
-            plateau=None,
-            accuracy=silent,
-            stop_at=None,
-            stages=stages,
-            full_runs=n * plan.last,
-            kind="whole",
-        )
+        return silent(stages, scored, n=n, full_runs=n * plan.last, kind="whole")
     near, tried = looked.near(), looked.octaves
     below, above = (tried[0] - COARSE, *tried), (*tried[1:], tried[-1] + COARSE)
     low = (near[0] + below[tried.index(near[0])]) / 2

@@ -160,14 +160,12 @@ def _pays(advice: Advice) -> list[Part]:
 
 def _cost(advice: Advice) -> str:
     """What was spent in all; runs, seeds and labels behind the rate and the accuracy of the chosen batch size."""
-    if (runs := advice.chosen.runs) is None:
+    if (runs := advice.chosen.runs) is None or (probe := advice.chosen.probe) is None:
         return "Cost: nothing was trained."
     seeds = f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
     by = "checked" if advice.labels.scored == "checked" else "held-out"
-    kind = "whole " * (advice.chosen.probe is not None and advice.chosen.probe.kind == "whole")
-    said = f"n = {runs.runs:,} {kind}runs (the last: {seeds})" + (
-        f", {runs.labels:,} {by} labels" if runs.labels else ""
-    )
+    labels = f", {runs.labels:,} {by} labels" if runs.labels else ""
+    said = f"n = {runs.runs:,} {'whole ' * (probe.kind == 'whole')}runs (the last: {seeds}){labels}"
     return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s; {said}."
 
 
