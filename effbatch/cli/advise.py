@@ -97,7 +97,7 @@ class Optimizer(Name):
     type=float,
     help="Full runs that the short runs cost per batch size, on average, from 0.5 to 30; from 10 on none is short: "
     "for wrong labels seen many times.  [default: about 1.6; 2.2 where noisy labels score them; 10 where short ones "
-    "may miss and whole ones take less than a minute]",
+    "may miss and whole ones take less than a minute of a core]",
 )
 @click.option("--rate", type=float, help="Also estimate what your own learning rate costs.")
 @click.option("--out", type=click.Path(file_okay=False), help="Keep finished runs in this folder, and resume from it.")
