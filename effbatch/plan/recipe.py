@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from effbatch.core.errors import InputError, hint
-from effbatch.laws.base import OPTIMIZERS, in_range, one_of, whole_number
+from effbatch.laws.base import OPTIMIZERS, SMALLEST, in_range, one_of, whole_number
 from effbatch.theory.schedules import SCHEDULES
 
 BUDGETS = ("steps", "examples", "epochs")
@@ -64,7 +64,7 @@ class Recipe:
         in_range("the batch size", self.batch_size, "labelled copies per step", least=1)
         in_range("the number of steps", self.steps, "optimiser steps", least=1)
         in_range("the number of examples", self.examples, "labelled copies processed", least=1)
-        in_range("the number of epochs", self.epochs, "passes over all labelled copies", least=0)
+        in_range("the number of epochs", self.epochs, "passes over all labelled copies", least=SMALLEST)
         for name, share in (("momentum", self.momentum), ("warmup", self.warmup), ("smoothing", self.label_smoothing)):
             if not 0 <= share < 1:
                 instead = "give 0 for none"

@@ -38,6 +38,7 @@ def test_the_budget_is_the_one_that_was_given():
         (lambda: Recipe(momentum=1.0), r"momentum needs a value in \[0, 1\), got 1: give 0 for none"),
         (lambda: Recipe(weight_decay=-1.0), "the weight decay must be at least 0"),
         (lambda: Recipe(steps=0), "the number of steps must be at least 1 .*, got 0"),
+        (lambda: Recipe(epochs=0), "the number of epochs must be above 0 .*, got 0"),
         (lambda: steps_bought({"epochs": 2}, 8), "needs the size of the data set, got none"),
     ],
 )
