@@ -32,7 +32,7 @@ from effbatch.laws import LAWS, Setting
 from effbatch.networks.loading import load_network
 from effbatch.plan.cube import open_cubes, resolved_spec, score
 from effbatch.plan.recipe import Recipe
-from effbatch.probe.runs import probe
+from effbatch.probe.runs import KnownLabels, probe
 
 RECORDED = Path(__file__).parent.parent / "simulations" / "results"
 RESULTS = Path(__file__).parent / "results"
@@ -115,7 +115,7 @@ def probed(cell: Cell, others: Sequence[Cell], effort: float | None = None) -> l
         lambda seed: load_network(train["network"], data.image_shape, data.num_classes, seed=seed),
         data,
         recipe,
-        alpha=cell.alpha,
+        KnownLabels(alpha=cell.alpha),
         effort=effort,
         seed=1000,
     )

@@ -37,7 +37,7 @@ from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
-from effbatch.probe.runs import probe
+from effbatch.probe.runs import KnownLabels, probe
 
 SEEDS, ASKED = range(100, 104), (0, 10)  # of the truth, of the probe
 TESTED = 2000
@@ -328,12 +328,12 @@ def measured(case: Case, effort: float | None, folder: Path | None = None) -> di
     """A row: what the probe says with every seed, held against the truth."""
     cell = kept(folder, case.table, lambda: truth(case))
     recipe = Recipe(**RECIPES[case.recipe][0], steps=case.steps, batch_size=case.batch_size)
-    known: dict[str, Any] = {"known_alpha": case.alpha, "noisy": True, "effort": effort, "device": "cpu"}
+    known, how = KnownLabels(noisy=True, known_alpha=case.alpha), {"effort": effort, "device": "cpu"}
     found = [
         kept(
             folder,
             f"{case.table}, effort {effort}, {seed}",
-            lambda seed=seed: probe(network_of(case), case.data, recipe, seed=seed, **known),
+            lambda seed=seed: probe(network_of(case), case.data, recipe, known, seed=seed, **how),
         )
         for seed in ASKED[: 1 if case.few else None]
     ]

@@ -27,7 +27,8 @@ from effbatch.data.held_out import FEWEST_SCORED, checked_out
 from effbatch.laws.base import OPTIMIZERS, one_of
 from effbatch.plan.label_noise import given_labels
 from effbatch.plan.recipe import Recipe, steps_bought
-from effbatch.probe.rule import WHOLE, Probe
+from effbatch.probe.effort import WHOLE
+from effbatch.probe.rule import Probe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,7 +11,8 @@ from effbatch.core.jsonable import jsonable
 from effbatch.core.pages import Shown
 from effbatch.plan.practice import Departure, departure
 from effbatch.plan.recipe import Recipe
-from effbatch.probe.rule import Probe, Stage
+from effbatch.probe.rule import Probe
+from effbatch.probe.stages import Stage
 
 if TYPE_CHECKING:
     from effbatch.advice.labels_pay import LabelsWorth

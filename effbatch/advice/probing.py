@@ -25,14 +25,16 @@ from effbatch.data.dataset import fingerprint
 from effbatch.laws.base import SMALLEST, in_range, whole_number
 from effbatch.noise import MatrixNoise
 from effbatch.plan.recipe import steps_bought
-from effbatch.probe.rule import NORMAL_90, WHOLE, Probe, Stage
+from effbatch.probe.effort import WHOLE
+from effbatch.probe.rule import NORMAL_90, Probe
+from effbatch.probe.stages import Stage
 
 if TYPE_CHECKING:
     from torch import nn
 
     from effbatch.advice.question import Question
     from effbatch.data.dataset import DataSet
-    from effbatch.probe.runs import Price
+    from effbatch.probe.runs import Hooks, KnownLabels, Price
 
 EFFORT = (0.5, 30.0)  # full runs
 TELL_EVERY = 10.0  # seconds
@@ -150,59 +152,55 @@ def probed(of: Subject, questions: Sequence[Question], how: Probing, *, simulate
     simulated  the noise of the questions comes on top of the labels, which are clean; else labels are taken as they are
     """
     from effbatch.networks.fits import check_fits
-    from effbatch.probe.runs import price, probe
+    from effbatch.probe.runs import probe
 
     check_fits(of.make(how.seed), of.data)
     started = time.perf_counter()
-    noises = [_noise(question) if simulated else {} for question in questions]
+    labels = [_labels(of, question, simulated=simulated) for question in questions]
     unasked = how.effort is None and not simulated and _soon_whole(of, questions)
-    shared: dict[str, Any] = {
-        "noisy": not simulated,
-        "held_out": of.held_out,
-        "effort": WHOLE if unasked else how.effort,
-        "device": how.device,
-    }
+    how = replace(how, effort=WHOLE) if unasked else how
     _announce_memory(of, how)
-    waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
-    waiting.daemon = True
-    waiting.start()
-    try:
-        prices = [
-            price(of.make, of.data, q.recipe, alpha=noise.get("alpha", 0.0), **shared)
-            for q, noise in zip(questions, noises, strict=True)
-        ]
-    finally:
-        waiting.cancel()
+    prices = _prices(of, questions, labels, how)
     how.tell(_announced(prices, unasked=unasked))
-    seconds = sum(one.seconds for one in prices)
-    teller = _Teller(how.tell)
-    known = questions[0].here.alpha if questions[0].noise.sources and not simulated else None
+    teller = _Teller(how.tell, sum(one.seconds for one in prices))
     found = []
     try:
-        for question, noise, one in zip(questions, noises, prices, strict=True):
-            kept: dict[str, Any] = (
-                {} if how.out is None else {"keep": Kept(how.out, _depends(of, question, noise, how), how.tell)}
-            )
-            found.append(
-                probe(
-                    of.make,
-                    of.data,
-                    question.recipe,
-                    **noise,
-                    **shared,
-                    known_alpha=known,
-                    seed=how.seed,
-                    on_progress=partial(teller, one.seconds / max(seconds, 1e-9)),
-                    on_more=partial(teller.more, one.seconds / max(seconds, 1e-9), one, question.setting.batch_size),
-                    **kept,
-                )
-            )
+        for question, known, one in zip(questions, labels, prices, strict=True):
+            same: dict[str, Any] = {"effort": how.effort, "seed": how.seed, "device": how.device}
+            hooks = _hooks(of, question, known, how, teller, one)
+            found.append(probe(of.make, of.data, question.recipe, known, hooks=hooks, **same))
     except KeyboardInterrupt:
         kept_in = f"finished runs are kept in {how.out}, and the same command goes on from there"
         how.tell(f"stopped; {'nothing was kept, as no --out was given' if how.out is None else kept_in}")
         raise
     found = [with_scales(one, of.data) for one in found]
     return found, Cost(sum(one.full_runs for one in found), time.perf_counter() - started)
+
+
+def _labels(of: Subject, question: Question, *, simulated: bool) -> KnownLabels:
+    """α, and N where it is not uniform, as training takes them; or what is known of labels as they are."""
+    from effbatch.probe.runs import KnownLabels
+
+    if not simulated:
+        known = question.here.alpha if question.noise.sources else None
+        return KnownLabels(noisy=True, known_alpha=known, held_out=of.held_out)
+    labels = question.labels
+    matrices = labels.noise_matrix()[None] if isinstance(labels, MatrixNoise) else None
+    return KnownLabels(alpha=float(labels.alpha), matrices=matrices, held_out=of.held_out)
+
+
+def _prices(of: Subject, questions: Sequence[Question], labels: Sequence[KnownLabels], how: Probing) -> list[Price]:
+    """What each probe will cost, by a few timed steps; if that takes a while, it is said what is waited for."""
+    from effbatch.probe.runs import price
+
+    waiting = Timer(PATIENCE, how.tell, ["a few steps are timed, to say what the short real runs will cost"])
+    waiting.daemon = True
+    waiting.start()
+    same: dict[str, Any] = {"effort": how.effort, "device": how.device}
+    try:
+        return [price(of.make, of.data, q.recipe, one, **same) for q, one in zip(questions, labels, strict=True)]
+    finally:
+        waiting.cancel()
 
 
 def _announced(prices: Sequence[Price], *, unasked: bool) -> str:
@@ -257,25 +255,25 @@ def _announce_memory(of: Subject, how: Probing) -> None:
 class _Teller:
     """Tells every few seconds how much of all runs is done, and how long the rest will take at this pace.
 
-    All runs are those of the price, 1, and what comes to it when a stage goes on.
+    All runs are those of all prices, and what comes to them when a stage goes on.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell, self.done = tell, 0.0
+    def __init__(self, tell: Callable[[str], None], seconds: float) -> None:
+        self.tell, self.seconds, self.done = tell, max(seconds, 1e-9), 0.0
         self.to_do: dict[float, float] = {}  # beyond the price, by batch size
         self.began = self.told = time.monotonic()
 
-    def more(self, of_all: float, price: Price, batch_size: float, full_runs: float) -> None:
-        """One probe, priced as so large a share of all, will cost so many full runs instead."""
-        self.to_do[batch_size] = of_all * (full_runs / price.full_runs - 1)
+    def more(self, price: Price, batch_size: float, full_runs: float) -> None:
+        """One probe will cost so many full runs, not those of its price."""
+        self.to_do[batch_size] = price.seconds / self.seconds * (full_runs / price.full_runs - 1)
         self.tell(
             "the best rate was the lowest or highest tried, or the shortest runs learned nothing: "
             f"more runs follow, {full_runs:.2g} full runs in all at batch size {batch_size:g}"
         )
 
-    def __call__(self, of_all: float, share: float) -> None:
-        """So large a share of one probe, itself `of_all`, was done since the last call."""
-        self.done += of_all * share
+    def __call__(self, price: Price, share: float) -> None:
+        """So large a share of the probe of that price was done since the last call."""
+        self.done += price.seconds / self.seconds * share
         now = time.monotonic()
         if now - self.told >= TELL_EVERY and self.done > 0:
             self.told, done = now, self.done / (1 + sum(self.to_do.values()))
@@ -287,27 +285,28 @@ class _Teller:
             )
 
 
-def _noise(question: Question) -> dict[str, Any]:
-    """α, and N where it is not uniform, as training takes them."""
-    labels = question.labels
-    if isinstance(labels, MatrixNoise):
-        return {"alpha": float(labels.alpha), "matrices": labels.noise_matrix()[None]}
-    return {"alpha": float(labels.alpha)}
+def _hooks(of: Subject, question: Question, labels: KnownLabels, how: Probing, teller: _Teller, price: Price) -> Hooks:
+    """What a probe tells, and the folder that keeps its runs, where one is given."""
+    from effbatch.probe.runs import Hooks
+
+    told = Hooks(on_progress=partial(teller, price), on_more=partial(teller.more, price, question.setting.batch_size))
+    return told if how.out is None else replace(told, keep=Kept(how.out, _depends(of, question, labels, how), how.tell))
 
 
-def _depends(of: Subject, question: Question, noise: dict[str, Any], how: Probing) -> dict[str, Any]:
+def _depends(of: Subject, question: Question, labels: KnownLabels, how: Probing) -> dict[str, Any]:
     """All that the arrays of a run depend on but its own length, rate and seed."""
     from effbatch import __version__
 
     weights = hashlib.sha256()
     for name, tensor in of.make(how.seed).state_dict().items():
         weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    drawn = [] if labels.noisy else [one for one in (labels.alpha, labels.matrices) if one is not None]
     return {
         "version": __version__,
         "recipe": asdict(question.recipe),
         "data": fingerprint(of.data.x_train, of.data.y_train),
         "weights": weights.hexdigest(),
-        "noise": fingerprint(*(np.asarray(value) for value in noise.values())),
+        "noise": fingerprint(*map(np.asarray, drawn)),
         "seed": how.seed,
     }
 

@@ -7,9 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import inf
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +27,9 @@ from effbatch.plan.recipe import Recipe, steps_bought
 from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
 from effbatch.probe import whole
-from effbatch.probe.rule import CLEAN, NOISY, Plan, Probe, Runs, find, planned
+from effbatch.probe.effort import CLEAN, NOISY, Plan, planned
+from effbatch.probe.rule import FullRun, Probe, find
+from effbatch.probe.stages import Runs, Scored
 
 LOOKS = 3  # evaluations along the longest runs, where they see examples again
 SPARED = 3  # where short runs see few of the examples, or noisy labels score whole ones: one in so many scores them
@@ -40,7 +40,66 @@ TIMED = 2  # steps that a price is measured on
 TOLD = 1.05  # times the announced cost: more is announced anew
 PER_CLASS = 15  # examples that the shortest runs need, on average
 
-Keep = Callable[[str, Callable[[], Trained]], Trained]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KnownLabels:
+    """What is known of the labels: noise simulated on top of them, or noise that they have already.
+
+    alpha        noisy labels per clean one, simulated afresh at every visit; 0: labels stay as they are
+    matrices     N (1, K, K), rows = true class: the law of these, where it is not uniform
+    noisy        whether labels of the data are wrong already
+    known_alpha  α of that noise, where it is known
+    held_out     the same data with other examples held out, rightly labelled, in place of its test set, such as
+                 `checked_out` has: these score the runs
+    """
+
+    alpha: float = 0.0
+    matrices: np.ndarray | None = None
+    noisy: bool = False
+    known_alpha: float | None = None
+    held_out: DataSet | None = None
+
+    @property
+    def stay(self) -> bool:
+        """Whether every visit shows the same label: they may be memorised, so short runs make as many passes."""
+        return not self.alpha
+
+    @property
+    def noisy_scores(self) -> bool:
+        """Whether the labels that score the runs are wrong, too."""
+        return self.noisy and self.held_out is None
+
+    @property
+    def alpha_trained(self) -> float | None:
+        """α of what is trained on; None where it is not known."""
+        return self.alpha or self.known_alpha
+
+    def scored(self, part: DataSet, parts: int) -> Scored:
+        """What is known of the held-out labels of such a part of the data."""
+        labels = part.y_test
+        clean = self.alpha or self.held_out is not None
+        return Scored(
+            n=len(labels),
+            num_classes=part.num_classes,
+            majority=majority_share(labels),
+            alpha=0.0 if clean else self.known_alpha or 0.0,
+            entropy=float(entr(np.bincount(labels) / len(labels)).sum()) if self.noisy_scores else None,
+            parts=parts,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What is called while a probe runs.
+
+    keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
+    on_progress  is told the share of the announced work done since it was last told
+    on_more      is told what all of it will cost, in full runs, before runs begin that the price did not announce
+    """
+
+    keep: Callable[[str, Callable[[], Trained]], Trained] = lambda key, make: make()
+    on_progress: Callable[[float], None] = lambda share: None
+    on_more: Callable[[float], None] = lambda full_runs: None
 
 
 @dataclass(frozen=True)
@@ -59,59 +118,38 @@ class Price:
     whole: bool = False
 
 
+CLEAN_LABELS, NO_HOOKS = KnownLabels(), Hooks()
+
+
 def probe(
     network: Callable[[int], nn.Module],
     data: DataSet,
     recipe: Recipe,
+    labels: KnownLabels = CLEAN_LABELS,
     *,
-    alpha: float = 0.0,
-    matrices: np.ndarray | None = None,
-    known_alpha: float | None = None,
-    noisy: bool = False,
-    held_out: DataSet | None = None,
     effort: float | None = None,
     seed: int = 0,
     device: str = "auto",
-    keep: Keep = lambda key, make: make(),
-    on_progress: Callable[[float], None] = lambda share: None,
-    on_more: Callable[[float], None] = lambda full_runs: None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Probe:
     """The optimal learning rate of a recipe, from short real runs that cost `effort` full ones on average.
 
-    network      seed -> the untrained network; it is copied, and stays as it is
-    recipe       with batch size and budget; see `rule` for the stages
-    alpha        noisy labels per clean one, simulated on top of the labels of the data, afresh at every visit
-    matrices     N (1, K, K), rows = true class: their law, where it is not uniform
-    known_alpha  what is known of the noise that the labels have already, where none is simulated
-    noisy        whether labels of the data are wrong already
-    effort       None: about 1.6, or 2.2 where noisy labels score the runs; from 10 on no run is short (`probe.whole`)
-    held_out     the same data with other examples held out, in place of its test set, such as `checked_out` has
-    keep         (key, make) -> what `make()` returned, perhaps long ago: the key names all that decides it
-    on_progress  is told the share of the announced work done since it was last told
-    on_more      is told what all of it will cost, in full runs, before runs begin that the price did not announce
-    Without `held_out`, a stratified tenth of the training data (a third where labels stay, as short runs leave
-    most of them out), labels as given, 300 to 2,000, scores the runs;
+    network  seed -> the untrained network; it is copied, and stays as it is
+    recipe   with batch size and budget; see `rule` for the stages
+    effort   None: about 1.6, or 2.2 where noisy labels score the runs; from 10 on no run is short (`probe.whole`)
+    Unless the labels have a `held_out` part, a stratified tenth of the training data (a third where labels stay, as
+    short runs leave most of them out), labels as given, 300 to 2,000, scores the runs;
     the test set is never looked at. Raises InputError where network, data and recipe do not fit together, RunError
     where the network raises while it trains.
     """
     began = perf_counter()
-    runs = _ShortRuns(network, data, recipe, alpha, matrices, pick_device(device), keep, held_out, effort, noisy)
-    runs.announce(on_progress, on_more)
-    asked: dict[str, Any] = {
-        "steps": runs.steps,
-        "start": STARTS.get(recipe.optimizer, START),
-        "num_classes": data.num_classes,
-        "held_out": len(runs.part.y_test),
-        "majority": majority_share(runs.part.y_test),
-        "scored_alpha": 0.0 if alpha or held_out else known_alpha or 0.0,
-        "entropy": _entropy(runs.part.y_test) if runs.noisy else None,
-        "seed": seed,
-    }
-    if runs.plan.whole:
-        found = whole.find(runs.train, runs.plan, parts=runs.parts, **asked)
-    else:
-        known, passes = alpha if alpha else known_alpha, runs.passes
-        found = find(runs.train, runs.plan, alpha=known, passes=passes, normalises=normalises(network(seed)), **asked)
+    runs = _ShortRuns(network, data, recipe, labels, effort, pick_device(device), hooks)
+    full = FullRun(
+        steps=runs.steps, alpha=labels.alpha_trained, passes=runs.passes, normalises=normalises(network(seed))
+    )
+    look = whole.find if runs.plan.whole else find
+    scored = labels.scored(runs.part, runs.parts)
+    found = look(runs.train, runs.plan, full, scored, start=STARTS.get(recipe.optimizer, START), seed=seed)
     return replace(found, full_runs=runs.full_runs, seconds=perf_counter() - began)
 
 
@@ -119,16 +157,13 @@ def price(
     network: Callable[[int], nn.Module],
     data: DataSet,
     recipe: Recipe,
+    labels: KnownLabels = CLEAN_LABELS,
     *,
-    alpha: float = 0.0,
-    noisy: bool = False,
-    held_out: DataSet | None = None,
     effort: float | None = None,
     device: str = "auto",
 ) -> Price:
     """What `probe` will cost: seconds from a few real steps at all rates of the first stage, scored on few examples."""
-    on = pick_device(device)
-    runs = _ShortRuns(network, data, recipe, alpha, None, on, lambda key, make: make(), held_out, effort, noisy)
+    runs = _ShortRuns(network, data, recipe, labels, effort, pick_device(device), NO_HOOKS)
     usual, least, most = map(runs.cost_of, (runs.plan.usual_runs, runs.plan.least_runs, runs.plan.most_runs))
     few = slice(runs.batch_size)
     runs.part = replace(runs.part, x_test=runs.part.x_test[few], y_test=runs.part.y_test[few])
@@ -150,49 +185,39 @@ class _ShortRuns:
         network: Callable[[int], nn.Module],
         data: DataSet,
         recipe: Recipe,
-        alpha: float,
-        matrices: np.ndarray | None,
-        device: torch.device,
-        keep: Keep,
-        held_out: DataSet | None,
+        labels: KnownLabels,
         effort: float | None,
-        noisy: bool,
+        device: torch.device,
+        hooks: Hooks,
     ) -> None:
         if recipe.batch_size is None or not recipe.budget:
             raise InputError("a probe needs a recipe with batch size and budget, got none: give both")
-        self.network, self.recipe, self.alpha, self.matrices = network, recipe, alpha, matrices
-        self.device, self.keep, self.batch_size = device, keep, recipe.batch_size
+        self.network, self.recipe, self.labels = network, recipe, labels
+        self.device, self.hooks, self.batch_size = device, hooks, recipe.batch_size
         self.whole = len(data.y_train)
-        self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + alpha))
+        self.steps = steps_bought(recipe.budget, recipe.batch_size, epoch=self.whole * (1 + labels.alpha))
         copies = self.steps * self.batch_size
-        self.fixed = not alpha  # labels that stay may be memorised: short runs make as many passes over them
-        least = PER_CLASS * data.num_classes / self.whole if self.fixed else 0.0  # the shortest see some of every class
-        self.noisy = noisy and held_out is None  # the labels that score the runs
-        shape, scored = (NOISY, SCORED_NOISY) if self.noisy else (CLEAN, SCORED_CLEAN)
-        self.passes = copies / self.whole if self.fixed and copies > self.whole else None
+        self.passes = copies / self.whole if labels.stay and copies > self.whole else None
+        least = PER_CLASS * data.num_classes / self.whole if labels.stay else 0.0  # the shortest see some of each class
+        shape, scored = (NOISY, SCORED_NOISY) if labels.noisy_scores else (CLEAN, SCORED_CLEAN)
+        held_out, most = labels.held_out, copies // scored
 
         def plan(share: int) -> Plan:
-            scores = len(held_out.y_test) if held_out else scored_of(self.whole, most=copies // scored, share=share)
+            scores = len(held_out.y_test) if held_out else scored_of(self.whole, most=most, share=share)
             once, looks = SCORED * scores / copies, min(self.steps, LOOKS) if self.passes else 1
-            kept = 1 - scores / self.whole if self.fixed else 1.0
+            kept = 1 - scores / self.whole if labels.stay else 1.0
             return planned(self.steps, effort, least=least, shape=shape, scoring=(once, looks * once), whole=kept)
 
         self.plan, share = plan(SHARE), SHARE
-        if self.fixed and (self.plan.last <= 1 - 1 / SPARED or (self.noisy and plan(SPARED).whole)):
+        if labels.stay and (self.plan.last <= 1 - 1 / SPARED or (labels.noisy_scores and plan(SPARED).whole)):
             self.plan, share = plan(SPARED), SPARED  # short runs leave so many out, noisy labels have to be many
-        self.part = held_out or held_out_of(data, most=copies // scored, share=share)
+        self.part = held_out or held_out_of(data, most=most, share=share)
         self.parts = 1  # of the examples, held out in turns
         if self.plan.whole and held_out is None:
             self.parts = max(1, self.whole // len(self.part.y_test))
-        self.part_of = cache(lambda k: held_out_of(data, most=copies // scored, share=share, part=k))
+        self.part_of = cache(lambda k: held_out_of(data, most=most, share=share, part=k))
         self.full_runs = 0.0
-        self._announced = self._told = inf
-        self._tell = self._more = lambda number: None
-
-    def announce(self, on_progress: Callable[[float], None], on_more: Callable[[float], None]) -> None:
-        """Progress is told in shares of what the plan costs, and what goes beyond it before it begins."""
         self._announced = self._told = self.cost_of(self.plan.usual_runs)
-        self._tell, self._more = on_progress, on_more
 
     def cost_of(self, runs: Sequence[tuple[float, float]]) -> float:
         """The cost of runs, (fraction, number) each, in full ones, scoring included."""
@@ -212,7 +237,7 @@ class _ShortRuns:
     def train(self, rates: Sequence[float], fraction: float, seeds: Sequence[int]) -> Runs:
         """As `rule.Train`."""
         steps = max(1, round(fraction * self.steps))
-        size = max(self.batch_size, round(fraction * self.whole)) if self.fixed else len(self.part.y_train)
+        size = max(self.batch_size, round(fraction * self.whole)) if self.labels.stay else len(self.part.y_train)
         data = self.part_of(seeds[0] % self.parts) if self.parts > 1 else self.part
         size = min(size, len(data.y_train))
         looks = self._looks(fraction)
@@ -223,14 +248,14 @@ class _ShortRuns:
             batch_size=self.batch_size,
             steps=steps,
             checkpoints=tuple(round(steps * (k + 1) / looks) for k in range(looks)),
-            alphas=(self.alpha,),
+            alphas=(self.labels.alpha,),
             learning_rates=tuple(rates),
             seeds=tuple(seeds),
         )
         cost = unit.cells * self._cost(fraction)
         if self.full_runs + cost > TOLD * self._told:
             self._told = self.full_runs + cost
-            self._more(self._told)
+            self.hooks.on_more(self._told)
         networks = {seed: self.network(seed) for seed in seeds}
 
         def make() -> Trained:
@@ -240,8 +265,8 @@ class _ShortRuns:
                     data,
                     device=self.device,
                     networks=networks,
-                    matrices=self.matrices,
-                    on_progress=lambda share: self._tell(share * cost / self._announced),
+                    matrices=self.labels.matrices,
+                    on_progress=lambda share: self.hooks.on_progress(share * cost / self._announced),
                 )
             except EffbatchError:
                 raise
@@ -251,7 +276,7 @@ class _ShortRuns:
                     "mend it and ask again, with a folder (--out) that keeps the runs before"
                 ) from error
 
-        trained = self.keep(self._key(unit, data, networks), make)
+        trained = self.hooks.keep(self._key(unit, data, networks), make)
         self.full_runs += cost
         K = data.num_classes
         return Runs(
@@ -263,17 +288,12 @@ class _ShortRuns:
     def _key(self, unit: Unit, data: DataSet, networks: Mapping[int, nn.Module]) -> str:
         """A name for all that decides the numbers: unit, data, noise and initial weights."""
         digest = hashlib.sha256(json.dumps([unit.key, data.fingerprint]).encode())
-        if self.matrices is not None:
-            digest.update(np.ascontiguousarray(self.matrices).data)
+        if self.labels.matrices is not None:
+            digest.update(np.ascontiguousarray(self.labels.matrices).data)
         for network in networks.values():
             for name, weight in network.state_dict().items():
                 digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
-
-
-def _entropy(labels: np.ndarray) -> float:
-    """Of the classes of some labels, in nats: the least loss of who sees no example."""
-    return float(entr(np.bincount(labels) / len(labels)).sum())
 
 
 def _options(recipe: Recipe, steps: int, looks: int) -> Train:

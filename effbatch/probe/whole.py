@@ -19,31 +19,16 @@ and spans every hump among them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from math import log2, sqrt
 
 import numpy as np
 
 from effbatch.core.estimate import Estimate
-from effbatch.probe.rule import (
-    COARSE,
-    FARTHEST,
-    LEVEL,
-    NORMAL_90,
-    POINT,
-    Floats,
-    Plan,
-    Probe,
-    Runs,
-    Stage,
-    Train,
-    accuracy_at_end,
-    end_of,
-    has_learned,
-    plateau_of,
-    runs_at,
-    silent,
-)
+from effbatch.probe.effort import FARTHEST, Plan
+from effbatch.probe.rule import LEVEL, NORMAL_90, POINT, FullRun, Probe, accuracy_at_end, end_of, plateau_of, silent
+from effbatch.probe.stages import COARSE, Floats, Runs, Scored, Stage, Train, has_learned, runs_at
 
 SCATTER, KNOWN_AS = 0.5, 6  # of a(1 − a)/n between seeds, and the degrees of freedom that this counts for
 OFF = 0.5  # octaves that the best of rates one octave apart may lie from the optimum of its hump
@@ -52,8 +37,8 @@ OFF = 0.5  # octaves that the best of rates one octave apart may lie from the op
 class _Looked:
     """Whole runs so far, by octave and seed: which are best, and which are not told apart from that."""
 
-    def __init__(self, train: Train, plan: Plan, held_out: int, parts: int) -> None:
-        self.train, self.plan, self.held_out, self.parts = train, plan, held_out, parts
+    def __init__(self, train: Train, plan: Plan, scored: Scored) -> None:
+        self.train, self.plan, self.scored = train, plan, scored
         self.runs: dict[tuple[int, int], Runs] = {}
 
     def look(self, octaves: Sequence[int], seed: int) -> None:
@@ -89,7 +74,7 @@ class _Looked:
         for octave in self.octaves:
             seeds = [seed for seed in self.seeds(octave) if (best, seed) in self.runs]
             here, there = self.accuracies([octave, best], seeds).mean(1)
-            shared = (1 / len(seeds) + 1 / min(len(seeds), self.parts)) / 2
+            shared = (1 / len(seeds) + 1 / min(len(seeds), self.scored.parts)) / 2
             if there - here <= NORMAL_90 * sqrt(2 * scatter * shared):
                 near.append(octave)
         return near
@@ -113,7 +98,7 @@ class _Looked:
         left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
         free = (len(table) - 1) * (len(seeds) - 1)
         a = float(table.mean(1).max())
-        expected = SCATTER * a * (1 - a) / self.held_out
+        expected = SCATTER * a * (1 - a) / self.scored.n
         return (KNOWN_AS * expected + float((left**2).sum())) / (KNOWN_AS + free)
 
     def stage(self, octaves: Sequence[int], seeds: Sequence[int], steps: int) -> Stage:
@@ -152,42 +137,26 @@ class _Looked:
         return (down - up) / (above - below)
 
 
-def find(
-    train: Train,
-    plan: Plan,
-    *,
-    steps: int,
-    start: float,
-    num_classes: int,
-    held_out: int,
-    majority: float,
-    parts: int = 1,
-    scored_alpha: float = 0.0,
-    entropy: float | None = None,
-    seed: int = 0,
-) -> Probe:
-    """The best rate by `plan.whole` whole runs of `train(rates, fraction, seeds)`, as `rule.find` has it by short ones.
-
-    parts  of the examples that are held out in turns: seed s is scored on part s mod `parts`, of `held_out` examples
-    The other arguments are those of `rule.find`.
-    """
-    looked = _looked(_Looked(train, plan, held_out, parts), round(log2(start)), seed)
-    stages, n, best = looked.stages(steps), len(looked.runs), looked.best
-    at_best = looked.stage([best], looked.seeds(best), steps)
-    scored = held_out * min(parts, len(at_best.seeds))
-    if not has_learned(at_best, scored, majority, entropy):
-        return silent(stages, scored, n=n, full_runs=n * plan.last, kind="whole")
+def find(train: Train, plan: Plan, full: FullRun, scored: Scored, *, start: float, seed: int = 0) -> Probe:
+    """The best rate by `plan.whole` whole runs, as `rule.find` has it by short ones."""
+    looked = _looked(_Looked(train, plan, scored), round(log2(start)), seed)
+    stages, n, best = looked.stages(full.steps), len(looked.runs), looked.best
+    at_best = looked.stage([best], looked.seeds(best), full.steps)
+    scored = replace(scored, n=scored.n * min(scored.parts, len(at_best.seeds)))
+    if not has_learned(at_best, scored):
+        return silent(stages, scored.n, n=n, full_runs=n * plan.last, kind="whole")
     near, tried = looked.near(), looked.octaves
     below, above = (tried[0] - COARSE, *tried), (*tried[1:], tried[-1] + COARSE)
     low = (near[0] + below[tried.index(near[0])]) / 2
     high = (near[-1] + above[tried.index(near[-1])]) / 2
-    accuracy, growth = accuracy_at_end([at_best], num_classes, scored, scored_alpha)
+    accuracy, growth = accuracy_at_end([at_best], scored.num_classes, scored.n, scored.alpha)
+    bend = looked.bend(best, by_loss=scored.entropy is not None)
     return Probe(
         learning_rate=Estimate(2.0**best, 2.0**low, 2.0**high, n=n, level=LEVEL),
-        plateau=plateau_of(looked.bend(best, by_loss=entropy is not None), best, OFF, POINT / (1 + scored_alpha)),
+        plateau=plateau_of(bend, best, OFF, POINT / (1 + scored.alpha)),
         accuracy=accuracy,
         growth=growth,
-        stop_at=end_of(at_best, steps, scored // len(at_best.seeds)),
+        stop_at=end_of(at_best, full.steps, scored.n // len(at_best.seeds)),
         stages=stages,
         full_runs=n * plan.last,
         kind="whole",

@@ -7,8 +7,9 @@ import pytest
 
 from effbatch.core.estimate import Estimate
 from effbatch.probe import runs
-from effbatch.probe.rule import Probe, Stage
+from effbatch.probe.rule import Probe
 from effbatch.probe.runs import Price
+from effbatch.probe.stages import Stage
 
 RATES = tuple(0.01 * 2.0**k for k in range(5))
 SEEDS = (0, 1, 2)
@@ -22,9 +23,9 @@ class World:
         self.accuracy = Estimate(0.8, 0.77, 0.82, n=11, level=0.9)
         self.changes: dict = {}
 
-    def probe(self, network, data, recipe, *, alpha=0.0, **how) -> Probe:
-        self.asked.append({"network": network, "data": data, "recipe": recipe, "alpha": alpha, **how})
-        best = 0.04 * (recipe.batch_size / 32) ** 0.5 / (1 + alpha) ** 0.5
+    def probe(self, network, data, recipe, labels, **how) -> Probe:
+        self.asked.append({"network": network, "data": data, "recipe": recipe, "labels": labels, **how})
+        best = 0.04 * (recipe.batch_size / 32) ** 0.5 / (1 + labels.alpha) ** 0.5
         scores = 0.8 - 0.05 * np.log2(np.array(RATES) / best)[:, None] ** 2 + 0.001 * np.array(SEEDS)
         same = {"learning_rates": RATES, "seeds": SEEDS, "accuracy": scores, "loss": 1 - scores, "spacing": 1}
         stages = [
@@ -48,7 +49,7 @@ def world(monkeypatch) -> World:
     made = World()
     monkeypatch.setattr(runs, "probe", made.probe)
 
-    def price(network, data, recipe, *, effort, **how) -> Price:
+    def price(network, data, recipe, labels, *, effort, **how) -> Price:
         network(0)
         full_runs = effort or 1.5
         return Price(full_runs, 60.0, 0.8 * full_runs, 1.5 * full_runs)

@@ -25,7 +25,7 @@ from effbatch.core.estimate import Estimate
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.probe import runs
-from effbatch.probe.rule import Stage
+from effbatch.probe.stages import Stage
 from effbatch.show.terminal import as_text
 from effbatch.show.views.advice import advice_page
 from effbatch.theory import schedules
@@ -68,7 +68,7 @@ def test_the_runs_are_of_the_users_own_recipe(ask, world, little_images):
     ask(recipe=recipe, batch_sizes=(16,), effort=2.0, seed=3, device="cpu")
     (asked,) = world.asked
     assert asked["recipe"] == replace(recipe, batch_size=16, steps=90)
-    assert (asked["alpha"], asked["effort"], asked["seed"], asked["device"]) == (3.0, 2.0, 3, "cpu")
+    assert (asked["labels"].alpha, asked["effort"], asked["seed"], asked["device"]) == (3.0, 2.0, 3, "cpu")
     assert asked["data"] is little_images
     built = zoo.build("perceptron", little_images.image_shape, 3, seed=5).state_dict()
     assert all(torch.equal(built[name], w) for name, w in asked["network"](5).state_dict().items())
@@ -237,7 +237,7 @@ def test_finished_runs_are_kept_by_what_they_depend_on(ask, world, tmp_path, lit
 
     def unit(**how):
         ask(out=tmp_path / "kept", tell=lambda sentence: None, **how)
-        return world.asked[-1]["keep"]("T/9", train)["accuracy"]
+        return world.asked[-1]["hooks"].keep("T/9", train)["accuracy"]
 
     assert unit() == unit(effort=3.0) == 0.5
     assert len(trained) == 1
@@ -247,7 +247,7 @@ def test_finished_runs_are_kept_by_what_they_depend_on(ask, world, tmp_path, lit
         unit(**other)
         assert trained == [1], other
     assert ask().chosen is not None
-    assert "keep" not in world.asked[-1]
+    assert world.asked[-1]["hooks"].keep is runs.NO_HOOKS.keep
 
 
 def test_the_cost_is_told_before_the_runs_and_ctrl_c_says_what_is_kept(ask, world, tmp_path, monkeypatch):
@@ -308,10 +308,10 @@ def test_whole_runs_that_leave_more_than_a_hump_say_what_would_tell(ask, world, 
 def test_progress_is_told_every_few_seconds(monkeypatch):
     now, told = [0.0], []
     monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
-    teller = probing._Teller(told.append)
+    teller, half = probing._Teller(told.append, 40.0), runs.Price(1.5, 20.0, 1.2, 2.4)
     for second, share in ((1, 0.2), (10, 0.8), (12, 0.5), (20, 0.5)):  # of one of two probes, then of the other
         now[0] = float(second)
-        teller(0.5, share)
+        teller(half, share)
     assert told == [
         "50% of the announced runs are done, 10 s left unless more follow",
         "the announced runs are done; more follow if the best rate is the lowest or highest tried",
@@ -321,12 +321,12 @@ def test_progress_is_told_every_few_seconds(monkeypatch):
 def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     now, told = [0.0], []
     monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
-    teller = probing._Teller(told.append)
+    teller, half = probing._Teller(told.append, 40.0), runs.Price(1.5, 20.0, 1.2, 2.4)
     now[0] = 10.0
-    teller(0.5, 1.0)
-    teller.more(0.5, runs.Price(1.5, 20.0, 1.2, 2.4), 64, 3.0)
+    teller(half, 1.0)
+    teller.more(half, 64, 3.0)
     now[0] = 20.0
-    teller(0.5, 0.5)
+    teller(half, 0.5)
     assert told[0].startswith("50% of the announced runs are done, 10 s left")
     assert told[1].endswith("learned nothing: more runs follow, 3 full runs in all at batch size 64")
     assert told[2].startswith("50% of the announced runs are done, 20 s left"), (

@@ -76,8 +76,8 @@ def test_noise_is_simulated_on_clean_labels_only_and_accuracy_is_that_on_clean_o
     ask, world, how, are, simulated, of
 ):
     said = ask(**how)
-    assert world.asked[0]["alpha"] == simulated
-    assert world.asked[0]["noisy"] == (are == "noisy")
+    assert world.asked[0]["labels"].alpha == simulated
+    assert world.asked[0]["labels"].noisy == (are == "noisy")
     assert (said.labels.are, said.chosen.of) == (are, of)
     assert said.to_dict()["accuracy"]["of"] == of
     first = " ".join(str(said).split()).partition(":")[0]
@@ -141,7 +141,7 @@ def test_classes_of_counts_are_those_of_the_data_by_name(ask, world, little_imag
     ):
         world.asked.clear()
         ask(data=named, labels="clean", **known)
-        T = MatrixNoise(world.asked[0]["alpha"], world.asked[0]["matrices"][0]).transition_matrix()
+        T = MatrixNoise(world.asked[0]["labels"].alpha, world.asked[0]["labels"].matrices[0]).transition_matrix()
         assert pytest.approx(right) == T
     with pytest.raises(InputError, match=r"need the classes of .*, got the class 'cow' in them; known: 0, 1, 2"):
         ask(estimate=exchanged)
@@ -160,17 +160,17 @@ def test_what_is_known_of_the_noise_in_labels_reaches_the_runs(ask, world):
     ask(labels="noisy", alpha=2.0)
     ask()
     ask(labels="clean", alpha=2.0)
-    assert [asked["known_alpha"] for asked in world.asked] == [2.0, None, None]
+    assert [asked["labels"].known_alpha for asked in world.asked] == [2.0, None, None]
 
 
 def test_simulated_noise_is_the_matrix_that_was_asked_for(ask, world):
     matrix = [[0.2, 0.8, 0], [0.7, 0.3, 0], [0, 0, 1]]
     ask(labels="clean", alpha=1.5, matrix=matrix)
-    assert world.asked[0]["alpha"] == 1.5
-    assert world.asked[0]["matrices"] == pytest.approx(np.array([matrix]))
+    assert world.asked[0]["labels"].alpha == 1.5
+    assert world.asked[0]["labels"].matrices == pytest.approx(np.array([matrix]))
     labels = MatrixNoise(1.5, np.array(matrix))
     ask(labels="clean", transition=labels.transition_matrix())
-    alpha, (given,) = world.asked[1]["alpha"], world.asked[1]["matrices"]
+    alpha, (given,) = world.asked[1]["labels"].alpha, world.asked[1]["labels"].matrices
     assert MatrixNoise(alpha, given).transition_matrix() == pytest.approx(labels.transition_matrix())
 
 
@@ -199,7 +199,7 @@ def test_built_in_labels_are_clean_whatever_is_known_of_alpha(world):
 def test_labels_that_people_gave_are_noisy_and_trained_on_as_they_are(world, little_images):
     given = replace(little_images, name="cifar10n-worse", clean_labels=little_images.y_train)
     said = effbatch.advise("perceptron", given, steps=20, batch_sizes=(8,))
-    assert (said.labels.are, said.chosen.of, world.asked[0]["alpha"]) == ("noisy", "clean labels", 0.0)
+    assert (said.labels.are, said.chosen.of, world.asked[0]["labels"].alpha) == ("noisy", "clean labels", 0.0)
     assert effbatch.advise("perceptron", given, noise_rate=0.4, steps=20).chosen.of == "clean labels"
     with pytest.raises(InputError, match="the labels of cifar10n-worse are noisy, got labels = 'clean'"):
         effbatch.advise("perceptron", given, labels="clean", steps=20)

@@ -11,25 +11,21 @@ import torch
 
 from effbatch.core.errors import InputError
 from effbatch.probe.bump import KAPPA
-from effbatch.probe.rule import (
-    CLEAN,
-    COARSE,
-    FINE,
-    GOES_ON,
-    GROWTH_NOISE,
-    NOISY,
-    PEAK_NOISE,
-    Plan,
-    Runs,
-    Shift,
-    _growth,
-    find,
-    planned,
-    shift_of,
-)
+from effbatch.probe.effort import CLEAN, NOISY, Plan, planned
+from effbatch.probe.rule import GOES_ON, GROWTH_NOISE, FullRun, Shift, _growth, find
+from effbatch.probe.stages import COARSE, FINE, PEAK_NOISE, Runs, Scored
 from effbatch.theory.schedules import multipliers
 
 PLAN = Plan(1 / 25, 1 / 3, 1)
+SCORED = Scored(n=1000, num_classes=10, majority=0.1)
+
+
+def full(alpha: float | None = 0.0, **known) -> FullRun:
+    return FullRun(**{"steps": 500, "alpha": alpha, **known})
+
+
+def shift_of(alpha: float | None, passes: float | None = None) -> Shift:
+    return full(alpha, passes=passes).shift
 
 
 class World:
@@ -48,8 +44,7 @@ class World:
         return Runs(accuracy=accuracy, loss=loss, history=accuracy[..., None])
 
     def found(self, alpha, *, start=2.0**-3, plan=PLAN, passes=None):
-        options = {"steps": 500, "num_classes": 10, "held_out": 1000, "majority": 0.1, "passes": passes}
-        return find(self.train, plan, start=start, alpha=alpha, **options)
+        return find(self.train, plan, full(alpha, passes=passes), SCORED, start=start)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 15.0], ids="alpha={}".format)
@@ -150,7 +145,7 @@ def test_runs_that_never_beat_chance_give_no_rate_and_say_why():
         flat = np.full((len(rates), len(seeds)), 0.11)
         return Runs(accuracy=flat, loss=flat, history=flat[..., None])
 
-    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=3.0)
+    found = find(train, PLAN, full(3.0), SCORED, start=0.1)
     assert found.learning_rate.value is None
     assert found.accuracy.value is None
     assert "no run of 167 steps beat chance on n = 1,000 held-out examples" in found.learning_rate.reason
@@ -165,8 +160,7 @@ def test_the_accuracy_on_noisy_labels_grows_as_that_on_clean_ones_does():
             shown = found.accuracy / (1 + scored_alpha) + scored_alpha / (1 + scored_alpha) / 10
             return Runs(accuracy=shown, loss=found.loss, history=found.history)
 
-        options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 1.0}
-        return find(train, PLAN, **options, scored_alpha=scored_alpha).accuracy
+        return find(train, PLAN, full(1.0), replace(SCORED, alpha=scored_alpha), start=0.1).accuracy
 
     clean, noisy = end(0.0), end(1.0)
     assert clean.value > 0.8
@@ -184,8 +178,7 @@ def test_the_accuracy_of_a_resnet_that_goes_on_growing_slowly_lies_inside(first,
         reached = np.full_like(found.loss, first if fraction < 0.1 else last)
         return Runs(accuracy=reached, loss=found.loss, history=found.history)
 
-    options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 2000, "majority": 0.1, "alpha": 0.0}
-    said = find(train, PLAN, **options).accuracy
+    said = find(train, PLAN, full(), replace(SCORED, n=2000), start=0.1).accuracy
     assert said.low < end < said.high
     assert said.low > last - 0.03
 
@@ -220,8 +213,8 @@ def test_the_plateau_costs_a_point_on_average_at_its_ends_where_the_rate_may_be_
 
 def test_a_point_on_clean_labels_is_less_on_noisy_ones(monkeypatch):
     monkeypatch.setattr("effbatch.probe.rule.POINT", 0.02)
-    options = {"steps": 500, "start": 0.1, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 0.0}
-    low, _, deviation = half_widths(find(World(-3.0, 0.0).train, PLAN, **options, scored_alpha=3.0))
+    scored = replace(SCORED, alpha=3.0)
+    low, _, deviation = half_widths(find(World(-3.0, 0.0).train, PLAN, full(), scored, start=0.1))
     assert low**2 + deviation**2 == pytest.approx(1)  # a quarter of the point
 
 
@@ -240,7 +233,7 @@ def test_the_plateau_of_a_flat_top_ends_a_factor_of_two_from_the_rate():
         found = World(-3.0, 0.0).train(rates, fraction, seeds)
         return Runs(accuracy=np.full_like(found.loss, 0.8), loss=found.loss, history=found.history)
 
-    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+    found = find(train, PLAN, full(), SCORED, start=0.1)
     assert half_widths(found)[:2] == pytest.approx((1, 1))
 
 
@@ -250,7 +243,7 @@ def test_an_accuracy_that_falls_by_more_than_its_noise_says_where_to_stop(along,
         found = World(-3.0, 0.0).train(rates, fraction, seeds)
         return Runs(accuracy=found.accuracy, loss=found.loss, history=np.broadcast_to(along, (*found.loss.shape, 3)))
 
-    found = find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+    found = find(train, PLAN, full(), SCORED, start=0.1)
     assert found.stop_at == step
 
 
@@ -291,7 +284,7 @@ def test_scores_that_are_no_numbers_are_named():
         return Runs(accuracy=nothing, loss=nothing, history=nothing[..., None])
 
     with pytest.raises(InputError, match="one finite accuracy for each of 5 rates and 1 seeds"):
-        find(train, PLAN, steps=500, start=0.1, num_classes=10, held_out=1000, majority=0.1, alpha=0.0)
+        find(train, PLAN, full(), SCORED, start=0.1)
 
 
 OPTIMIZERS = {
@@ -342,11 +335,10 @@ class Quadratic:
 def test_the_optimum_of_a_noisy_quadratic_for_every_optimizer(optimizer, schedule):
     world = Quadratic(optimizer, schedule)
     start = {"adadelta": 1.0, "sgd": 0.1, "momentum": 0.01, "nesterov": 0.01}.get(optimizer, 0.01)
-    options = {"steps": 400, "num_classes": 10, "held_out": 1000, "majority": 0.1, "alpha": 15.0}
-    rate = find(world.train, PLAN, start=start, **options).learning_rate
+    rate = find(world.train, PLAN, full(15.0, steps=400), SCORED, start=start).learning_rate
     tried = 2.0 ** np.arange(round(log2(start)) - 8, round(log2(start)) + 9)
-    full = world.loss(tried, 400, range(10, 16)).mean(1)
-    best, lost = full.min(), np.interp(log2(rate.value), np.log2(tried), full)
+    losses = world.loss(tried, 400, range(10, 16)).mean(1)
+    best, lost = losses.min(), np.interp(log2(rate.value), np.log2(tried), losses)
     assert lost < 1.35 * best, "of the least loss, which six other seeds have"
 
 
@@ -381,10 +373,9 @@ class NoisyWorld:
         return Runs(accuracy=accuracy, loss=log(10) - learned, history=accuracy[..., None])
 
     def found(self, *, start=2.0**-5, seeds=1, majority=0.1):
-        options = {"steps": 500, "num_classes": 10, "held_out": self.held_out, "majority": majority}
-        plan = Plan(1 / 25, 1 / 2, seeds, NOISY)
-        noisy = {"alpha": self.alpha, "passes": self.passes, "entropy": log(10), "normalises": self.normalises}
-        return find(self.train, plan, start=start, **options, **noisy)
+        whole = full(self.alpha, passes=self.passes, normalises=self.normalises)
+        scored = Scored(n=self.held_out, num_classes=10, majority=majority, entropy=log(10))
+        return find(self.train, Plan(1 / 25, 1 / 2, seeds, NOISY), whole, scored, start=start)
 
 
 @pytest.mark.parametrize("m", [-12.3, -3.0, 0.6], ids="best=2^{}".format)

@@ -17,10 +17,11 @@ from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.probe import runs
 from effbatch.probe.rule import find
-from effbatch.probe.runs import price, probe
+from effbatch.probe.runs import Hooks, KnownLabels, price, probe
 from effbatch.theory.schedules import SCHEDULES
 
 RECIPE = Recipe(optimizer="momentum", schedule="cosine", steps=60, batch_size=16)
+SIMULATED = KnownLabels(alpha=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def with_batch_norm(seed: int) -> nn.Module:
 
 def test_the_test_set_never_chooses(digits):
     blind = replace(digits, x_test=np.full_like(digits.x_test, np.nan), y_test=np.zeros_like(digits.y_test))
-    seen, unseen = (probe(mlp1, data, RECIPE, alpha=1.0) for data in (digits, blind))
+    seen, unseen = (probe(mlp1, data, RECIPE, SIMULATED) for data in (digits, blind))
     assert seen.learning_rate == unseen.learning_rate
     assert seen.accuracy == unseen.accuracy
 
@@ -50,17 +51,17 @@ def test_noisy_labels_are_scored_by_twice_as_many_of_them_at_rates_farther_apart
     """One held-out example for 16 copies, not for 32; but few checked labels are not noisy, whatever trains."""
     entropies = []
 
-    def finding(*what, entropy, **how):
-        entropies.append(entropy)
-        return find(*what, entropy=entropy, **how)
+    def finding(train, plan, full, scored, **how):
+        entropies.append(scored.entropy)
+        return find(train, plan, full, scored, **how)
 
     monkeypatch.setattr(runs, "find", finding)
     recipe = replace(RECIPE, steps=100, batch_size=64)
-    clean, noisy = (probe(mlp1, digits, recipe, noisy=is_so) for is_so in (False, True))
+    clean, noisy = (probe(mlp1, digits, recipe, KnownLabels(noisy=is_so)) for is_so in (False, True))
     assert noisy.accuracy.n == 100 * 64 // 16
     assert clean.accuracy.n == max(300, 100 * 64 // 32)
     assert [found.stages[-1].spacing for found in (clean, noisy)] == [1, 2]
-    checked = probe(mlp1, digits, recipe, noisy=True, held_out=digits)
+    checked = probe(mlp1, digits, recipe, KnownLabels(noisy=True, held_out=digits))
     assert checked.stages[-1].spacing == 1
     assert entropies == [None, pytest.approx(np.log(10), abs=2e-3), None]  # ten classes, about as frequent
 
@@ -87,28 +88,28 @@ def test_what_is_kept_is_not_trained_again_and_gives_the_same(digits):
             made.append(key)
         return kept[key]
 
-    first = probe(mlp1, digits, RECIPE, alpha=1.0, keep=keep)
+    first = probe(mlp1, digits, RECIPE, SIMULATED, hooks=Hooks(keep=keep))
     trained = len(made)
-    again = probe(mlp1, digits, RECIPE, alpha=1.0, keep=keep)
+    again = probe(mlp1, digits, RECIPE, SIMULATED, hooks=Hooks(keep=keep))
     assert len(made) == trained
     assert again.learning_rate == first.learning_rate
     others = [
-        ({"alpha": 2.0}, digits, RECIPE, mlp1),
-        ({"alpha": 1.0}, replace(digits, fingerprint="another"), RECIPE, mlp1),
-        ({"alpha": 1.0}, digits, replace(RECIPE, weight_decay=0.1), mlp1),
-        ({"alpha": 1.0}, digits, RECIPE, lambda seed: mlp1(seed + 1)),
-        ({"alpha": 1.0, "matrices": np.eye(10)[None]}, digits, RECIPE, mlp1),
+        (replace(SIMULATED, alpha=2.0), digits, RECIPE, mlp1),
+        (SIMULATED, replace(digits, fingerprint="another"), RECIPE, mlp1),
+        (SIMULATED, digits, replace(RECIPE, weight_decay=0.1), mlp1),
+        (SIMULATED, digits, RECIPE, lambda seed: mlp1(seed + 1)),
+        (replace(SIMULATED, matrices=np.eye(10)[None]), digits, RECIPE, mlp1),
     ]
-    for options, data, recipe, make in others:
+    for labels, data, recipe, make in others:
         before = len(made)
-        probe(make, data, recipe, keep=keep, **options)
-        assert len(made) > before, options
+        probe(make, data, recipe, labels, hooks=Hooks(keep=keep))
+        assert len(made) > before, (labels, recipe)
 
 
 def test_progress_ends_near_the_announced_cost_and_a_price_is_told(digits):
     told: list[float] = []
-    found = probe(mlp1, digits, RECIPE, alpha=1.0, on_progress=told.append)
-    announced = price(mlp1, digits, RECIPE, alpha=1.0)
+    found = probe(mlp1, digits, RECIPE, SIMULATED, hooks=Hooks(on_progress=told.append))
+    announced = price(mlp1, digits, RECIPE, SIMULATED)
     assert announced.seconds > 0
     assert sum(told) == pytest.approx(found.full_runs / announced.full_runs)
     assert found.seconds > 0
@@ -124,9 +125,10 @@ def test_what_is_spent_was_announced(steps, schedule, little_images):
 
     recipe = Recipe(schedule=schedule, steps=steps, batch_size=4)
     more: list[float] = []
-    priced = price(make, little_images, recipe, alpha=2.0)
+    labels = KnownLabels(alpha=2.0)
+    priced = price(make, little_images, recipe, labels)
     announced = priced.full_runs
-    found = probe(make, little_images, recipe, alpha=2.0, on_more=more.append)
+    found = probe(make, little_images, recipe, labels, hooks=Hooks(on_more=more.append))
     first, last = found.stages
     went_on = len(first.learning_rates) > 5 or len(last.learning_rates) > 3
     assert bool(more) == (found.full_runs > 1.05 * announced)
@@ -146,16 +148,16 @@ def test_the_effort_is_what_is_announced_and_a_price_takes_few_steps(digits, mon
     )
     recipe = replace(RECIPE, steps=1000, batch_size=4)
     for effort in (1.5, 2.0):
-        assert price(mlp1, digits, recipe, alpha=1.0, effort=effort).full_runs == pytest.approx(effort, rel=0.01)
-    assert price(mlp1, digits, recipe, noisy=True, effort=2.5).full_runs == pytest.approx(2.5, rel=0.01)
-    assert price(mlp1, digits, recipe, noisy=True).full_runs > 2
+        assert price(mlp1, digits, recipe, SIMULATED, effort=effort).full_runs == pytest.approx(effort, rel=0.01)
+    assert price(mlp1, digits, recipe, KnownLabels(noisy=True), effort=2.5).full_runs == pytest.approx(2.5, rel=0.01)
+    assert price(mlp1, digits, recipe, KnownLabels(noisy=True)).full_runs > 2
     assert max(steps) <= 0.05 * 1000
 
 
 def test_noise_by_a_matrix_is_trained_on(digits):
     """Every class becomes the next: with many noisy copies the network learns those, and scores nothing."""
     to_the_next = np.roll(np.eye(10), 1, axis=1)[None]
-    found = probe(mlp1, digits, RECIPE, alpha=9.0, matrices=to_the_next)
+    found = probe(mlp1, digits, RECIPE, KnownLabels(alpha=9.0, matrices=to_the_next))
     assert found.learning_rate.value is None
     assert max(stage.accuracy.max() for stage in found.stages) < 0.25
 
@@ -183,7 +185,7 @@ def test_labels_that_stay_are_seen_as_often_as_in_the_full_run(digits, monkeypat
     assert scored == {whole // 3}, "of those that short runs leave out"
     for known in (sizes, scored):
         known.clear()
-    probe(mlp1, digits, recipe, alpha=1.0)
+    probe(mlp1, digits, recipe, SIMULATED)
     assert len({examples for _, examples in sizes}) == 1
     assert scored == {300}
 
@@ -205,7 +207,7 @@ def test_finds_the_best_rate_of_a_sweep_of_other_seeds(digits):
             lambda seed: zoo.build("perceptron", (1, 8, 8), 10, seed=seed),
             digits,
             recipe,
-            alpha=4.0,
+            KnownLabels(alpha=4.0),
             seed=seed,
         )
         for seed in (100, 200, 300, 400)

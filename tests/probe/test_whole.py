@@ -12,8 +12,10 @@ from effbatch.data import datasets
 from effbatch.networks import zoo
 from effbatch.plan.recipe import Recipe
 from effbatch.probe import whole
-from effbatch.probe.rule import COARSE, FARTHEST, FEWEST_WHOLE, NOISY, WHOLE, Plan, Runs, planned
-from effbatch.probe.runs import price, probe
+from effbatch.probe.effort import FARTHEST, FEWEST_WHOLE, NOISY, WHOLE, Plan, planned
+from effbatch.probe.rule import FullRun
+from effbatch.probe.runs import Hooks, KnownLabels, price, probe
+from effbatch.probe.stages import COARSE, Runs, Scored
 from effbatch.probe.whole import SCATTER
 
 HELD_OUT = 1000
@@ -38,9 +40,9 @@ class Humps:
         accuracy = accuracy + self.scatter * self.rng.normal(size=accuracy.shape)
         return Runs(accuracy=accuracy, loss=log(5) - (accuracy - 0.2) / 4, history=accuracy[..., None])
 
-    def found(self, *, start=2.0**-5, plan=PLAN, **how):
-        options = {"steps": 300, "num_classes": 5, "held_out": HELD_OUT, "majority": 0.2, "parts": 3}
-        return whole.find(self.train, plan, start=start, **options, entropy=log(5), **how)
+    def found(self, *, start=2.0**-5, plan=PLAN):
+        scored = Scored(n=HELD_OUT, num_classes=5, majority=0.2, parts=3, entropy=log(5))
+        return whole.find(self.train, plan, FullRun(steps=300, alpha=None), scored, start=start)
 
 
 def octaves_of(estimate) -> tuple[float, float, float]:
@@ -111,7 +113,7 @@ def test_what_seeds_show_counts_beside_what_is_expected_of_them():
 
 
 def test_the_plateau_and_the_accuracy_are_those_of_the_best_rate():
-    found = Humps((-9, 0.1), (-1, 0.3)).found(scored_alpha=0.0)
+    found = Humps((-9, 0.1), (-1, 0.3)).found()
     assert found.accuracy.low < 0.55 < found.accuracy.high  # 0.5 at two thirds of the full run
     assert found.accuracy.n == HELD_OUT * len(found.stages[-1].seeds)
     low, high = map(log2, found.plateau)
@@ -155,6 +157,7 @@ def digits():
 
 
 RECIPE = Recipe(optimizer="momentum", schedule="cosine", steps=300, batch_size=32)
+NOISY_LABELS = KnownLabels(noisy=True, known_alpha=1.0)
 
 
 def perceptron(seed):
@@ -170,10 +173,10 @@ def test_whole_runs_see_all_that_is_not_held_out_as_often_as_the_full_run_and_ho
         return train_unit(unit, data, **options)
 
     monkeypatch.setattr("effbatch.probe.runs.train_unit", spy)
-    priced = price(perceptron, digits, RECIPE, noisy=True, effort=10)
+    priced = price(perceptron, digits, RECIPE, NOISY_LABELS, effort=10)
     seen.clear()
     more: list[float] = []
-    found = probe(perceptron, digits, RECIPE, noisy=True, known_alpha=1.0, effort=10, on_more=more.append)
+    found = probe(perceptron, digits, RECIPE, NOISY_LABELS, effort=10, hooks=Hooks(on_more=more.append))
     whole_set = len(digits.y_train)
     for steps, examples, seeds, data in seen:
         assert examples == len(data.y_train) == whole_set - len(data.y_test)
@@ -198,19 +201,20 @@ def test_what_is_kept_of_whole_runs_is_not_trained_again(digits):
             made.append(key)
         return kept[key]
 
-    how = {"noisy": True, "known_alpha": 1.0, "effort": 10, "keep": keep}
-    first = probe(perceptron, digits, RECIPE, **how)
+    hooks = Hooks(keep=keep)
+    first = probe(perceptron, digits, RECIPE, NOISY_LABELS, effort=10, hooks=hooks)
     trained = len(made)
-    assert probe(perceptron, digits, RECIPE, **how).learning_rate == first.learning_rate
+    assert probe(perceptron, digits, RECIPE, NOISY_LABELS, effort=10, hooks=hooks).learning_rate == first.learning_rate
     assert len(made) == trained
-    dearer = probe(perceptron, digits, RECIPE, **{**how, "effort": 20})
+    dearer = probe(perceptron, digits, RECIPE, NOISY_LABELS, effort=20, hooks=hooks)
     assert dearer.stages[0].learning_rates == first.stages[0].learning_rates
     assert set(list(kept)[:2]) == set(made[:2]), "the scan and the rates halfway are those of the cheaper answer"
 
 
 def test_checked_labels_score_whole_runs_as_they_are(digits):
     clean = datasets.load("digits")
-    found = probe(perceptron, digits, RECIPE, noisy=True, held_out=replace(digits, x_test=clean.x_test), effort=10)
+    labels = KnownLabels(noisy=True, held_out=replace(digits, x_test=clean.x_test))
+    found = probe(perceptron, digits, RECIPE, labels, effort=10)
     assert found.kind == "whole"
     assert found.accuracy.n == len(clean.x_test)
     assert found.accuracy.value > 0.6
