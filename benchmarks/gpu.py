@@ -89,9 +89,11 @@ class Plan:
     def unit(self, network: str, **changes: Any) -> Unit:
         """Plain SGD on this data; `changes` are fields of `Unit`."""
         steps = changes.pop("steps", self.steps)
-        train = changes.pop("train", Train(network, budget={"steps": steps}))
+        train = changes.pop("train", Train(network=network, budget={"steps": steps}))
         facts = {"batch_size": 128, "alphas": (0.0,), "learning_rates": (0.1,), "seeds": (0,)} | changes
-        return Unit(point={}, data=Data(self.data.name), train=train, steps=steps, checkpoints=(steps,), **facts)
+        return Unit(
+            point={}, data=Data(dataset=self.data.name), train=train, steps=steps, checkpoints=(steps,), **facts
+        )
 
 
 def same_numbers(plan: Plan) -> None:
@@ -103,7 +105,7 @@ def same_numbers(plan: Plan) -> None:
         if plan.late("same numbers", what):
             continue
         rate = {"sgd": 0.05, "adam": 0.001, "adadelta": 1.0}[optimizer]
-        train = Train(network, optimizer=optimizer, budget={"steps": plan.check_steps})
+        train = Train(network=network, optimizer=optimizer, budget={"steps": plan.check_steps})
         asked = {"alphas": (0.0, 3.0), "learning_rates": (rate, rate / 2), "seeds": (0, 1), "batch_size": 32}
         unit = plan.unit(network, train=train, steps=plan.check_steps, **asked)
         here, there = (train_unit(unit, plan.data, device=device) for device in (CPU, plan.device))

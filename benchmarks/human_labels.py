@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from advice import Cell, line, parser_of, shown, summary
-from staying_labels import wrong_for_good
+from staying_labels import made, wrong_for_good
 from torch import Tensor, nn
 
 from effbatch.core import durable
@@ -145,8 +145,7 @@ def teacher(seed: int, examples: int) -> DataSet:
 
 
 def _made(name: str, x: np.ndarray, y: np.ndarray, examples: int, classes: int) -> DataSet:
-    train, test = slice(examples), slice(examples, None)
-    return DataSet(name, x[train], y[train], x[test], y[test], classes, "made here", clean_labels=y[train])
+    return replace(made(name, x, y, examples, classes), clean_labels=y[:examples])
 
 
 def few(name: str) -> DataSet:
@@ -272,8 +271,17 @@ def full_run(case: Case, data: DataSet, rate: float, seed: int) -> dict[str, flo
     momentum = case.recipe["optimizer"] == "momentum"
     options = {**case.recipe, "optimizer": "sgd", "momentum": 0.9} if momentum else case.recipe
     train = Train(network="given", budget={"steps": case.steps}, evaluations=1, **options)
-    length = (case.batch_size, case.steps, (case.steps,))
-    unit = Unit({}, Data(data.name), train, *length, (case.alpha or 0.0,), (rate,), (seed,))
+    unit = Unit(
+        {},
+        Data(dataset=data.name),
+        train,
+        batch_size=case.batch_size,
+        steps=case.steps,
+        checkpoints=(case.steps,),
+        alphas=(case.alpha or 0.0,),
+        learning_rates=(rate,),
+        seeds=(seed,),
+    )
     torch.manual_seed(seed)
     here = globals().get(case.network)
     network = here() if here else load_network(case.network, data.image_shape, data.num_classes, seed=seed)

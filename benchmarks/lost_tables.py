@@ -157,7 +157,15 @@ def _against(name: str, groups: dict[str, list[dict]], label: str, title: str) -
     """Predicted against measured, and the line on which both are equal."""
     known = {group: [r for r in some if r["lost"] is not None] for group, some in groups.items()}
     series = [
-        Series(group, "measured", *_measured(some, [2.0 ** r[name] for r in some]), group=group, interval="x")
+        Series(
+            group,
+            "measured",
+            [2.0 ** r["lost"] for r in some],
+            [2.0 ** r[name] for r in some],
+            **_measured(some),
+            group=group,
+            interval="x",
+        )
         for group, some in known.items()
     ]
     ends = [2.0 ** f(r[key] for some in known.values() for r in some for key in (name, "lost")) for f in (min, max)]
@@ -165,15 +173,16 @@ def _against(name: str, groups: dict[str, list[dict]], label: str, title: str) -
     return Panel(_rate("lost at the rate"), _rate(label), [*series, equal], title)
 
 
-def _measured(some: list[dict], y: list[float]) -> tuple[list[float], ...]:
-    """The rates at which cells were lost, y, and the range of these rates over seeds."""
-    low, high = ([2.0 ** f(one for one in r["seeds"] if one is not None) for r in some] for f in (min, max))
-    return [2.0 ** r["lost"] for r in some], y, low, high
+def _measured(some: list[dict]) -> dict[str, list[float]]:
+    """The range over seeds of the rates at which cells were lost."""
+    return {
+        name: [2.0 ** f(one for one in r["seeds"] if one is not None) for r in some]
+        for name, f in (("low", min), ("high", max))
+    }
 
 
 def _points(name: str, x: list[float], some: list[dict]) -> Series:
-    y, _, low, high = _measured(some, x)
-    return Series(name, "measured", x, y, low, high, group=name)
+    return Series(name, "measured", x, [2.0 ** r["lost"] for r in some], **_measured(some), group=name)
 
 
 def _curve(name: str, role: Role, x: list[float], some: list[dict], key: str) -> Series:

@@ -12,7 +12,7 @@ import numpy as np
 
 from effbatch.data import datasets
 from effbatch.measure.gradients import measure_moments
-from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_inside, of_these_images
+from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_hold, of_these_images
 from effbatch.networks import zoo
 from effbatch.validation.scorecard import MOMENTS
 
@@ -36,8 +36,9 @@ def check(network: str = NETWORK, dataset: str = DATASET, *, draws: int = DRAWS,
     closed = of_these_images(net, x, y, measure_moments(net, x, y, num_classes=K).estimate, num_classes=K)
     rng = np.random.default_rng(0)
     inside = [
-        intervals_inside(net, x, y, closed, alpha, num_classes=K, draws=draws, images=images, rng=rng)
+        intervals_hold(net, x, y, closed, alpha, num_classes=K, images=images, rng=rng)
         for alpha in ALPHAS
+        for _ in range(draws)
     ]
     error = exact_error(net, x[:ENUMERATED], y[:ENUMERATED], ALPHAS, num_classes=K)
     return {"exact_error": error, "inside": int(np.sum(inside)), "cells": 2 * len(ALPHAS) * draws}

@@ -63,6 +63,19 @@ class Case:
     few: bool = False  # two seeds of the truth and one of the probe: such networks take minutes
 
 
+def made(name: str, x: np.ndarray, y: np.ndarray, examples: int, classes: int, source: str = "made here") -> DataSet:
+    """The first examples to train on, the others to test."""
+    return DataSet(
+        name=name,
+        x_train=x[:examples],
+        y_train=y[:examples],
+        x_test=x[examples:],
+        y_test=y[examples:],
+        num_classes=classes,
+        source=source,
+    )
+
+
 def blobs(seed: int, examples: int, classes: int = 6, features: int = 20) -> DataSet:
     """Two clouds for every class, as wide as they are far apart."""
     rng = np.random.default_rng(seed)
@@ -70,8 +83,7 @@ def blobs(seed: int, examples: int, classes: int = 6, features: int = 20) -> Dat
     y = rng.integers(classes, size=n)
     centres = 0.9 * rng.normal(size=(classes, 2, features))
     x = (centres[y, rng.integers(2, size=n)] + rng.normal(size=(n, features))).astype(np.float32)
-    train, test = slice(examples), slice(examples, n)
-    return DataSet("blobs", x[train], y[train], x[test], y[test], classes, "made here")
+    return made("blobs", x, y, examples, classes)
 
 
 def corners(seed: int, examples: int, classes: int = 4, features: int = 30) -> DataSet:
@@ -81,8 +93,7 @@ def corners(seed: int, examples: int, classes: int = 4, features: int = 30) -> D
     shape: dict[str, Any] = {"n_features": features, "n_classes": classes, "n_informative": 10, "class_sep": 1.2}
     x, y = make_classification(examples + TESTED, **shape, flip_y=0, random_state=seed)
     x = ((x - x.mean(0)) / x.std(0)).astype(np.float32)
-    train, test = slice(examples), slice(examples, None)
-    return DataSet("corners", x[train], y[train], x[test], y[test], classes, "made here")
+    return made("corners", x, y, examples, classes)
 
 
 def waves(seed: int, examples: int) -> DataSet:
@@ -93,7 +104,7 @@ def waves(seed: int, examples: int) -> DataSet:
     turns = np.array([3, 4, 6, 8])[y] * (1 + 0.05 * rng.normal(size=n))
     wave = np.sin(2 * np.pi * (turns[:, None] * np.arange(96) / 96 + rng.random((n, 1))))
     x = (np.where((y % 2)[:, None], np.sign(wave), wave) + rng.normal(size=wave.shape)).astype(np.float32)
-    return DataSet("waves", x[:examples], y[:examples], x[examples:], y[examples:], 4, "made here")
+    return made("waves", x, y, examples, 4)
 
 
 def learnable_table(kind: str, seed: int, examples: int, classes: int) -> DataSet:
@@ -125,7 +136,7 @@ def learnable_table(kind: str, seed: int, examples: int, classes: int) -> DataSe
         y = (_teacher if kind == "teacher" else _forest)(rng, hidden, classes)
     seen = hidden if hidden.shape[1] == features else hidden @ rng.normal(size=(hidden.shape[1], features))
     x = (seen + 0.1 * rng.normal(size=seen.shape)).astype(np.float32)
-    return DataSet(kind, x[:examples], y[:examples], x[examples:], y[examples:], classes, "made here")
+    return made(kind, x, y, examples, classes)
 
 
 def _teacher(rng: np.random.Generator, x: np.ndarray, classes: int) -> np.ndarray:
@@ -202,9 +213,9 @@ def real(name: str, seed: int) -> DataSet:
 
     x, y = getattr(tables, f"load_{name}")(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(y))
-    train, test = np.split(order, [7 * len(y) // 10])
-    x = ((x - x[train].mean(0)) / (x[train].std(0) + 1e-3)).astype(np.float32)
-    return DataSet(name, x[train], y[train], x[test], y[test], int(y.max()) + 1, "scikit-learn")
+    x, y, examples = x[order], y[order], 7 * len(y) // 10
+    x = ((x - x[:examples].mean(0)) / (x[:examples].std(0) + 1e-3)).astype(np.float32)
+    return made(name, x, y, examples, int(y.max()) + 1, source="scikit-learn")
 
 
 def spheres(seed: int, examples: int) -> DataSet:
@@ -212,9 +223,8 @@ def spheres(seed: int, examples: int) -> DataSet:
     from sklearn.datasets import make_gaussian_quantiles
 
     x, y = make_gaussian_quantiles(n_samples=examples + TESTED, n_features=10, n_classes=4, random_state=seed)
-    x = x[order := np.random.default_rng(seed).permutation(len(y))].astype(np.float32)
-    y, train, test = y[order], slice(examples), slice(examples, None)
-    return DataSet("spheres", x[train], y[train], x[test], y[test], 4, "made here")
+    order = np.random.default_rng(seed).permutation(len(y))
+    return made("spheres", x[order].astype(np.float32), y[order], examples, 4)
 
 
 def brought() -> Iterator[Case]:
@@ -297,8 +307,17 @@ def truth(case: Case) -> Cell:
     options = {**said, "optimizer": "sgd", "momentum": 0.9} if momentum else said
     train = Train(network="given", budget={"steps": case.steps}, evaluations=1, **options)
     rates, seeds = tuple(2.0**k for k in octaves), tuple(SEEDS)[: 2 if case.few else None]
-    length = (case.batch_size, case.steps, (case.steps,))
-    unit = Unit({}, Data(case.data.name), train, *length, (0.0,), rates, seeds)
+    unit = Unit(
+        {},
+        Data(dataset=case.data.name),
+        train,
+        batch_size=case.batch_size,
+        steps=case.steps,
+        checkpoints=(case.steps,),
+        alphas=(0.0,),
+        learning_rates=rates,
+        seeds=seeds,
+    )
     networks = {seed: network_of(case)(seed) for seed in seeds}
     trained = train_unit(unit, case.data, device=torch.device("cpu"), networks=networks)
     accuracy = np.nan_to_num(trained["test_accuracy"][0], nan=1 / case.data.num_classes)

@@ -230,7 +230,7 @@ def rule_figure(rows: list[dict]) -> Figure:
             kept = np.array([np.mean([r["kept"] for r in some]) for some in means])
             half = np.array([np.sqrt(np.sum([r["half"] ** 2 for r in some])) / len(some) for some in means])
             name = {0.0: "not scaled", -0.5: "(1+α)^−½, recommended"}.get(power, f"(1+α)^−{-power:g}")
-            series.append(Series(name, "measured", alphas, kept, kept - half, kept + half, group=name))
+            series.append(Series(name, "measured", alphas, kept, low=kept - half, high=kept + half, group=name))
         axis = Axis("accuracy kept, % of the best", "linear", domain=(0, 105))
         panels.append(Panel(noise_axis(alphas), axis, tuple(series), title))
     caption = (

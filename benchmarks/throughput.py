@@ -122,7 +122,7 @@ def effbatch_unit(
     """`train_unit` on a unit of one seed; the time of its `steps`, or of another method, in the busiest thread."""
     rates = min(members, 10)
     unit = Unit(
-        point={}, data=Data(data.name), train=Train(network, precision=precision),
+        point={}, data=Data(dataset=data.name), train=Train(network=network, precision=precision),
         batch_size=batch_size, steps=1, checkpoints=(1,),
         alphas=tuple(float(a) for a in range(members // rates)),
         learning_rates=tuple(RATE / (1 + r) for r in range(rates)), seeds=(0,),
@@ -224,7 +224,9 @@ def random_data(side: int, channels: int = 1) -> DataSet:
     """2,000 images of random numbers with random labels of ten classes, four of them to test on."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2000, channels, side, side)).astype(np.float32), rng.integers(0, 10, 2000)
-    return DataSet("random", x, y, x[:4], y[:4], 10, "random numbers")
+    return DataSet(
+        name="random", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4], num_classes=10, source="random numbers"
+    )
 
 
 def measured(network: str, batch_size: int, members: int) -> dict:

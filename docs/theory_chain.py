@@ -40,7 +40,7 @@ def _gradients(judged: Judged) -> Panel:
     y, low, high = np.array(first, float).T
     law = Series("", "rival", ALPHAS, y[1] * ((1 + ALPHAS) / 2) ** 2)
     return _panel(
-        "2 Gradients", Axis("noise scale, labels", "log"), [Series("", "measured", ALPHAS, y, low, high), law]
+        "2 Gradients", Axis("noise scale, labels", "log"), [Series("", "measured", ALPHAS, y, low=low, high=high), law]
     )
 
 
@@ -52,7 +52,7 @@ def _batch(judged: Judged) -> Panel:
     y, high, low = (100 * (1 + tried) ** -delta for delta in found.numbers[0].estimate.floats)
     law = Series("", "rival", ALPHAS, 100 * (1 + ALPHAS) ** -2)
     axis = Axis("effective batch, % of B", "log")
-    return _panel("3 Effective batch", axis, [Series("", "measured", tried, y, low, high), law])
+    return _panel("3 Effective batch", axis, [Series("", "measured", tried, y, low=low, high=high), law])
 
 
 def _rate(judged: Judged) -> Panel:

@@ -38,4 +38,12 @@ def little_images() -> DataSet:
 
     x_train, y_train = draw(60)
     x_test, y_test = draw(30)
-    return DataSet("little", x_train, y_train, x_test, y_test, 3, "made in the tests")
+    return DataSet(
+        name="little",
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        num_classes=3,
+        source="made in the tests",
+    )

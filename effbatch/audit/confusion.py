@@ -44,7 +44,7 @@ class Margin:
     verdict: Learnability
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CountsEstimate(Shown):
     """What counts of a hand check say about a data set; `estimate_from_counts` returns it.
 

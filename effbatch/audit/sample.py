@@ -32,7 +32,7 @@ class Bound:
     assumes: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NoiseEstimate(Shown):
     """What a hand-checked sample says of a data set; see `estimate_noise`."""
 

@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 Arms = Mapping[str, xr.DataArray]  # accuracy by alpha, batch_size and seed, of every way of training judged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
     """What is said of accuracies: `of` takes (alphas, batches, means (..., alphas, batches)) to a number."""
 

@@ -183,7 +183,9 @@ def _figure(accuracy: xr.DataArray, K: int, finding: str) -> Figure:
     series = []
     for count in np.unique(clean):
         at, group = clean == count, f"{count:g} clean labels"
-        series.append(Series(f"{group}, measured", "measured", noisy[at], mean[at], low[at], high[at], group=group))
+        series.append(
+            Series(f"{group}, measured", "measured", noisy[at], mean[at], low=low[at], high=high[at], group=group)
+        )
         series.append(Series(f"{group}, predicted", "predicted", noisy[at], kappa * predicted[at], group=group))
     panel = Panel(Axis("noisy labels", "log"), Axis("d", "log"), tuple(series))
     caption = (

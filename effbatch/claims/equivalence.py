@@ -130,7 +130,7 @@ class EquivalenceClaim(Claim):
                 mean, low, high = (100 * v.values for v in seed_mean(at.sel({self.along: name})))
                 rates = at["learning_rate"].values
                 label = self._said(name)
-                series.append(Series(label, "measured", rates, mean, low, high, group=label))
+                series.append(Series(label, "measured", rates, mean, low=low, high=high, group=label))
             panels.append(Panel(Axis("learning rate", "log2"), ACCURACY, tuple(series), title))
         caption = f"{finding} Mean and 95 % interval over {scores.sizes['seed']} seeds at every learning rate."
         return Figure(case.name, caption, tuple(panels))

@@ -30,7 +30,7 @@ from effbatch.plan.cube import FIRST_CHECKPOINT, Outcome, history_limit, score
 from effbatch.plan.keys import key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """What the rule looks at, at one α: three numbers that have to exceed 0, and when the loss crossed the floor.
 

@@ -133,7 +133,7 @@ class OrderingClaim(Claim):
         places = tuple(range(len(self.order)))
         mean, low, high = (100 * values.values for values in seed_mean(noisy))
         at = Axis("", ticks=places, domain=(-0.5, len(places) - 0.5), names=[str(value) for value in self.order])
-        measured = Series("measured", "measured", mean, places, low, high, interval="x")
+        measured = Series("measured", "measured", mean, places, low=low, high=high, interval="x")
         said = [
             Series(f"{value}, predicted", "predicted", [x], [place], group="predicted", dots=True)
             for value, x, place in zip(self.order, 100 * expected.values, places, strict=True)

@@ -94,19 +94,14 @@ def command(
     from effbatch.core.jsonable import jsonable
     from effbatch.data import datasets
     from effbatch.engine.device import pick_device
-    from effbatch.laws.base import in_range
     from effbatch.noise.matrixfile import read_matrix
     from effbatch.show import terminal
     from effbatch.show.views.measure import moments_page
 
-    # said before the measurement, which may take minutes
     if noise_rate and not was_given("alpha"):
         alpha = ()
-    for a in alpha:
-        in_range("alpha", a, "noisy labels per clean label", least=0)
     batch, checkpoint, matrix = given["batch"], given["checkpoint"], given["matrix"]
-    in_range("the batch size", batch, "labelled copies per step", least=1)
-    in_range("the seed", given["seed"], "a whole number", least=0)
+    _check(alpha, batch, given["seed"])
     dataset = datasets.as_dataset(data, **{name: given[name] for name in ("label", "channels", "tokens")})
     noise = Noise(matrix=None if matrix is None else read_matrix(matrix))
     alpha = [*alpha, *(replace(noise, noise_rate=rate).known(dataset.num_classes).value for rate in noise_rate)]
@@ -136,6 +131,16 @@ def command(
         layers=measured.layers if per_layer else None,
     )
     terminal.echo(page)
+
+
+def _check(alpha: Sequence[float], batch: int, seed: int) -> None:
+    """InputError for numbers out of range, before the measurement, which may take minutes."""
+    from effbatch.laws.base import in_range
+
+    for a in alpha:
+        in_range("alpha", a, "noisy labels per clean label", least=0)
+    in_range("the batch size", batch, "labelled copies per step", least=1)
+    in_range("the seed", seed, "a whole number", least=0)
 
 
 def _measured(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import singledispatch
 from typing import Any, Literal
 
@@ -51,6 +51,7 @@ class Series:
     role: Role
     x: Values
     y: Values
+    _: KW_ONLY
     low: Values = None
     high: Values = None
     group: str = ""

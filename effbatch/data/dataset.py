@@ -30,7 +30,7 @@ class Size:
         return f"{self.train:,} train, {self.test:,} test, {shape}, {self.num_classes} classes"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DataSet:
     """Images (n, C, H, W) or features (n, d), float32, or tokens (n, L), int64; and labels (n,) int64 from 0.
 

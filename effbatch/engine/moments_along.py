@@ -11,7 +11,7 @@ from torch import nn
 from effbatch.data.dataset import DataSet
 from effbatch.engine.visits import image_subset
 from effbatch.measure.gradients import measure_moments
-from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_inside, of_these_images
+from effbatch.measure.moments_check import ENUMERATED, exact_error, intervals_hold, of_these_images
 from effbatch.networks.untouched import evaluation_mode
 
 IMAGES = 400  # measured, the same ones at every checkpoint of a seed
@@ -39,16 +39,17 @@ def moments_along(
     rng = np.random.default_rng([seed, step, int(np.float64(alpha).view(np.uint64))])
     with evaluation_mode(network):
         closed = of_these_images(network, x, y, measured.estimate, num_classes=K)
-        inside = intervals_inside(
-            network, x, y, closed, alpha, num_classes=K, draws=NOISED_SETS, images=NOISED_IMAGES, rng=rng
-        )
+        inside = [
+            intervals_hold(network, x, y, closed, alpha, num_classes=K, images=NOISED_IMAGES, rng=rng)
+            for _ in range(NOISED_SETS)
+        ]
         error = exact_error(network, x[:ENUMERATED], y[:ENUMERATED], (alpha,), num_classes=K)
     values: dict[str, float] = {}
     for name, found in measured.numbers().items():
         low, high = found.interval or (None, None)
         limits = {name: found.value, f"{name}_low": low, f"{name}_high": high}
         values |= {key: np.nan if value is None else value for key, value in limits.items()}
-    norm, second = inside
+    norm, second = map(sum, zip(*inside, strict=True))
     return {
         **values,
         "noised_sets": NOISED_SETS,

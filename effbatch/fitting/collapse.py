@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Any
 
@@ -61,6 +61,7 @@ class Collapse:
     """
 
     outcome: CollapseOutcome
+    _: KW_ONLY
     cells: int
     censored: int
     seeds: int

@@ -89,7 +89,7 @@ def _rates(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
     known = np.argwhere(np.isfinite(grid)) if np.isfinite(grid).any() else np.zeros((1, 2), int)
     nearest = known[np.abs(known - np.array(grid.shape) // 2).sum(1).argmin()]
     middle = best.isel(dict(zip((along, other), nearest, strict=True)))
-    anchor = Setting(float(middle["alpha"]), float(middle["batch_size"]), K)
+    anchor = Setting(float(middle["alpha"]), float(middle["batch_size"]), num_classes=K)
     series = []
     for value in best[other].values:
         at, group = best.sel({other: value}), f"B = {value}" if other == "batch_size" else f"α = {value:g}"
@@ -98,7 +98,7 @@ def _rates(best: xr.Dataset, predicted: xr.DataArray, law: str, title: str) -> P
         theory = predicted.sel({other: value}).values
         if np.isfinite(theory).any():
             series.append(Series(f"{group}, linearised", "predicted", x, theory, group=group))
-        setting = Setting(at["alpha"].values.astype(float), at["batch_size"].values.astype(float), K)
+        setting = Setting(at["alpha"].values.astype(float), at["batch_size"].values.astype(float), num_classes=K)
         factor = np.broadcast_to(LAWS[law].factor(setting, anchor), x.shape)
         series.append(Series(f"{group}, {law}", "rival", x, float(middle["best_learning_rate"]) * factor, group=group))
     axis = noise_axis(x) if along == "alpha" else Axis("batch size B", "log2", ticks=tuple(x))
@@ -155,7 +155,7 @@ def _against_batch(steps: xr.Dataset, delta: float, title: str, *, curve: Collap
         everything += list(x)
         group = f"α = {alpha:g}"
         series.append(
-            Series(group, "measured", x, at["steps"].values, at["low"].values, at["high"].values, group=group)
+            Series(group, "measured", x, at["steps"].values, low=at["low"].values, high=at["high"].values, group=group)
         )
     if curve is not None and curve.base is not None:
         x = np.geomspace(min(everything), max(everything), 60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -37,6 +37,7 @@ class Setting:
 
     alpha: Array
     batch_size: Array
+    _: KW_ONLY
     num_classes: int = 10
     optimizer: str = "sgd"
     schedule: str = "constant"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from effbatch.laws import bibliography as source
 from effbatch.laws.base import (
@@ -30,6 +30,7 @@ class PowerLaw:
     name: str
     formula: str
     source: source.Source
+    _: KW_ONLY
     batch_exponent: float | None
     alpha_exponent: float | None
     regime: str

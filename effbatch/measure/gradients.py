@@ -110,22 +110,15 @@ def measure_moments(
     order = _drawn_examples(len(y), max_examples, seed)
     network = as_classifier(network, num_classes, images)
     training = None if network.training and mode == "training" else mode == "training"
+    chosen, size = np.sort(order), len(order)
     with untouched(network, training=training):
-        chosen = np.sort(order)
         x = as_images(network, images[chosen])
         with untouched(network, training=False):  # raises where something does not fit
             logits_of(network, x, num_classes, BATCH + (len(x) % BATCH == 1))
         found = behaviour(network, x)
-        size = len(order)
         if found.coupled:
-            size = min(batch_size, len(order) // FEWEST_BATCHES)
-            chosen = order[: len(order) // max(size, 1) * size]
+            chosen, size = _in_batches(order, batch_size)
             x = as_images(network, images[chosen])
-        if size < 2:
-            raise InputError(
-                f"the examples of a batch change each other's gradients, as in BatchNorm: at least "
-                f'{2 * FEWEST_BATCHES} examples are needed, got {len(order)}: measure more, or mode="evaluation"'
-            )
         weights = trainable_weights(network)
         whole = _batch(x, y[chosen], num_classes, N, next(iter(weights.values())), seed)
         batches = list(whole.parts(size))
@@ -154,6 +147,17 @@ def _drawn_examples(n: int, most: int | None, seed: int) -> NDArray[np.intp]:
             f"at least {FEWEST_IMAGES} examples are needed for an interval, got {len(order)}: add some", n=len(order)
         )
     return order
+
+
+def _in_batches(order: NDArray[np.intp], most: int) -> tuple[NDArray[np.intp], int]:
+    """The images that fill batches, and the size of one, where the images of a batch change each other."""
+    size = min(most, len(order) // FEWEST_BATCHES)
+    if size < 2:
+        raise InputError(
+            f"the examples of a batch change each other's gradients, as in BatchNorm: at least "
+            f'{2 * FEWEST_BATCHES} examples are needed, got {len(order)}: measure more, or mode="evaluation"'
+        )
+    return order[: len(order) // size * size], size
 
 
 def _batch(

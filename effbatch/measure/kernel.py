@@ -62,12 +62,7 @@ def measure_spectrum(
         gram, rows = _kernel(network, train, torch.cat(others), num_classes)
 
     n, scale = len(train), 1 / np.sqrt(1 - 1 / num_classes)
-    eigenvalues, vectors = np.linalg.eigh(gram / n)
-    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
-    # single precision cannot tell smaller ones from zero: they learn nothing, their share of the target stays
-    null = eigenvalues < np.finfo(np.float32).eps * eigenvalues[0]
-    eigenvalues = np.where(null, 0, eigenvalues)
-    modes = np.divide(rows @ vectors / np.sqrt(n), eigenvalues, out=np.zeros_like(rows), where=~null)
+    eigenvalues, vectors, modes = _eigenfunctions(gram, rows)
     modes, foreign_modes = modes[: len(test)], modes[len(test) :]
     indicators = vectors.T @ np.eye(num_classes)[y_train[keep]] / np.sqrt(n)
     initial = vectors.T @ _centred(logits) / num_classes * scale / np.sqrt(n)
@@ -83,6 +78,18 @@ def measure_spectrum(
         foreign=None if foreign is None else (foreign_modes**2).mean(0),
         inputs=((vectors.T @ train.flatten(1).double().cpu().numpy()) ** 2).sum(1) / n,
     )
+
+
+def _eigenfunctions(gram: NDArray, rows: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Eigenvalues, descending, and eigenvectors of the kernel, and its eigenfunctions at the images of `rows`."""
+    n = len(gram)
+    eigenvalues, vectors = np.linalg.eigh(gram / n)
+    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    # single precision cannot tell smaller ones from zero: they learn nothing, their share of the target stays
+    null = eigenvalues < np.finfo(np.float32).eps * eigenvalues[0]
+    eigenvalues = np.where(null, 0, eigenvalues)
+    modes = np.divide(rows @ vectors / np.sqrt(n), eigenvalues, out=np.zeros_like(rows), where=~null)
+    return eigenvalues, vectors, modes
 
 
 @torch.no_grad()

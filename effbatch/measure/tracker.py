@@ -35,7 +35,7 @@ _ALONE = "not all processes track, or not in time: what is measured are the batc
 _NEEDS_CLASSES = "it puts other labels in the place of those given, so it needs a loss that is a plain mean over labels"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NoiseScaleRecord:
     """One measurement of `NoiseScaleTracker`; each number has the n images behind it, and says why where it has none.
 

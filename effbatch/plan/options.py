@@ -74,7 +74,7 @@ class Options:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data(Options):
     """What the networks see: the table [data]."""
 
@@ -94,7 +94,7 @@ class Data(Options):
     matrix: str | None = key(None, "file with the probabilities of noisy labels, see below", takes=str, since="0.2")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Train(Options):
     """How the networks are trained and looked at: the table [train].
 

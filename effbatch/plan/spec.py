@@ -49,7 +49,7 @@ SECTIONS = ("simulation", "data", "train", "grid", "claim")
 MEMBER_DIMS = ("alpha", "learning_rate", "seed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """One simulation. `grid` maps each dimension of the cube to its values, the four core ones first.
 

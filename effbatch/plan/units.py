@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Unit:
     point: Mapping[str, Any]
     data: Data
     train: Train
+    _: KW_ONLY
     batch_size: int
     steps: int
     checkpoints: tuple[int, ...]

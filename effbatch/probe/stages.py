@@ -98,19 +98,25 @@ def stage_of(train: Train, fraction: float, steps: int, octaves: list[int], seed
             parts.append(runs_at(train, octaves[-1:], fraction, seeds))
         else:
             break
-    accuracy, loss, history = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("accuracy", "loss", "history")
-    )
+    runs = joined([[part] for part in parts])
     return Stage(
         fraction=fraction,
         steps=max(1, round(fraction * steps)),
         learning_rates=tuple(2.0**k for k in octaves),
         seeds=tuple(seeds),
-        accuracy=accuracy,
-        loss=loss,
-        history=history,
         spacing=spacing,
-        peak=_vertex(octaves, -loss.mean(1)),
+        peak=_vertex(octaves, -runs.loss.mean(1)),
+        **vars(runs),
+    )
+
+
+def joined(rows: Sequence[Sequence[Runs]]) -> Runs:
+    """All of them in one: rates below each other, seeds side by side."""
+    return Runs(
+        **{
+            name: np.concatenate([np.concatenate([getattr(run, name) for run in row], 1) for row in rows])
+            for name in ("accuracy", "loss", "history")
+        }
     )
 
 

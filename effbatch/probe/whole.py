@@ -28,7 +28,7 @@ import numpy as np
 from effbatch.core.estimate import Estimate
 from effbatch.probe.effort import FARTHEST, Plan
 from effbatch.probe.rule import LEVEL, NORMAL_90, POINT, FullRun, Probe, accuracy_at_end, end_of, plateau_of, silent
-from effbatch.probe.stages import COARSE, Floats, Runs, Scored, Stage, Train, has_learned, runs_at
+from effbatch.probe.stages import COARSE, Floats, Runs, Scored, Stage, Train, has_learned, joined, runs_at
 
 SCATTER, KNOWN_AS = 0.5, 6  # of a(1 − a)/n between seeds, and the degrees of freedom that this counts for
 OFF = 0.5  # octaves that the best of rates one octave apart may lie from the optimum of its hump
@@ -103,21 +103,15 @@ class _Looked:
 
     def stage(self, octaves: Sequence[int], seeds: Sequence[int], steps: int) -> Stage:
         """Runs that have all of these octaves and seeds."""
-        rows = [[self.runs[octave, seed] for seed in seeds] for octave in octaves]
-        accuracy, loss, history = (
-            np.concatenate([np.concatenate([getattr(run, name) for run in row], 1) for row in rows])
-            for name in ("accuracy", "loss", "history")
-        )
+        runs = joined([[self.runs[octave, seed] for seed in seeds] for octave in octaves])
         return Stage(
             fraction=self.plan.last,
             steps=max(1, round(self.plan.last * steps)),
             learning_rates=tuple(2.0**octave for octave in octaves),
             seeds=tuple(seeds),
-            accuracy=accuracy,
-            loss=loss,
-            history=history,
             spacing=COARSE,
-            peak=float(octaves[int(accuracy.mean(1).argmax())]),
+            peak=float(octaves[int(runs.accuracy.mean(1).argmax())]),
+            **vars(runs),
         )
 
     def stages(self, steps: int) -> tuple[Stage, ...]:

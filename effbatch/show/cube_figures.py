@@ -47,7 +47,7 @@ def _curves(name: str, cube: xr.Dataset, best: xr.Dataset) -> Figure:
     curves = [by_setting(limit, "learning_rate") for limit in seed_mean(accuracy)]
     x = cube["learning_rate"].values
     series = [
-        Series(label, "measured", x, 100 * mean.values, 100 * low.values, 100 * high.values, group=label)
+        Series(label, "measured", x, 100 * mean.values, low=100 * low.values, high=100 * high.values, group=label)
         for (label, mean), (_, low), (_, high) in zip(*curves, strict=True)
     ]
     label, highest = max(curves[0], key=lambda curve: float(curve[1].max()))

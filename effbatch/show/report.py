@@ -56,7 +56,7 @@ class Chapter(Page):
         return [part for part in (*self.parts, *self.further) if isinstance(part, kind)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """The whole document: a question, what answers it on one page, and chapters.
 

@@ -5,7 +5,7 @@ Units are those of the clean target e_c − 1/K, scaled to unit energy: see `dyn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ class Spectrum:
     eigenvalues: Floats
     target_energies: Floats
     initial_energies: Floats
+    _: KW_ONLY
     num_classes: int
     examples: int
     held_out: HeldOut | None = None

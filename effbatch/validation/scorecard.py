@@ -146,7 +146,7 @@ def figure(card: Sequence[Line]) -> Figure | None:
         low, value, high = (
             [getattr(tried[i].number.estimate, key) for i in chosen] for key in ("low", "value", "high")
         )
-        series.append(Series(group, "measured", value, chosen, low, high, interval="x"))
+        series.append(Series(group, "measured", value, chosen, low=low, high=high, interval="x"))
     best, worst = tried[-1], tried[0]
     caption = (
         f"Least accuracy is lost with the rate of {names[-1]}, {number_text(best.number)}; most with {names[0]}, "

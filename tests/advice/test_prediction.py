@@ -35,7 +35,7 @@ def power_law(scale: float = 1.0) -> Spectrum:
     """A kernel of 100 modes whose eigenvalues and target energies fall as powers."""
     k = np.arange(1, 101)
     e = k**-1.3 / (k**-1.3).sum()
-    return Spectrum(10 * scale * k**-1.5, e, 0.02 * e, 10, 100)
+    return Spectrum(10 * scale * k**-1.5, e, 0.02 * e, num_classes=10, examples=100)
 
 
 def score(median: float, quantile90: float, n: int, source: str) -> LawScore:
@@ -544,7 +544,9 @@ def test_recorded_errors_widen_what_the_theory_says():
 
 def test_where_less_is_always_better_the_theory_does_not_apply():
     one = np.ones(1)
-    said = with_network(6, 32, steps=50, spectra=[Spectrum(one, one, 0 * one, 10, 1)])  # one mode: averaging is best
+    said = with_network(
+        6, 32, steps=50, spectra=[Spectrum(one, one, 0 * one, num_classes=10, examples=1)]
+    )  # one mode: averaging is best
     assert said.learning_rate["linearised"].reason.startswith("its best rate lies below all that it tries")
     assert said.recommended.law == "square_root_clean_count"
     assert said.accuracy.value is None

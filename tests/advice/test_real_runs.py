@@ -26,7 +26,9 @@ def images() -> DataSet:
     rng = np.random.default_rng(3)
     patterns, y = rng.normal(size=(3, 1, 8, 8)), np.arange(700) % 3
     x = (patterns[y] + 2 * rng.normal(size=(700, 1, 8, 8))).astype(np.float32)
-    return DataSet("some", x, y, x[:30], y[:30], 3, "made in the tests")
+    return DataSet(
+        name="some", x_train=x, y_train=y, x_test=x[:30], y_test=y[:30], num_classes=3, source="made in the tests"
+    )
 
 
 def ask(images, network="perceptron", **how):

@@ -137,7 +137,7 @@ def test_csv_of_a_table_is_not_rounded():
 
 
 def test_csv_of_a_figure_has_every_point_and_every_tile():
-    series = Series("measured", "measured", [1, 2], [3, 4], [2, None], [5, None])
+    series = Series("measured", "measured", [1, 2], [3, 4], low=[2, None], high=[5, None])
     heat = Heat("accuracy", [1, 2], [0.1], [[0.5, float("nan")]], (0, 1))
     panel = Panel(Axis("α"), Axis("η"), [series], "net", heat)
     rows = list(csv.DictReader(io.StringIO(figure_csv(Figure("f", "", [panel])))))

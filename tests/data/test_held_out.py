@@ -32,7 +32,9 @@ def test_fewer_than_four_images_are_too_few(little_images):
 def test_a_stratified_tenth_stands_in_place_of_the_test_set(n, held):
     y = np.arange(n) % 4 % 3  # half of class 0
     x = np.arange(n, dtype=np.float32)[:, None]
-    part = held_out_of(DataSet("some", x, y, x[:1], y[:1], 3, "made here"))
+    part = held_out_of(
+        DataSet(name="some", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1], num_classes=3, source="made here")
+    )
     assert len(part.y_test) == held
     assert sorted([*part.x_train[:, 0], *part.x_test[:, 0]]) == list(range(n))
     np.testing.assert_array_equal(part.y_test, y[part.x_test[:, 0].astype(int)])
@@ -42,4 +44,4 @@ def test_a_stratified_tenth_stands_in_place_of_the_test_set(n, held):
 def test_three_examples_cannot_be_parted():
     x, y = np.ones((3, 2), np.float32), np.arange(3)
     with pytest.raises(InputError, match="some needs at least 4 training examples, to hold some out, got 3"):
-        held_out_of(DataSet("some", x, y, x, y, 3, "made here"))
+        held_out_of(DataSet(name="some", x_train=x, y_train=y, x_test=x, y_test=y, num_classes=3, source="made here"))

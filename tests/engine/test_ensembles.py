@@ -14,7 +14,6 @@ from synthetic import unit
 from torch import nn
 
 from effbatch.core.errors import InputError
-from effbatch.data.dataset import DataSet
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import TOGETHER, SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.engine.stacking import StackedNetwork
@@ -289,8 +288,9 @@ def test_one_logit_for_two_classes_of_features_trains(own, little_images):
     def of_two(x, y):
         return x.reshape(len(x), -1)[y < 2], y[y < 2]
 
-    halves = of_two(little_images.x_train, little_images.y_train), of_two(little_images.x_test, little_images.y_test)
-    data = DataSet("two", *halves[0], *halves[1], 2, "made in the tests")
+    x_train, y_train = of_two(little_images.x_train, little_images.y_train)
+    x_test, y_test = of_two(little_images.x_test, little_images.y_test)
+    data = replace(little_images, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, num_classes=2)
     block = six_steps(f"{own}:OneLogit")
     block = replace(block, data=replace(block.data, clean_examples=None))
     assert_cells_match(block, data, train_unit(block, data, device=CPU))

@@ -23,7 +23,17 @@ from effbatch.plan.spec import Data, Train
 from effbatch.plan.units import Unit
 
 CPU = torch.device("cpu")
-UNIT = Unit({}, Data(), Train(), 8, 4, (4,), (0.0, 1.0, 2.5), (0.1, 0.2, 0.3, 0.4), (0, 3))
+UNIT = Unit(
+    {},
+    Data(),
+    Train(),
+    batch_size=8,
+    steps=4,
+    checkpoints=(4,),
+    alphas=(0.0, 1.0, 2.5),
+    learning_rates=(0.1, 0.2, 0.3, 0.4),
+    seeds=(0, 3),
+)
 
 
 def cells(unit: Unit) -> list[tuple]:

@@ -16,7 +16,7 @@ from effbatch.networks.work import A_SECOND, A_STEP, TRAINED, core_seconds
 def data_of(*shape: int) -> DataSet:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, *shape)).astype(np.float32), rng.integers(0, 3, 40)
-    return DataSet("made up", x, y, x, y, num_classes=3, source="")
+    return DataSet(name="made up", x_train=x, y_train=y, x_test=x, y_test=y, num_classes=3, source="")
 
 
 def test_a_full_run_takes_its_steps_and_its_products():

@@ -52,7 +52,15 @@ def test_a_data_set_may_be_its_own_source_and_others_need_its_shape(little_image
     assert torch.equal(foreign_images("little", little_images), torch.as_tensor(little_images.x_train))
     digits = datasets.load("digits")
     assert torch.equal(foreign_images("digits", little_images), torch.as_tensor(digits.x_train))
-    wide = DataSet("wide", np.zeros((2, 1, 8, 9)), np.zeros(2), np.zeros((1, 1, 8, 9)), np.zeros(1), 2, "here")
+    wide = DataSet(
+        name="wide",
+        x_train=np.zeros((2, 1, 8, 9)),
+        y_train=np.zeros(2),
+        x_test=np.zeros((1, 1, 8, 9)),
+        y_test=np.zeros(1),
+        num_classes=2,
+        source="here",
+    )
     with pytest.raises(InputError, match=r"shape \(1, 8, 9\) of wide, got \(1, 8, 8\) from digits"):
         foreign_images("digits", wide)
     with pytest.raises(InputError, match="data set 'wite' is not known"):

@@ -33,7 +33,15 @@ def on_a_line(places: list[float], images: int = 400) -> DataSet:
     y = rng.integers(0, len(places), images)
     x = rng.normal(size=(images, 1, 1, 2))
     x[:, 0, 0] += np.exp(1j * np.array(places)[y]).view(float).reshape(-1, 2) * 3  # on a circle
-    return DataSet("line", x.astype(np.float32), y, x[:9].astype(np.float32), y[:9], len(places), "made here")
+    return DataSet(
+        name="line",
+        x_train=x.astype(np.float32),
+        y_train=y,
+        x_test=x[:9].astype(np.float32),
+        y_test=y[:9],
+        num_classes=len(places),
+        source="made here",
+    )
 
 
 def test_the_nearest_class_is_the_commonest_false_label():

@@ -198,7 +198,17 @@ def test_finds_the_best_rate_of_a_sweep_of_other_seeds(digits):
     from effbatch.plan.units import Unit
 
     rates = tuple(2.0 ** np.arange(-8, 0))
-    unit = Unit({}, Data(), Train(network="perceptron"), 16, 200, (200,), (4.0,), rates, tuple(range(8)))
+    unit = Unit(
+        {},
+        Data(),
+        Train(network="perceptron"),
+        batch_size=16,
+        steps=200,
+        checkpoints=(200,),
+        alphas=(4.0,),
+        learning_rates=rates,
+        seeds=tuple(range(8)),
+    )
     swept = train_unit(unit, digits, device=torch.device("cpu"))["test_accuracy"][0].mean(1)
     best = float(peak(np.log2(rates), swept[None]).location[0])
     recipe = Recipe(steps=200, batch_size=16)

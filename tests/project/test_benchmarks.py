@@ -127,7 +127,13 @@ def test_the_tables_of_the_methods_are_made_of_the_stored_rows(script):
 def test_everything_of_the_gpu_script_runs_small_on_a_cpu(script, tmp_path, monkeypatch):
     gpu, rng = script("gpu"), np.random.default_rng(0)
     x, y = rng.normal(size=(320, 1, 8, 8)).astype(np.float32), rng.integers(0, 10, 320)
-    monkeypatch.setattr(gpu.mnist, "load", lambda: DataSet("mnist", x, y, x[:40], y[:40], 10, "made here"))
+    monkeypatch.setattr(
+        gpu.mnist,
+        "load",
+        lambda: DataSet(
+            name="mnist", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40], num_classes=10, source="made here"
+        ),
+    )
     monkeypatch.setattr(gpu, "pick_device", lambda: gpu.CPU)
     for name, value in (("SECONDS", 0.01), ("UNIT_STEPS", 4)):
         monkeypatch.setattr(script("throughput"), name, value)
@@ -247,7 +253,9 @@ def task(script):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(400, 1, 8, 8)).astype(np.float32), rng.integers(0, 10, 400)
     x[np.arange(400), 0, 0, y % 8] += 4
-    data = DataSet("made", x, y, x[:100], y[:100], 10, "made here")
+    data = DataSet(
+        name="made", x_train=x, y_train=y, x_test=x[:100], y_test=y[:100], num_classes=10, source="made here"
+    )
     train = {"network": "mlp1", "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0, "schedule": "cosine"}
     octaves = np.arange(-9.0, -1)
     accuracy = np.tile((0.5 - (octaves + 5) ** 2 / 100)[:, None], 4)

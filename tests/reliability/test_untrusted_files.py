@@ -62,7 +62,7 @@ class Marker:
 
 def hostile_report(text: str) -> Report:
     x = [1.0, 2.0, 4.0]
-    series = [Series(text, "measured", x, x, x, x, group=text), Series(f"{text} too", "rival", x, x)]
+    series = [Series(text, "measured", x, x, low=x, high=x, group=text), Series(f"{text} too", "rival", x, x)]
     figure = Figure(text, text, [Panel(Axis(text), Axis(text), series, title=text)])
     number, table = Number(text, Estimate(1.0), note=text), Table(text, text, [text, "n"], [[text, 1.0]])
     parts = [text, Terms({text: text}), figure, table, Heading(text), f"- {text}", Code(text)]

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.skipif(bool(axe.MISSING), reason=axe.MISSING)
 def page() -> str:
     x = [1, 2, 4, 8]
     series = [
-        Series("measured", "measured", x, x, [0.5, 1, 2, 4], [2, 4, 8, 16], "a network with a long name"),
+        Series(
+            "measured", "measured", x, x, low=[0.5, 1, 2, 4], high=[2, 4, 8, 16], group="a network with a long name"
+        ),
         Series("predicted", "predicted", x, x, group="a network with a long name"),
         Series("rival", "rival", x, [1, 1, 1, 1], group="another law, which has a long name too"),
     ]
@@ -44,7 +46,9 @@ def page() -> str:
         Chapter(name=verdict, title=verdict, parts=["It is not known.", terms], verdict=verdict, headline="δ")
         for verdict in (Verdict.REFUTED, Verdict.UNDECIDED)
     ]
-    return render_html(Report("Rates", "Which rate?", "2026-11-22T16:48:00+00:00", [chapter, *others]))
+    return render_html(
+        Report(title="Rates", asked="Which rate?", created="2026-11-22T16:48:00+00:00", chapters=[chapter, *others])
+    )
 
 
 @pytest.mark.parametrize("scheme", axe.SCHEMES)

@@ -29,7 +29,7 @@ def figure(*series: Series, y: Axis = RATE, name: str = "rates") -> Figure:
 
 
 def measured(**changes) -> Series:
-    series = Series("measured", "measured", X, 0.1 / X, 0.05 / X, 0.2 / X, group="MLP")
+    series = Series("measured", "measured", X, 0.1 / X, low=0.05 / X, high=0.2 / X, group="MLP")
     return replace(series, **changes)
 
 
@@ -255,7 +255,7 @@ def test_a_map_covers_its_grid_without_gaps_and_leaves_out_what_was_not_run():
 
 def test_an_interval_along_x_is_drawn_along_x_and_categories_have_names():
     laws = Axis("", ticks=[0, 1], names=["√B", "linear in B"], domain=(-0.5, 1.5))
-    series = Series("laws", "measured", [2.0, 5.0], [0, 1], [1.0, 4.0], [3.0, None], interval="x")
+    series = Series("laws", "measured", [2.0, 5.0], [0, 1], low=[1.0, 4.0], high=[3.0, None], interval="x")
     drawn = draw(Figure("regret", "", [Panel(Axis("points lost", domain=(0, 10)), laws, [series])]))
     texts = [element.text for element in ElementTree.fromstring(drawn.svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"√B", "linear in B"} <= set(texts)

@@ -61,7 +61,7 @@ def fitted(*, target: float | None = None):
 
 def judged(_) -> Judgement:
     x = [1.0, 2.0]
-    panel = Panel(Axis("a"), Axis("b"), [Series("m", "measured", x, x, [0.5, 1.5], [1.5, 2.5])])
+    panel = Panel(Axis("a"), Axis("b"), [Series("m", "measured", x, x, low=[0.5, 1.5], high=[1.5, 2.5])])
     numbers, figures = [Number("error", Estimate(0.5, 0.4, 0.7, n=9))], [Figure("made", "", [panel])]
     return Judgement(verdict=Verdict.SUPPORTED, finding="a < b", numbers=numbers, figures=figures)
 

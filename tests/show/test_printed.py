@@ -15,7 +15,9 @@ from effbatch.show.charts import WIDTHS, pdf, printed_svg
 SVG = "{http://www.w3.org/2000/svg}"
 MM = 72 / 25.4  # points
 X = np.array([0.0, 1.0, 3.0, 7.0, 15.0])
-RATES = [Series(f"network {i}", "measured", X, 0.1 / (i + X), 0.05 / (i + X), 0.2 / (i + X)) for i in (1, 2, 3)]
+RATES = [
+    Series(f"network {i}", "measured", X, 0.1 / (i + X), low=0.05 / (i + X), high=0.2 / (i + X)) for i in (1, 2, 3)
+]
 CURVES = Panel(noise_axis(X), Axis("best learning rate η", "log"), RATES, "rates")
 SHADES = Heat("test accuracy, %", X, [0.1, 0.2], [[20, 30, 40, 60, 80], [90, 80, 70, 60, 95]], (10, 100))
 FIGURES = {
@@ -60,7 +62,10 @@ def test_one_column_stacks_its_panels_and_two_columns_set_them_side_by_side():
 @pytest.mark.parametrize("groups", [("recommended", "other laws"), ("laws, one anchor", "theory, no anchor")])
 def test_names_of_laws_and_the_legend_above_them_fit_one_column(groups):
     names = ("square_root_clean_count, n = 36", "signal_to_noise, n = 36")
-    bars = [Series(group, "measured", [i + 1], [i], [i + 0.5], [i + 2], interval="x") for i, group in enumerate(groups)]
+    bars = [
+        Series(group, "measured", [i + 1], [i], low=[i + 0.5], high=[i + 2], interval="x")
+        for i, group in enumerate(groups)
+    ]
     axis = Axis("", ticks=(0, 1), domain=(-0.5, 1.5), names=names)
     drawn = printed_svg(Figure("laws", "", [Panel(Axis("accuracy lost, points"), axis, bars)]), "one-column")
     assert [part.text for part in ElementTree.fromstring(drawn).iter(f"{SVG}text") if part.text in groups] == [*groups]
@@ -79,6 +84,6 @@ def test_fonts_travel_with_the_file():
 
 def test_a_figure_whose_words_are_wider_than_the_column_is_refused():
     names = Axis("", ticks=(0, 1), domain=(-0.5, 1.5), names=("a" * 60, "b" * 60))
-    bars = [Series("c" * 70, "predicted", [0.5], [0], [0.4], [0.6], interval="x", dots=True)]
+    bars = [Series("c" * 70, "predicted", [0.5], [0], low=[0.4], high=[0.6], interval="x", dots=True)]
     with pytest.raises(InputError, match=r"'wide' needs .* mm, got one-column of 85 mm: give a wider one"):
         pdf(Figure("wide", "", [Panel(Axis("x"), names, bars)]), "one-column")

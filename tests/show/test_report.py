@@ -29,7 +29,13 @@ def sample_figure(name: str) -> Figure:
     x = [1, 2, 4, 8, 16]
     series = [
         Series(
-            f"measured on {HOSTILE}", "measured", x, [8, 5, 3, 2, None], [7, 4, 2, 1, None], [9, 6, 4, 3, None], "net"
+            f"measured on {HOSTILE}",
+            "measured",
+            x,
+            [8, 5, 3, 2, None],
+            low=[7, 4, 2, 1, None],
+            high=[9, 6, 4, 3, None],
+            group="net",
         ),
         Series("linearised", "predicted", x, [8.5, 5.5, 3.3, 2.1, 1.3], group="net"),
         Series("clean count", "rival", x, [8, 4, 2, 1, 0.5]),

@@ -15,7 +15,7 @@ from effbatch.theory.spectrum import HeldOut, Spectrum
 def power_law(modes: int = 400, classes: int = 10, initial: float = 0.02) -> Spectrum:
     k = np.arange(1, modes + 1)
     e = k**-1.3 / (k**-1.3).sum()
-    return Spectrum(10 * k**-1.5, e, initial * e, classes, modes)
+    return Spectrum(10 * k**-1.5, e, initial * e, num_classes=classes, examples=modes)
 
 
 def simulate(h, target, initial, alpha, label_noise, batch, eta, steps, repeats, rng):
@@ -95,8 +95,8 @@ def test_alignment_and_accuracy_of_a_simulated_linear_model(alpha, batch, eta, s
     images = rng.standard_normal((300, 6))
     labels = (images @ target).argmax(1)
     spectrum = Spectrum(
-        h, (target**2).sum(1), (initial**2).sum(1), classes, 6,
-        HeldOut(images, indicators_of(target, np.ones(6)), initial, images @ initial, labels),
+        h, (target**2).sum(1), (initial**2).sum(1), num_classes=classes, examples=6,
+        held_out=HeldOut(images, indicators_of(target, np.ones(6)), initial, images @ initial, labels),
     )  # fmt: skip
     noise = isotropic_noise(alpha, classes, rng)
     a = simulate(h, target, initial, alpha, noise, batch, eta, steps, repeats, rng)
@@ -124,7 +124,7 @@ def linear_model(rng, h, classes=4, images=300):
     held_out = HeldOut(
         x, indicators_of(target, rng.standard_normal(modes)), initial, x @ initial, (x @ target).argmax(1)
     )
-    return Spectrum(h, (target**2).sum(1), (initial**2).sum(1), classes, modes, held_out)
+    return Spectrum(h, (target**2).sum(1), (initial**2).sum(1), num_classes=classes, examples=modes, held_out=held_out)
 
 
 def noisy_target(spectrum, alpha, matrix):
@@ -194,7 +194,7 @@ def test_structured_labels_in_a_simulated_linear_model(alpha, batch, eta):
 def test_modes_that_never_move_add_no_noise_to_the_others():
     spectrum = power_law(20)
     e, z = (np.append(x, 0) for x in (spectrum.target_energies, spectrum.initial_energies))
-    still = Spectrum(np.append(spectrum.eigenvalues, 0), e, z, 10, 21)
+    still = Spectrum(np.append(spectrum.eigenvalues, 0), e, z, num_classes=10, examples=21)
     for overlap in (None, np.full(20, 0.5)):
         one = replace(spectrum, foreign=overlap)
         other = replace(still, foreign=None if overlap is None else np.append(overlap, 0.5))
@@ -282,7 +282,14 @@ def clusters(classes=4, copies=50):
     indicators = np.eye(classes) / np.sqrt(classes)
     zero = np.zeros((classes, classes))
     held_out = HeldOut(modes, indicators, zero, np.zeros((len(labels), classes)), labels)
-    return Spectrum(np.ones(classes), (held_out.target**2).sum(1), zero[0], classes, len(labels), held_out)
+    return Spectrum(
+        np.ones(classes),
+        (held_out.target**2).sum(1),
+        zero[0],
+        num_classes=classes,
+        examples=len(labels),
+        held_out=held_out,
+    )
 
 
 def accuracy_of_class(spectrum, c, *arguments, **options):
@@ -427,7 +434,9 @@ def test_quadratic_descent_diverges_beyond_the_edge_of_uniform_output():
 
 def test_no_rate_is_given_where_none_can_be_told():
     e = np.array([1.0, 0.0])
-    nothing_to_learn = Spectrum(np.array([0.0, 1.0]), e, 0 * e, 10, 2)  # the target lies where the kernel is zero
+    nothing_to_learn = Spectrum(
+        np.array([0.0, 1.0]), e, 0 * e, num_classes=10, examples=2
+    )  # the target lies where the kernel is zero
     assert np.isnan(best_learning_rate(nothing_to_learn, 1, 32, 10))
 
 
@@ -452,6 +461,6 @@ def test_bad_values_are_named(change, words):
 def test_bad_spectra_are_named():
     h = np.array([1.0, 0.5])
     with pytest.raises(InputError, match=r"a sum of 0\.5: drop"):
-        Spectrum(h, h / 3, h, 10, 2)
+        Spectrum(h, h / 3, h, num_classes=10, examples=2)
     with pytest.raises(InputError, match=r"got shapes \(2,\), \(1,\), \(2,\)"):
-        Spectrum(h, h[:1], h, 10, 2)
+        Spectrum(h, h[:1], h, num_classes=10, examples=2)

@@ -13,7 +13,7 @@ K = 10
 def power_law(a, b, initial, c, modes=2000):
     k = np.arange(1, modes + 1.0)
     e, z = k**-b / (k**-b).sum(), initial * k**-c / (k**-c).sum()
-    return Spectrum(10 * k**-a, e, z, K, modes)
+    return Spectrum(10 * k**-a, e, z, num_classes=K, examples=modes)
 
 
 def best_octave(spectrum, alpha, batch, steps):

@@ -20,7 +20,7 @@ from effbatch.theory.spectrum import Spectrum
 def power_law(modes: int = 200, classes: int = 10) -> Spectrum:
     k = np.arange(1, modes + 1)
     e, h = k**-1.3 / (k**-1.3).sum(), 10 * k**-1.5
-    return Spectrum(h, e, 0.02 * e, classes, modes, inputs=4 * h)
+    return Spectrum(h, e, 0.02 * e, num_classes=classes, examples=modes, inputs=4 * h)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])

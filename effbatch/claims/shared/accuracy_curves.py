@@ -57,7 +57,7 @@ class Curves:
         series = []
         for label, c, low, high, p in self:
             mean, least, most = (100 * values.values for values in (c, low, high))
-            series.append(Series(f"{label}, measured", "measured", x, mean, least, most, group=label))
+            series.append(Series(f"{label}, measured", "measured", x, mean, low=least, high=most, group=label))
             series.append(Series(f"{label}, predicted", "predicted", x, 100 * p.values, group=label))
         caption = f"{finding} Mean and 95 % interval over {self.seeds} seeds; predicted before training."
         return Figure(name, caption, (Panel(axis, ACCURACY, tuple(series)),))
@@ -120,4 +120,4 @@ def _varied(values: xr.DataArray, along: str) -> list[str]:
 def estimated(name: str, x: Any, estimates: Sequence[Estimate], *, group: str) -> Series:
     """Measured points with the intervals of these estimates."""
     value, low, high = np.array([one.floats for one in estimates]).T
-    return Series(name, "measured", x, value, low, high, group=group)
+    return Series(name, "measured", x, value, low=low, high=high, group=group)
