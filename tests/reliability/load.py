@@ -104,7 +104,7 @@ def _resume(home: Path) -> dict[str, float]:
         pass
 
     class Watcher(runner.Silent):
-        def start(self, what, waiting, *, kept):
+        def start(self, what, waiting, *, kept, at_once):
             assert (len(waiting), len(kept)) == (1, UNITS - 1)
             raise Found
 
@@ -124,7 +124,9 @@ def _since(began: tuple[float, float]) -> dict[str, float]:
     return {"seconds": time.monotonic() - began[0], "cpu": time.process_time() - began[1]}
 
 
+MEASUREMENTS = {"open": _open, "fit": _fit, "resume": _resume}
+
 if __name__ == "__main__":
-    found = {"open": _open, "fit": _fit, "resume": _resume}[sys.argv[1]](Path(sys.argv[2]))
+    found = MEASUREMENTS[sys.argv[1]](Path(sys.argv[2]))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**found, "megabytes": memory}))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import load
 import long_tests
+import pytest
 from faults import FAULTS
-from load import WHAT
 from record import COLUMNS, PAGE
 
 
@@ -26,7 +27,15 @@ def test_the_recorded_page_tells_of_every_fault():
     missed = PAGE.read_text(encoding="utf-8").count("Not tried:")
     assert tuple(faults[0]) == COLUMNS
     assert len(faults) - 1 + missed == len(FAULTS)
-    assert [row[0] for row in large[1:]] == list(WHAT.values())
+    assert [row[0] for row in large[1:]] == list(load.WHAT.values())
+
+
+@pytest.mark.parametrize("what", load.WHAT)
+def test_large_sweeps_are_measured_as_small_ones_are_here(what, tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "CUBE", {"alpha": 2, "batch_size": 2, "learning_rate": 9, "seed": 3})
+    monkeypatch.setattr(load, "UNITS", 4)
+    load.make_cube(tmp_path / "cube.nc")
+    assert load.MEASUREMENTS[what](tmp_path)["cpu"] > 0
 
 
 def test_the_recorded_page_tells_of_every_file_of_long_tests():
