@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
-from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -22,12 +21,12 @@ from torch.func import vmap
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.stacking import SideBySide, StackedNetwork, member_of, stacked_parameters
 from effbatch.networks.per_image import logits_of, output, trainable_weights
-from effbatch.networks.untouched import draw_from, evaluation_mode
+from effbatch.networks.untouched import draw_from, evaluation_mode, random_states
 from effbatch.noise.labels import counter_hash
 
 TOGETHER = {"float32": 300_000, "bfloat16": 3_000_000}  # at most, by precision: see docs/notes/engine-speed.md
 RANDOM_LAYERS = 101  # first word of the hash: no stream of labels has it
-_random_state = Lock()  # PyTorch's own generator is one for all threads
+TRIALS = 10  # of a network: one that draws numbers does so in every one, other threads of the process now and then
 
 
 class Ensemble(Protocol):
@@ -97,17 +96,21 @@ def too_wide(outputs: int, device: torch.device, precision: str) -> bool:
 
 
 def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, logits: Tensor) -> bool:
-    """Whether an ensemble of this one network has its logits, and can be trained."""
+    """Whether an ensemble of this one network has its logits, and can be trained.
+
+    Only a vectorised network runs the code of the network's own modules: the others draw no numbers and call no hooks.
+    """
     if any(True for _ in network.buffers()) or not all(w.requires_grad for w in network.parameters()):
+        return False
+    runs_its_code = way is VectorisedNetwork
+    if not runs_its_code and any(m._forward_hooks or m._forward_pre_hooks for m in network.modules()):
         return False
     try:
         with warnings.catch_warnings():
             # a layer without a batching rule runs member by member anyway
             warnings.filterwarnings("error", "There is a performance drop")
             made = way([deepcopy(network)], 1, images.device)
-            others = _drawn_elsewhere()
-            made(images.unsqueeze(1))  # layers that draw random numbers of PyTorch raise only in training
-            if _drawn_elsewhere() != others:
+            if runs_its_code and _draws(lambda: made(images.unsqueeze(1))):  # PyTorch's random numbers raise there
                 return False
             with torch.no_grad():
                 same = made(images.unsqueeze(1), training=False)[0, 0].T
@@ -116,9 +119,23 @@ def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, log
     return same.shape == logits.shape and torch.allclose(same, logits, rtol=1e-3, atol=1e-4 * float(logits.abs().max()))
 
 
-def _drawn_elsewhere() -> tuple[object, ...]:
-    """The random states of Python and NumPy, from which a user's network may draw."""
-    name, words, *position = np.random.get_state()  # noqa: NPY002
+def _draws(call: Callable[[], object]) -> bool:
+    """Whether a call draws from the random numbers of Python or NumPy.
+
+    Other threads may draw meanwhile, as those of Dask do: only a call that draws changes their states every time.
+    """
+    with random_states:
+        for _ in range(TRIALS):
+            before = _states_elsewhere()
+            call()
+            if _states_elsewhere() == before:
+                return False
+    return True
+
+
+def _states_elsewhere() -> tuple[object, ...]:
+    """The random states of Python and NumPy."""
+    name, words, *position = np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
     return random.getstate(), name, np.asarray(words).tobytes(), position
 
 
@@ -227,6 +244,6 @@ class SequentialMembers:
     @contextmanager
     def _drawing_from(self, seed: int) -> Iterator[None]:
         device = self.parameters[0].device
-        with _random_state, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with random_states, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             draw_from(int(counter_hash(RANDOM_LAYERS, seed, self.steps)))
             yield

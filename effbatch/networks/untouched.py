@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import numpy as np
 import torch
 from torch import nn
+
+random_states = RLock()  # those of Python, NumPy and PyTorch are one each for all threads: who draws holds it
 
 
 @contextmanager
@@ -52,20 +55,28 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def process_untouched() -> Iterator[None]:
     """What a network's code may change of the process comes back: all random states, and PyTorch's default type."""
-    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
+    on_gpus = torch.cuda.is_initialized()
+    with random_states:
+        python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (a user's network may draw from it)
+        cpu, gpus = torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpus else []
     default = torch.get_default_dtype()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
-        with torch.random.fork_rng(devices=devices):
-            yield
+        yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numbers)  # noqa: NPY002
+        with random_states:
+            random.setstate(python)
+            np.random.set_state(numbers)  # noqa: NPY002
+            torch.set_rng_state(cpu)
+            torch.cuda.set_rng_state_all(gpus)
         torch.set_default_dtype(default)
 
 
 def draw_from(seed: int) -> None:
-    """Let PyTorch, NumPy and Python draw from `seed`, within `process_untouched`."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (a user's network may draw from it)
-    random.seed(seed)
+    """Let PyTorch, NumPy and Python draw from `seed`, within `process_untouched`.
+
+    Who holds `random_states` until the numbers are drawn gets those of the seed whatever other threads draw here.
+    """
+    with random_states:
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 (a user's network may draw from it)
+        random.seed(seed)

@@ -10,7 +10,7 @@ from torch import nn
 
 from effbatch.core.errors import InputError, hint
 from effbatch.networks import builtin
-from effbatch.networks.untouched import draw_from, process_untouched
+from effbatch.networks.untouched import draw_from, process_untouched, random_states
 
 Builder = Callable[[Sequence[int], int], nn.Module]
 
@@ -35,6 +35,6 @@ def drawn(make: Callable[[], nn.Module], *, seed: int) -> nn.Module:
 
     They are drawn on the CPU, so that every device gets the same ones.
     """
-    with process_untouched():
+    with random_states, process_untouched():
         draw_from(seed)
         return make()

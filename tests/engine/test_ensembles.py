@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from synthetic import unit
 from torch import nn
 
 from effbatch.core.errors import InputError
+from effbatch.engine import ensembles
 from effbatch.engine.dense import DenseNetwork
 from effbatch.engine.ensembles import TOGETHER, SequentialMembers, VectorisedNetwork, ensemble
 from effbatch.engine.stacking import StackedNetwork
@@ -25,6 +28,9 @@ from effbatch.networks.zoo import drawn
 CPU = torch.device("cpu")
 six_steps = partial(unit, steps=6, checkpoints=(6,))
 OWN = """
+import random
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -110,6 +116,18 @@ class FunctionalDropout(nn.Module):
     def forward(self, x):
         return self.last(F.dropout(x.flatten(1), 0.5, training=self.training))
 
+class Drawn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 3)
+    def forward(self, x):
+        return self.last(x.flatten(1)) * ((random.random() if self.training else 0.5) + 0.5)
+
+def hooked():
+    net = dense()
+    net[2].register_forward_hook(lambda tanh, _, h: h + (np.random.rand() if tanh.training else 0))
+    return net
+
 class OneLogit(nn.Module):
     def __init__(self):
         super().__init__()
@@ -138,8 +156,10 @@ WAYS = {
     "attention": SequentialMembers,
     "DropPath": SequentialMembers,
     "FunctionalDropout": SequentialMembers,
+    "Drawn": SequentialMembers,
+    "hooked": SequentialMembers,
 }
-RANDOM = ("dropout", "DropPath", "FunctionalDropout")
+RANDOM = ("dropout", "DropPath", "FunctionalDropout", "Drawn", "hooked")
 
 
 @pytest.fixture
@@ -156,6 +176,30 @@ def test_a_network_finds_its_way(name, own, little_images):
     images = torch.as_tensor(little_images.x_test[:4])
     found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
     assert type(found) is WAYS[name]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_network_finds_the_same_way_while_another_thread_draws_numbers(name, own, little_images, monkeypatch):
+    """As Dask's does in its workers. A unit that took another way had other last digits."""
+    drew = set()
+
+    def call(self, *arguments, way, **options):
+        if way not in drew:
+            drew.add(way)
+            for draw in (random.random, np.random.rand):
+                thread = Thread(target=draw)
+                thread.start()
+                thread.join()
+        return way.__call__(self, *arguments, **options)
+
+    for way in (DenseNetwork, StackedNetwork, VectorisedNetwork):
+        drawing = type(way.__name__, (way,), {"__call__": partialmethod(call, way=way)})
+        monkeypatch.setattr(ensembles, way.__name__, drawing)
+    net = load_network(f"{own}:{name}", little_images.image_shape, 3, seed=0)
+    images = torch.as_tensor(little_images.x_test[:4])
+    found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
+    assert isinstance(found, WAYS[name])
+    assert drew or WAYS[name] is SequentialMembers
 
 
 @pytest.mark.parametrize("name", zoo.NETWORKS)

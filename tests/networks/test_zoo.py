@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from effbatch.engine.stacking import StackedNetwork
 from effbatch.networks import zoo
+from effbatch.networks.untouched import draw_from, process_untouched
 
 CPU = torch.device("cpu")
 ONE_BY_ONE = ("resnet8bn",)  # BatchNorm has buffers
@@ -88,3 +91,44 @@ def test_a_file_with_networks_is_all_that_a_new_one_needs(tmp_path, monkeypatch)
     found = zoo._discover()
     assert found.keys() == {*zoo.NETWORKS, "wide"}
     assert found["wide"]((1, 4, 4), 3)(torch.zeros(2, 1, 4, 4)).shape == (2, 3)
+
+
+def build(there: Event, now: Event, done: Event) -> None:
+    there.set()
+    now.wait()
+    zoo.drawn(lambda: done.set() or time.sleep(0.1), seed=1)
+
+
+def leave(there: Event, now: Event, done: Event) -> None:
+    with process_untouched():
+        there.set()
+        now.wait()
+    done.set()
+
+
+def seed(there: Event, now: Event, done: Event) -> None:
+    there.set()
+    now.wait()
+    draw_from(1)
+    done.set()
+
+
+@pytest.mark.parametrize("meanwhile", [build, leave, seed])
+def test_weights_are_those_of_the_seed_whatever_another_thread_does_meanwhile(meanwhile):
+    """Units may train in several threads of one process, which share PyTorch's random numbers."""
+    events = there, now, done = Event(), Event(), Event()
+
+    def make() -> nn.Module:
+        first = nn.Linear(3, 3)
+        now.set()
+        done.wait(0.3)  # not set where the other thread waits, as it should
+        return nn.Sequential(first, nn.Linear(3, 3))
+
+    torch.manual_seed(7)
+    other = Thread(target=meanwhile, args=events)
+    other.start()
+    there.wait()
+    weights = list(zoo.drawn(make, seed=0).parameters())
+    other.join()
+    alone = zoo.drawn(lambda: nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), seed=0)
+    assert all(map(torch.equal, weights, alone.parameters()))

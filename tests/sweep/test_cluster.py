@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 import xarray as xr
@@ -57,6 +59,7 @@ def test_two_workers_one_of_them_killed_in_mid_unit_give_the_cube_of_one_process
 ):
     parsed = spec.parse(long_text)
     pids = crew.client.run(os.getpid)
+    crew.client.run(draw_on)
     commit, committed, killed = Store.commit, [], []
 
     def killing(store, key, block):
@@ -76,6 +79,17 @@ def test_two_workers_one_of_them_killed_in_mid_unit_give_the_cube_of_one_process
     assert len(committed) == len(set(committed)) == 6
     xr.testing.assert_equal(ours, runner.simulate(parsed, tmp_path / "here", device="cpu"))
     assert (ours["outcome"] == int(Outcome.FINISHED)).all()
+
+
+def draw_on() -> None:
+    """Draw random numbers in a thread of its own, as Dask does while units come and go."""
+
+    def draw() -> None:
+        while True:
+            random.random()
+            time.sleep(0.001)
+
+    Thread(target=draw, daemon=True).start()
 
 
 def test_an_error_of_a_unit_comes_through_as_it_is(tmp_path, spec_text, crew):

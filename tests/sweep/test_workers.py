@@ -81,7 +81,7 @@ def test_one_process_tells_of_shares_of_its_units(tmp_path, spec_text):
 
 def test_any_executor_will_do(tmp_path, long_text, one_thread):
     parsed = spec.parse(long_text)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         ours = runner.simulate(parsed, tmp_path / "thread", workers=workers.OnExecutor(pool, "cpu"))
     xr.testing.assert_equal(ours, runner.simulate(parsed, tmp_path / "here", device="cpu"))
 
