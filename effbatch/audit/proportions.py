@@ -27,7 +27,7 @@ def clopper_pearson(count: ArrayLike, n: ArrayLike, confidence: float) -> tuple[
     return low, high
 
 
-def wilson(count: int, n: int, confidence: float, *, population: int | None = None) -> tuple[float, float]:
+def wilson(count: float, n: int, confidence: float, *, population: int | None = None) -> tuple[float, float]:
     """Score limits (Wilson 1927): |p̂ − p| = z √(p (1 − p)/n). They cover about as often as they say, on average.
 
     Drawn without replacement from `population`, the variance shrinks by (N − n)/(N − 1), so n grows by the inverse.

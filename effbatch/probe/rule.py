@@ -38,11 +38,13 @@ from math import exp, hypot, inf, log, log2, sqrt
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from effbatch.audit.proportions import wilson
 from effbatch.core.estimate import Estimate
 from effbatch.probe.bump import NORMAL, WIDTH, WIDTH_SPREAD, likelihood
 from effbatch.probe.effort import FARTHEST, Plan
-from effbatch.probe.stages import COARSE, Scored, Stage, Train, has_learned, stage_of
+from effbatch.probe.stages import COARSE, Floats, Scored, Stage, Train, has_learned, stage_of
 from effbatch.theory.detection import accuracy as forced_choice
 from effbatch.theory.detection import d_prime
 
@@ -285,20 +287,17 @@ def accuracy_at_end(
     lowest, highest = 1 / num_classes + 0.5 / held_out, 1 - 0.5 / held_out
     signal, by_chance = 1 / (1 + alpha), alpha / (1 + alpha) / num_classes
 
-    def d_of(stage: Stage) -> tuple[float, float]:  # and the standard error of its logarithm
-        scored = float(np.clip(stage.accuracy.mean(1)[stage.best], lowest, highest))
-        d = float(d_prime(np.clip((scored - by_chance) / signal, lowest, highest), num_classes))
-        slope = (float(forced_choice(d * 1.01, num_classes)) - float(forced_choice(d, num_classes))) / 0.01
-        return d, sqrt(scored * (1 - scored) / held_out) / signal / max(slope, 1e-9)
+    def d_of(scored: ArrayLike, lowest: float = lowest, highest: float = highest) -> Floats:
+        return np.maximum(0, d_prime(np.clip((np.asarray(scored) - by_chance) / signal, lowest, highest), num_classes))
 
-    (d, sampled), (early, _) = d_of(stages[-1]), d_of(stages[0])
-    growth, noise = _growth(early, d, log(stages[-1].fraction / stages[0].fraction))
-    to_go = log(1 / stages[-1].fraction)
-    spread = sqrt((noise * to_go) ** 2 + sampled**2)
-    value, low, high = (
-        by_chance + signal * float(forced_choice(d * exp(growth * to_go + side * NORMAL_90 * spread), num_classes))
-        for side in (0, -1, 1)
-    )
+    first, last = (float(stage.accuracy.mean(1)[stage.best]) for stage in (stages[0], stages[-1]))
+    d, ends = float(d_of(last)), d_of(wilson(last * held_out, held_out, LEVEL), 1 / num_classes, 1)
+    growth, noise = _growth(float(d_of(first)), d, log(stages[-1].fraction / stages[0].fraction))
+    to_go, side = log(1 / stages[-1].fraction), np.array([0, -1, 1])
+    with np.errstate(divide="ignore"):  # an end may be chance, d′ = 0, or no error at all, d′ = ∞
+        sampled = np.log(np.array([d, *ends]) / d)
+    grown = growth * to_go + side * np.hypot(sampled, NORMAL_90 * noise * to_go * side)
+    value, low, high = (by_chance + signal * forced_choice(d * np.exp(grown), num_classes)).tolist()
     least, most = (float(np.clip(growth + side * NORMAL_90 * noise, 0, AVERAGING)) for side in (-1, 1))
     return (
         Estimate(value, low, high, n=held_out, level=LEVEL),

@@ -12,8 +12,8 @@ import torch
 from effbatch.core.errors import InputError
 from effbatch.probe.bump import KAPPA
 from effbatch.probe.effort import CLEAN, NOISY, Plan, planned
-from effbatch.probe.rule import GOES_ON, GROWTH_NOISE, FullRun, Shift, _growth, find
-from effbatch.probe.stages import COARSE, FINE, PEAK_NOISE, Runs, Scored
+from effbatch.probe.rule import GOES_ON, GROWTH_NOISE, FullRun, Shift, _growth, accuracy_at_end, find
+from effbatch.probe.stages import COARSE, FINE, PEAK_NOISE, Runs, Scored, Stage
 from effbatch.theory.schedules import multipliers
 
 PLAN = Plan(1 / 25, 1 / 3, 1)
@@ -167,6 +167,37 @@ def test_the_accuracy_on_noisy_labels_grows_as_that_on_clean_ones_does():
     assert noisy.value == pytest.approx(clean.value / 2 + 0.05)
     assert noisy.high < 0.55  # which a network that is always right would show
     assert noisy.high - noisy.low > (clean.high - clean.low) / 2  # n tells less of it
+
+
+def test_noisy_labels_at_their_ceiling_bound_the_accuracy_from_below():
+    """α = 1 and K = 10 show at most 0.55; n = 1,000 tell that 0.55 to ± 1.645 √(0.55 · 0.45/1000), so 0.948 or more."""
+    said = at_the_end_of_a_whole_run(0.55, held_out=1000, alpha=1.0)
+    assert said.value == pytest.approx(0.55, abs=1e-3)
+    assert said.high == pytest.approx(0.55)
+    assert (said.low - 0.05) / 0.5 == pytest.approx(0.948, abs=2e-3)
+
+
+def test_no_error_among_held_out_examples_bounds_the_accuracy_from_below():
+    """Wilson's limits of n of n: n/(n + z²) to 1."""
+    said = at_the_end_of_a_whole_run(1.0, held_out=300, alpha=0.0)
+    assert said.high == pytest.approx(1.0)
+    assert said.low == pytest.approx(300 / (300 + 1.645**2), abs=1e-4)
+
+
+def at_the_end_of_a_whole_run(accuracy, *, held_out, alpha):
+    along = np.full((1, 1, 1), accuracy)
+    stage = Stage(
+        fraction=1.0,
+        steps=500,
+        learning_rates=(0.1,),
+        seeds=(0,),
+        accuracy=along[0],
+        loss=along[0],
+        history=along,
+        spacing=1,
+        peak=-3.0,
+    )
+    return accuracy_at_end([stage], 10, held_out, alpha)[0]
 
 
 @pytest.mark.parametrize(("first", "last", "end"), [(0.219, 0.416, 0.505), (0.149, 0.216, 0.242)])
