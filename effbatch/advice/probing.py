@@ -209,11 +209,11 @@ def _announced(prices: Sequence[Price], *, unasked: bool) -> str:
     least, most = sum(one.least for one in prices), sum(one.most for one in prices)
     at_an_end = "if the best rate is the lowest or highest tried"
     if prices[0].whole:
-        more = f", or up to {most:.2g} {at_an_end}" if most > runs else ""
+        more = f", up to {most:.2g} {at_an_end}" if most > runs else ""
         why = "wrong labels come back many times (--effort 2 asks for short runs): " if unasked else ""
         return (
-            f"{why}whole runs will cost up to {runs:.2g} full runs, about {seconds}: {least:.2g} if one rate is "
-            f"clearly the best{more}"
+            f"{why}whole runs will cost {runs:.2g} full runs, about {seconds}; {least:.2g} if one rate is clearly the "
+            f"best{more}"
         )
     return (
         f"the short runs will cost {runs:.2g} full runs on average, about {seconds}: {least:.2g}, or up to {most:.2g} "

@@ -277,10 +277,10 @@ def test_whole_runs_are_announced_as_such(ask, monkeypatch):
     ask(tell=told.append, effort=10.0, batch_sizes=(8, 16))
     most = 10.0
     ask(tell=told.append, effort=10.0)
-    said = "whole runs will cost up to 20 full runs, about 2 min: 12 if one rate is clearly the best"
+    said = "whole runs will cost 20 full runs, about 2 min; 12 if one rate is clearly the best"
     assert told == [
-        f"{said}, or up to 22 if the best rate is the lowest or highest tried",
-        "whole runs will cost up to 10 full runs, about 60 s: 6 if one rate is clearly the best",
+        f"{said}, up to 22 if the best rate is the lowest or highest tried",
+        "whole runs will cost 10 full runs, about 60 s; 6 if one rate is clearly the best",
     ]
 
 
