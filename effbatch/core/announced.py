@@ -13,9 +13,9 @@ from effbatch.core.errors import InputError
 
 LONG, MUCH = 10.0, 1e9  # seconds, bytes: what takes more is told
 SHARE = 0.8  # of the free memory that work may take
-_LIMITS = (  # of a container: the most, and what is in use
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+_LIMITS = (  # of a container: where its files are, the most, what is in use, and what of that can be given back
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
@@ -62,11 +62,14 @@ def free_memory() -> float:
         free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError):
         return inf
-    return min([free, *(left for files in _LIMITS if (left := _left(*files)) is not None)])
+    return min([free, *(left for limit in _LIMITS if (left := _left(*limit)) is not None)])
 
 
-def _left(most: str, used: str) -> float | None:
+def _left(folder: str, most: str, used: str, cache: str) -> float | None:
+    """Bytes that a container may still take: files that it has read lie in memory, and go when that is needed."""
     try:
-        return float(int(Path(most).read_text()) - int(Path(used).read_text()))
+        of = dict(line.split() for line in (Path(folder) / "memory.stat").read_text().splitlines())
+        limit, taken = (int((Path(folder) / name).read_text()) for name in (most, used))
+        return float(limit - taken + int(of.get(cache, 0)))
     except (OSError, ValueError):  # "max" is no number: there is no limit
         return None

@@ -45,10 +45,12 @@ def test_data_are_no_exception(monkeypatch, capsys):
 
 def test_free_memory_is_that_of_the_machine_or_of_the_container(monkeypatch, tmp_path):
     assert free_memory() > 1e6
-    for name, text in (("max", "5000000"), ("used", "4000000"), ("open", "max")):
+    for name, text in (("max", "5000000"), ("used", "4000000"), ("open", "max"), ("memory.stat", "anon 9\ncache 700")):
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(announced, "_LIMITS", [(tmp_path / "max", tmp_path / "used"), (tmp_path / "open", tmp_path)])
-    assert free_memory() == 1_000_000
+    open_one = (tmp_path, "open", "used", "cache")
+    for cache, free in (("cache", 1_000_700), ("not told", 1_000_000)):  # what was read from files can be given back
+        monkeypatch.setattr(announced, "_LIMITS", [(tmp_path, "max", "used", cache), open_one])
+        assert free_memory() == free
 
 
 def test_who_only_looks_is_told_nothing(capsys):
