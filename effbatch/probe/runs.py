@@ -36,7 +36,8 @@ SPARED = 3  # where short runs see few of the examples, or noisy labels score wh
 SCORED_CLEAN, SCORED_NOISY = 32, 16  # one held-out example for so many labelled copies of a full run, at most
 STARTS = {"sgd": 2.0**-3, "momentum": 2.0**-5, "adadelta": 1.0}  # first guesses of the rate
 START = 2.0**-8  # of any other optimiser
-TIMED = 2  # steps that a price is measured on
+TIMED = 3  # steps that a price is measured on, beyond one that tells what every call begins with
+CALLS = 4  # of a usual probe
 TOLD = 1.05  # times the announced cost: more is announced anew
 PER_CLASS = 15  # examples that the shortest runs need, on average
 
@@ -170,11 +171,17 @@ def price(
     runs.parts = 1
     rates = [STARTS.get(recipe.optimizer, START) * 2.0**-8] * (2 * runs.plan.shape.wide + 1)
     rates = [rate * (1 + k / 100) for k, rate in enumerate(rates)]
-    runs.train(rates, 1 / runs.steps, [0])  # the first call loads much of PyTorch
-    began, before = perf_counter(), runs.full_runs
-    runs.train(rates, TIMED / runs.steps, [0])
-    a_full_run = (perf_counter() - began) / (runs.full_runs - before)
-    return Price(usual, usual * a_full_run, least, most, bool(runs.plan.whole))
+
+    def timed(steps: int) -> tuple[float, float]:
+        began, before = perf_counter(), runs.full_runs
+        runs.train(rates, steps / runs.steps, [0])
+        return perf_counter() - began, runs.full_runs - before
+
+    timed(1)  # the first call loads much of PyTorch
+    (one, of_one), (more, of_more) = timed(1), timed(1 + TIMED)
+    a_full_run = (more - one) / (of_more - of_one) if more > one else more / of_more
+    seconds = usual * a_full_run + CALLS * max(0, one - of_one * a_full_run)
+    return Price(usual, seconds, least, most, bool(runs.plan.whole))
 
 
 class _ShortRuns:
