@@ -75,16 +75,17 @@ def ensemble(
     """
     first = deepcopy(networks[0]).to(device)
     trainable_weights(first)
-    with evaluation_mode(first):
-        logits, again = (logits_of(first, images, num_classes, len(images)) for _ in range(2))
     one_by_one = len(networks) * members == 1 or too_wide(outputs, device, precision)
     made: Ensemble | None = None
     side_by_side: tuple[Callable[..., Ensemble], ...] = (DenseNetwork, StackedNetwork, VectorisedNetwork)
-    for way in side_by_side[precision != "float32" :]:  # a dense network has buffers, which are of float32
-        if _gives(way, first, images, logits):  # so it draws no random numbers
-            alone = one_by_one and way is not DenseNetwork
-            made = SequentialMembers(networks, members, device) if alone else way(networks, members, device)
-            break
+    with random_states:  # a network that is tried may draw, while another part trains
+        with evaluation_mode(first):
+            logits, again = (logits_of(first, images, num_classes, len(images)) for _ in range(2))
+        for way in side_by_side[precision != "float32" :]:  # a dense network has buffers, which are of float32
+            if _gives(way, first, images, logits):  # so it draws no random numbers
+                alone = one_by_one and way is not DenseNetwork
+                made = SequentialMembers(networks, members, device) if alone else way(networks, members, device)
+                break
     if made is None:
         made = SequentialMembers(networks, members, device, seeds, always=not torch.equal(logits, again))
     return made if precision == "float32" else InBfloat16(made)

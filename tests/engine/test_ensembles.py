@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from dataclasses import replace
 from functools import partial, partialmethod
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from effbatch.engine.stacking import StackedNetwork
 from effbatch.engine.train import train_unit
 from effbatch.networks import zoo
 from effbatch.networks.loading import load_network
+from effbatch.networks.untouched import draw_from, random_states
 from effbatch.networks.zoo import drawn
 
 CPU = torch.device("cpu")
@@ -176,6 +178,33 @@ def test_a_network_finds_its_way(name, own, little_images):
     images = torch.as_tensor(little_images.x_test[:4])
     found = ensemble([net], 2, CPU, seeds=[0], images=images, num_classes=3)
     assert type(found) is WAYS[name]
+
+
+def test_a_network_is_tried_while_no_part_draws_its_numbers(little_images):
+    """Parts train in threads of one process; networks that draw had other numbers where one was tried meanwhile."""
+    drew = Event()
+
+    class Noise(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Linear(64, 3)
+
+        def forward(self, x):
+            noise = torch.rand(3)
+            drew.set()
+            time.sleep(0.1)
+            return self.last(x.flatten(1)) + noise
+
+    images = torch.as_tensor(little_images.x_test[:4])
+    other = Thread(target=partial(ensemble, [Noise()], 2, CPU, seeds=[0], images=images, num_classes=3))
+    with random_states:
+        draw_from(1)
+        other.start()
+        drew.wait(0.3)  # not set where the other thread waits, as it should
+        drawn = torch.rand(3)
+    other.join()
+    draw_from(1)
+    assert torch.equal(torch.rand(3), drawn)
 
 
 @pytest.mark.parametrize("name", WAYS)
