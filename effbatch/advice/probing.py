@@ -278,11 +278,12 @@ class _Teller:
         if now - self.told >= TELL_EVERY and self.done > 0:
             self.told, done = now, self.done / (1 + sum(self.to_do.values()))
             left = duration((now - self.began) * (1 / done - 1))
-            self.tell(
-                f"{done:.0%} of the announced runs are done, {left} left unless more follow"
-                if done <= MOST_DONE
-                else "the announced runs are done; more follow if the best rate is the lowest or highest tried"
-            )
+            if done <= MOST_DONE:
+                self.tell(f"{done:.0%} of the announced runs are done, {left} left unless more follow")
+            elif self.to_do:
+                self.tell("nearly all runs are done")
+            else:
+                self.tell("the announced runs are done; more follow if the best rate is the lowest or highest tried")
 
 
 def _hooks(of: Subject, question: Question, labels: KnownLabels, how: Probing, teller: _Teller, price: Price) -> Hooks:

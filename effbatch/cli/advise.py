@@ -115,7 +115,8 @@ def command(network: str, data: str, batch: Sequence[int], everything: bool, as_
     Short real runs of that recipe find it; their cost is printed before they start. NETWORK is a built-in name, or
     package.module:function or file.py:function, a function without arguments that returns an nn.Module; this runs its
     code. DATA is a built-in name, an .npz file, a table, a folder of images by class, or hub:NAME. With --labels noisy
-    the runs use its labels as they are, with --labels clean noise is simulated on top. Built-in data count as clean.
+    the runs use its labels as they are, with --labels clean noise is simulated on top. Built-in data count
+    as clean, but cifar10n-*.
 
     \b
     effbatch advise mlp1 digits --steps 400 --alpha 6

@@ -132,10 +132,15 @@ def checked(data: DataSet) -> DataSet:
 
 
 def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
-    if x.ndim not in (2, 4) or len(x) != len(y) or len(x) == 0:
+    if len(x) != len(y):
+        raise InputError(
+            f"the {half} set of {data.name} needs one label for each example, got {len(x):,} examples and {len(y):,} "
+            "labels: check that they belong together"
+        )
+    if x.ndim not in (2, 4) or len(x) == 0:
         raise InputError(
             f"the {half} set of {data.name} needs images (n, C, H, W), features (n, d) or tokens (n, L), and "
-            f"n labels, got {x.shape} and {y.shape}: check that they belong together"
+            f"n labels, got {x.shape} and {y.shape}: check its shape"
         )
     if not x.size:
         raise InputError(

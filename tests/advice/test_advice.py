@@ -332,6 +332,9 @@ def test_progress_takes_in_the_runs_that_a_stage_goes_on_by(monkeypatch):
     assert told[2].startswith("50% of the announced runs are done, 20 s left"), (
         "of one probe and a half, three quarters"
     )
+    now[0] = 30.0
+    teller(half, 1.5)
+    assert told[3] == "nearly all runs are done"
 
 
 # --- what it looks like ---
@@ -396,7 +399,7 @@ def test_the_page_says_rate_plateau_accuracy_labels_and_cost(ask):
     )
     assert "Accuracy to expect on clean labels: 80.0 % [77.0, 82.0]; always the commonest class: 36.7 %. " in page
     assert "Twice the labels would add " in page
-    assert "Cost: 2.8 full runs, 0 s; n = 20 runs (the last: 3 seeds), 11 held-out labels." in page
+    assert "Cost: 2.8 full runs, 0 s; n = 20 runs (last stage: 3 seeds), 11 held-out labels." in page
     assert "* 32" in page
     assert "lr=0.02)" in page
     assert repr(said) == str(said)

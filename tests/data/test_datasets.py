@@ -47,7 +47,7 @@ def test_built_in_sets_have_the_size_that_was_published():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"y_train": np.zeros(3, dtype=int)}, "needs images"),
+        ({"y_train": np.zeros(3, dtype=int)}, "one label for each example, got 60 examples and 3 labels"),
         ({"x_test": np.full((30, 1, 8, 8), np.nan, dtype=np.float32)}, "test examples of little hold NaN"),
         ({"num_classes": 2}, r"training labels of little must lie in 0\.\.1, got 0\.\.2"),
         (

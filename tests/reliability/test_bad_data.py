@@ -50,7 +50,7 @@ BAD_DATA = {
         {"x_test": X[:0], "y_test": Y[:0]},
         "y_test of bad.npz needs at least one label, got none",
     ),
-    "fewer labels": ({"y_train": Y[:9]}, "and n labels, got (40, 1, 6, 6) and (9,)"),
+    "fewer labels": ({"y_train": Y[:9]}, "got 40 examples and 9 labels"),
     "negative label": (
         {"y_train": Y - 1},
         "labels of bad.npz hold -1 beside 0 to 2, which may be a class or mark a missing label",

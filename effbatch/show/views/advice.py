@@ -165,7 +165,7 @@ def _cost(advice: Advice) -> str:
     seeds = f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
     by = "checked" if advice.labels.scored == "checked" else "held-out"
     labels = f", {runs.labels:,} {by} labels" if runs.labels else ""
-    said = f"n = {runs.runs:,} {'whole ' * (probe.kind == 'whole')}runs (the last: {seeds}){labels}"
+    said = f"n = {runs.runs:,} {'whole ' * (probe.kind == 'whole')}runs (last stage: {seeds}){labels}"
     return f"Cost: {advice.cost.full_runs:.2g} full runs, {advice.cost.seconds:.0f} s; {said}."
 
 
