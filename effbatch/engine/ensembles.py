@@ -123,14 +123,14 @@ def _gives(way: Callable[..., Ensemble], network: nn.Module, images: Tensor, log
 def _draws(call: Callable[[], object]) -> bool:
     """Whether a call draws from the random numbers of Python or NumPy.
 
-    Other threads may draw meanwhile, as those of Dask do: only a call that draws changes their states every time.
+    Other threads may draw meanwhile, as those of Dask do: only a call that draws changes their states every time. The
+    caller holds `random_states`.
     """
-    with random_states:
-        for _ in range(TRIALS):
-            before = _states_elsewhere()
-            call()
-            if _states_elsewhere() == before:
-                return False
+    for _ in range(TRIALS):
+        before = _states_elsewhere()
+        call()
+        if _states_elsewhere() == before:
+            return False
     return True
 
 
