@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from effbatch.audit.design import Floats, RandomSample
 from effbatch.audit.proportions import clopper_pearson
-from effbatch.audit.sample import NoiseEstimate, alpha_of
+from effbatch.audit.sample import NoiseEstimate
 from effbatch.audit.uniform_test import UniformTest, uniform_test
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
@@ -68,7 +68,6 @@ class RepeatedChecks(RandomSample):
             confidence=confidence,
             method=method,
             noise_rate=rate,
-            alpha=alpha_of(rate, K),
         )
         super().__init__(counts, sample, images=images)
         self.facts = {"images": len(names), "intraclass_correlation": correlation}

@@ -6,7 +6,7 @@ and needs to know which label was given for which class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,10 @@ class NoiseEstimate(Shown):
     confidence: float
     method: str
     noise_rate: Estimate
-    alpha: Estimate
+    alpha: Estimate = field(init=False)  # of the noise rate
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", alpha_of(self.noise_rate, self.num_classes))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it: numbers or null."""
@@ -111,7 +114,6 @@ def estimate_noise(
         confidence=confidence,
         method=name,
         noise_rate=rate,
-        alpha=alpha_of(rate, num_classes),
     )
 
 

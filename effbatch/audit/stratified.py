@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from effbatch.audit.design import Counts, Floats
 from effbatch.audit.proportions import clopper_pearson
-from effbatch.audit.sample import NoiseEstimate, alpha_of
+from effbatch.audit.sample import NoiseEstimate
 from effbatch.audit.uniform_test import UniformTest, uniform_test_of_strata
 from effbatch.core.errors import InputError
 from effbatch.core.estimate import Estimate
@@ -87,7 +87,6 @@ class StratifiedSample:
             confidence=confidence,
             method="Clopper-Pearson by given label, weighted by its size",
             noise_rate=rate,
-            alpha=alpha_of(rate, len(self.counts)),
         )
 
 
