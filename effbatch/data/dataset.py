@@ -131,12 +131,17 @@ def checked(data: DataSet) -> DataSet:
     return data
 
 
-def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
+def check_as_many(what: str, x: np.ndarray, y: np.ndarray) -> None:
+    """InputError unless there is one label for each example."""
     if len(x) != len(y):
         raise InputError(
-            f"the {half} set of {data.name} needs one label for each example, got {len(x):,} examples and {len(y):,} "
-            "labels: check that they belong together"
+            f"{what} needs one label for each example, got {len(x):,} examples and {len(y):,} labels: check that they "
+            "belong together"
         )
+
+
+def _check_half(half: str, data: DataSet, x: np.ndarray, y: np.ndarray) -> None:
+    check_as_many(f"the {half} set of {data.name}", x, y)
     if x.ndim not in (2, 4) or len(x) == 0:
         raise InputError(
             f"the {half} set of {data.name} needs images (n, C, H, W), features (n, d) or tokens (n, L), and "

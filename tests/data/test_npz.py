@@ -57,6 +57,7 @@ def test_an_npz_file_is_used_as_it_is(tmp_path, given, classes):
             r"y_test of .* needs at least one label, got none",
         ),
         ({"y_train": np.arange(5) % 3}, "got 6 examples and 5 labels"),
+        ({"y_train": np.arange(5) % 3, "x_test": None, "y_test": None}, "got 6 examples and 5 labels"),
         ({"y_test": np.arange(3) - 1}, "hold -1 beside 0 to 2, which may be a class or mark a missing label"),
         ({"num_classes": 2}, r"must lie in 0..1, got 0..2"),
         ({"num_classes": 2.5}, "num_classes of .* must be one whole number, got float64"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from effbatch.core.errors import InputError
 from effbatch.data.classes import class_indices
-from effbatch.data.dataset import DataSet, fingerprint
+from effbatch.data.dataset import DataSet, check_as_many, fingerprint
 from effbatch.data.inputs import inputs
 from effbatch.data.reading import PLAIN, Reading
 from effbatch.data.sources import TESTING
@@ -44,8 +44,7 @@ def dataset(
     y, class_names = class_indices(name, *(half[1] for half in halves), num_classes=num_classes)
     split = ""
     if test is None:
-        if len(x[0]) != len(y[0]):
-            raise InputError(f"{name} needs one label for each example, got {len(y[0])} for {len(x[0])}: check both")
+        check_as_many(name, x[0], y[0])
         kept, drawn = stratified(y[0])
         x, y = [x[0][kept], x[0][drawn]], [y[0][kept], y[0][drawn]]
         split = ", a fifth of every class drawn for testing"
